@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error has an owner, and the class says who.
+
+::
+
+    PlxError
+    |-- SetupError       the host lacks something; `hint` says how to get it      exit 69
+    |-- UsageError       the caller asked for something that does not exist        exit 2
+    |-- LostVm           QEMU, the server or the guest is gone                     exit 75
+    `-- BusAbort         the guest gave an address that nobody answers; becomes
+                         status bits and an event, never leaves the model
+        |-- MasterAbort  nothing decodes the address
+        `-- TargetAbort  something decodes it and refuses
+
+Anything else is our bug: traceback, exit 70.
+"""
+
+from collections.abc import Sequence
+
+from plx9x5x.units import BusAddr
+
+
+class PlxError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class SetupError(PlxError):
+    """The host lacks something. `hint` is one line that says how to get it."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(PlxError):
+    """The caller asked for something that does not exist; the message names what does."""
+
+
+class LostVm(PlxError):
+    """The virtual machine went away before it could report: this is not a failed test."""
+
+
+class BusAbort(PlxError):
+    """A bus-master access failed at `address` after `moved` bytes had been transferred.
+
+    `nearest` holds (start, length) of the mapped ranges around the address, for the person who reads the event.
+    """
+
+    def __init__(self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]] = ()) -> None:
+        super().__init__(f"{type(self).__name__} at bus address {address:#x}")
+        self.address = address
+        self.moved = moved
+        self.nearest = tuple(nearest)
+
+
+class MasterAbort(BusAbort):
+    """No target decodes the address."""
+
+
+class TargetAbort(BusAbort):
+    """A target decodes the address and refuses the access, as a write to read-only memory."""

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the model is given, and what it gives: the seams between the chip and everything around it."""
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from plx9x5x.units import BusAddr
+
+
+class ResetKind(enum.Enum):
+    """Where a reset comes from; the chip decides what each one clears."""
+
+    POWER_ON = "power-on"
+    """Power-on, PCI RST#, or a device reset from the vfio-user client: defaults, then the EEPROM load."""
+    LOST_CLIENT = "lost client"
+    """The client is gone, its memory with it: as power-on for the next client."""
+
+
+class BusMaster(Protocol):
+    """Guest memory by bus address, as the chip masters it.
+
+    An access may cross as many mappings as it likes. The bytes before a failing one have moved when
+    `BusAbort` is raised, and its `moved` says how many.
+    """
+
+    def read_into(self, address: BusAddr, into: memoryview) -> None:
+        """Fill `into` (bytes, contiguous, writable) from `address` on. Raises: MasterAbort."""
+        ...
+
+    def write_from(self, address: BusAddr, data: memoryview) -> None:
+        """Store `data` (bytes, contiguous) from `address` on. Raises: MasterAbort, TargetAbort."""
+        ...
+
+
+class IrqLine(Protocol):
+    """The INTA# pin as a level."""
+
+    def set(self, level: bool) -> None:
+        """Drive the line; called on every change, and harmless without one."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as the model sees it; a test advances it by hand."""
+
+    def now(self) -> int:
+        """Nanoseconds since an arbitrary start; never runs backwards."""
+        ...
+
+
+class LocalBusTarget(Protocol):
+    """One peripheral behind a local-bus window; `offset` counts bytes from its start."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it decodes."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Give `length` bytes; the caller keeps the range inside `size`."""
+        ...
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Store `data`; the caller keeps the range inside `size`."""
+        ...
+
+    def view(self, offset: int, length: int) -> memoryview | None:
+        """Plain memory as a writable view for DMA without a copy, or None if accesses have side effects."""
+        ...
+
+
+class TraceSink(Protocol):
+    """Takes the typed events of `plx9x5x.events`."""
+
+    @property
+    def enabled(self) -> bool:
+        """False lets the model skip building events that nobody reads."""
+        ...
+
+    def emit(self, event: object) -> None:
+        """Take one event; must not raise and must not block."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSpec:
+    """One base address register as the client sees it. `size` in bytes; 0 means that the BAR is absent."""
+
+    size: int
+    is_io: bool = False
+
+
+class PciDevice(Protocol):
+    """What a transport serves. It never raises on guest input and never blocks.
+
+    Values are little-endian integers; `width` is the access length in bytes, any number from 1 up.
+    """
+
+    @property
+    def regions(self) -> Sequence[RegionSpec]:
+        """BAR0 to BAR5, in this order."""
+        ...
+
+    def read(self, bar: int, offset: int, width: int) -> int:
+        """Read `width` bytes of a BAR at `offset`."""
+        ...
+
+    def write(self, bar: int, offset: int, width: int, data: int) -> None:
+        """Write the low `width` bytes of `data` to a BAR at `offset`."""
+        ...
+
+    def config_read(self, offset: int, width: int) -> int:
+        """Read PCI configuration space, 256 bytes."""
+        ...
+
+    def config_write(self, offset: int, width: int, data: int) -> None:
+        """Write PCI configuration space, 256 bytes."""
+        ...
+
+    def reset(self, kind: ResetKind) -> None:
+        """Go back to the power-on state."""
+        ...
+
+    def step(self, budget: int) -> bool:
+        """Do DMA work worth about `budget` bytes; True while more could be done right now."""
+        ...
+
+
+class DeviceFactory(Protocol):
+    """Builds the device around the host's side: a transport owns the memory map and the interrupt."""
+
+    def __call__(self, bus: BusMaster, irq: IrqLine) -> PciDevice:
+        """Make one device; two calls share nothing."""
+        ...
