@@ -84,6 +84,15 @@ class TraceSink(Protocol):
         ...
 
 
+class NullTrace:
+    """A trace that nobody reads."""
+
+    enabled = False
+
+    def emit(self, event: object) -> None:
+        """Drop the event."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegionSpec:
     """One base address register as the client sees it. `size` in bytes; 0 means that the BAR is absent."""

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens in the chip, as typed events. A `TraceSink` takes them; the model adds nothing to what they say.
+
+`time` is the model's clock in nanoseconds. Addresses are bus addresses unless the field says local.
+"""
+
+import enum
+from dataclasses import dataclass
+
+
+class BusErrorKind(enum.Enum):
+    """How a bus-master access ended."""
+
+    MASTER_ABORT = "master abort"
+    TARGET_ABORT = "target abort"
+
+
+class Purpose(enum.Enum):
+    """What the chip wanted on the bus."""
+
+    DATA = "data"
+    DESCRIPTOR = "descriptor"
+    WRITE_BACK = "count write-back"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Root of all events."""
+
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegionAccess(Event):
+    """Software read or wrote a BAR; `bar` is -1 for configuration space. `width` in bytes."""
+
+    bar: int
+    offset: int
+    width: int
+    value: int
+    is_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted(Event):
+    """START was accepted."""
+
+    channel: int
+    chained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransferHeld(Event):
+    """The channel wants the bus and bus mastering is off (PCICR[2]); it goes on when that is set."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorLoaded(Event):
+    """A descriptor was fetched; `address` is a local one if `in_pci_memory` is False."""
+
+    channel: int
+    address: int
+    in_pci_memory: bool
+    pci_address: int
+    local_address: int
+    count: int
+    pointer: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataMoved(Event):
+    """Bytes crossed the bridge."""
+
+    channel: int
+    to_pci: bool
+    pci_address: int
+    local_address: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDone(Event):
+    """DONE went to 1. `aborted` tells software's abort from the natural end."""
+
+    channel: int
+    aborted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptLatched(Event):
+    """The channel latched its interrupt, for a terminal count or for the end."""
+
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineChanged(Event):
+    """INTA# was asserted or released."""
+
+    level: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BusError(Event):
+    """A bus-master access failed; `nearest` holds (start, length) of the mapped ranges around `address`."""
+
+    channel: int
+    kind: BusErrorKind
+    purpose: Purpose
+    address: int
+    nearest: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalUndecoded(Event):
+    """No target decodes the local address: reads gave ones, writes vanished."""
+
+    local_address: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChipReset(Event):
+    """The chip went back to its reset state; `reason` in words."""
+
+    reason: str

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The local bus: which target decodes a local address, and plain memory as a target."""
+
+import bisect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from plx9x5x.board import Window
+from plx9x5x.ports import LocalBusTarget
+
+LOCAL_SPACE: Final = 1 << 32
+
+_STAGGER: Final = 1088
+"""Bytes that plain memory is shifted off a page boundary: copies between two page-aligned buffers ran up to ten times
+slower (4 KiB aliasing)."""
+
+
+class Sram:
+    """Plain memory of `size` bytes, zero at first."""
+
+    def __init__(self, size: int) -> None:
+        self.size: Final = size
+        self._bytes = np.zeros(size + _STAGGER, dtype=np.uint8).data[_STAGGER:]
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Give a copy of `length` bytes."""
+        return bytes(self._bytes[offset : offset + length])
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Store `data`."""
+        self._bytes[offset : offset + len(data)] = data
+
+    def view(self, offset: int, length: int) -> memoryview | None:
+        """Give the bytes themselves."""
+        return self._bytes[offset : offset + length]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A run of local addresses with one answer: a target's bytes from `offset` on, or nobody (target None)."""
+
+    target: LocalBusTarget | None
+    offset: int
+    length: int
+
+
+class LocalBus:
+    """Routes local addresses (32 bits, wrapping) to the targets of a board.
+
+    `on_undecoded` is told (local address, length) of every access that no target decodes: such reads give ones and
+    such writes vanish. UNVERIFIED: silicon waits for READY# or its timeout instead.
+    """
+
+    def __init__(self, windows: Iterable[Window], on_undecoded: Callable[[int, int], None]) -> None:
+        built = sorted(((int(window.local_base), window.target()) for window in windows), key=lambda pair: pair[0])
+        self._bases = [base for base, _ in built]
+        self._targets = [target for _, target in built]
+        self._on_undecoded = on_undecoded
+        for (base, target), next_base in zip(built, [*self._bases[1:], LOCAL_SPACE], strict=True):
+            if base + target.size > next_base:
+                raise ValueError(f"local window at {base:#x} of {target.size:#x} bytes runs into {next_base:#x}")
+
+    def find(self, address: int, length: int) -> Span:
+        """Give the longest run from `address` on that has one answer, up to `length` bytes."""
+        index = bisect.bisect_right(self._bases, address) - 1
+        if index >= 0:
+            offset = address - self._bases[index]
+            room = self._targets[index].size - offset
+            if room > 0:
+                return Span(self._targets[index], offset, min(length, room))
+        following = self._bases[index + 1] if index + 1 < len(self._bases) else LOCAL_SPACE
+        return Span(None, 0, min(length, following - address))
+
+    def undecoded(self, address: int, length: int) -> None:
+        """Report that nobody answers."""
+        self._on_undecoded(address, length)
+
+    def read(self, address: int, length: int) -> bytes:
+        """Read `length` bytes from `address` on."""
+        parts = []
+        for at, span in self._spans(address, length):
+            if span.target is None:
+                self.undecoded(at, span.length)
+                parts.append(b"\xff" * span.length)
+            else:
+                parts.append(span.target.read(span.offset, span.length))
+        return b"".join(parts)
+
+    def write(self, address: int, data: bytes | memoryview) -> None:
+        """Write `data` from `address` on."""
+        done = 0
+        for at, span in self._spans(address, len(data)):
+            if span.target is None:
+                self.undecoded(at, span.length)
+            else:
+                span.target.write(span.offset, data[done : done + span.length])
+            done += span.length
+
+    def _spans(self, address: int, length: int) -> Iterator[tuple[int, Span]]:
+        while length:
+            address %= LOCAL_SPACE
+            span = self.find(address, length)
+            yield address, span
+            address += span.length
+            length -= span.length
