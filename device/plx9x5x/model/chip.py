@@ -6,6 +6,7 @@ No guest input raises out of it. DMA runs in `step`, never inside a register wri
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x import events
@@ -29,23 +30,50 @@ _CHANNEL_ENABLE: Final = (intr.INTCSR.dma0_enable.mask, intr.INTCSR.dma1_enable.
 _NOT_MASTER: Final = (intr.INTCSR.not_dma0.mask, intr.INTCSR.not_dma1.mask)
 _LAST_MASTER: Final = intr.INTCSR.not_direct_master.mask | sum(_NOT_MASTER)
 _RECEIVED_ABORT: Final = cfg.PCISR.received_master_abort.mask | cfg.PCISR.received_target_abort.mask
-_LIVE: Final = (
-    intr.INTCSR.doorbell_active.mask
-    | intr.INTCSR.abort_active.mask
-    | intr.INTCSR.local_active.mask
-    | intr.INTCSR.local_doorbell_active.mask
-    | sum(_CHANNEL_ACTIVE)
-)
+_DOORBELL: Final = intr.INTCSR.doorbell_active.mask
+_ABORT: Final = intr.INTCSR.abort_active.mask
+_LINTI: Final = intr.INTCSR.local_active.mask
+_LOCAL_DOORBELL: Final = intr.INTCSR.local_doorbell_active.mask
+_LIVE: Final = _DOORBELL | _ABORT | _LINTI | _LOCAL_DOORBELL | sum(_CHANNEL_ACTIVE)
 """INTCSR bits that follow their sources."""
+_SOURCES: Final = (
+    (_DOORBELL, intr.INTCSR.doorbell_enable.mask),
+    (_ABORT, intr.INTCSR.abort_enable.mask),
+    (_LINTI, intr.INTCSR.local_enable.mask),
+)
+"""Status and enable of every source of INTA# but DMA."""
 
 _MAILBOX_WRITTEN: Final = {
     mailbox: 1 << intr.INTCSR.mailboxes_written.lo + n for n, mailbox in enumerate(intr.MAILBOXES[:4])
 }
 
 
+_SHAPES_WINDOWS: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA, local.LMISC1)
+
+
 def _ones(width: int) -> int:
     """What a read gives that nobody answers."""
     return (1 << 8 * width) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a base address register decodes. `kind`: its low bits as they read, bit 0 is I/O."""
+
+    size: int
+    kind: int = 0
+    local_base: int = 0
+
+
+def _space_bar(size_mask: int, base: int) -> Bar:
+    """Give the BAR of a local address space from its LASnRR and LASnBA."""
+    if not base & local.LAS0BA.enable.mask:
+        return Bar(0)
+    io = size_mask & local.LAS0RR.io.mask
+    mask = size_mask & (0xFFFF_FFFC if io else 0xFFFF_FFF0)
+    # A mask that is no run of ones decodes no clean window on silicon either; its lowest one sets the size.
+    size = mask & -mask
+    return Bar(size, kind=size_mask & (0x1 if io else 0xF), local_base=base & mask & -size)
 
 
 class Chip:
@@ -61,16 +89,24 @@ class Chip:
         self._level = False
         self._linti = False
         self._turn = 0
+        self._alone = True
+        """One channel runs by itself: nobody's turn has to be worked out before its next step."""
+        self._bars: tuple[Bar, ...] = ()
+        self._open: tuple[bool, ...] = ()
+        self.may_master = False
+        self.last_bus_address = 0
         on_write: dict[type[Register], Callable[[Write], None]] = {
             intr.INTCSR: lambda _: self.interrupts_changed(),
             intr.CNTRL: self._wrote_cntrl,
             intr.P2LDBELL: lambda _: self.interrupts_changed(),
             intr.L2PDBELL: lambda _: self.interrupts_changed(),
             intr.OPQIM: lambda _: self.interrupts_changed(),
+            **dict.fromkeys(_SHAPES_WINDOWS, lambda _: self._arrange_windows()),
         }
         for mailbox in _MAILBOX_WRITTEN:
             on_write[mailbox] = self._mailbox_hook(mailbox)
-        on_read = dict.fromkeys(intr.QUEUE_POINTERS, self._queue_pointer)
+        on_read: dict[type[Register], Callable[[int], int]] = dict.fromkeys(intr.QUEUE_POINTERS, self._queue_pointer)
+        on_read[local.PABTADR] = lambda _: self.last_bus_address & 0xFFFF_FFFC
         for index, names in enumerate(dma.CHANNELS):
             on_write[names.mode] = self._mode_hook(index)
             on_write[names.command] = self._command_hook(index)
@@ -82,7 +118,7 @@ class Chip:
         self.config: Final = RegisterFile(
             cfg.CONFIG_REGISTERS,
             on_write={
-                cfg.PCICR: lambda _: self._note_holds(),
+                cfg.PCICR: lambda _: self._arrange_windows(),
                 cfg.PCISR: self._wrote_status,
                 cfg.PMCSR: self._wrote_power,
             },
@@ -94,7 +130,16 @@ class Chip:
         )
         self._local = self._new_local_bus()
         self.channels: Final = tuple(
-            Channel(index, names, registers=self.registers, bus=bus, local=self._local, host=self)
+            Channel(
+                index,
+                names,
+                registers=self.registers,
+                bus=bus,
+                local=self._local,
+                host=self,
+                clock=self._clock,
+                trace=self._trace,
+            )
             for index, names in enumerate(dma.CHANNELS)
         )
         self.reset(ResetKind.POWER_ON)
@@ -105,7 +150,7 @@ class Chip:
     def regions(self) -> tuple[RegionSpec, ...]:
         """BAR0 to BAR5 as the registers size them now; a client takes them once, when it connects."""
         return (
-            *(RegionSpec(self._bar_size(n), self._bar_type(n) & 1 == 1) for n in range(4)),
+            *(RegionSpec(bar.size, bar.kind & 1 == 1) for bar in self._bars),
             RegionSpec(0),
             RegionSpec(0),
         )
@@ -153,8 +198,9 @@ class Chip:
         self._load_eeprom()
         self._linti = False
         self._turn = 0
+        self._arrange_windows()
         self.interrupts_changed()
-        self.emit(lambda time: events.ChipReset(time, kind.value))
+        self._emit(events.ChipReset(self._clock.now(), kind.value))
 
     def step(self, budget: int) -> bool:
         """Let the channels move about `budget` bytes; True while one could go on."""
@@ -163,6 +209,8 @@ class Chip:
             if channel is None:
                 return False
             budget -= channel.step(budget)
+            while budget > 0 and self._alone and channel.busy:
+                budget -= channel.step(budget)
         return any(channel.runnable for channel in self.channels)
 
     # -- the local side, for boards and tests ------------------------------------------------------
@@ -189,15 +237,6 @@ class Chip:
 
     # -- ChannelHost -------------------------------------------------------------------------------
 
-    @property
-    def may_master(self) -> bool:
-        """Bus mastering is on, and the chip is neither powered down nor held in reset."""
-        return bool(self.config[cfg.PCICR] & cfg.PCICR.bus_master.mask) and self._powered and not self._held_in_reset
-
-    def mastered(self, address: int) -> None:
-        """Keep the last bus address in PABTADR."""
-        self.registers[local.PABTADR] = address & 0xFFFF_FFFC
-
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set PCISR and INTCSR as silicon does for a master or target abort."""
         target = isinstance(abort, TargetAbort)
@@ -207,64 +246,65 @@ class Chip:
         self.registers.set_bits(intr.INTCSR, _NOT_MASTER[channel], to=False)
         self.interrupts_changed()
         kind = events.BusErrorKind.TARGET_ABORT if target else events.BusErrorKind.MASTER_ABORT
-        self.emit(lambda time: events.BusError(time, channel, kind, purpose, abort.address, abort.nearest))
+        self._emit(events.BusError(self._clock.now(), channel, kind, purpose, abort.address, abort.nearest))
 
     def interrupts_changed(self) -> None:
         """Work out INTCSR's live bits and the level of INTA#."""
         regs = self.registers
-        live = 0
-        if regs[intr.L2PDBELL]:
-            live |= intr.INTCSR.doorbell_active.mask
-        if self.config[cfg.PCISR] & _RECEIVED_ABORT:
-            live |= intr.INTCSR.abort_active.mask
-        if self._linti:
-            live |= intr.INTCSR.local_active.mask
-        if regs[intr.P2LDBELL]:
-            live |= intr.INTCSR.local_doorbell_active.mask
+        live = (
+            (_DOORBELL if regs[intr.L2PDBELL] else 0)
+            | (_ABORT if self.config[cfg.PCISR] & _RECEIVED_ABORT else 0)
+            | (_LINTI if self._linti else 0)
+            | (_LOCAL_DOORBELL if regs[intr.P2LDBELL] else 0)
+        )
         for channel in self.channels:
             if channel.interrupt:
                 live |= _CHANNEL_ACTIVE[channel.index]
         value = regs[intr.INTCSR] & ~_LIVE | live
         regs[intr.INTCSR] = value
-        level = self._powered and self._inta(intr.INTCSR(value))
+        level = self._powered and self._inta(value)
         if level != self._level:
             self._level = level
             self._irq.set(level)
-            self.emit(lambda time: events.LineChanged(time, level))
+            self._emit(events.LineChanged(self._clock.now(), level))
 
-    def emit(self, make: Callable[[int], events.Event]) -> None:
-        """Trace an event, if anyone listens."""
+    def _emit(self, event: events.Event) -> None:
         if self._trace.enabled:
-            self._trace.emit(make(self._clock.now()))
+            self._trace.emit(event)
 
     # -- interrupts --------------------------------------------------------------------------------
 
-    def _inta(self, status: intr.INTCSR) -> bool:
+    def _inta(self, status: int) -> bool:
         """The INTA# equation (PCI 9080 data book, figure 3-21; the queue's gating by pci_enable is UNVERIFIED)."""
-        if not status.pci_enable:
+        if not status & intr.INTCSR.pci_enable.mask:
             return False
-        queue = self.registers[intr.OPQIS] & ~self.registers[intr.OPQIM] & intr.OPQIS.not_empty.mask
-        return bool(
-            (status.doorbell_active and status.doorbell_enable)
-            or (status.abort_active and status.abort_enable)
-            or (status.local_active and status.local_enable)
-            or any(self._channel_drives(channel, status.raw) for channel in self.channels)
-            or queue
-        )
+        for active, enable in _SOURCES:
+            if status & active and status & enable:
+                return True
+        for channel in self.channels:
+            if channel.interrupt and self._channel_drives(channel, status):
+                return True
+        queue = self.registers[intr.OPQIS] & ~self.registers[intr.OPQIM]
+        return bool(queue & intr.OPQIS.not_empty.mask)
 
     def _channel_drives(self, channel: Channel, status: int) -> bool:
         mode = self.registers[channel.names.mode]
-        return bool(channel.interrupt and status & _CHANNEL_ENABLE[channel.index] and mode & dma.DmaMode.to_inta.mask)
+        return bool(status & _CHANNEL_ENABLE[channel.index] and mode & dma.DmaMode.to_inta.mask)
 
     # -- arbitration -------------------------------------------------------------------------------
 
     def _next_channel(self) -> Channel | None:
         """Whose step it is: MARBR's priority, or the channels in turn."""
         first, second = self.channels
-        if not second.runnable:
-            return first if first.runnable else None
-        if not first.runnable:
-            return second
+        runnable = first.runnable, second.runnable
+        self._alone = runnable != (True, True)
+        match runnable:
+            case (True, False):
+                return first
+            case (False, True):
+                return second
+            case (False, False):
+                return None
         match local.MARBR(self.registers[local.MARBR]).dma_priority:
             case 1:
                 return first
@@ -274,62 +314,35 @@ class Chip:
                 self._turn ^= 1
                 return self.channels[self._turn]
 
-    def _note_holds(self) -> None:
+    # -- windows -----------------------------------------------------------------------------------
+
+    def _arrange_windows(self) -> None:
+        """Work out, after a change, what each BAR decodes and whether the chip may master the bus."""
+        command, alive = self.config[cfg.PCICR], not self._held_in_reset
+        regs = self.registers
+        self.may_master = bool(command & cfg.PCICR.bus_master.mask) and self._powered and alive
+        io_window = IO_WINDOW if regs[local.LMISC1] & local.LMISC1.io_bar.mask else 0
+        bars = (
+            Bar(REGISTER_WINDOW),
+            Bar(io_window, kind=1),
+            _space_bar(regs[local.LAS0RR], regs[local.LAS0BA]),
+            _space_bar(regs[local.LAS1RR], regs[local.LAS1BA]),
+        )
+        enables = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
+        self._bars = bars
+        self._open = tuple(
+            bool(self._powered and bar.size and command & enables[bar.kind & 1] and (index < 2 or alive))
+            for index, bar in enumerate(bars)
+        )
         for channel in self.channels:
             channel.note_hold()
 
-    # -- windows -----------------------------------------------------------------------------------
-
-    def _space(self, bar: int) -> tuple[int, int]:
-        """Range and base of the local address space behind BAR2 or BAR3."""
-        if bar == 2:
-            return self.registers[local.LAS0RR], self.registers[local.LAS0BA]
-        return self.registers[local.LAS1RR], self.registers[local.LAS1BA]
-
-    def _bar_type(self, bar: int) -> int:
-        """Low bits that a base address register reads as: bit 0 is I/O."""
-        if bar < 2:
-            return bar
-        size_mask = self._space(bar)[0]
-        return size_mask & (0x1 if size_mask & local.LAS0RR.io.mask else 0xF)
-
-    def _bar_size(self, bar: int) -> int:
-        """Bytes that a BAR decodes; 0 if it is absent."""
-        if bar == 0:
-            return REGISTER_WINDOW
-        if bar == 1:
-            return IO_WINDOW if self.registers[local.LMISC1] & local.LMISC1.io_bar.mask else 0
-        _, base = self._space(bar)
-        if not base & local.LAS0BA.enable.mask:
-            return 0
-        # A mask that is no run of ones decodes no clean window on silicon either; its lowest one sets the size.
-        mask = self._space_mask(bar)
-        return mask & -mask
-
-    def _space_mask(self, bar: int) -> int:
-        size_mask, _ = self._space(bar)
-        return size_mask & (0xFFFF_FFFC if size_mask & local.LAS0RR.io.mask else 0xFFFF_FFF0)
-
-    def _bar_hook(self, bar: int) -> Callable[[int], int]:
-        def visible(value: int) -> int:
-            size = self._bar_size(bar)
-            return value & -size & 0xFFFF_FFFF | self._bar_type(bar) if size else 0
-
-        return visible
-
-    def _rom_mask(self) -> int:
-        size_mask = self.registers[local.EROMRR] & local.EROMRR.mask.mask
-        return size_mask | 1 if size_mask else 0
-
     def _decodes(self, bar: int) -> bool:
         """True if an access to the BAR reaches anything."""
-        if not 0 <= bar < 4 or not self._powered or (bar >= 2 and self._held_in_reset):
-            return False
-        enable = cfg.PCICR.io if self._bar_type(bar) & 1 else cfg.PCICR.memory
-        return bool(self.config[cfg.PCICR] & enable.mask) and self._bar_size(bar) > 0
+        return 0 <= bar < len(self._open) and self._open[bar]
 
     def _inside(self, bar: int, offset: int, width: int) -> int:
-        return max(0, min(width, self._bar_size(bar) - offset))
+        return max(0, min(width, self._bars[bar].size - offset))
 
     def _read_window(self, bar: int, offset: int, width: int) -> int:
         if bar < 2:
@@ -338,10 +351,8 @@ class Chip:
         return int.from_bytes(raw, "little")
 
     def _window_runs(self, bar: int, offset: int, width: int) -> list[tuple[int, int]]:
-        """Local (address, length) of an access to a space's window: one run, or two if it wraps at the end."""
-        _, base = self._space(bar)
-        size = self._bar_size(bar)
-        start = base & self._space_mask(bar) & ~(size - 1)
+        """Local (address, length) of an access to a space's window: one run, or more if it wraps at the end."""
+        size, start = self._bars[bar].size, self._bars[bar].local_base
         runs = []
         while width > 0:
             offset %= size
@@ -349,6 +360,17 @@ class Chip:
             runs.append((start + offset, length))
             offset, width = offset + length, width - length
         return runs
+
+    def _bar_hook(self, index: int) -> Callable[[int], int]:
+        def visible(value: int) -> int:
+            bar = self._bars[index]
+            return value & -bar.size & 0xFFFF_FFFF | bar.kind if bar.size else 0
+
+        return visible
+
+    def _rom_mask(self) -> int:
+        size_mask = self.registers[local.EROMRR] & local.EROMRR.mask.mask
+        return size_mask | 1 if size_mask else 0
 
     # -- what registers do -------------------------------------------------------------------------
 
@@ -401,7 +423,7 @@ class Chip:
             self.reset(ResetKind.POWER_ON)
         else:
             self.interrupts_changed()
-        self._note_holds()
+        self._arrange_windows()
 
     def _wrote_cntrl(self, write: Write) -> None:
         rising = write.new & ~write.old
@@ -410,7 +432,7 @@ class Chip:
         if rising & intr.CNTRL.reload.mask:
             self._load_eeprom()
             self.interrupts_changed()
-        self._note_holds()
+        self._arrange_windows()
 
     @property
     def _powered(self) -> bool:
@@ -432,10 +454,11 @@ class Chip:
         self._reset_local_side()
         self._linti = False
         self.interrupts_changed()
-        self.emit(lambda time: events.ChipReset(time, "software reset"))
+        self._emit(events.ChipReset(self._clock.now(), "software reset"))
 
     def _reset_local_side(self) -> None:
         self._local = self._new_local_bus()
+        self.last_bus_address = 0
         for channel in self.channels:
             channel.reset(self._local)
             self._arrange(channel.index)
@@ -444,7 +467,7 @@ class Chip:
         return LocalBus(self.board.windows, self._undecoded)
 
     def _undecoded(self, address: int, length: int) -> None:
-        self.emit(lambda time: events.LocalUndecoded(time, address, length))
+        self._emit(events.LocalUndecoded(self._clock.now(), address, length))
 
     def _load_eeprom(self, only: tuple[type[Register], ...] | None = None) -> None:
         self.registers.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self.board.eeprom is not None)

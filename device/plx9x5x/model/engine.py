@@ -22,15 +22,15 @@ Source: PLX SDK, Linux comedi and farsync drivers, the Windows PLX9x5x sample, r
 """
 
 import enum
+import functools
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from plx9x5x import events
 from plx9x5x.errors import BusAbort
-from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus
-from plx9x5x.ports import BusMaster
+from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, Span
+from plx9x5x.ports import BusMaster, Clock, TraceSink
 from plx9x5x.regs.dma import ChannelRegisters, DescriptorPointer, DmaCommand, DmaMode, DmaSize
 from plx9x5x.regs.kernel import RegisterFile
 from plx9x5x.units import KIB, BusAddr
@@ -44,8 +44,23 @@ HELD_BURST: Final = 4 * KIB
 FETCH_COST: Final = 256
 """What a descriptor costs of a step's budget, in bytes: about as long as moving so many."""
 
+DESCRIPTOR: Final = 16
+LONG_DESCRIPTOR: Final = 20
+"""Bytes of a descriptor, without and with the upper PCI address."""
+
 LOW_HALF: Final = 1 << 32
 """The PCI address counter is 32 bits wide and wraps without a carry into the upper half."""
+
+_WORDS: Final = struct.Struct("<5I")
+_ZERO: Final = memoryview(bytes(4))
+_COUNT: Final = DmaSize.count.mask
+_VALID: Final = DmaSize.valid.mask
+_ENABLE: Final = DmaCommand.enable.mask
+_IN_PCI: Final = DescriptorPointer.in_pci_memory.mask
+_LAST: Final = DescriptorPointer.end_of_chain.mask
+_TERMINAL_COUNT: Final = DescriptorPointer.terminal_count_intr.mask
+_TO_PCI: Final = DescriptorPointer.to_pci.mask
+_NEXT: Final = DescriptorPointer.next.mask
 
 
 class State(enum.Enum):
@@ -60,42 +75,57 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
-    """One bus transaction: where it starts on either side, and its bytes."""
+class Mode:
+    """DMAMODE taken apart, for the loop that looks at it for every descriptor."""
 
-    pci: BusAddr
-    local: int
-    length: int
+    chain: bool
+    hold_local: bool
+    word: int
+    """Bytes of one local bus word."""
+    clear_count: bool
+    dac_chain: bool
+    valid_mode: bool
+    valid_stop: bool
+
+
+@functools.lru_cache(maxsize=64)
+def _decode(raw: int) -> Mode:
+    mode = DmaMode(raw)
+    return Mode(
+        chain=mode.chain,
+        hold_local=mode.hold_local,
+        word=mode.local_width.bytes,
+        clear_count=mode.clear_count,
+        dac_chain=mode.dac_chain,
+        valid_mode=mode.valid_mode,
+        valid_stop=mode.valid_stop,
+    )
 
 
 @dataclass(slots=True)
 class Transfer:
-    """One descriptor, or one block, as the channel latched it."""
+    """One descriptor, or one block, as the channel latched it. `pointer` is its DMADPR value."""
 
-    mode: DmaMode
+    mode: Mode
     pci: int
     upper: int
     local: int
     count: int
-    pointer: DescriptorPointer
-    size_word: int
-    """Where the descriptor's size stands, for the write-back."""
-    size_word_in_pci: bool
+    pointer: int
     chained: bool
+    size_word: int = 0
+    """Where the descriptor's size stands, for the write-back."""
+    size_word_in_pci: bool = False
     moved: int = 0
 
 
 class ChannelHost(Protocol):
     """What a channel needs of the chip around it."""
 
-    @property
-    def may_master(self) -> bool:
-        """True while the chip can ask for the bus."""
-        ...
-
-    def mastered(self, address: int) -> None:
-        """Take note of the last bus address."""
-        ...
+    may_master: bool
+    """True while the chip can ask for the bus."""
+    last_bus_address: int
+    """The last bus address that a channel put on the bus."""
 
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set the status bits of a failed access."""
@@ -103,10 +133,6 @@ class ChannelHost(Protocol):
 
     def interrupts_changed(self) -> None:
         """Work out INTA# again."""
-        ...
-
-    def emit(self, make: Callable[[int], events.Event]) -> None:
-        """Trace an event, if anyone listens; `make` gets the time."""
         ...
 
 
@@ -122,10 +148,13 @@ class Channel:
         bus: BusMaster,
         local: LocalBus,
         host: ChannelHost,
+        clock: Clock,
+        trace: TraceSink,
     ) -> None:
         self.index: Final = index
         self.names: Final = names
         self._regs, self._bus, self._local, self._host = registers, bus, local, host
+        self._now, self._trace = clock.now, trace
         self.state = State.IDLE
         self.interrupt = False
         """The channel's interrupt latch."""
@@ -134,6 +163,7 @@ class Channel:
         self._next = 0
         self._next_in_pci = False
         self._held = False
+        self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
 
     # -- what software does ------------------------------------------------------------------------
 
@@ -150,44 +180,52 @@ class Channel:
         self.note_hold()
 
     def _start(self) -> None:
-        mode = DmaMode(self._regs[self.names.mode])
-        pointer = DescriptorPointer(self._regs[self.names.pointer])
-        self._regs.set_bits(self.names.command, DmaCommand.done.mask, to=False)
+        regs, names = self._regs, self.names
+        mode, pointer = _decode(regs[names.mode]), regs[names.pointer]
+        regs.set_bits(names.command, DmaCommand.done.mask, to=False)
         self._terminal_count_pending = False
         if mode.chain:
             # Bits 3:1 of the first pointer mean nothing: the Windows sample writes them from an unset variable.
-            self._next, self._next_in_pci = pointer.raw & DescriptorPointer.next.mask, pointer.in_pci_memory
-            self.state = State.FETCH
+            self._follow(pointer)
         else:
             self._transfer = Transfer(
                 mode=mode,
-                pci=self._regs[self.names.pci_address],
-                upper=self._regs[self.names.upper_address],
-                local=self._regs[self.names.local_address],
-                count=DmaSize(self._regs[self.names.size]).count,
+                pci=regs[names.pci_address],
+                upper=regs[names.upper_address],
+                local=regs[names.local_address],
+                count=regs[names.size] & _COUNT,
                 pointer=pointer,
-                size_word=0,
-                size_word_in_pci=False,
                 chained=False,
             )
             self.state = State.MOVE
-        self._host.emit(lambda time: events.TransferStarted(time, self.index, mode.chain))
+        if self._trace.enabled:
+            self._trace.emit(events.TransferStarted(self._now(), self.index, mode.chain))
+
+    def _follow(self, pointer: int) -> None:
+        """Go to the descriptor that `pointer` names."""
+        self._next, self._next_in_pci = pointer & _NEXT, bool(pointer & _IN_PCI)
+        self.state = State.FETCH
 
     @property
     def enabled(self) -> bool:
         """ENABLE as software left it."""
-        return bool(self._regs[self.names.command] & DmaCommand.enable.mask)
+        return bool(self._regs[self.names.command] & _ENABLE)
 
     @property
     def runnable(self) -> bool:
         """True if a step would do something now."""
-        return self.state not in (State.IDLE, State.FAILED) and self.enabled and self._host.may_master
+        return self.busy and self._host.may_master and self.enabled
+
+    @property
+    def busy(self) -> bool:
+        """True while a transfer is under way and has not failed."""
+        return self.state is not State.IDLE and self.state is not State.FAILED
 
     def note_hold(self) -> None:
         """Report, once for each time, that the transfer waits for bus mastering."""
-        held = self.state not in (State.IDLE, State.FAILED) and self.enabled and not self._host.may_master
-        if held and not self._held:
-            self._host.emit(lambda time: events.TransferHeld(time, self.index))
+        held = self.busy and self.enabled and not self._host.may_master
+        if held and not self._held and self._trace.enabled:
+            self._trace.emit(events.TransferHeld(self._now(), self.index))
         self._held = held
 
     def reset(self, local: LocalBus) -> None:
@@ -206,14 +244,14 @@ class Channel:
         purpose = events.Purpose.DATA
         try:
             match self.state:
-                case State.FETCH | State.POLL:
-                    purpose = events.Purpose.DESCRIPTOR
-                    return self._fetch(budget)
                 case State.MOVE:
-                    return self._move(min(budget, MAX_BURST))
+                    return self._move(budget)
                 case State.RETIRE:
                     purpose = events.Purpose.WRITE_BACK
                     return self._retire()
+                case State.FETCH | State.POLL:
+                    purpose = events.Purpose.DESCRIPTOR
+                    return self._fetch(budget)
                 case State.IDLE | State.FAILED:
                     return budget
         except BusAbort as abort:
@@ -221,146 +259,143 @@ class Channel:
             return FETCH_COST
 
     def _fetch(self, budget: int) -> int:
-        mode = DmaMode(self._regs[self.names.mode])
-        length = 20 if mode.dac_chain else 16
+        regs, names = self._regs, self.names
+        mode = _decode(regs[names.mode])
         try:
-            raw = self._load(self._next, in_pci=self._next_in_pci, length=length)
+            self._load(self._scratch[: LONG_DESCRIPTOR if mode.dac_chain else DESCRIPTOR])
         except BusAbort:
             self._latch_pending()
             raise
-        words = struct.unpack("<5I", raw.ljust(20, b"\0"))
-        size, pci, local, pointer = (words[i] for i in ((0, 1, 2, 3) if mode.valid_mode else (2, 0, 1, 3)))
-        names = self.names
-        self._regs[names.size], self._regs[names.pci_address], self._regs[names.local_address] = size, pci, local
+        pci, local, size, pointer, upper = _WORDS.unpack(self._scratch)
+        if mode.valid_mode:
+            size, pci, local = pci, local, size
+        regs[names.pci_address], regs[names.local_address], regs[names.size] = pci, local, size
         if mode.dac_chain:
-            self._regs[names.upper_address] = words[4]
+            regs[names.upper_address] = upper
+        else:
+            upper = regs[names.upper_address]
         self._latch_pending()
-        if mode.valid_mode and not DmaSize(size).valid:
+        if mode.valid_mode and not size & _VALID:
             # DMADPR keeps pointing here: another START, or the next poll, reads the same descriptor again.
             if mode.valid_stop:
                 self._end(aborted=False)
                 return FETCH_COST
             self.state = State.POLL
             return budget
-        self._regs[names.pointer] = pointer
-        self._transfer = Transfer(
-            mode=mode,
-            pci=pci,
-            upper=self._regs[names.upper_address],
-            local=local,
-            count=DmaSize(size).count,
-            pointer=DescriptorPointer(pointer),
-            size_word=(self._next + (0 if mode.valid_mode else 8)) % LOW_HALF,
-            size_word_in_pci=self._next_in_pci,
-            chained=True,
-        )
+        regs[names.pointer] = pointer
         at, in_pci = self._next, self._next_in_pci
-        count = self._transfer.count
-        self._host.emit(lambda time: events.DescriptorLoaded(time, self.index, at, in_pci, pci, local, count, pointer))
+        size_word = (at + (0 if mode.valid_mode else 8)) % LOW_HALF
+        self._transfer = Transfer(mode, pci, upper, local, size & _COUNT, pointer, True, size_word, in_pci)
+        if self._trace.enabled:
+            self._trace.emit(
+                events.DescriptorLoaded(self._now(), self.index, at, in_pci, pci, local, size & _COUNT, pointer)
+            )
         self.state = State.MOVE
         return FETCH_COST
 
     def _move(self, budget: int) -> int:
         transfer = self._current()
-        left = transfer.count - transfer.moved
+        done = transfer.moved
+        left = transfer.count - done
         if left == 0:
             self.state = State.RETIRE
             return 1
-        pci = (transfer.pci + transfer.moved) % LOW_HALF
-        length = min(left, budget, LOW_HALF - pci)
-        if transfer.mode.hold_local:
-            length = min(length, HELD_BURST)
-            cost = length * (MAX_BURST // HELD_BURST)
-            burst = Burst(BusAddr(transfer.upper << 32 | pci), transfer.local, length)
-            move = self._move_held
-        else:
-            local = (transfer.local + transfer.moved) % LOCAL_SPACE
-            cost = length = self._local.find(local, length).length
-            burst = Burst(BusAddr(transfer.upper << 32 | pci), local, length)
-            move = self._move_linear
+        pci = (transfer.pci + done) % LOW_HALF
+        address = BusAddr(transfer.upper << 32 | pci)
+        length = min(left, budget, LOW_HALF - pci, HELD_BURST if transfer.mode.hold_local else MAX_BURST)
         try:
-            move(transfer, burst)
+            if transfer.mode.hold_local:
+                cost = length * (MAX_BURST // HELD_BURST)
+                self._move_held(transfer, address, length)
+            else:
+                span = self._local.find((transfer.local + done) % LOCAL_SPACE, length)
+                cost = length = span.length
+                self._move_linear(transfer, address, span)
         except BusAbort as abort:
-            self._advance(transfer, burst, abort.moved)
+            self._advance(transfer, address, abort.moved)
             raise
-        self._advance(transfer, burst, length)
+        self._advance(transfer, address, length)
         if length == left:
             self.state = State.RETIRE
         return cost
 
-    def _advance(self, transfer: Transfer, burst: Burst, moved: int) -> None:
+    def _advance(self, transfer: Transfer, address: int, moved: int) -> None:
         """Count what has crossed the bridge."""
         if not moved:
             return
+        if self._trace.enabled:
+            local = transfer.local if transfer.mode.hold_local else (transfer.local + transfer.moved) % LOCAL_SPACE
+            to_pci = bool(transfer.pointer & _TO_PCI)
+            self._trace.emit(events.DataMoved(self._now(), self.index, to_pci, address, local, moved))
         transfer.moved += moved
-        self._host.mastered(burst.pci + moved - 1)
-        to_pci = transfer.pointer.to_pci
-        self._host.emit(lambda time: events.DataMoved(time, self.index, to_pci, burst.pci, burst.local, moved))
+        self._host.last_bus_address = address + moved - 1
 
-    def _move_linear(self, transfer: Transfer, burst: Burst) -> None:
+    def _move_linear(self, transfer: Transfer, address: BusAddr, span: Span) -> None:
         """Move a run of local addresses that has one answer, without a copy where the target is plain memory."""
-        span = self._local.find(burst.local, burst.length)
-        memory = span.target.view(span.offset, burst.length) if span.target else None
-        if transfer.pointer.to_pci:
-            if memory is None:
-                memory = memoryview(self._local.read(burst.local, burst.length))
-            self._bus.write_from(burst.pci, memory)
+        memory = span.target.view(span.offset, span.length) if span.target else None
+        if transfer.pointer & _TO_PCI:
+            self._bus.write_from(address, memoryview(self._local.read_span(span)) if memory is None else memory)
         elif memory is not None:
-            self._bus.read_into(burst.pci, memory)
+            self._bus.read_into(address, memory)
         else:
-            buffer = memoryview(bytearray(burst.length))
+            buffer = memoryview(bytearray(span.length))
             try:
-                self._bus.read_into(burst.pci, buffer)
+                self._bus.read_into(address, buffer)
             except BusAbort as abort:
-                self._local.write(burst.local, buffer[: abort.moved])
+                self._local.write_span(span, buffer[: abort.moved])
                 raise
-            self._local.write(burst.local, buffer)
+            self._local.write_span(span, buffer)
 
-    def _move_held(self, transfer: Transfer, burst: Burst) -> None:
+    def _move_held(self, transfer: Transfer, address: BusAddr, length: int) -> None:
         """Move word by word from or to one local address."""
-        word = transfer.mode.local_width.bytes
+        word = transfer.mode.word
         pieces = []
         at, phase = 0, transfer.moved % word
-        while at < burst.length:
-            length = min(word - phase, burst.length - at)
-            pieces.append((at, burst.local + phase, length))
-            at, phase = at + length, 0
-        if transfer.pointer.to_pci:
-            data = b"".join(self._local.read(local, length) for _, local, length in pieces)
-            self._bus.write_from(burst.pci, memoryview(data))
+        while at < length:
+            size = min(word - phase, length - at)
+            pieces.append((at, transfer.local + phase, size))
+            at, phase = at + size, 0
+        if transfer.pointer & _TO_PCI:
+            data = b"".join(self._local.read(local, size) for _, local, size in pieces)
+            self._bus.write_from(address, memoryview(data))
             return
-        buffer = memoryview(bytearray(burst.length))
-        arrived = burst.length
+        buffer = memoryview(bytearray(length))
+        arrived = length
         try:
-            self._bus.read_into(burst.pci, buffer)
+            self._bus.read_into(address, buffer)
         except BusAbort as abort:
             arrived = abort.moved
             raise
         finally:
-            for at, local, length in pieces:
+            for at, local, size in pieces:
                 if at < arrived:
-                    self._local.write(local, buffer[at : min(at + length, arrived)])
+                    self._local.write(local, buffer[at : min(at + size, arrived)])
 
     def _retire(self) -> int:
         """Finish a descriptor: write-back, DONE, the interrupt; a mid-chain terminal count waits for FETCH."""
         transfer = self._current()
         pointer = transfer.pointer
-        if not transfer.chained:
-            self._terminal_count_pending = pointer.terminal_count_intr
-            self._end(aborted=False)
+        last = pointer & _LAST or not transfer.chained
+        if transfer.mode.valid_mode and transfer.chained and transfer.count == 0 and not last:
+            self._follow(pointer)
             return FETCH_COST
-        skipped = transfer.mode.valid_mode and transfer.count == 0 and not pointer.end_of_chain
-        if not skipped:
-            if transfer.mode.clear_count:
-                self._store(transfer.size_word, b"\0\0\0\0", in_pci=transfer.size_word_in_pci)
-            if pointer.terminal_count_intr:
-                self._terminal_count_pending = True
-        if pointer.end_of_chain:
+        if transfer.mode.clear_count and transfer.chained:
+            self._write_back(transfer)
+        if pointer & _TERMINAL_COUNT:
+            self._terminal_count_pending = True
+        if last:
             self._end(aborted=False)
         else:
-            self._next, self._next_in_pci = pointer.raw & DescriptorPointer.next.mask, pointer.in_pci_memory
-            self.state = State.FETCH
+            self._follow(pointer)
         return FETCH_COST
+
+    def _write_back(self, transfer: Transfer) -> None:
+        """Store the remaining count, which is 0, in the descriptor's size word; that clears VALID too."""
+        if transfer.size_word_in_pci:
+            self._bus.write_from(BusAddr(transfer.size_word), _ZERO)
+            self._host.last_bus_address = transfer.size_word
+        else:
+            self._local.write(transfer.size_word, _ZERO)
 
     def _end(self, *, aborted: bool) -> None:
         """DONE, then the interrupt. An abort drops a terminal count that waits."""
@@ -369,15 +404,16 @@ class Channel:
         self._transfer = None
         self.state = State.IDLE
         self._regs.set_bits(self.names.command, DmaCommand.done.mask, to=True)
-        self._host.emit(lambda time: events.TransferDone(time, self.index, aborted))
-        if terminal_count or DmaMode(self._regs[self.names.mode]).done_intr:
+        if self._trace.enabled:
+            self._trace.emit(events.TransferDone(self._now(), self.index, aborted))
+        if terminal_count or self._regs[self.names.mode] & DmaMode.done_intr.mask:
             self._latch()
         self._host.interrupts_changed()
 
     def _fail(self, abort: BusAbort, purpose: events.Purpose) -> None:
         """Stay at DONE=0 until software aborts, as silicon does."""
         self.state = State.FAILED
-        self._host.mastered(abort.address)
+        self._host.last_bus_address = abort.address
         self._host.bus_error(self.index, abort, purpose)
 
     def _latch_pending(self) -> None:
@@ -388,28 +424,21 @@ class Channel:
 
     def _latch(self) -> None:
         self.interrupt = True
-        self._host.emit(lambda time: events.InterruptLatched(time, self.index))
+        if self._trace.enabled:
+            self._trace.emit(events.InterruptLatched(self._now(), self.index))
 
     def _current(self) -> Transfer:
         if self._transfer is None:
             raise AssertionError(f"channel {self.index} is in {self.state} without a transfer")
         return self._transfer
 
-    def _load(self, address: int, *, in_pci: bool, length: int) -> bytes:
-        """Read `length` bytes of a descriptor; the address counter wraps at 4 GiB."""
-        if not in_pci:
-            return self._local.read(address, length)
-        raw = bytearray(length)
-        head = min(length, LOW_HALF - address)
-        self._bus.read_into(BusAddr(address), memoryview(raw)[:head])
-        if head < length:
-            self._bus.read_into(BusAddr(0), memoryview(raw)[head:])
-        self._host.mastered((address + length - 1) % LOW_HALF)
-        return bytes(raw)
-
-    def _store(self, address: int, data: bytes, *, in_pci: bool) -> None:
-        if in_pci:
-            self._bus.write_from(BusAddr(address), memoryview(data))
-            self._host.mastered(address + len(data) - 1)
-        else:
-            self._local.write(address, data)
+    def _load(self, into: memoryview) -> None:
+        """Read the next descriptor; the address counter wraps at 4 GiB."""
+        if not self._next_in_pci:
+            into[:] = self._local.read(self._next, len(into))
+            return
+        head = min(len(into), LOW_HALF - self._next)
+        self._bus.read_into(BusAddr(self._next), into[:head])
+        if head < len(into):
+            self._bus.read_into(BusAddr(0), into[head:])
+        self._host.last_bus_address = (self._next + len(into) - 1) % LOW_HALF

@@ -40,8 +40,9 @@ class Sram:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of local addresses with one answer: a target's bytes from `offset` on, or nobody (target None)."""
+    """A run of local addresses from `address` on with one answer: a target's bytes from `offset` on, or nobody's."""
 
+    address: int
     target: LocalBusTarget | None
     offset: int
     length: int
@@ -70,39 +71,38 @@ class LocalBus:
             offset = address - self._bases[index]
             room = self._targets[index].size - offset
             if room > 0:
-                return Span(self._targets[index], offset, min(length, room))
+                return Span(address, self._targets[index], offset, min(length, room))
         following = self._bases[index + 1] if index + 1 < len(self._bases) else LOCAL_SPACE
-        return Span(None, 0, min(length, following - address))
-
-    def undecoded(self, address: int, length: int) -> None:
-        """Report that nobody answers."""
-        self._on_undecoded(address, length)
+        return Span(address, None, 0, min(length, following - address))
 
     def read(self, address: int, length: int) -> bytes:
         """Read `length` bytes from `address` on."""
-        parts = []
-        for at, span in self._spans(address, length):
-            if span.target is None:
-                self.undecoded(at, span.length)
-                parts.append(b"\xff" * span.length)
-            else:
-                parts.append(span.target.read(span.offset, span.length))
-        return b"".join(parts)
+        return b"".join(self.read_span(span) for span in self._spans(address, length))
 
     def write(self, address: int, data: bytes | memoryview) -> None:
         """Write `data` from `address` on."""
         done = 0
-        for at, span in self._spans(address, len(data)):
-            if span.target is None:
-                self.undecoded(at, span.length)
-            else:
-                span.target.write(span.offset, data[done : done + span.length])
+        for span in self._spans(address, len(data)):
+            self.write_span(span, data[done : done + span.length])
             done += span.length
 
-    def _spans(self, address: int, length: int) -> Iterator[tuple[int, Span]]:
+    def read_span(self, span: Span) -> bytes:
+        """Read a run that `find` gave."""
+        if span.target is not None:
+            return span.target.read(span.offset, span.length)
+        self._on_undecoded(span.address, span.length)
+        return b"\xff" * span.length
+
+    def write_span(self, span: Span, data: bytes | memoryview) -> None:
+        """Write the first bytes of a run that `find` gave."""
+        if span.target is not None:
+            span.target.write(span.offset, data)
+        else:
+            self._on_undecoded(span.address, span.length)
+
+    def _spans(self, address: int, length: int) -> Iterator[Span]:
         while length:
-            address %= LOCAL_SPACE
-            span = self.find(address, length)
-            yield address, span
+            span = self.find(address % LOCAL_SPACE, length)
+            yield span
             address += span.length
             length -= span.length

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target sets up what it needs first; the second time that costs nothing.
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest
+FAST := -m "not guest" -n auto --cov --cov-report=term
+.DEFAULT_GOAL := help
+.PHONY: help setup run test fast-test guest-test lint bench clean
+
+help:        ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup:       ## host tools, the Python environment and what a guest needs (QEMU, kernel, libvfio-user)
+	@sh scripts/setup.sh
+	@$(PY) -m plx9x5x toolchain fetch
+
+run: setup   ## the main job: a real driver in a real guest against the emulated board (options: ARGS="--help")
+	@$(PY) -m plx9x5x run $(ARGS)
+
+test: fast-test guest-test ## fast tests, then the ones that boot a guest
+
+fast-test: setup ## no QEMU, under a minute, with branch coverage
+	@$(PYTEST) $(FAST) $(ARGS)
+
+guest-test: setup ## boots guests under QEMU: one test per case of the guest driver
+	@$(PYTEST) -m guest guest-tests $(ARGS)
+
+lint: setup  ## ruff, mypy --strict, import-linter
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports
+
+bench: setup ## register and DMA speed beside their peers, as ratios
+	@$(PY) scripts/bench.py $(ARGS)
+
+clean:       ## remove the environment and build results; the cache of downloads stays (plx9x5x toolchain clean)
+	rm -rf .venv build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guest memory by bus address: an interval map of what the client has mapped; implements `plx9x5x.ports.BusMaster`.
+
+The transport fills it from DMA_MAP and DMA_UNMAP; the model reads and writes through it and never holds a pointer.
+A mapping's host memory may vanish as soon as `unmap` or `clear` has returned, so both let go of the view before that.
+
+How an access can fail (the bytes before the failing one have moved):
+
+    no mapping covers the address               MasterAbort
+    a write meets a mapping that is read-only   TargetAbort
+    a mapping without host memory               Unreachable, a TargetAbort: the client shared no file for the range
+                                                (ROM, another device's BAR, RAM that is not share=on); something
+                                                decodes it, and we cannot get there
+
+Units: bytes; addresses are 64-bit and wrap.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
+from plx9x5x.units import BusAddr
+
+_SPACE: Final = 1 << 64
+_LAST: Final = _SPACE - 1
+_NOWHERE: Final = memoryview(b"")
+
+
+class Unreachable(TargetAbort):
+    """The client mapped the range without sharing its memory with us."""
+
+    def __str__(self) -> str:
+        return f"bus address {self.address:#x} is mapped, but the client shares no memory for it (no file descriptor)"
+
+
+@dataclass(slots=True, eq=False)
+class _Mapping:
+    start: int
+    end: int
+    view: memoryview | None
+    writable: bool
+
+
+class GuestMemory:
+    """What the client lets the device master, as sorted mappings that do not overlap."""
+
+    __slots__ = ("_end", "_hit", "_mappings", "_start", "_starts", "_view", "_writable")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._mappings: list[_Mapping] = []
+        self._forget_hit()
+
+    def _forget_hit(self) -> None:
+        # The last mapping used, taken apart so that the hot path costs two comparisons. Empty range: never hit.
+        self._start, self._end = 1, 0
+        self._view = _NOWHERE
+        self._writable = False
+
+    # What the transport tells us.
+
+    def map(self, iova: int, length: int, view: memoryview | None, writable: bool) -> None:
+        """Add a mapping, in place of whatever it overlaps. `view` is None if the client shares no memory for it.
+
+        Raises: ValueError if `view` is not `length` bytes: our bug, never the client's.
+        """
+        if view is not None and (view.nbytes != length or view.format != "B"):
+            raise ValueError(f"a view of {view.nbytes} bytes, format {view.format!r}, for a mapping of {length}")
+        end = min(iova + length, _SPACE)
+        if end <= iova or iova < 0:
+            return
+        self.unmap(iova, length)
+        at = bisect_left(self._starts, iova)
+        self._starts.insert(at, iova)
+        # A view of our own, so that `unmap` can release it and any use after that raises instead of crashing.
+        own = None if view is None else view[: end - iova]
+        self._mappings.insert(at, _Mapping(iova, end, own, writable))
+
+    def unmap(self, iova: int, length: int) -> None:
+        """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
+        self._forget_hit()
+        end = iova + length
+        if length <= 0:
+            return
+        first = bisect_right(self._starts, iova)
+        if first and self._mappings[first - 1].end > iova:
+            first -= 1
+        last = bisect_left(self._starts, end, lo=first)
+        gone = self._mappings[first:last]
+        kept: list[_Mapping] = []
+        for old in gone:
+            if old.start < iova:
+                kept.append(_part(old, old.start, iova))
+            if old.end > end:
+                kept.append(_part(old, end, old.end))
+            if old.view is not None:
+                old.view.release()
+                old.view = None
+        self._mappings[first:last] = kept
+        self._starts[first:last] = [m.start for m in kept]
+
+    def clear(self) -> None:
+        """Drop all mappings."""
+        self.unmap(0, _SPACE)
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """(start, length) of every mapping, ascending."""
+        return tuple((m.start, m.end - m.start) for m in self._mappings)
+
+    # What the model does: plx9x5x.ports.BusMaster.
+
+    def read_into(self, address: BusAddr, into: memoryview) -> None:
+        """Fill `into` from `address` on. Raises: MasterAbort, TargetAbort."""
+        end = address + len(into)
+        if self._start <= address and end <= self._end:
+            offset = address - self._start
+            into[:] = self._view[offset : end - self._start]
+            return
+        moved, left, address = 0, len(into), BusAddr(address & _LAST)
+        while left:
+            view, offset, count = self._segment(address, left, moved, write=False)
+            into[moved : moved + count] = view[offset : offset + count]
+            moved, left, address = moved + count, left - count, BusAddr((address + count) & _LAST)
+
+    def write_from(self, address: BusAddr, data: memoryview) -> None:
+        """Store `data` from `address` on. Raises: MasterAbort, TargetAbort."""
+        end = address + len(data)
+        if self._start <= address and end <= self._end and self._writable:
+            offset = address - self._start
+            self._view[offset : end - self._start] = data
+            return
+        moved, left, address = 0, len(data), BusAddr(address & _LAST)
+        while left:
+            view, offset, count = self._segment(address, left, moved, write=True)
+            view[offset : offset + count] = data[moved : moved + count]
+            moved, left, address = moved + count, left - count, BusAddr((address + count) & _LAST)
+
+    def _segment(self, address: BusAddr, left: int, moved: int, *, write: bool) -> tuple[memoryview, int, int]:
+        """Find the mapping at `address`: its view, the offset in it, how much of `left` it holds. Raises: BusAbort."""
+        at = bisect_right(self._starts, address) - 1
+        found = self._mappings[at] if at >= 0 else None
+        if found is None or address >= found.end:
+            raise self._abort(MasterAbort, address, moved, at)
+        if found.view is None:
+            raise self._abort(Unreachable, address, moved, at)
+        if write and not found.writable:
+            raise self._abort(TargetAbort, address, moved, at)
+        self._start, self._end, self._view, self._writable = found.start, found.end, found.view, found.writable
+        return found.view, address - found.start, min(left, found.end - address)
+
+    def _abort(self, kind: type[BusAbort], address: BusAddr, moved: int, at: int) -> BusAbort:
+        around = self._mappings[max(at, 0) : at + 2]
+        return kind(address, moved=moved, nearest=[(m.start, m.end - m.start) for m in around])
+
+
+def _part(old: _Mapping, start: int, end: int) -> _Mapping:
+    view = None if old.view is None else old.view[start - old.start : end - old.start]
+    return _Mapping(start, end, view, old.writable)

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves a `PciDevice` over vfio-user with libvfio-user: one thread, one client at a time, for as long as asked.
+
+The loop, in one breath::
+
+    no client:  poll(listening socket, wake pipe) -> attach
+    client:     up to BATCH messages, each a callback into the device -> device.step(BUDGET) -> poll if nothing to do
+
+- A callback only turns bytes into a device access; DMA happens in `step`, between messages, so a driver sees busy.
+- BATCH bounds how long a flood of posted writes keeps DMA waiting; BUDGET bounds how long DMA keeps a message waiting.
+- An exception in a callback cannot cross C: it becomes EIO for the client, and `run` raises it as soon as C returns.
+- The library's own reads block (VERSION on attach, a message's body), so a watch ends an attach that takes too long,
+  and receive and send time-outs are set on the connection: a silent client costs seconds, not the server.
+- `vfu_sgl_read/write` are never used: against QEMU they lose the socket's framing
+  (reference/qemu-vfio-user.md section 5).
+"""
+
+import contextlib
+import ctypes as c
+import errno
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from plx9x5x.errors import SetupError
+from plx9x5x.ports import DeviceFactory, PciDevice, RegionSpec, ResetKind
+from plx9x5x.transport import libvfio_abi as abi
+from plx9x5x.transport.guest_memory import GuestMemory
+from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.unix_socket import SocketFile
+from plx9x5x.units import KIB
+
+BUDGET: Final = 256 * KIB
+"""Bytes of DMA between two looks at the socket: some 10 us of copying, so the look (about 1 us) costs little, and a
+register access waits no longer than it does for the client's own wake-up."""
+
+BATCH: Final = 64
+"""Messages between two steps: a flood of posted writes holds DMA back for less than a millisecond."""
+
+CLIENT_TIMEOUT_S: Final = 5
+"""How long a client may stall in the middle of a message; QEMU itself gives up after 5 s by default."""
+
+CONFIG_SPACE: Final = 256
+
+_LOG_LEVELS: Final = {3: logging.WARNING, 4: logging.INFO, 5: logging.INFO, 6: logging.DEBUG, 7: logging.DEBUG}
+"""syslog level to ours. The library's errors are the client's mistakes and no fault here, hence warnings."""
+
+_NO_EVENTFD: Final = b"no fd for interrupt"
+"""The client listens to no interrupt yet; `IntxLine` keeps the edge due, so this is no news."""
+
+_NO_MEMORY: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+# A register access of a usual width goes by an integer in place; anything else by bytes.
+_INTEGER_AT: Final[dict[int, Callable[[int], Any]]] = {
+    1: c.c_uint8.from_address,
+    2: c.c_uint16.from_address,
+    4: c.c_uint32.from_address,
+    8: c.c_uint64.from_address,
+}
+
+
+class LibvfioServer:
+    """One device on one socket. Use as a context manager; `run` returns after `stop`.
+
+    Raises: SetupError from the constructor if the socket or the library is not usable.
+    """
+
+    def __init__(
+        self,
+        socket_path: Path,
+        make_device: DeviceFactory,
+        *,
+        library: abi.LibVfioUser,
+        logger: logging.Logger | None = None,
+        budget: int = BUDGET,
+        batch: int = BATCH,
+    ) -> None:
+        self._library = library
+        self._lib = library.lib
+        self._log = logger or logging.getLogger(__name__)
+        self._budget = budget
+        self._batch = batch
+        self._ctx: int | None = None
+        self._probe = -1
+        self._stopping = False
+        self._attached = False
+        self._failure: BaseException | None = None
+        self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
+        self._memory = GuestMemory()
+        self._intx = IntxLine(self._trigger)
+        self._device: PciDevice = make_device(self._memory, self._intx)
+        self._socket = SocketFile(socket_path)
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._probe = os.memfd_create("plx9x5x-probe")
+        try:
+            with self._socket.claim():
+                self._create()
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def socket_path(self) -> Path:
+        """Where clients connect, absolute."""
+        return self._socket.path
+
+    @property
+    def memory(self) -> GuestMemory:
+        """The client's memory as mapped now."""
+        return self._memory
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called from a signal handler or another thread."""
+        self._stopping = True
+        with contextlib.suppress(OSError):  # a full pipe wakes as well
+            os.write(self._wake_write, b"\0")
+
+    def close(self) -> None:
+        """Drop the client, free the library's context, remove the socket. May be called twice."""
+        ctx, self._ctx = self._ctx, None
+        if ctx is not None:
+            self._lib.vfu_destroy_ctx(ctx)  # unregisters all memory and resets the device by our callbacks
+            self._memory.clear()
+            self._socket.remove()
+        if self._failure is not None:
+            self._log.error("while closing", exc_info=self._failure)
+            self._failure = None
+        for fd in (self._wake_read, self._wake_write, self._probe):
+            if fd >= 0:
+                os.close(fd)
+        self._wake_read = self._wake_write = self._probe = -1
+
+    # The loop.
+
+    def run(self) -> None:
+        """Serve clients, one after the other, until `stop`. Raises: what a callback raised (our bug)."""
+        while not self._stopping:
+            if self._attached:
+                self._serve_client()
+            elif self._wait(self._poll_fd()):
+                self._attach()
+            self._raise_failure()
+
+    def _serve_client(self) -> None:
+        """Messages and DMA in turn, until the client is gone or `stop`."""
+        ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
+        batch, budget, intx = range(self._batch), self._budget, self._intx
+        poll = select.poll()
+        poll.register(self._poll_fd(), select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        wait = poll.poll
+        while not self._stopping:
+            for _ in batch:
+                served = run_ctx(ctx)
+                if served <= 0:
+                    break
+            if self._failure is not None:
+                return
+            if served < 0 and not self._survives(c.get_errno()):
+                return
+            if intx.due:
+                intx.retry()
+            more = step(budget)
+            if served <= 0 and not more:
+                wait()
+
+    def _survives(self, code: int) -> bool:
+        """Handle a failed vfu_run_ctx; False if the client is gone."""
+        if code == errno.ENOTCONN:
+            self._log.info("client left")
+            self._lost_client()
+            return False
+        if code != errno.EINTR:
+            self._log.warning("dropping the client: %s", os.strerror(code))
+            self._hang_up()  # the next vfu_run_ctx finds the end of the stream and cleans up
+        return True
+
+    def _attach(self) -> None:
+        with self._watched_attach():
+            result = self._lib.vfu_attach_ctx(self._ctx)
+            code = c.get_errno()
+        if result == 0:
+            self._attached = True
+            self._limit_stalls()
+            self._log.info("client connected")
+        elif code in _NO_MEMORY:
+            self._log.warning("cannot accept a client: %s", os.strerror(code))
+            self._wait(-1, timeout_ms=100)
+        elif code not in (errno.EAGAIN, errno.EINTR):
+            self._log.info("a client failed to attach: %s", os.strerror(code))
+
+    def _wait(self, fd: int, timeout_ms: int | None = None) -> bool:
+        """Block until `fd` is readable or somebody wakes us; True if it is `fd`."""
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        if fd >= 0:
+            poll.register(fd, select.POLLIN)
+        return any(ready == fd for ready, _ in poll.poll(timeout_ms))
+
+    def _poll_fd(self) -> int:
+        """The listening socket, or the client's: it changes with each attach and each loss."""
+        return int(self._lib.vfu_get_poll_fd(self._ctx))
+
+    # What a client may do to us, and when we have had enough.
+
+    @contextlib.contextmanager
+    def _watched_attach(self) -> Iterator[None]:
+        """Hang up on a client that connects and then says nothing: the library waits for VERSION for ever."""
+        listening = self._poll_fd()
+
+        def hang_up() -> None:
+            if self._poll_fd() != listening:
+                self._hang_up()
+
+        watch = threading.Timer(CLIENT_TIMEOUT_S, hang_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+            watch.join()
+
+    def _hang_up(self) -> None:
+        with self._connection() as connection, contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+
+    def _limit_stalls(self) -> None:
+        limit = struct.pack("@ll", CLIENT_TIMEOUT_S, 0)
+        with self._connection() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def _connection(self) -> socket.socket:
+        """The client's socket by a descriptor of our own, so that closing it leaves the library's open."""
+        return socket.socket(fileno=os.dup(self._poll_fd()))
+
+    def _lost_client(self) -> None:
+        """The library has unregistered the memory, called `_reset` and closed the eventfds; make sure of our side."""
+        self._attached = False
+        self._memory.clear()
+        self._intx.reset()
+
+    # Setting up.
+
+    def _create(self) -> None:
+        path = os.fsencode(self._socket.path)
+        self._ctx = self._lib.vfu_create_ctx(abi.TRANS_SOCK, path, abi.FLAG_ATTACH_NB, None, abi.DEV_TYPE_PCI)
+        if self._ctx is None:
+            code = c.get_errno()
+            raise SetupError(
+                f"cannot listen on {self._socket.path}: {os.strerror(code)}",
+                hint="choose another --socket-path, in a folder that you can write",
+            )
+
+    def _set_up(self) -> None:
+        lib, ctx = self._lib, self._ctx
+        level = 6 if self._log.isEnabledFor(logging.DEBUG) else 3
+        self._check("vfu_setup_log", lib.vfu_setup_log(ctx, self._callback(abi.LogCb, self._on_log), level))
+        kind = (abi.PCI_TYPE_CONVENTIONAL, abi.PCI_HEADER_TYPE_NORMAL, 0)
+        self._check("vfu_pci_init", lib.vfu_pci_init(ctx, *kind))
+        for bar, spec in enumerate(self._device.regions):
+            self._set_up_bar(bar, spec)
+        config = self._callback(abi.RegionCb, self._access(self._device.config_read, self._device.config_write), -1)
+        self._set_up_region(abi.CFG_REGION_IDX, CONFIG_SPACE, config, abi.REGION_FLAG_ALWAYS_CB)
+        reset = self._callback(abi.ResetCb, self._on_reset, -1)
+        self._check("vfu_setup_device_reset_cb", lib.vfu_setup_device_reset_cb(ctx, reset))
+        dma = (self._callback(abi.DmaCb, self._on_map), self._callback(abi.DmaCb, self._on_unmap))
+        self._check("vfu_setup_device_dma", self._library.setup_device_dma(ctx, *dma))
+        self._check("vfu_setup_device_nr_irqs", lib.vfu_setup_device_nr_irqs(ctx, abi.INTX_IRQ, 1))
+        state = self._callback(abi.IrqStateCb, self._on_irq_state)
+        self._check("vfu_setup_irq_state_callback", lib.vfu_setup_irq_state_callback(ctx, abi.INTX_IRQ, state))
+        self._check("vfu_realize_ctx", lib.vfu_realize_ctx(ctx))
+
+    def _set_up_bar(self, bar: int, spec: RegionSpec) -> None:
+        if spec.size == 0:
+            return
+        device = self._device
+
+        def read(offset: int, width: int) -> int:
+            return device.read(bar, offset, width)
+
+        def write(offset: int, width: int, data: int) -> None:
+            device.write(bar, offset, width, data)
+
+        access = self._callback(abi.RegionCb, self._access(read, write), -1)
+        self._set_up_region(bar, spec.size, access, 0 if spec.is_io else abi.REGION_FLAG_MEM)
+
+    def _set_up_region(self, index: int, size: int, access: Any, flags: int) -> None:
+        result = self._lib.vfu_setup_region(self._ctx, index, size, access, abi.REGION_FLAG_RW | flags, None, 0, -1, 0)
+        self._check(f"vfu_setup_region({index})", result)
+
+    def _check(self, call: str, result: int) -> None:
+        if result != 0:
+            code = c.get_errno()
+            raise SetupError(
+                f"{self._library.path}: {call} failed: {os.strerror(code)}",
+                hint="is this the libvfio-user that `plx9x5x toolchain fetch` builds?",
+            )
+
+    # Callbacks. Each runs inside a call into C.
+
+    def _callback(self, kind: Any, function: Callable[..., Any], on_error: int | None = None) -> Any:
+        """Wrap `function` for C, keep it alive, and let no exception out of it."""
+
+        def no_raise(*args: Any) -> Any:
+            try:
+                return function(*args)
+            except Exception as exc:  # noqa: BLE001 - C cannot unwind Python: `run` raises it
+                self._failure = self._failure or exc
+                c.set_errno(errno.EIO)
+                return on_error
+
+        callback = kind(no_raise)
+        self._callbacks.append(callback)
+        return callback
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    @staticmethod
+    def _access(
+        read: Callable[[int, int], int], write: Callable[[int, int, int], None]
+    ) -> Callable[[int, int, int, int, bool], int]:
+        """Make a region callback: little-endian bytes at `buffer` from or to a device access."""
+        integer_at = _INTEGER_AT.get
+
+        def access(_ctx: int, buffer: int, count: int, offset: int, is_write: bool) -> int:
+            at = integer_at(count)
+            if at is not None:
+                if is_write:
+                    write(offset, count, at(buffer).value)
+                else:
+                    at(buffer).value = read(offset, count)
+            elif is_write:
+                write(offset, count, int.from_bytes(c.string_at(buffer, count), "little"))
+            else:
+                c.memmove(buffer, read(offset, count).to_bytes(count, "little"), count)
+            return count
+
+        return access
+
+    def _on_reset(self, _ctx: int, kind: int) -> int:
+        self._intx.reset()
+        self._device.reset(ResetKind.LOST_CLIENT if kind == abi.ResetType.LOST_CONN else ResetKind.POWER_ON)
+        return 0
+
+    def _on_irq_state(self, _ctx: int, _start: int, _count: int, mask: bool) -> None:
+        if mask:
+            self._intx.mask()
+        else:
+            self._intx.unmask()
+
+    def _on_map(self, _ctx: int, pointer: Any) -> None:
+        info = pointer.contents
+        start, length = info.iova.iov_base or 0, info.iova.iov_len
+        view: memoryview | None = None
+        if info.vaddr and info.prot & abi.PROT_READ and length:
+            view = memoryview((c.c_char * length).from_address(info.vaddr)).cast("B")
+            if not self._backed(view):
+                self._log.warning("mapping %#x+%#x reaches beyond the end of its file: not used", start, length)
+                view = None
+        self._memory.map(start, length, view, bool(info.prot & abi.PROT_WRITE))
+        self._log.debug("map %#x+%#x prot %d%s", start, length, info.prot, "" if view else " (no memory shared)")
+
+    def _on_unmap(self, _ctx: int, pointer: Any) -> None:
+        info = pointer.contents
+        start, length = info.iova.iov_base or 0, info.iova.iov_len
+        self._memory.unmap(start, length)
+        self._log.debug("unmap %#x+%#x", start, length)
+
+    def _backed(self, view: memoryview) -> bool:
+        """False if the last byte lies beyond the file's end: touching it would be SIGBUS, the kernel says EFAULT."""
+        try:
+            os.pwrite(self._probe, view[-1:], 0)
+        except OSError:
+            return False
+        return True
+
+    def _on_log(self, _ctx: int, level: int, message: bytes) -> None:
+        ours = logging.DEBUG if message.startswith(_NO_EVENTFD) else _LOG_LEVELS.get(level, logging.ERROR)
+        self._log.log(ours, "libvfio-user: %s", message.decode(errors="replace"))
+
+    def _trigger(self) -> bool:
+        return self._ctx is not None and self._lib.vfu_irq_trigger(self._ctx, 0) == 0

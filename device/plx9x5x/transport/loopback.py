@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole host in one process: guest memory, the interrupt line and a driver's view of the BARs, without a socket.
+
+Tests, the benchmark and scripts drive the chip through it; it answers in microseconds and is deterministic.
+"""
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from plx9x5x.ports import BusMaster, IrqLine, PciDevice
+from plx9x5x.transport.guest_memory import GuestMemory
+from plx9x5x.units import KIB
+
+DeviceT = TypeVar("DeviceT", bound=PciDevice)
+
+DEFAULT_BUDGET: Final = 256 * KIB
+
+COMMAND_OFFSET: Final = 4
+COMMAND_ALL_ON: Final = 0x7
+"""I/O, memory and bus mastering: what a driver's probe leaves."""
+
+
+class CountingLine:
+    """INTA# as a level, with how often it rose."""
+
+    def __init__(self) -> None:
+        self.level = False
+        self.rises = 0
+
+    def set(self, level: bool) -> None:
+        """Drive the line."""
+        self.rises += level and not self.level
+        self.level = level
+
+
+class Ram:
+    """A piece of guest memory at bus address `base`; slices count from there. `fill` is every byte's first value."""
+
+    def __init__(self, base: int, size: int, fill: int) -> None:
+        self.base: Final = base
+        self.size: Final = size
+        self.fill: Final = fill
+        self.bytes: Final = memoryview(bytearray([fill]) * size)
+
+    def __getitem__(self, where: slice) -> bytes:
+        return bytes(self.bytes[where])
+
+    def __setitem__(self, where: slice, data: bytes) -> None:
+        self.bytes[where] = data
+
+    def untouched_outside(self, start: int, length: int) -> bool:
+        """True if every byte outside `length` bytes from `start` still has its first value."""
+        after = self.size - start - length
+        return self[:start] == bytes([self.fill]) * start and self[start + length :] == bytes([self.fill]) * after
+
+
+class Loopback(Generic[DeviceT]):
+    """One device and its host. `make_device` gets the bus master side and the interrupt line."""
+
+    def __init__(self, make_device: Callable[[BusMaster, IrqLine], DeviceT], *, enabled: bool = True) -> None:
+        self.memory: Final = GuestMemory()
+        self.line: Final = CountingLine()
+        self.device: Final = make_device(self.memory, self.line)
+        if enabled:
+            self.device.config_write(COMMAND_OFFSET, 2, COMMAND_ALL_ON)
+
+    def ram(self, base: int, size: int, *, fill: int = 0, writable: bool = True) -> Ram:
+        """Map `size` bytes of guest memory at bus address `base`."""
+        ram = Ram(base, size, fill)
+        self.memory.map(base, size, ram.bytes, writable)
+        return ram
+
+    def run(self, *, steps: int = 100_000, budget: int = DEFAULT_BUDGET) -> int:
+        """Step the device until it has nothing to do; give the steps used.
+
+        Raises: RuntimeError if it still wants to go on after `steps`, as a circular chain does.
+        """
+        for used in range(steps):
+            if not self.device.step(budget):
+                return used + 1
+        raise RuntimeError(f"the device still runs after {steps} steps: a circular chain, or a polled descriptor?")

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boards, EEPROM images and the local bus."""
+
+from dataclasses import replace
+from unittest.mock import patch
+
+import pytest
+
+from plx9x5x.board import Board, Window, board_names, load_board
+from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.model.localbus import LocalBus, Sram
+from plx9x5x.regs.eeprom_map import build_image, loaded_dwords
+from plx9x5x.units import LocalAddr
+from tests.model.bench import Bench
+
+
+def test_our_board_is_registered() -> None:
+    assert "rdk-9656-lite" in board_names()
+    assert load_board("rdk-9656-lite").name == "rdk-9656-lite"
+
+
+def test_an_unknown_board_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"no board is named 'nope'; there are: .*rdk-9656-lite"):
+        load_board("nope")
+
+
+def test_a_wrong_entry_point_says_who_is_at_fault() -> None:
+    class Entry:
+        name, value = "odd", "somewhere:THING"
+
+        def load(self) -> object:
+            return 42
+
+    with (
+        patch("plx9x5x.board._installed", return_value={"odd": Entry()}),
+        pytest.raises(SetupError, match="somewhere:THING is not"),
+    ):
+        load_board("odd")
+
+
+def test_an_image_reads_back_as_the_chip_loads_it() -> None:
+    values = {"ids": 0x9601_10B5, "lbrd0": 1 << 25, "subsystem": 0x1234_5678}
+    image = build_image(values)
+    assert len(image) == 256
+    assert image[:4] == bytes([0x01, 0x96, 0xB5, 0x10]), "most significant word first, each low byte first"
+    assert {entry.name: value for entry, value in loaded_dwords(image) if value} == values
+
+
+def test_a_short_load_stops_where_it_should() -> None:
+    names = [entry.name for entry, _ in loaded_dwords(build_image({"ids": 1, "subsystem": 2}))]
+    assert names[-1] == "dmcfga"
+
+
+@pytest.mark.parametrize("image", [b"\xff" * 256, b"", b"\0" * 16])
+def test_a_blank_or_short_image_loads_nothing(image: bytes) -> None:
+    assert list(loaded_dwords(image)) == []
+
+
+def test_an_unknown_name_in_an_image_is_refused() -> None:
+    with pytest.raises(KeyError, match="not in the EEPROM map: ids2"):
+        build_image({"ids2": 1})
+
+
+def test_without_an_eeprom_the_chip_has_its_own_defaults(board: Board) -> None:
+    chip = Bench(replace(board, eeprom=None)).chip
+    assert chip.config_read(0, 4) == 0x9656_10B5
+    assert chip.read(0, 0x00, 4) == 0xFFF0_0000
+    assert chip.read(0, 0x6C, 4) == 0x000F_767E
+    assert chip.regions[2].size == 0
+
+
+def test_two_chips_share_no_memory(board: Board) -> None:
+    one, two = Bench(board), Bench(board)
+    one.chip.write(2, 0, 4, 0x1234)
+    assert two.chip.read(2, 0, 4) == 0
+
+
+def test_overlapping_windows_are_refused() -> None:
+    windows = (Window("a", LocalAddr(0), lambda: Sram(32)), Window("b", LocalAddr(16), lambda: Sram(16)))
+    with pytest.raises(ValueError, match="0x0 of 0x20 bytes runs into 0x10"):
+        LocalBus(windows, lambda a, n: None)
+
+
+def test_a_local_access_crosses_targets_gaps_and_the_top() -> None:
+    undecoded: list[tuple[int, int]] = []
+    windows = (
+        Window("low", LocalAddr(0), lambda: Sram(4)),
+        Window("mid", LocalAddr(8), lambda: Sram(4)),
+        Window("top", LocalAddr(0xFFFF_FFFC), lambda: Sram(4)),
+    )
+    bus = LocalBus(windows, lambda a, n: undecoded.append((a, n)))
+    bus.write(0xFFFF_FFFE, bytes(range(1, 15)))
+    assert undecoded == [(4, 4)]
+    assert bus.read(0xFFFF_FFFC, 18) == b"\0\0\1\2\3\4\5\6\xff\xff\xff\xff\x0b\x0c\x0d\x0e\xff\xff"

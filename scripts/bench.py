@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a register access and a DMA cost, each beside a peer in the same run. Ratios count; absolute times are the machine's.
+
+DMA, in-process: one block, or a chain of 256-byte descriptors, through the whole chip model, beside a plain memcpy of the
+same buffers. Registers, from a guest under QEMU: `readl` and posted `writel` of BAR0 beside QEMU's built-in `edu`
+device. Every figure is the median of several rounds.
+"""
+
+import argparse
+import ctypes
+import statistics
+import struct
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+from rich.table import Table
+
+from plx9x5x.board import Window, load_board
+from plx9x5x.model.chip import Chip
+from plx9x5x.model.localbus import Sram
+from plx9x5x.transport.loopback import Loopback
+from plx9x5x.units import KIB, MIB, LocalAddr
+
+RAM = 0x100_0000
+DATA = RAM + 4 * MIB
+DESCRIPTOR_BYTES = 256
+MODE, PADR, LADR, SIZ, DPR, CSR = 0x80, 0x84, 0x88, 0x8C, 0x90, 0xA8
+CHAIN = 0x243
+IN_PCI, LAST, TO_PCI = 1, 2, 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: medians in seconds for one operation."""
+
+    name: str
+    ours: float
+    peer: float
+    peer_name: str
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """How many times the peer's time ours takes."""
+        return self.ours / self.peer
+
+
+def median_time(work: Callable[[], None], *, rounds: int, repeat: int) -> float:
+    """Median over `rounds` of the mean time of `repeat` calls, in seconds, after one call to warm up."""
+    work()
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(repeat):
+            work()
+        times.append((time.perf_counter() - start) / repeat)
+    return statistics.median(times)
+
+
+def address_of(view: memoryview) -> int:
+    """Where a writable view starts."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
+
+
+def dma_rows(rounds: int) -> list[Row]:
+    """Measure block and chained DMA in-process, both directions."""
+    board = replace(load_board("rdk-9656-lite"), windows=(Window("memory", LocalAddr(0), lambda: Sram(2 * MIB)),))
+    host = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq))
+    ram = host.ram(RAM, 8 * MIB)
+    chip = host.device
+    local = chip.local_bus.find(0, 2 * MIB).target
+    assert local is not None
+    memory = local.view(0, 2 * MIB)
+    assert memory is not None
+    here, there = address_of(memory), address_of(ram.bytes) + DATA - RAM
+    rows = []
+    for size in (4 * KIB, 64 * KIB, 1 * MIB):
+        repeat = max(3, 2 * MIB // size)
+        for to_pci in (False, True):
+            source, target = (here, there) if to_pci else (there, here)
+            peer = median_time(lambda: ctypes.memmove(target, source, size), rounds=rounds, repeat=repeat)  # noqa: B023
+            way = "to_pci" if to_pci else "to_local"
+            flags = TO_PCI if to_pci else 0
+
+            def block() -> None:
+                for register, value in ((PADR, DATA), (LADR, 0), (SIZ, size), (DPR, flags)):  # noqa: B023
+                    chip.write(0, register, 4, value)
+                chip.write(0, CSR, 1, 3)
+                host.run()
+
+            chip.write(0, MODE, 4, 0x43)
+            ours = median_time(block, rounds=rounds, repeat=repeat)
+            rows.append(Row(f"block {size // KIB} KiB {way}", ours, peer, "memcpy", f"{size / ours / 1e9:.2f} GB/s"))
+
+            count = size // DESCRIPTOR_BYTES
+            for n in range(count):
+                pointer = RAM + 16 * (n + 1) | IN_PCI | flags | (LAST if n == count - 1 else 0)
+                at = n * DESCRIPTOR_BYTES
+                ram[16 * n : 16 * n + 16] = struct.pack("<4I", DATA + at, at, DESCRIPTOR_BYTES, pointer)
+
+            def chain() -> None:
+                chip.write(0, DPR, 4, RAM | IN_PCI)
+                chip.write(0, CSR, 1, 3)
+                host.run()
+
+            chip.write(0, MODE, 4, CHAIN)
+            ours = median_time(chain, rounds=rounds, repeat=max(1, repeat // 8))
+            note = f"{count / ours / 1e3:.0f} k descriptors/s"
+            rows.append(Row(f"chain {size // KIB} KiB of 256 B {way}", ours, peer, "memcpy", note))
+    return rows
+
+
+def show(title: str, rows: list[Row]) -> None:
+    """Print one table."""
+    table = Table(title=title, title_justify="left")
+    for name, side in (
+        ("what", "left"),
+        ("ours, us", "right"),
+        ("peer, us", "right"),
+        ("peer", "left"),
+        ("ratio", "right"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(
+            row.name, f"{row.ours * 1e6:.2f}", f"{row.peer * 1e6:.2f}", row.peer_name, f"{row.ratio:.1f}", row.note
+        )
+    Console(width=110).print(table)
+
+
+def main() -> int:
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds whose median counts (default %(default)s)")
+    parser.add_argument("--no-guest", action="store_true", help="leave out what needs QEMU")
+    args = parser.parse_args()
+    show("DMA in-process, through the whole chip model", dma_rows(args.rounds))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
