@@ -326,3 +326,52 @@ def test_d3hot_closes_the_chip_and_waking_up_resets_it(bench: Bench) -> None:
     assert bench.chip.config_read(COMMAND, 2) == 0
     bench.chip.config_write(COMMAND, 2, 7)
     assert bench.chip.read(0, INTCSR, 4) == 0x0F01_0100
+
+
+# -- a hostile guest -------------------------------------------------------------------------------
+
+accesses = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "read", "config_write", "config_read", "step", "start", "reset"]),
+        st.integers(-1, 6),
+        st.one_of(
+            st.integers(0, 0x1FF), st.sampled_from([0x80, 0x84, 0x88, 0x8C, 0x90, 0xA8, 0xA9, 0x68, 0x6C, 0x1FFFF])
+        ),
+        st.sampled_from([1, 2, 3, 4, 5, 8, 64]),
+        st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 3, 0x243, Bench.RAM | 1, 0xFFFF_FFFF])),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(sequence=accesses, seed=st.integers(0, 255))
+def test_no_access_sequence_raises_or_hangs(
+    sequence: list[tuple[str, int, int, int, int]], seed: int, new_bench: Callable[[], Bench]
+) -> None:
+    bench = new_bench()
+    chip = bench.chip
+    bench.trace.enabled = False
+    bench.ram[0:4096] = bench.pattern(4096, seed=seed)
+    for what, bar, offset, width, value in sequence:
+        match what:
+            case "write":
+                chip.write(bar, offset, width, value)
+            case "read":
+                assert 0 <= chip.read(bar, offset, width) < 1 << 8 * width
+            case "config_write":
+                chip.config_write(offset & 0xFF, width, value)
+            case "config_read":
+                assert 0 <= chip.config_read(offset & 0xFF, width) < 1 << 8 * width
+            case "step":
+                chip.step(4096)
+            case "start":
+                chip.config_write(COMMAND, 2, 7)
+                bench.channel(value & 1).csr = ENABLE | START
+            case "reset":
+                chip.reset(ResetKind.POWER_ON)
+    chip.reset(ResetKind.POWER_ON)
+    chip.config_write(COMMAND, 2, 7)
+    bench.ram[0:4] = b"live"
+    bench.channel(0).block(pci=Bench.RAM, local=0, length=4, to="local").run()
+    assert bench.local(0, 4) == b"live"
