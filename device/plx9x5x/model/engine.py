@@ -41,8 +41,9 @@ MAX_BURST: Final = 64 * KIB
 HELD_BURST: Final = 4 * KIB
 """The same where the local address is held, which goes word by word."""
 
-FETCH_COST: Final = 256
-"""What a descriptor costs of a step's budget, in bytes: about as long as moving so many."""
+TRANSACTION_COST: Final = 8 * KIB
+"""What any step costs of the budget at least, in bytes: it takes about as long as copying so many. This bounds how long
+a chain of small descriptors can keep the host waiting, where bytes alone would not."""
 
 DESCRIPTOR: Final = 16
 LONG_DESCRIPTOR: Final = 20
@@ -256,7 +257,7 @@ class Channel:
                     return budget
         except BusAbort as abort:
             self._fail(abort, purpose)
-            return FETCH_COST
+            return TRANSACTION_COST
 
     def _fetch(self, budget: int) -> int:
         regs, names = self._regs, self.names
@@ -279,7 +280,7 @@ class Channel:
             # DMADPR keeps pointing here: another START, or the next poll, reads the same descriptor again.
             if mode.valid_stop:
                 self._end(aborted=False)
-                return FETCH_COST
+                return TRANSACTION_COST
             self.state = State.POLL
             return budget
         regs[names.pointer] = pointer
@@ -291,7 +292,7 @@ class Channel:
                 events.DescriptorLoaded(self._now(), self.index, at, in_pci, pci, local, size & _COUNT, pointer)
             )
         self.state = State.MOVE
-        return FETCH_COST
+        return TRANSACTION_COST
 
     def _move(self, budget: int) -> int:
         transfer = self._current()
@@ -299,7 +300,7 @@ class Channel:
         left = transfer.count - done
         if left == 0:
             self.state = State.RETIRE
-            return 1
+            return TRANSACTION_COST
         pci = (transfer.pci + done) % LOW_HALF
         address = BusAddr(transfer.upper << 32 | pci)
         length = min(left, budget, LOW_HALF - pci, HELD_BURST if transfer.mode.hold_local else MAX_BURST)
@@ -317,7 +318,7 @@ class Channel:
         self._advance(transfer, address, length)
         if length == left:
             self.state = State.RETIRE
-        return cost
+        return max(cost, TRANSACTION_COST)
 
     def _advance(self, transfer: Transfer, address: int, moved: int) -> None:
         """Count what has crossed the bridge."""
@@ -378,7 +379,7 @@ class Channel:
         last = pointer & _LAST or not transfer.chained
         if transfer.mode.valid_mode and transfer.chained and transfer.count == 0 and not last:
             self._follow(pointer)
-            return FETCH_COST
+            return TRANSACTION_COST
         if transfer.mode.clear_count and transfer.chained:
             self._write_back(transfer)
         if pointer & _TERMINAL_COUNT:
@@ -387,7 +388,7 @@ class Channel:
             self._end(aborted=False)
         else:
             self._follow(pointer)
-        return FETCH_COST
+        return TRANSACTION_COST
 
     def _write_back(self, transfer: Transfer) -> None:
         """Store the remaining count, which is 0, in the descriptor's size word; that clears VALID too."""

@@ -115,44 +115,57 @@ class GuestMemory:
         """Fill `into` from `address` on. Raises: MasterAbort, TargetAbort."""
         end = address + len(into)
         if self._start <= address and end <= self._end:
-            offset = address - self._start
-            into[:] = self._view[offset : end - self._start]
+            into[:] = self._view[address - self._start : end - self._start]
             return
-        moved, left, address = 0, len(into), BusAddr(address & _LAST)
+        mappings, moved, left, bus = self._mappings, 0, len(into), address & _LAST
+        at = bisect_right(self._starts, bus) - 1
         while left:
-            view, offset, count = self._segment(address, left, moved, write=False)
-            into[moved : moved + count] = view[offset : offset + count]
-            moved, left, address = moved + count, left - count, BusAddr((address + count) & _LAST)
+            found = mappings[at] if 0 <= at < len(mappings) else None
+            if found is None or not found.start <= bus < found.end or found.view is None:
+                raise self._abort(bus, moved, at, found)
+            offset = bus - found.start
+            count = min(left, found.end - bus)
+            into[moved : moved + count] = found.view[offset : offset + count]
+            moved, left, bus, at = moved + count, left - count, bus + count, at + 1
+            if bus > _LAST:
+                bus, at = 0, 0
+            elif not left:
+                self._note_hit(found)
 
     def write_from(self, address: BusAddr, data: memoryview) -> None:
         """Store `data` from `address` on. Raises: MasterAbort, TargetAbort."""
         end = address + len(data)
         if self._start <= address and end <= self._end and self._writable:
-            offset = address - self._start
-            self._view[offset : end - self._start] = data
+            self._view[address - self._start : end - self._start] = data
             return
-        moved, left, address = 0, len(data), BusAddr(address & _LAST)
+        mappings, moved, left, bus = self._mappings, 0, len(data), address & _LAST
+        at = bisect_right(self._starts, bus) - 1
         while left:
-            view, offset, count = self._segment(address, left, moved, write=True)
-            view[offset : offset + count] = data[moved : moved + count]
-            moved, left, address = moved + count, left - count, BusAddr((address + count) & _LAST)
+            found = mappings[at] if 0 <= at < len(mappings) else None
+            if found is None or not found.start <= bus < found.end or found.view is None or not found.writable:
+                raise self._abort(bus, moved, at, found)
+            offset = bus - found.start
+            count = min(left, found.end - bus)
+            found.view[offset : offset + count] = data[moved : moved + count]
+            moved, left, bus, at = moved + count, left - count, bus + count, at + 1
+            if bus > _LAST:
+                bus, at = 0, 0
+            elif not left:
+                self._note_hit(found)
 
-    def _segment(self, address: BusAddr, left: int, moved: int, *, write: bool) -> tuple[memoryview, int, int]:
-        """Find the mapping at `address`: its view, the offset in it, how much of `left` it holds. Raises: BusAbort."""
-        at = bisect_right(self._starts, address) - 1
-        found = self._mappings[at] if at >= 0 else None
-        if found is None or address >= found.end:
-            raise self._abort(MasterAbort, address, moved, at)
-        if found.view is None:
-            raise self._abort(Unreachable, address, moved, at)
-        if write and not found.writable:
-            raise self._abort(TargetAbort, address, moved, at)
-        self._start, self._end, self._view, self._writable = found.start, found.end, found.view, found.writable
-        return found.view, address - found.start, min(left, found.end - address)
+    def _note_hit(self, found: _Mapping) -> None:
+        if found.view is not None:
+            self._start, self._end, self._view, self._writable = found.start, found.end, found.view, found.writable
 
-    def _abort(self, kind: type[BusAbort], address: BusAddr, moved: int, at: int) -> BusAbort:
+    def _abort(self, bus: int, moved: int, at: int, found: _Mapping | None) -> BusAbort:
+        """Tell why the access fails at `bus`; `at` is where its mapping would be, `found` what is there."""
+        if found is None or not found.start <= bus < found.end:
+            kind: type[BusAbort] = MasterAbort
+            at = bisect_right(self._starts, bus) - 1
+        else:
+            kind = Unreachable if found.view is None else TargetAbort
         around = self._mappings[max(at, 0) : at + 2]
-        return kind(address, moved=moved, nearest=[(m.start, m.end - m.start) for m in around])
+        return kind(BusAddr(bus), moved=moved, nearest=[(m.start, m.end - m.start) for m in around])
 
 
 def _part(old: _Mapping, start: int, end: int) -> _Mapping:

@@ -44,7 +44,7 @@ register access waits no longer than it does for the client's own wake-up."""
 BATCH: Final = 64
 """Messages between two steps: a flood of posted writes holds DMA back for less than a millisecond."""
 
-CLIENT_TIMEOUT_S: Final = 5
+CLIENT_TIMEOUT_S: Final = 5.0
 """How long a client may stall in the middle of a message; QEMU itself gives up after 5 s by default."""
 
 CONFIG_SPACE: Final = 256
@@ -54,6 +54,10 @@ _LOG_LEVELS: Final = {3: logging.WARNING, 4: logging.INFO, 5: logging.INFO, 6: l
 
 _NO_EVENTFD: Final = b"no fd for interrupt"
 """The client listens to no interrupt yet; `IntxLine` keeps the edge due, so this is no news."""
+
+_TORN_MESSAGE: Final = b"short read"
+"""The library read the first part of a long message as the whole, so the rest would be taken for messages: the socket's
+framing is lost. QEMU sends accesses of 8 bytes, which arrive whole."""
 
 _NO_MEMORY: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 
@@ -103,6 +107,7 @@ class LibvfioServer:
             with self._socket.claim():
                 self._create()
             self._set_up()
+            self._listening = self._poll_fd()
         except BaseException:
             self.close()
             raise
@@ -222,13 +227,7 @@ class LibvfioServer:
     @contextlib.contextmanager
     def _watched_attach(self) -> Iterator[None]:
         """Hang up on a client that connects and then says nothing: the library waits for VERSION for ever."""
-        listening = self._poll_fd()
-
-        def hang_up() -> None:
-            if self._poll_fd() != listening:
-                self._hang_up()
-
-        watch = threading.Timer(CLIENT_TIMEOUT_S, hang_up)
+        watch = threading.Timer(CLIENT_TIMEOUT_S, self._hang_up)
         watch.daemon = True
         watch.start()
         try:
@@ -238,18 +237,17 @@ class LibvfioServer:
             watch.join()
 
     def _hang_up(self) -> None:
-        with self._connection() as connection, contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
+        """Make the library find the end of the client's stream."""
+        fd = self._poll_fd()
+        if fd != self._listening:  # never the socket that takes the next one
+            with contextlib.suppress(OSError), _borrowed(fd) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _limit_stalls(self) -> None:
-        limit = struct.pack("@ll", CLIENT_TIMEOUT_S, 0)
-        with self._connection() as connection:
+        limit = struct.pack("@ll", *divmod(round(CLIENT_TIMEOUT_S * 1_000_000), 1_000_000))  # struct timeval
+        with _borrowed(self._poll_fd()) as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-
-    def _connection(self) -> socket.socket:
-        """The client's socket by a descriptor of our own, so that closing it leaves the library's open."""
-        return socket.socket(fileno=os.dup(self._poll_fd()))
 
     def _lost_client(self) -> None:
         """The library has unregistered the memory, called `_reset` and closed the eventfds; make sure of our side."""
@@ -396,8 +394,18 @@ class LibvfioServer:
         return True
 
     def _on_log(self, _ctx: int, level: int, message: bytes) -> None:
-        ours = logging.DEBUG if message.startswith(_NO_EVENTFD) else _LOG_LEVELS.get(level, logging.ERROR)
+        ours = _LOG_LEVELS.get(level, logging.ERROR)
+        if message.startswith(_NO_EVENTFD) or not self._attached:
+            ours = min(ours, logging.DEBUG)  # `_attach` says in one line what came of it
         self._log.log(ours, "libvfio-user: %s", message.decode(errors="replace"))
+        if _TORN_MESSAGE in message:
+            self._log.warning("dropping the client: the library reads no message that arrives in pieces")
+            self._hang_up()
 
     def _trigger(self) -> bool:
         return self._ctx is not None and self._lib.vfu_irq_trigger(self._ctx, 0) == 0
+
+
+def _borrowed(fd: int) -> socket.socket:
+    """The library's socket by a descriptor of our own, so that closing it leaves the library's open."""
+    return socket.socket(fileno=os.dup(fd))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plx9x5x import events
-from plx9x5x.model.engine import MAX_BURST
+from plx9x5x.model.engine import MAX_BURST, TRANSACTION_COST
 from tests.model.bench import (
     ABORT,
     CHAIN,
@@ -365,8 +365,16 @@ def test_a_circular_ring_never_ends_and_a_step_is_bounded(bench: Bench, index: i
     for _ in range(50):
         assert bench.chip.step(64 * KIB)
     assert bench.channel(index).csr == ENABLE
-    moved = sum(e.length for e in bench.trace.of(events.DataMoved))
-    assert 50 * 8 * KIB < moved <= 50 * (64 * KIB + MAX_BURST)
+    bursts = len(bench.trace.of(events.DataMoved))
+    assert 50 <= bursts <= 50 * 64 * KIB // TRANSACTION_COST, "many small descriptors cost more than their bytes"
+
+
+def test_a_step_moves_no_more_than_its_budget_and_one_burst(bench: Bench) -> None:
+    bench.channel(0).block(pci=RAM, local=0, length=0x1_8000, to="local")
+    assert bench.chip.step(1)
+    assert [e.length for e in bench.trace.of(events.DataMoved)] == [1]
+    assert bench.chip.step(MAX_BURST)
+    assert [e.length for e in bench.trace.of(events.DataMoved)] == [1, MAX_BURST]
 
 
 @BOTH
@@ -477,7 +485,7 @@ def test_both_channels_take_turns(bench: Bench) -> None:
     circular(bench, index=0)
     bench.put_chain([Descriptor(RAM, 0x8000, 0x100)], at=RAM + 0xC000, ring=True)
     bench.channel(1).chain(RAM + 0xC000, mode=RING_MODE)
-    bench.chip.step(16 * KIB)
+    bench.chip.step(64 * TRANSACTION_COST)
     moved = [sum(e.length for e in bench.trace.of(events.DataMoved) if e.channel == n) for n in (0, 1)]
     assert min(moved) * 2 > max(moved)
 

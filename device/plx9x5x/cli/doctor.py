@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x doctor`: is this host able to run everything, and if not, what mends it. Fetches and changes nothing."""
+
+import argparse
+from typing import Final
+
+NAME: Final = "doctor"
+HELP: Final = "Check the host, and say how to mend each line that fails."
+
+_EXIT_HOST: Final = 69
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--kernel", metavar="K", help="the guest kernel to look for (as for 'run')")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report."""
+    from plx9x5x.lab.toolchain.doctor import report  # noqa: PLC0415 - keeps --help quick
+
+    failed = 0
+    for line in report(args.kernel):
+        mark = "ok  " if not line.mend else "note" if line.warn else "FAIL"
+        print(f"{mark} {line.what:14} {line.says}")
+        if line.mend:
+            print(f"     {'':14} -> {line.mend}")
+            failed += not line.warn
+    print("this host is ready" if not failed else f"{failed} to mend")
+    return _EXIT_HOST if failed else 0

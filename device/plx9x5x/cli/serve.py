@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x serve`: one device on one unix socket, for any vfio-user client.
+
+Follows the conventions of vfio-user backends: `--socket-path`, `--print-capabilities`, SIGTERM ends it with exit
+code 0. The line `listening on PATH` on stdout says that a client may connect; it is the last line printed there.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+from plx9x5x.errors import UsageError
+
+if TYPE_CHECKING:
+    from plx9x5x.ports import BusMaster, IrqLine, PciDevice
+    from plx9x5x.transport.libvfio_abi import LibVfioUser
+
+NAME: Final = "serve"
+HELP: Final = "Serve a board on a unix socket, for your own QEMU."
+
+DEFAULT_BOARD: Final = "rdk-9656-lite"
+READY_LINE: Final = "listening on {path}"
+CAPABILITIES: Final = {"type": "misc"}
+MSG_TIMEOUT_MS: Final = 60000
+"""QEMU's default of 5 s loses the device for good at the first stall."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--socket-path", type=Path, metavar="S", help="listen on the unix socket S (removed at the end)"
+    )
+    parser.add_argument("--board", default=DEFAULT_BOARD, metavar="B", help="what is behind the bridge (%(default)s)")
+    parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
+    parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
+    parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130)."""
+    if args.print_capabilities:
+        print(json.dumps(CAPABILITIES))
+        return 0
+    if args.socket_path is None:
+        raise UsageError("serve needs --socket-path, as in: plx9x5x serve --socket-path /tmp/plx.sock")
+    from plx9x5x.board import load_board  # noqa: PLC0415 - keeps --help quick
+    from plx9x5x.model.chip import Chip  # noqa: PLC0415
+    from plx9x5x.transport.libvfio import LibvfioServer  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.WARNING,
+        format="%(relativeCreated)9.1f ms %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    board = load_board(args.board)
+
+    def make_device(bus: "BusMaster", irq: "IrqLine") -> "PciDevice":
+        return Chip(board, bus=bus, irq=irq)
+
+    with LibvfioServer(args.socket_path, make_device, library=_library(args.libvfio_user)) as server:
+        caught: list[int] = []
+
+        def end(number: int, _frame: FrameType | None) -> None:
+            # Only a note: an exception here might be raised inside a C callback and get lost there.
+            caught.append(number)
+            server.stop()
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            print(f"board {board.name}: {board.summary}")
+            print(f"add it to a guest (replace GUEST_KERNEL and GUEST_INITRD):\n\n{qemu_command(server.socket_path)}\n")
+            print(READY_LINE.format(path=server.socket_path), flush=True)
+            server.run()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if signal.SIGINT in caught:
+            raise KeyboardInterrupt
+    return 0
+
+
+def qemu_command(socket_path: Path) -> str:
+    """Give a QEMU command line for the shell, with the three things that must be right.
+
+    Guest memory is shared, or DMA moves wrong bytes in silence; the message time-out survives a stall; the structured
+    `socket` property needs the JSON form of -device.
+    """
+    device = {
+        "driver": "vfio-user-pci",
+        "socket": {"type": "unix", "path": str(socket_path)},
+        "x-msg-timeout": MSG_TIMEOUT_MS,
+    }
+    lines = (
+        shlex.join(_qemu()),
+        "-accel tcg -M q35 -m 512M",
+        "-object memory-backend-memfd,id=ram,size=512M,share=on -machine memory-backend=ram",
+        f"-device {shlex.quote(json.dumps(device))}",
+        "-nodefaults -nographic -serial mon:stdio -no-reboot",
+        "-kernel GUEST_KERNEL -initrd GUEST_INITRD -append 'console=ttyS0 panic=-1'",
+    )
+    return " \\\n".join(f"  {line}" for line in lines)
+
+
+def _qemu() -> tuple[str, ...]:
+    """The QEMU that `plx9x5x run` would start, as far as that is known without fetching one."""
+    from plx9x5x.lab.toolchain import load  # noqa: PLC0415
+
+    if named := os.environ.get("PLX9X5X_QEMU"):
+        return (named,)
+    return load(need=()).qemu.argv or ("qemu-system-x86_64",)
+
+
+def _library(named: Path | None) -> "LibVfioUser":
+    """Load libvfio-user: the named file, the environment's, or the toolchain's own."""
+    from plx9x5x.transport.libvfio_abi import load_abi  # noqa: PLC0415
+    from plx9x5x.transport.libvfio_find import LibraryNotNamed, find_library  # noqa: PLC0415
+
+    try:
+        return load_abi(find_library(named))
+    except LibraryNotNamed:
+        from plx9x5x.lab.toolchain import for_stream, load  # noqa: PLC0415
+
+        fetched = load(need={"libvfio-user"}, progress=for_stream(sys.stderr))
+        return load_abi(find_library(fetched.libvfio_user))

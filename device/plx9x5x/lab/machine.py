@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QEMU's command line, with what must be right in it.
+
+Three things go wrong in silence and are not left to the caller: guest memory is always shared (or DMA moves wrong
+bytes), the message time-out is long (or one stall loses the device for good), and the report has its own channel.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.errors import SetupError
+from plx9x5x.lab.image import COMMAND_LINE_MAX
+
+PORT_NAME: Final = "org.plx9x5x.ktap"
+MSG_TIMEOUT_MS: Final = 60_000
+"""QEMU's default of 5 s loses the device for good at the first stall."""
+
+# A machine with what a driver's test needs and nothing that takes time to probe.
+_MACHINE: Final = "q35,memory-backend=ram,usb=off,sata=off,smbus=off,hpet=off,vmport=off"
+# loglevel=5 shows a kernel's warnings; `quiet` would hide every WARN.
+_BOOT_WORDS: Final = (
+    "console=ttyS0",
+    "loglevel=5",
+    "panic=-1",
+    "tsc=reliable",
+    "no_timer_check",
+    "random.trust_cpu=on",
+    "mitigations=off",
+    "nokaslr",
+    "8250.nr_uarts=1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One -device: the driver and its properties, for QEMU's JSON form (structured properties need it)."""
+
+    driver: str
+    properties: Mapping[str, object]
+
+    def json(self) -> str:
+        """The option's value."""
+        return json.dumps({"driver": self.driver, **self.properties})
+
+
+def vfio_user_pci(socket_path: Path, *, address: str | None = None) -> Device:
+    """The device that a vfio-user server gives at `socket_path`; `address` is its slot, as '10.0'."""
+    where = {} if address is None else {"addr": address}
+    return Device(
+        "vfio-user-pci",
+        {"socket": {"type": "unix", "path": str(socket_path)}, "x-msg-timeout": MSG_TIMEOUT_MS, **where},
+    )
+
+
+EDU: Final = Device("edu", {})
+"""QEMU's own teaching device: the yardstick for register accesses."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmSpec:
+    """What to boot. `qemu` is the program with its leading options; `append` goes on the kernel's command line.
+
+    `accel` is what QEMU takes ('tcg' or 'kvm'); `cpus` are the host's cores for it, None for all of ours.
+    """
+
+    qemu: tuple[str, ...]
+    kernel: Path
+    initrd: Path
+    append: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    memory_mib: int = 256
+    accel: str = "tcg"
+    cpus: frozenset[int] | None = None
+
+    def command_line(self, *, serial: Path, report_fd: int | None = None) -> list[str]:
+        """QEMU's whole argument vector; `report_fd` is a connected socket that it inherits, for the report.
+
+        Raises: SetupError if the kernel would cut its command line.
+        """
+        words = " ".join((*_BOOT_WORDS, *self.append))
+        if len(words) > COMMAND_LINE_MAX:
+            raise SetupError(
+                f"the kernel's command line has {len(words)} characters, it takes {COMMAND_LINE_MAX}",
+                hint="pass fewer arguments to the guest",
+            )
+        devices = (word for device in self.devices for word in ("-device", device.json()))
+        return [
+            *self.qemu,
+            *("-M", _MACHINE, "-accel", self.accel, "-m", f"{self.memory_mib}M"),
+            *("-object", f"memory-backend-memfd,id=ram,size={self.memory_mib}M,share=on"),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-serial", f"file:{serial}"),
+            *(_report_port(report_fd) if report_fd is not None else ()),
+            *devices,
+            *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", words),
+        ]
+
+
+def _report_port(fd: int) -> tuple[str, ...]:
+    return (
+        *("-device", "virtio-serial-pci,max_ports=2"),
+        *("-chardev", f"socket,id=report,fd={fd}"),
+        *("-device", f"virtserialport,chardev=report,name={PORT_NAME}"),
+    )

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel modules on the host's side: find them, open them, and put them in an order that loads.
+
+`modules.dep` is absent from a package that was only unpacked, so each module is asked itself: its `.modinfo` section
+names what it depends on.
+"""
+
+import gzip
+import lzma
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.errors import SetupError
+
+_SUFFIXES: Final = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
+_ELF64_LITTLE: Final = b"\x7fELF\x02\x01"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One module: the name by which the kernel knows it, and the ELF file's bytes."""
+
+    name: str
+    data: bytes
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """Names of the modules that must be loaded first."""
+        return tuple(canonical(n) for n in modinfo(self.data).get("depends", "").split(",") if n)
+
+
+class ModuleTree:
+    """The modules of one kernel: the folder lib/modules/RELEASE, or kernel/ below it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def _files(self) -> Mapping[str, Path]:
+        found: dict[str, Path] = {}
+        for path in self.root.rglob("*.ko*"):
+            if path.name.endswith(_SUFFIXES):
+                found.setdefault(canonical(path.name.partition(".ko")[0]), path)
+        return found
+
+    @cached_property
+    def _builtin(self) -> frozenset[str]:
+        try:
+            text = (self.root / "modules.builtin").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(canonical(Path(line).stem) for line in text.split())
+
+    def find(self, name: str) -> Module | None:
+        """The module, or None if the kernel has it built in. Raises: SetupError if the kernel lacks it."""
+        if path := self._files.get(canonical(name)):
+            return read_module(path)
+        if canonical(name) in self._builtin:
+            return None
+        raise SetupError(
+            f"the kernel whose modules are in {self.root} has no module '{name}'",
+            hint="choose a kernel that has it (--kernel), or name the module's own file",
+        )
+
+    def resolve(self, names: Iterable[str], own: Sequence[Module] = ()) -> list[Module]:
+        """The modules `names`, then `own`, each once and after whatever it depends on. Raises: SetupError."""
+        mine = {m.name: m for m in own}
+        order: dict[str, Module] = {}
+
+        def visit(name: str, above: tuple[str, ...]) -> None:
+            if name in order:
+                return
+            if name in above:
+                circle = " -> ".join((*above, name))
+                raise SetupError(f"modules depend on each other in a circle: {circle}", hint="break the circle")
+            module = mine.get(name) or self.find(name)
+            if module is None:
+                return
+            for needed in module.depends:
+                visit(needed, (*above, name))
+            order[name] = module
+
+        for name in (*names, *mine):
+            visit(canonical(name), ())
+        return list(order.values())
+
+
+def read_module(path: Path) -> Module:
+    """Read a .ko, .ko.xz or .ko.gz. Raises: SetupError."""
+    name = path.name
+    try:
+        data = path.read_bytes()
+        if name.endswith(".xz"):
+            data = lzma.decompress(data)
+        elif name.endswith(".gz"):
+            data = gzip.decompress(data)
+    except (OSError, EOFError, lzma.LZMAError) as exc:
+        raise SetupError(f"the module {path} cannot be read: {exc}", hint="name a file that insmod takes") from exc
+    if not data.startswith(_ELF64_LITTLE):
+        kind = "compressed by zstd, which is not supported here" if name.endswith(".zst") else "no 64-bit ELF file"
+        raise SetupError(f"the module {path} is {kind}", hint="name the plain .ko file of an x86-64 module")
+    return Module(canonical(name.partition(".ko")[0]), data)
+
+
+def canonical(name: str) -> str:
+    """The kernel's spelling: it takes '-' and '_' for the same."""
+    return name.replace("-", "_")
+
+
+def modinfo(elf: bytes) -> Mapping[str, str]:
+    """The key=value strings of the section .modinfo (the last one of each key); empty if there is none."""
+    section = _section(elf, b".modinfo")
+    pairs = (entry.decode("utf-8", "replace").partition("=") for entry in section.split(b"\0") if b"=" in entry)
+    return {key: value for key, _, value in pairs}
+
+
+def _section(elf: bytes, wanted: bytes) -> bytes:
+    """The bytes of a section of a 64-bit little-endian ELF file, b'' if it is absent or the file is cut."""
+    if not elf.startswith(_ELF64_LITTLE) or len(elf) < 64:
+        return b""
+    (table,) = struct.unpack_from("<Q", elf, 0x28)
+    entry_size, count, names_index = struct.unpack_from("<HHH", elf, 0x3A)
+    try:
+        headers = [struct.unpack_from("<IIQQQQ", elf, table + i * entry_size) for i in range(count)]
+        _, _, _, _, names_at, names_size = headers[names_index]
+    except (struct.error, IndexError):
+        return b""
+    names = elf[names_at : names_at + names_size]
+    for name_at, _, _, _, offset, size in headers:
+        if names[name_at : names.find(b"\0", name_at)] == wanted:
+            return elf[offset : offset + size]
+    return b""

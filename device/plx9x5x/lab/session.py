@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run from sources to verdict: toolchain, build, server, guest, report. What `plx9x5x run` and pytest share.
+
+::
+
+    toolchain -> build module + program -> image -\
+                        server (starts meanwhile) -+-> QEMU -> report, case by case -> power off -> RunResult
+"""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from plx9x5x.errors import LostVm
+from plx9x5x.lab import accel, guest_sources, junit, runs
+from plx9x5x.lab.image import GuestImage, program
+from plx9x5x.lab.ktap import Report
+from plx9x5x.lab.placement import CorePicker
+from plx9x5x.lab.server import DeviceServer
+from plx9x5x.lab.symptoms import Oops
+from plx9x5x.lab.toolchain import Progress, Toolchain, load
+from plx9x5x.lab.vm import GuestVm, LostGuest, Nobody, VmSpec, Watcher, vfio_user_pci
+
+DEFAULT_BOARD: Final = "rdk-9656-lite"
+EXIT_FAILED: Final = 1
+EXIT_LOST_VM: Final = 75
+NO_DEVICE: Final = "nodevice"
+"""The mode of a guest that is booted without the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to run. `only` is one case; `mode` is the guest's (its init script names them); 'tcg', 'kvm' or 'auto'."""
+
+    board: str = DEFAULT_BOARD
+    kernel: str | None = None
+    memory_mib: int = 256
+    accel: str = "tcg"
+    timeout_s: float = 120.0
+    mode: str = "test"
+    only: str | None = None
+    verbose: bool = False
+    keep: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The test program's."""
+        return ("--only", self.only) if self.only else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One step of a run, and how long it took."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of it. `lost` is the whole story of a lost guest, `expected` the cases that had to report."""
+
+    report: Report
+    expected: tuple[str, ...]
+    logs: Path
+    kernel: str
+    phases: tuple[Phase, ...] = ()
+    lost: LostVm | None = None
+    oopses: tuple[Oops, ...] = ()
+    vfio_errors: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Cases that had to report and did not."""
+        return self.report.missing(self.expected)
+
+    @property
+    def lost_reason(self) -> str | None:
+        """Why the guest is gone, in one line."""
+        if self.lost is None:
+            return None
+        return self.lost.reason if isinstance(self.lost, LostGuest) else str(self.lost).partition("\n")[0]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong beside tests that failed, a line each; the most important first."""
+        found = [f"VM lost: {self.lost_reason}"] if self.lost else []
+        found += [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
+        found += [f"QEMU: {line}" for line in self.vfio_errors]
+        if self.lost is None:
+            found += [f"report: {text}" for text in self.report.problems]
+            if self.report.started and not self.report.problems and self.report.passed == 0 and not self.failed:
+                found.append("nothing was tested")
+        if self.missing:
+            shown = ", ".join(self.missing[:6]) + (", ..." if len(self.missing) > 6 else "")
+            found.append(f"{len(self.missing)} cases gave no result: {shown}")
+        return tuple(found)
+
+    @property
+    def passed(self) -> int:
+        """Cases that passed."""
+        return self.report.passed
+
+    @property
+    def skipped(self) -> int:
+        """Cases that were skipped, each with its reason."""
+        return self.report.skipped
+
+    @property
+    def failed(self) -> int:
+        """Cases that failed, or gave no result although they had to."""
+        bad = sum(not c.verdict.good for c in self.report.cases)
+        return max(self.report.failed, bad + len(self.missing))
+
+    @property
+    def ok(self) -> bool:
+        """True if every case was heard of, none failed, and nothing else went wrong."""
+        return not self.failed and not self.problems
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1 or 75 (design: the verbs)."""
+        if self.lost is not None:
+            return EXIT_LOST_VM
+        return 0 if self.ok else EXIT_FAILED
+
+    def totals(self) -> str:
+        """The last line of a run."""
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+    def junit(self) -> bytes:
+        """The run as JUnit XML."""
+        errors = [p for p in self.problems if not p.startswith("report: ")]
+        return junit.to_xml(
+            self.report,
+            suite=f"plx9x5x.guest.{self.kernel}",
+            errors=errors,
+            expected=self.expected,
+            properties=self.facts,
+        )
+
+
+class RunWatcher(Watcher, Protocol):
+    """Is told what a run does, as it happens."""
+
+    def phase(self, name: str) -> None:
+        """A step begins."""
+        ...
+
+    def booted(self, *, server: int | None, qemu: int) -> None:
+        """The processes (their ids) are there; the guest boots."""
+        ...
+
+
+class Quiet(Nobody):
+    """Watches without a word; the base of watchers that care for one thing."""
+
+    def phase(self, name: str) -> None:
+        """Drop it."""
+
+    def booted(self, *, server: int | None, qemu: int) -> None:
+        """Drop it."""
+
+
+class _Stopwatch:
+    """Times the phases and announces each."""
+
+    def __init__(self, watcher: RunWatcher) -> None:
+        self._watcher = watcher
+        self.phases: list[Phase] = []
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self._watcher.phase(name)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name, time.monotonic() - began))
+
+
+def list_cases(test_program: Path, *, only: str | None = None) -> tuple[str, ...]:
+    """Ask the test program, which is static and so runs here too, for the names of its cases."""
+    argv = [test_program, "--list", *(("--only", only) if only else ())]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
+    return tuple(done.stdout.split())
+
+
+def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress | None = None) -> RunResult:
+    """Do one run. A lost guest is a result, not an exception: it may have reported much before.
+
+    Raises: SetupError, UsageError.
+    """
+    watcher = watcher or Quiet()
+    clock = _Stopwatch(watcher)
+    with clock.phase("toolchain"):
+        tc = load(kernel=spec.kernel, progress=progress)
+        accelerator, why = accel.choose(spec.accel, tc)
+    logs = runs.make(tc.cache, keep=spec.keep)
+    with clock.phase("build"):
+        sources = guest_sources.find()
+        built = guest_sources.build(tc, sources)
+        expected = list_cases(built.program, only=spec.only)
+    image = driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
+    result = RunResult(
+        Report(),
+        expected,
+        logs,
+        tc.kernel.release,
+        facts={**tc.versions(), "board": spec.board, "accelerator": f"{accelerator} ({why})"},
+    )
+    try:
+        result = _boot(replace(spec, accel=accelerator), tc, image, result, clock=clock, watcher=watcher)
+    except LostGuest as exc:
+        result = replace(result, report=exc.report, lost=exc)
+    except LostVm as exc:
+        result = replace(result, lost=exc)
+    result = replace(result, phases=tuple(clock.phases))
+    junit.write(logs / "junit.xml", result.junit())
+    return result
+
+
+def driver_image(
+    tc: Toolchain,
+    sources: guest_sources.GuestSources,
+    built: guest_sources.GuestTests,
+    *,
+    mode: str = "test",
+    arguments: tuple[str, ...] = (),
+) -> GuestImage:
+    """The guest that runs the cases."""
+    base = guest_sources.base_image(tc, sources)
+    files = {**base.files, f"bin/{guest_sources.DRIVER}": program(built.program)}
+    return replace(base, files=files, own_modules=(built.module,), mode=mode, arguments=arguments)
+
+
+def _boot(
+    spec: RunSpec, tc: Toolchain, image: GuestImage, result: RunResult, *, clock: _Stopwatch, watcher: RunWatcher
+) -> RunResult:
+    """Server, guest, report."""
+    picker = CorePicker()
+    with contextlib.ExitStack() as stack:
+        with clock.phase("server and image"):
+            server = None
+            if spec.mode != NO_DEVICE:
+                starting = DeviceServer.start(
+                    board=spec.board, libvfio_user=tc.libvfio_user, logs=result.logs, verbose=spec.verbose
+                )
+                server = stack.enter_context(starting)
+            initrd = image.build(tc.kernel.modules, tc.cache)
+            if server is not None:
+                server.wait_ready()
+            cpus = picker.pick()
+            if server is not None and cpus is not None:
+                server.place(cpus)
+        vm_spec = VmSpec(
+            tc.qemu.argv,
+            tc.kernel.vmlinuz,
+            initrd,
+            append=image.kernel_words(),
+            devices=(vfio_user_pci(server.socket_path),) if server else (),
+            memory_mib=spec.memory_mib,
+            accel=spec.accel,
+            cpus=cpus,
+        )
+        watcher.phase("boot")
+        companions = (server,) if server else ()
+        vm = stack.enter_context(
+            GuestVm.boot(vm_spec, logs=result.logs, timeout_s=spec.timeout_s, companions=companions)
+        )
+        watcher.booted(server=server.pid if server else None, qemu=vm.pid)
+        try:
+            report = vm.run_ktap(watcher)
+        except LostGuest as exc:
+            return replace(result, report=exc.report, lost=exc, oopses=vm.oopses, vfio_errors=vm.vfio_errors())
+        finally:
+            clock.phases += vm_phases(vm)
+        return replace(result, report=report, oopses=vm.oopses, vfio_errors=vm.vfio_errors())
+
+
+def vm_phases(vm: GuestVm) -> list[Phase]:
+    """How a guest's life divides: boot, tests, power off; the last one that it came to takes the rest."""
+    now = vm.seconds
+    marks = [("boot", 0.0), ("tests", vm.seconds_to_report), ("power off", vm.seconds_to_last_case)]
+    known = [(name, at) for name, at in marks if at is not None]
+    ends = [at for _, at in known[1:]] + [now]
+    return [Phase(name, end - at) for (name, at), end in zip(known, ends, strict=True)]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile for the guest: out-of-tree kernel modules and static programs, kept by what they were made from."""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.errors import SetupError
+from plx9x5x.lab.toolchain import host
+from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.toolchain.kernels import GuestKernel
+
+_RECIPE: Final = "1"
+_STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")
+_MADE: Final = re.compile(r".*\.(o|ko|mod|mod\.c|cmd|a|order|symvers|d)|\..*|Module\.symvers|__pycache__")
+# kbuild remarks on a compiler other than the kernel's own: known, and harmless for one major version up or down.
+_HARMLESS: Final = re.compile(r"warning: the compiler differs from the one used to build the kernel")
+_WARNING: Final = re.compile(r"(?i)\bwarning:")
+
+
+def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Path:
+    """Build the module folder `source` and give `name`.ko. Raises: SetupError with the compiler's words."""
+    if not (kernel.headers / "Makefile").is_file():
+        raise SetupError(
+            f"the kernel {kernel.release} has no headers at {kernel.headers}, so no module can be built for it",
+            hint=f"install linux-headers-{kernel.release}, or choose a series that plx9x5x fetches",
+        )
+    make, compiler = host.tool("make"), host.compiler()
+    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], name)
+    key = f"module-{name}-{_digest(facts, _sources(source), source)}"
+    if done := cache.built(key):
+        return done / f"{name}.ko"
+    with cache.building(key) as work:
+        copy = work / "build"
+        _copy(source, copy)
+        argv: list[str | Path] = [
+            make,
+            "-C",
+            kernel.headers,
+            f"M={copy}",
+            "W=1",
+            *kernel.make_args,
+            "modules",
+        ]
+        said = _compile(argv, f"building {name}.ko for Linux {kernel.release}", cache)
+        found = [line for line in said.splitlines() if _WARNING.search(line) and not _HARMLESS.search(line)]
+        if found:
+            raise SetupError(
+                f"building {name}.ko for Linux {kernel.release} gave warnings, and they count:\n{host.tail(said)}",
+                hint=f"mend {found[0].strip().replace(f'{copy}/', f'{source}/')}",
+            )
+        if not (copy / f"{name}.ko").is_file():
+            raise SetupError(
+                f"the build of {source} made no {name}.ko", hint=f"say 'obj-m := {name}.o' in its Makefile"
+            )
+        (copy / f"{name}.ko").rename(work / f"{name}.ko")
+        shutil.rmtree(copy)
+    return _built(cache, key) / f"{name}.ko"
+
+
+def static_program(cache: Cache, source: Path, *, name: str) -> Path:
+    """Compile one C file, or all of a folder, to a static program. Raises: SetupError with the compiler's words."""
+    compiler = host.compiler()
+    files = sorted(source.glob("*.c")) if source.is_dir() else [source]
+    if not files or not files[0].is_file():
+        raise SetupError(f"no C source at {source}", hint="name a .c file, or a folder that holds some")
+    base = source if source.is_dir() else source.parent
+    hashed = _sources(base) if source.is_dir() else [source, *sorted(base.glob("*.h"))]
+    facts = (*_STATIC_FLAGS, host.compiler_version(compiler)[1], host.libc(), name)
+    key = f"program-{name}-{_digest(facts, hashed, base)}"
+    if done := cache.built(key):
+        return done / name
+    with cache.building(key) as work:
+        command: list[str | Path] = [compiler, *_STATIC_FLAGS, "-o", work / name, *files]
+        _compile(command, f"compiling {name}", cache)
+    return _built(cache, key) / name
+
+
+def _compile(argv: list[str | Path], what: str, cache: Cache) -> str:
+    try:
+        return host.run(argv, what=what)
+    except host.ProgramFailed as exc:
+        if full := cache.disk_full(exc.output):
+            raise full from exc
+        if re.search(r"(stdio|stdlib)\.h: No such file|cannot find -lc\b", exc.output):
+            raise SetupError(f"{what} needs the C library's headers", hint=host.install_hint("gcc")) from exc
+        raise
+
+
+def _built(cache: Cache, key: str) -> Path:
+    if (done := cache.built(key)) is None:
+        raise SetupError(f"{key} vanished from the cache {cache.root}", hint="run the command again")
+    return done
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(_walk(folder))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if _MADE.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path
+
+
+def _digest(facts: Iterable[str], files: Iterable[Path], base: Path) -> str:
+    digest = hashlib.sha256("\0".join((_RECIPE, *facts)).encode())
+    for path in files:
+        digest.update(f"\0{path.relative_to(base)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:20]
+
+
+def _copy(source: Path, into: Path) -> None:
+    """The sources alone, so that nothing made elsewhere is taken for fresh."""
+    for path in _sources(source):
+        target = into / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each kind of error has its exit code and its words."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.cli import main as cli
+from plx9x5x.cli import serve
+from plx9x5x.errors import LostVm, SetupError, UsageError
+
+
+class Verb:
+    """A verb that ends as told."""
+
+    NAME = "probe"
+    HELP = "ends as told"
+
+    def __init__(self, outcome: int | BaseException) -> None:
+        self.outcome = outcome
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--flag", action="store_true")
+
+    def run(self, args: argparse.Namespace) -> int:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome + args.flag
+
+
+def run(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException, *argv: str) -> int:
+    monkeypatch.setattr(cli, "_verbs", lambda: iter([Verb(outcome)]))
+    return cli.main(["probe", *argv])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "words"),
+    [
+        (UsageError("no such thing"), 2, "error: no such thing\n"),
+        (SetupError("no compiler", hint="apt install gcc"), 69, "error: no compiler\nhint: apt install gcc\n"),
+        (LostVm("QEMU is gone"), 75, "error: QEMU is gone\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_error_has_its_exit_code_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: BaseException, code: int, words: str
+) -> None:
+    assert run(monkeypatch, outcome) == code
+    assert capsys.readouterr().err == words
+
+
+def test_anything_else_is_our_bug_and_shown_in_full(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, ZeroDivisionError("oops")) == 70
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "ZeroDivisionError: oops" in said
+    assert "bug in plx9x5x" in said
+
+
+def test_the_verbs_own_code_and_arguments_get_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, 0) == 0
+    assert run(monkeypatch, 0, "--flag") == 1
+
+
+def test_no_verb_and_an_unknown_one_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in ([], ["no-such-verb"], ["serve", "--no-such-option"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(argv)
+        assert caught.value.code == 2
+    assert "usage: plx9x5x" in capsys.readouterr().err
+
+
+def test_every_verb_has_a_name_of_its_own_and_help() -> None:
+    verbs = list(cli._verbs())
+    assert len({verb.NAME for verb in verbs}) == len(verbs)
+    assert all(verb.HELP for verb in verbs)
+
+
+def test_serve_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["serve"]) == 2
+    assert "--socket-path" in capsys.readouterr().err
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--board", "no-such-board"]) == 2
+    assert "rdk-9656-lite" in capsys.readouterr().err
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--libvfio-user", "/dev/null"]) == 69
+    assert "hint: " in capsys.readouterr().err
+
+
+def test_serve_describes_itself_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["serve", "--print-capabilities"]) == 0
+    assert "type" in json.loads(capsys.readouterr().out)
+
+
+def test_the_qemu_line_has_what_must_be_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLX9X5X_QEMU", "/opt/my qemu")
+    line = serve.qemu_command(Path("/tmp/a socket"))
+    words = subprocess.run(
+        ["sh", "-c", f"printf '%s\\0' {line}"], check=True, capture_output=True, text=True
+    ).stdout.split("\0")
+    assert words[0] == "/opt/my qemu"
+    assert any("share=on" in word for word in words)
+    device = json.loads(words[words.index("-device") + 1])
+    assert device["socket"] == {"type": "unix", "path": "/tmp/a socket"}
+    assert device["x-msg-timeout"] == 60000
+
+
+def test_a_bare_checkout_runs() -> None:
+    folder = Path(cli.__file__).parents[2]
+    for argv in ([folder], ["-m", "plx9x5x"]):
+        done = subprocess.run([sys.executable, *argv, "--help"], capture_output=True, text=True, cwd=folder, check=True)
+        assert "serve" in done.stdout

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A served fake device, with the real libvfio-user."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.ports import BusMaster, IrqLine
+from plx9x5x.transport.libvfio import LibvfioServer
+from plx9x5x.transport.libvfio_abi import LibVfioUser, load_abi
+from plx9x5x.transport.libvfio_find import ENV_VAR, find_library
+from tests.transport.fake_device import FakeDevice
+from tests.transport.vfio_user_client import VfioUserClient
+
+
+class Served:
+    """A server that runs in a thread, and its device. `failure` is what `run` raised."""
+
+    def __init__(self, path: Path, library: LibVfioUser) -> None:
+        self.path = path
+        self.failure: BaseException | None = None
+        self.server = LibvfioServer(path, self._make, library=library)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _make(self, bus: BusMaster, irq: IrqLine) -> FakeDevice:
+        self.device = FakeDevice(bus, irq)
+        return self.device
+
+    def _run(self) -> None:
+        try:
+            self.server.run()
+        except Exception as exc:  # noqa: BLE001 - the test looks at it
+            self.failure = exc
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "run() does not return"
+
+    def close(self) -> None:
+        self.server.stop()
+        self.join()
+        self.server.close()
+
+    def client(self) -> VfioUserClient:
+        return VfioUserClient(self.path)
+
+
+@pytest.fixture(scope="session")
+def library_path() -> Path:
+    """The real library: the one that the environment names, else the toolchain's. Never skipped."""
+    if os.environ.get(ENV_VAR):
+        return find_library()
+    from plx9x5x.lab.toolchain import load
+
+    return find_library(load(need={"libvfio-user"}).libvfio_user)
+
+
+@pytest.fixture(scope="session")
+def library(library_path: Path) -> LibVfioUser:
+    return load_abi(library_path)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name, since a socket path has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="plx-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def serve(library: LibVfioUser) -> Callable[[Path], AbstractContextManager[Served]]:
+    @contextmanager
+    def serving(path: Path) -> Iterator[Served]:
+        served = Served(path, library)
+        served.start()
+        try:
+            yield served
+        finally:
+            served.close()
+
+    return serving
+
+
+@pytest.fixture
+def served(serve: Callable[[Path], AbstractContextManager[Served]], folder: Path) -> Iterator[Served]:
+    with serve(folder / "s") as running:
+        yield running
+        assert running.failure is None
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[VfioUserClient]:
+    with served.client() as connected:
+        yield connected

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guest memory as an interval map: what an access resolves to, and what it never touches."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
+from plx9x5x.transport.guest_memory import GuestMemory, Unreachable
+from plx9x5x.units import KIB, BusAddr
+
+PAGE = 4 * KIB
+TOP = 1 << 64
+
+
+def ram(size: int, fill: int = 0) -> bytearray:
+    return bytearray([fill]) * size
+
+
+def mapped(*ranges: tuple[int, bytearray], writable: bool = True) -> GuestMemory:
+    memory = GuestMemory()
+    for start, store in ranges:
+        memory.map(start, len(store), memoryview(store), writable)
+    return memory
+
+
+def read(memory: GuestMemory, address: int, length: int) -> bytes:
+    into = bytearray(length)
+    memory.read_into(BusAddr(address), memoryview(into))
+    return bytes(into)
+
+
+def write(memory: GuestMemory, address: int, data: bytes) -> None:
+    memory.write_from(BusAddr(address), memoryview(data))
+
+
+@pytest.mark.parametrize("start", [0, 1, 3, PAGE - 2, PAGE - 1])
+@pytest.mark.parametrize("length", [0, 1, 2, 4, 7, PAGE, PAGE + 1])
+def test_an_access_crosses_mappings_and_touches_nothing_else(start: int, length: int) -> None:
+    stores = [ram(PAGE, 0xA0 + n) for n in range(3)]
+    memory = mapped(*((0x1000 * n, store) for n, store in enumerate(stores)))
+    data = bytes(n % 251 for n in range(length))
+    write(memory, start, data)
+    assert read(memory, start, length) == data
+    flat = b"".join(stores)
+    before = b"".join(bytes([0xA0 + n]) * PAGE for n in range(3))
+    assert flat == before[:start] + data + before[start + length :]
+
+
+def test_an_unmapped_address_aborts_and_names_the_nearest_ranges() -> None:
+    memory = mapped((0x1000, ram(PAGE)), (0x8000, ram(PAGE)), (0x20000, ram(PAGE)))
+    with pytest.raises(MasterAbort) as caught:
+        read(memory, 0x3000, 4)
+    assert caught.value.address == 0x3000
+    assert caught.value.moved == 0
+    assert caught.value.nearest == ((0x1000, PAGE), (0x8000, PAGE))
+    for address, nearest in ((0, ((0x1000, PAGE),)), (TOP - 8, ((0x20000, PAGE),))):
+        with pytest.raises(MasterAbort) as caught:
+            read(memory, address, 4)
+        assert caught.value.nearest == nearest
+    with pytest.raises(MasterAbort) as caught:
+        read(GuestMemory(), 0, 4)
+    assert caught.value.nearest == ()
+
+
+def test_bytes_before_the_failing_one_have_moved() -> None:
+    store = ram(PAGE)
+    memory = mapped((0, store))
+    with pytest.raises(MasterAbort) as caught:
+        write(memory, PAGE - 3, b"abcdef")
+    assert (caught.value.address, caught.value.moved) == (PAGE, 3)
+    assert store[-3:] == b"abc"
+    into = bytearray(6)
+    with pytest.raises(MasterAbort):
+        memory.read_into(BusAddr(PAGE - 3), memoryview(into))
+    assert into == b"abc\0\0\0"
+
+
+def test_read_only_memory_is_read_and_refuses_writes() -> None:
+    store = ram(PAGE, 0x5A)
+    memory = mapped((0, store), writable=False)
+    assert read(memory, 8, 4) == b"ZZZZ"
+    with pytest.raises(TargetAbort):
+        write(memory, 8, b"nono")
+    assert store == ram(PAGE, 0x5A)
+
+
+def test_a_mapping_without_host_memory_says_so() -> None:
+    memory = GuestMemory()
+    memory.map(0x1000, PAGE, None, writable=True)
+    for access in (lambda: read(memory, 0x1000, 4), lambda: write(memory, 0x1000, b"abcd")):
+        with pytest.raises(Unreachable, match="no file descriptor") as caught:
+            access()
+        assert isinstance(caught.value, TargetAbort)
+
+
+def test_unmap_drops_everything_inside_a_range() -> None:
+    memory = mapped(*((PAGE * n, ram(PAGE)) for n in range(16)))
+    memory.unmap(0, 1 << 40)
+    assert memory.ranges == ()
+
+
+def test_unmap_keeps_the_part_outside() -> None:
+    memory = mapped((0, ram(4 * PAGE, 7)))
+    memory.unmap(PAGE, PAGE)
+    assert memory.ranges == ((0, PAGE), (2 * PAGE, 2 * PAGE))
+    assert read(memory, 4 * PAGE - 1, 1) == b"\7"
+    with pytest.raises(MasterAbort):
+        read(memory, PAGE, 1)
+
+
+def test_a_map_replaces_what_it_overlaps() -> None:
+    memory = mapped((0, ram(3 * PAGE, 1)), (PAGE, ram(PAGE, 2)))
+    assert memory.ranges == ((0, PAGE), (PAGE, PAGE), (2 * PAGE, PAGE))
+    assert read(memory, PAGE - 1, PAGE + 2) == b"\1" + b"\2" * PAGE + b"\1"
+
+
+@pytest.mark.parametrize("forget", [lambda m: m.unmap(0, PAGE), lambda m: m.clear()])
+def test_no_pointer_outlives_an_unmap(forget: object) -> None:
+    memory = mapped((0, ram(PAGE)))
+    read(memory, 0, 4)  # the range is the last one hit
+    assert callable(forget)
+    forget(memory)
+    for access in (lambda: read(memory, 0, 4), lambda: write(memory, 0, b"abcd")):
+        with pytest.raises(MasterAbort):
+            access()
+
+
+def test_the_backing_store_is_let_go() -> None:
+    store = ram(PAGE)
+    memory = mapped((0, store))
+    read(memory, 0, 4)
+    memory.unmap(0, PAGE)
+    store.extend(b"x")  # BufferError while any view is left
+
+
+def test_the_last_address_wraps_to_the_first() -> None:
+    low, high = ram(PAGE, 1), ram(PAGE, 2)
+    memory = mapped((0, low), (TOP - PAGE, high))
+    assert read(memory, TOP - 2, 4) == b"\2\2\1\1"
+    write(memory, TOP - 1, b"ab")
+    assert (high[-1:], low[:1]) == (b"a", b"b")
+    memory.clear()
+    memory.map(TOP - PAGE, 2 * PAGE, memoryview(ram(2 * PAGE)), writable=True)  # a client's nonsense
+    with pytest.raises(MasterAbort) as caught:
+        read(memory, TOP - 2, 4)
+    assert (caught.value.address, caught.value.moved) == (0, 2)
+
+
+@pytest.mark.parametrize("address", [TOP, TOP + 5, 1 << 70])
+def test_addresses_beyond_64_bits_wrap(address: int) -> None:
+    memory = mapped((0, ram(PAGE, 3)))
+    assert read(memory, address, 2) == b"\3\3"
+
+
+def test_empty_mappings_and_unmaps_change_nothing() -> None:
+    memory = mapped((0, ram(PAGE)))
+    memory.map(0x5000, 0, None, writable=True)
+    memory.unmap(0, 0)
+    assert memory.ranges == ((0, PAGE),)
+    read(GuestMemory(), 0, 0)
+    write(GuestMemory(), 0, b"")
+
+
+def test_a_view_of_the_wrong_size_is_our_bug() -> None:
+    with pytest.raises(ValueError, match="for a mapping of"):
+        GuestMemory().map(0, 8, memoryview(ram(4)), writable=True)
+
+
+SPACE = 64
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["map", "map-ro", "map-none", "unmap", "read", "write"]),
+        st.integers(0, SPACE - 1),
+        st.integers(0, SPACE),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=200)
+@given(ACTIONS)
+def test_any_history_equals_an_array_of_cells(actions: list[tuple[str, int, int]]) -> None:
+    """The oracle is one cell a byte: None (unmapped), or [value, writable, shared]."""
+    memory = GuestMemory()
+    cells: list[list[int] | None] = [None] * (2 * SPACE)
+    for number, (action, start, length) in enumerate(actions):
+        value = number & 0xFF
+        if action.startswith("map"):
+            shared, writable = action != "map-none", action != "map-ro"
+            view = memoryview(bytearray([value]) * length) if shared else None
+            memory.map(start, length, view, writable)
+            for at in range(start, start + length):
+                cells[at] = [value, writable, shared]
+        elif action == "unmap":
+            memory.unmap(start, length)
+            cells[start : start + length] = [None] * length
+        else:
+            good = 0
+            into = bytearray([0xEE]) * length
+            for cell in cells[start : start + length]:
+                if cell is None or not cell[2] or (action == "write" and not cell[1]):
+                    break
+                good += 1
+            abort: BusAbort | None = None
+            try:
+                if action == "read":
+                    memory.read_into(BusAddr(start), memoryview(into))
+                else:
+                    memory.write_from(BusAddr(start), memoryview(bytes([value]) * length))
+            except BusAbort as exc:
+                abort = exc
+            assert (abort is None) == (good == length)
+            if abort is not None:
+                assert (abort.moved, abort.address) == (good, start + good)
+                assert isinstance(abort, MasterAbort) == (cells[start + good] is None)
+            done = cells[start : start + good]
+            if action == "read":
+                assert list(into) == [cell[0] for cell in done if cell] + [0xEE] * (length - good)
+            else:
+                for cell in done:
+                    assert cell is not None
+                    cell[0] = value
+        starts = [first for first, _ in memory.ranges]
+        assert starts == sorted(starts)
+        assert sum(count for _, count in memory.ranges) == sum(cell is not None for cell in cells)

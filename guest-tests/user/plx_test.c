@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * plx_test [--output PATH] [--list] [--only NAME,..] [--bench] [--break MODE]
+ *
+ * Runs the cases (or the benches) and reports in KTAP to standard output, or
+ * to PATH: a file, or a virtio-serial port. Exit code: 0 all passed, 1 one
+ * failed or nothing could be run, 4 all skipped, 2 usage.
+ *
+ * Before each result stands "# time NAME us=N", as the guest's clock saw it.
+ *
+ * --break spoils the report on purpose, so that whoever reads it can be
+ * tested; the spoilt case runs in the middle:
+ *   fail      a case that fails
+ *   panic     the kernel panics
+ *   oops      the driver oopses, the cases go on and pass
+ *   hang      a case that never ends
+ *   truncate  the program ends without a word
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "plx_test.h"
+
+/* No case comes near; one that does must not stop the run. */
+#define CASE_SECONDS	30
+#define TESTS_MAX	128
+#define CHECKS_SHOWN	12
+
+static const struct test *const all_cases[] = {
+	register_tests, memory_tests, block_tests, chain_tests, ring_tests, irq_tests,
+	error_tests, last_tests,
+};
+
+/* ------------------------------------------------------------------ */
+/* The running case                                                    */
+
+static struct {
+	const char *name;
+	const char *skip;
+	unsigned int failures;
+} now;
+
+bool fail_at(const char *file, int line, const char *format, ...)
+{
+	const char *base = strrchr(file, '/');
+	char text[512];
+	va_list args;
+
+	now.failures++;
+	if (now.failures > CHECKS_SHOWN)
+		return false;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	diag("%s:%d: %s", base ? base + 1 : file, line, text);
+	return false;
+}
+
+void skip_case(const char *why)
+{
+	now.skip = why;
+}
+
+bool case_failed(void)
+{
+	return now.failures != 0;
+}
+
+bool same_at(const char *file, int line, const char *what, uint64_t got, uint64_t want)
+{
+	if (got == want)
+		return true;
+	return fail_at(file, line, "%s is 0x%llx, not 0x%llx", what, (unsigned long long)got,
+		       (unsigned long long)want);
+}
+
+bool same_bytes_at(const char *file, int line, const char *what, const void *got,
+		   const void *want, size_t length)
+{
+	const uint8_t *is = got, *should = want;
+	size_t i, first = length, wrong = 0;
+
+	for (i = 0; i < length; i++) {
+		if (is[i] == should[i])
+			continue;
+		if (first == length)
+			first = i;
+		wrong++;
+	}
+	if (!wrong)
+		return true;
+	return fail_at(file, line,
+		       "%s: %zu of %zu bytes wrong, the first at %zu: 0x%02x, not 0x%02x",
+		       what, wrong, length, first, is[first], should[first]);
+}
+
+/* ------------------------------------------------------------------ */
+/* Broken on purpose                                                   */
+
+static void ask_kernel(__u32 how)
+{
+	static const char parameter[] = "/sys/module/plx_test/parameters/allow_break";
+	int fd = open(parameter, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		bail_out("%s: %s", parameter, strerror(errno));
+	close(fd);
+	device_ioctl(PLX_TEST_BREAK, &how);
+}
+
+static void broken_fail(void)
+{
+	fail_at(__FILE__, __LINE__, "failed on purpose (--break fail)");
+}
+
+static void broken_panic(void)
+{
+	ask_kernel(PLX_TEST_BREAK_PANIC);
+	fail_at(__FILE__, __LINE__, "the kernel did not panic");
+}
+
+static void broken_oops(void)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	/* An oops kills whoever was in the kernel: not us. */
+	if (!child) {
+		ask_kernel(PLX_TEST_BREAK_OOPS);
+		_exit(0);
+	}
+	MUST(CHECK(child > 0 && waitpid(child, &status, 0) == child, "fork: %s", strerror(errno)));
+	CHECK(WIFSIGNALED(status), "the kernel did not oops");
+}
+
+static void broken_hang(void)
+{
+	alarm(0);
+	for (;;)
+		pause();
+}
+
+static void broken_truncate(void)
+{
+	_exit(0);
+}
+
+static const struct test broken_tests[] = {
+	{ "fail", broken_fail },
+	{ "panic", broken_panic },
+	{ "oops", broken_oops },
+	{ "hang", broken_hang },
+	{ "truncate", broken_truncate },
+	{ }
+};
+
+static const struct test *find_broken(const char *mode)
+{
+	const struct test *test;
+
+	for (test = broken_tests; test->name; test++)
+		if (!strcmp(test->name, mode))
+			return test;
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ */
+/* The runner                                                          */
+
+static void overslept(int signal)
+{
+	(void)signal;
+	bail_out("%s took more than %d s", now.name, CASE_SECONDS);
+}
+
+static void run_case(const struct test *test)
+{
+	enum verdict verdict;
+	uint64_t began = now_ns();
+
+	now.name = test->name;
+	now.skip = NULL;
+	now.failures = 0;
+	alarm(CASE_SECONDS);
+	test->run();
+	CHECK(device_rest(), "the chip did not come to rest after the case");
+	alarm(0);
+	if (now.failures > CHECKS_SHOWN)
+		diag("... and %u failed checks more", now.failures - CHECKS_SHOWN);
+	diag("time %s us=%llu", test->name, (unsigned long long)(now_ns() - began) / 1000);
+	verdict = now.failures ? FAIL : now.skip ? SKIP : PASS;
+	report_result(test->name, verdict, now.skip);
+}
+
+static bool wanted(const char *only, const char *name)
+{
+	size_t length = strlen(name);
+	const char *at;
+
+	for (at = only; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, name, length) && (!at[length] || at[length] == ','))
+			return true;
+	}
+	return !only;
+}
+
+static unsigned int collect(struct test *into, const char *only, bool bench)
+{
+	unsigned int i, count = 0;
+	const struct test *test;
+
+	for (i = 0; i < (bench ? 1 : ARRAY_SIZE(all_cases)); i++)
+		for (test = bench ? bench_tests : all_cases[i]; test->name; test++)
+			if (count < TESTS_MAX - 1 && wanted(only, test->name))
+				into[count++] = *test;
+	return count;
+}
+
+static void introduce(void)
+{
+	diag("plx_test: %s [%04x:%04x] INT%c, interrupt %d", info.name, info.vendor, info.device,
+	     info.pin ? 'A' + info.pin - 1 : '-', info.irq);
+	diag("subsystem %04x:%04x, revision %02x, BARs of %llu, %llu and %llu bytes",
+	     info.subvendor, info.subdevice, info.revision, (unsigned long long)info.bar_len[0],
+	     (unsigned long long)info.bar_len[1], (unsigned long long)info.bar_len[2]);
+}
+
+static void usage(void)
+{
+	fprintf(stderr, "usage: plx_test [--output PATH] [--list] [--only NAME,..] [--bench]\n"
+			"                [--break fail|panic|oops|hang|truncate]\n");
+	exit(2);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "only", required_argument, NULL, 'n' },
+		{ "break", required_argument, NULL, 'x' },
+		{ "bench", no_argument, NULL, 'b' },
+		{ "list", no_argument, NULL, 'l' },
+		{ }
+	};
+	const char *output = NULL, *only = NULL, *trouble;
+	static struct test tests[TESTS_MAX];
+	const struct test *broken = NULL;
+	bool bench = false, list = false;
+	unsigned int i, count;
+	static char spoilt[64];
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			output = optarg;
+			break;
+		case 'n':
+			only = optarg;
+			break;
+		case 'x':
+			broken = find_broken(optarg);
+			if (!broken)
+				usage();
+			break;
+		case 'b':
+			bench = true;
+			break;
+		case 'l':
+			list = true;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (optind < argc)
+		usage();
+
+	count = collect(tests, only, bench);
+	if (list) {
+		for (i = 0; i < count; i++)
+			puts(tests[i].name);
+		return 0;
+	}
+	if (broken) {
+		snprintf(spoilt, sizeof(spoilt), "broken_on_purpose_%s", broken->name);
+		memmove(&tests[count / 2 + 1], &tests[count / 2],
+			(count - count / 2) * sizeof(*tests));
+		tests[count / 2] = (struct test){ spoilt, broken->run };
+		count++;
+	}
+
+	signal(SIGALRM, overslept);
+	signal(SIGPIPE, SIG_IGN);
+	report_open(output);
+	trouble = device_open();
+	if (trouble)
+		bail_out("%s", trouble);
+	if (!count)
+		bail_out("no case of that name: see --list");
+	report_plan(count);
+	introduce();
+	device_rest();
+	for (i = 0; i < count; i++)
+		run_case(&tests[i]);
+	report_totals();
+	return report_exit_code();
+}

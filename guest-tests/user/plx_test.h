@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * plx_test: the cases that a PLX PCI 9056/9656 must pass, run in the guest.
+ *
+ * A case is a function that takes the device at rest and gives it back; the
+ * runner brings the chip to rest and frees the buffers after each, whatever
+ * happened. A check that fails prints a diagnostic and the case goes on; one
+ * that makes the rest pointless returns (the macros with MUST).
+ */
+#ifndef PLX_TEST_USER_H
+#define PLX_TEST_USER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../kmod/plx_hw.h"
+#include "../kmod/plx_test_uapi.h"
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define PAGE		4096u
+#define SRAM_SIZE	0x20000u	/* of an RDK-LITE; at local address 0 */
+
+enum { CH0 = 0, CH1 = 1 };
+enum { MEM = 0, IO = 1, SRAM = 2 };		/* BARs */
+
+/* A bus address that no guest memory answers: in the hole below 4 GiB. */
+#define UNMAPPED	0xf8000000u
+
+/* ------------------------------------------------------------------ */
+/* report.c: KTAP                                                      */
+
+enum verdict { PASS, FAIL, SKIP };
+
+void report_open(const char *path);
+void report_plan(unsigned int tests);
+void report_result(const char *name, enum verdict verdict, const char *why);
+void report_totals(void);
+int report_exit_code(void);
+void diag(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void bail_out(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* ------------------------------------------------------------------ */
+/* Inside a case                                                       */
+
+/* Fails the running case; @file and @line say where. Gives false. */
+bool fail_at(const char *file, int line, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void skip_case(const char *why);
+bool case_failed(void);
+bool same_at(const char *file, int line, const char *what, uint64_t got, uint64_t want);
+bool same_bytes_at(const char *file, int line, const char *what, const void *got,
+		   const void *want, size_t length);
+
+/* CHECK and the SAME ones note a failure and give back if it held. */
+#define CHECK(ok, ...)	((ok) ? true : fail_at(__FILE__, __LINE__, __VA_ARGS__))
+#define SAME(what, got, want)		same_at(__FILE__, __LINE__, what, got, want)
+#define SAME_BYTES(what, got, want, n)	same_bytes_at(__FILE__, __LINE__, what, got, want, n)
+#define MUST(ok) do { if (!(ok)) return; } while (0)
+
+/* ------------------------------------------------------------------ */
+/* device.c: the driver's ioctls, which end the program if they fail    */
+
+struct common_buffer {
+	uint32_t order;
+	uint32_t length;
+	uint32_t pages;
+	uint32_t logical;
+	uint64_t va;
+};
+
+extern struct plx_test_info info;
+
+const char *device_open(void);			/* what is wrong, or NULL */
+bool device_rest(void);				/* after a case */
+int device_ioctl(unsigned long request, void *argument);	/* 0 or -errno */
+
+uint64_t peek(int bar, int width, uint32_t offset);
+void poke(int bar, int width, uint32_t offset, uint64_t value);
+uint32_t rd32(uint32_t offset);			/* BAR0 */
+void wr32(uint32_t offset, uint32_t value);
+uint8_t csr(int ch);
+void set_csr(int ch, uint8_t value);
+void change(uint32_t offset, uint32_t clear, uint32_t set);	/* atomic, BAR0 */
+void sram_read(uint32_t offset, int width, void *data, uint32_t count);
+void sram_write(uint32_t offset, int width, const void *data, uint32_t count);
+uint32_t config_read(uint32_t offset, int width);
+void config_write(uint32_t offset, int width, uint32_t value);
+void bus_master(bool on);
+
+/* NULL, and the case failed, if there is no memory. */
+struct common_buffer *buffer(uint32_t length);
+bool buffer_try(uint32_t length, struct common_buffer *buf);	/* not freed for you */
+int buffer_free(const struct common_buffer *buf);		/* 0 or -errno */
+void buffer_read(const struct common_buffer *buf, uint32_t offset, void *data, uint32_t length);
+void buffer_write(const struct common_buffer *buf, uint32_t offset, const void *data,
+		  uint32_t length);
+void buffer_fill(const struct common_buffer *buf, uint8_t value);
+uint64_t buffer_sum(const struct common_buffer *buf, uint32_t offset, uint32_t length);
+
+void start(const struct plx_test_start *values);
+/* Whether DONE came in time; a check of the case. */
+bool done_within(int ch, uint32_t ms);
+bool abort_channel(int ch);
+
+void irq_policy(uint32_t style, const struct common_buffer *watch, uint32_t offset);
+void irq_reset(void);
+struct plx_test_irq_stats irq_stats(void);
+uint64_t irq_count(enum plx_test_counter counter);
+/* Waits for a counter; gives what it stood at. No check. */
+uint64_t irq_wait(enum plx_test_counter counter, uint64_t target, uint32_t ms);
+
+void sleep_ms(unsigned int ms);
+uint64_t now_ns(void);
+
+/* ------------------------------------------------------------------ */
+/* dma.c: what most DMA cases do                                       */
+
+struct descriptor {
+	uint32_t pci;
+	uint32_t local;
+	uint32_t size;
+	uint32_t next;		/* and flags */
+};
+
+#define TO_PCI		true
+#define TO_LOCAL	false
+
+/* Bytes that differ at every distance up to 64 KiB and more. */
+void pattern(void *data, uint32_t length, uint32_t seed);
+/* A block, polled; @extra bits for DMAMODE. */
+bool block(int ch, bool to_pci, uint32_t pci, uint32_t local, uint32_t length);
+bool block_with(int ch, bool to_pci, uint32_t pci, uint32_t local, uint32_t length,
+		uint32_t mode);
+void start_block(int ch, bool to_pci, uint32_t pci, uint32_t local, uint32_t length,
+		 uint32_t mode);
+void start_chain(int ch, uint32_t dpr, uint32_t mode);
+void put_descriptor(const struct common_buffer *ring, unsigned int index,
+		    struct descriptor desc);
+struct descriptor get_descriptor(const struct common_buffer *ring, unsigned int index);
+uint32_t descriptor_at(const struct common_buffer *ring, unsigned int index);
+void enable_irq(int ch);
+
+/*
+ * A circular ring of @count descriptors on @ch, each moving @length bytes of
+ * @data to local or to PCI; terminal-count flags as in @tc (bit per entry).
+ */
+struct ring {
+	int ch;
+	unsigned int count;
+	uint32_t length;
+	struct common_buffer *table;
+	struct common_buffer *data;
+};
+
+bool ring_make(struct ring *ring, int ch, bool to_pci, unsigned int count, uint32_t length,
+	       uint32_t tc);
+void ring_start(const struct ring *ring, uint32_t mode);
+
+/* ------------------------------------------------------------------ */
+/* The tables                                                          */
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+extern const struct test register_tests[];
+extern const struct test memory_tests[];
+extern const struct test block_tests[];
+extern const struct test chain_tests[];
+extern const struct test ring_tests[];
+extern const struct test irq_tests[];
+extern const struct test error_tests[];
+extern const struct test last_tests[];
+extern const struct test bench_tests[];
+
+#endif /* PLX_TEST_USER_H */
