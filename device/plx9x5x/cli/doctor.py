@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    from plx9x5x.lab.toolchain.doctor import report  # noqa: PLC0415 - keeps --help quick
+    from plx9x5x.lab.toolchain.doctor import report
 
     failed = 0
     for line in report(args.kernel):

@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.socket_path is None:
         raise UsageError("serve needs --socket-path, as in: plx9x5x serve --socket-path /tmp/plx.sock")
-    from plx9x5x.board import load_board  # noqa: PLC0415 - keeps --help quick
-    from plx9x5x.model.chip import Chip  # noqa: PLC0415
-    from plx9x5x.transport.libvfio import LibvfioServer  # noqa: PLC0415
+    from plx9x5x.board import load_board
+    from plx9x5x.model.chip import Chip
+    from plx9x5x.transport.libvfio import LibvfioServer
 
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.WARNING,
@@ -110,7 +110,7 @@ def qemu_command(socket_path: Path) -> str:
 
 def _qemu() -> tuple[str, ...]:
     """The QEMU that `plx9x5x run` would start, as far as that is known without fetching one."""
-    from plx9x5x.lab.toolchain import load  # noqa: PLC0415
+    from plx9x5x.lab.toolchain import load
 
     if named := os.environ.get("PLX9X5X_QEMU"):
         return (named,)
@@ -119,13 +119,13 @@ def _qemu() -> tuple[str, ...]:
 
 def _library(named: Path | None) -> "LibVfioUser":
     """Load libvfio-user: the named file, the environment's, or the toolchain's own."""
-    from plx9x5x.transport.libvfio_abi import load_abi  # noqa: PLC0415
-    from plx9x5x.transport.libvfio_find import LibraryNotNamed, find_library  # noqa: PLC0415
+    from plx9x5x.transport.libvfio_abi import load_abi
+    from plx9x5x.transport.libvfio_find import LibraryNotNamed, find_library
 
     try:
         return load_abi(find_library(named))
     except LibraryNotNamed:
-        from plx9x5x.lab.toolchain import for_stream, load  # noqa: PLC0415
+        from plx9x5x.lab.toolchain import for_stream, load
 
         fetched = load(need={"libvfio-user"}, progress=for_stream(sys.stderr))
         return load_abi(find_library(fetched.libvfio_user))

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the action."""
-    from plx9x5x.lab.toolchain.cache import Cache  # noqa: PLC0415 - keeps --help quick
+    from plx9x5x.lab.toolchain.cache import Cache
 
     match args.action:
         case "fetch":
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    from plx9x5x.lab.toolchain import ALL, KERNEL_SERIES, for_stream, load  # noqa: PLC0415
+    from plx9x5x.lab.toolchain import ALL, KERNEL_SERIES, for_stream, load
 
     for kernel in KERNEL_SERIES if args.kernel == "all" else (args.kernel,):
         tc = load(kernel=kernel, need=args.need or ALL, progress=for_stream(sys.stderr))
@@ -53,7 +53,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _show(cache: "Cache", *, checksums: bool, as_json: bool) -> int:
-    from plx9x5x.lab.toolchain.cache import size_of  # noqa: PLC0415
+    from plx9x5x.lab.toolchain.cache import size_of
 
     parts = cache.installed()
     if as_json:
@@ -72,7 +72,7 @@ def _show(cache: "Cache", *, checksums: bool, as_json: bool) -> int:
 
 
 def _clean(cache: "Cache") -> int:
-    from plx9x5x.lab.toolchain import for_stream  # noqa: PLC0415
+    from plx9x5x.lab.toolchain import for_stream
 
     freed = cache.clean(for_stream(sys.stderr))
     print(f"removed {freed / _MB:.0f} MB from {cache.root}")

@@ -240,8 +240,8 @@ class RegisterFile:
     def read(self, offset: int, width: int) -> int:
         """Read `width` bytes at `offset`, little-endian."""
         base = offset & ~3
-        if base == offset and width == 4:
-            return self._read_dword(offset)
+        if offset + width <= base + 4:
+            return self._read_dword(base) >> 8 * (offset - base) & (1 << 8 * width) - 1
         result = 0
         for dword in range(base, offset + width, 4):
             place = 8 * (dword - offset)
@@ -252,11 +252,12 @@ class RegisterFile:
     def write(self, offset: int, width: int, data: int) -> None:
         """Write `width` bytes at `offset`, little-endian."""
         base = offset & ~3
-        if base == offset and width == 4:
-            self._write_dword(offset, data & 0xFFFF_FFFF, 0xFFFF_FFFF)
-            return
         lanes = (1 << 8 * width) - 1
         data &= lanes
+        if offset + width <= base + 4:
+            shift = 8 * (offset - base)
+            self._write_dword(base, data << shift, lanes << shift)
+            return
         for dword in range(base, offset + width, 4):
             place = 8 * (offset - dword)
             on = (lanes << place if place >= 0 else lanes >> -place) & 0xFFFF_FFFF

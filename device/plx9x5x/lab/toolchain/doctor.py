@@ -85,12 +85,18 @@ def _make() -> Line:
 def _build_tools() -> Line:
     if os.environ.get(vfio_user_lib.ENV):
         return Line("build tools", f"not needed, {vfio_user_lib.ENV} names a library")
-    vfio_user_lib.require_tools()
+    try:
+        vfio_user_lib.require_tools()
+    except SetupError as exc:
+        return Line("build tools", str(exc), exc.hint, warn=_library_place() is not None)
     return Line("build tools", "meson, ninja, pkgconf")
 
 
 def _apt() -> Line:
-    mirrors = apt.mirrors()
+    try:
+        mirrors = apt.mirrors()
+    except SetupError as exc:
+        return Line("apt", str(exc), exc.hint, warn=_nothing_to_fetch())
     keys = ", ".join(mirrors[0].keys) or "the host's trusted keys"
     return Line("apt", f"{mirrors[0].uri}, checked by {keys}")
 
@@ -121,13 +127,25 @@ def _qemu() -> Line:
     return Line("qemu", f"not fetched yet ({why})", "plx9x5x toolchain fetch", warn=True)
 
 
+def _library_place() -> Path | None:
+    """The library that is there: named, or built earlier."""
+    if named := vfio_user_lib.from_environment():
+        return named
+    found = Cache.locate().find(LIBVFIO_USER, variant(LIBVFIO_USER))
+    return found.path / vfio_user_lib.LIBRARY if found else None
+
+
+def _nothing_to_fetch() -> bool:
+    """Tell whether every part is there, so that apt is not needed any more."""
+    cache, wish = Cache.locate(), kernels.choose(None)
+    others = (cache.find(BUSYBOX), wish not in KERNELS or cache.find(KERNELS[wish]), _library_place())
+    return all(others) and bool(os.environ.get(qemu.ENV) or cache.find(QEMU) or qemu.from_path()[0])
+
+
 def _library() -> Line:
-    path = vfio_user_lib.from_environment()
+    path = _library_place()
     if path is None:
-        found = Cache.locate().find(LIBVFIO_USER, variant(LIBVFIO_USER))
-        if found is None:
-            return Line("libvfio-user", "not built yet", "plx9x5x toolchain fetch", warn=True)
-        path = found.path / vfio_user_lib.LIBRARY
+        return Line("libvfio-user", "not built yet", "plx9x5x toolchain fetch", warn=True)
     return Line("libvfio-user", f"{path} loads, {load_abi(path).abi.value} ABI")
 
 

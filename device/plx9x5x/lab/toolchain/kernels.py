@@ -94,12 +94,15 @@ def image_release(image: Path) -> str:
 
 
 def make_args(headers: Path) -> tuple[str, ...]:
-    """What makes kbuild of `headers` work with the host's compiler and without the kernel's debug data."""
-    compiler = host.compiler() if os.environ.get("CC") or shutil.which("gcc") else "gcc"
-    args = [f"CC={compiler}", "CONFIG_DEBUG_INFO_BTF_MODULES="]
+    """What makes kbuild of `headers` work with the host's gcc and without the kernel's debug data.
+
+    It is gcc even where $CC names another compiler: Debian's kernels are configured for gcc.
+    """
+    gcc = shutil.which("gcc")
+    args = [f"CC={gcc or 'gcc'}", "CONFIG_DEBUG_INFO_BTF_MODULES="]
     config = headers / "include/config/auto.conf"
     needs = config.is_file() and "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=y" in config.read_text(errors="replace")
-    if needs and shutil.which(compiler) and host.compiler_version(compiler)[0] < _MIN_ALIGNMENT_GCC:
+    if needs and gcc and host.compiler_version(gcc)[0] < _MIN_ALIGNMENT_GCC:
         args.append("CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=")
     return tuple(args)
 

@@ -28,7 +28,7 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
             f"the kernel {kernel.release} has no headers at {kernel.headers}, so no module can be built for it",
             hint=f"install linux-headers-{kernel.release}, or choose a series that plx9x5x fetches",
         )
-    make, compiler = host.tool("make"), host.compiler()
+    make, compiler = host.tool("make"), host.tool("gcc")
     facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], name)
     key = f"module-{name}-{_digest(facts, _sources(source), source)}"
     if done := cache.built(key):

@@ -2,6 +2,7 @@
 """The verbs `toolchain` and `doctor`, and what progress looks like."""
 
 import io
+import itertools
 import json
 import os
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_doctor_fetches_nothing_and_every_line_that_fails_says_how_to_mend_it(
     monkeypatch.setenv("PLX9X5X_QEMU", "/nowhere/qemu")
     assert main(["doctor", "--kernel", "5.10"]) == 69
     lines = capsys.readouterr().out.splitlines()
-    failed = {line.split()[1]: after for line, after in zip(lines, lines[1:], strict=False) if line.startswith("FAIL")}
+    failed = {line.split()[1]: after for line, after in itertools.pairwise(lines) if line.startswith("FAIL")}
     assert {"compiler", "apt", "qemu", "kernel"} <= failed.keys()
     assert all(after.strip().startswith("-> ") and len(after.strip()) > 5 for after in failed.values())
     assert not cache_root.exists()
