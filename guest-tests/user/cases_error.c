@@ -193,12 +193,21 @@ static void local_addresses_without_memory_read_ones(void)
 {
 	const uint32_t nowhere = 0x08000000;
 	struct common_buffer *buf = buffer(64);
+	uint8_t want[64], got[64];
 
 	MUST(buf);
 	buffer_fill(buf, FILLER);
 	MUST(block(CH0, TO_LOCAL, buf->logical, nowhere, 64));
 	MUST(block(CH0, TO_PCI, buf->logical, nowhere, 64));
 	holds(buf, 0xff);
+
+	/* A piece that runs out of the SRAM. */
+	pattern(want, sizeof(want), 31);
+	sram_write(SRAM_SIZE - sizeof(want) / 2, 4, want, sizeof(want) / 8);
+	memset(want + sizeof(want) / 2, 0xff, sizeof(want) / 2);
+	MUST(block(CH1, TO_PCI, buf->logical, SRAM_SIZE - sizeof(want) / 2, sizeof(want)));
+	buffer_read(buf, 0, got, sizeof(got));
+	SAME_BYTES("half in the SRAM, half behind it", got, want, sizeof(want));
 	no_status_bit();
 }
 
@@ -267,9 +276,9 @@ static void local_doorbell_sets_and_stays(void)
 	wr32(PLX_P2LDBELL, 0x00000001);
 	SAME("P2LDBELL after the first", rd32(PLX_P2LDBELL), before | 0x1);
 	wr32(PLX_P2LDBELL, 0x80000000);
-	SAME("P2LDBELL after the second", rd32(PLX_P2LDBELL), before | 0x80000001);
+	SAME("P2LDBELL after the second", rd32(PLX_P2LDBELL), before | DOORBELL_MARK);
 	wr32(PLX_P2LDBELL, 0);
-	SAME("P2LDBELL after none", rd32(PLX_P2LDBELL), before | 0x80000001);
+	SAME("P2LDBELL after none", rd32(PLX_P2LDBELL), before | DOORBELL_MARK);
 	SAME("INTCSR[20]", rd32(PLX_INTCSR) & PLX_INTCSR_LDBELL, PLX_INTCSR_LDBELL);
 	/* For the local side: nothing comes to the PCI side, whatever is on. */
 	change(PLX_INTCSR, 0, PLX_INTCSR_PCI_EN | PLX_INTCSR_DBELL_EN | 0x00020000);

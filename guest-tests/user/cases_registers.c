@@ -171,6 +171,10 @@ static void bar0_has_its_reset_values(void)
 
 	snapshot(&snap);
 	MUST(SAME("registers in BAR0", snap.mem_words, 128));
+	if (snap.mem[PLX_P2LDBELL / 4] == DOORBELL_MARK) {
+		skip_case("an earlier run left its doorbell, so the chip is not fresh from reset");
+		return;
+	}
 	for (i = 0; i < ARRAY_SIZE(reset_values); i++) {
 		const struct reset_value *reg = &reset_values[i];
 

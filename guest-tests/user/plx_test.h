@@ -27,6 +27,9 @@ enum { MEM = 0, IO = 1, SRAM = 2 };		/* BARs */
 /* A bus address that no guest memory answers: in the hole below 4 GiB. */
 #define UNMAPPED	0xf8000000u
 
+/* The last case leaves this in P2LDBELL, until the next power-on reset. */
+#define DOORBELL_MARK	0x80000001u
+
 /* ------------------------------------------------------------------ */
 /* report.c: KTAP                                                      */
 

@@ -27,6 +27,7 @@ _PLAN: Final = re.compile(r"1\.\.(\d+)\s*(?:#\s*(.*))?$")
 _RESULT: Final = re.compile(r"(not )?ok\b[ \t]*(\d+)?(?:[ \t]+-(?=[ \t]|$))?[ \t]*(.*)$")
 _DIRECTIVE: Final = re.compile(r"(?:^|\s)#\s*(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?\s*(.*)$", re.IGNORECASE)
 _TIME: Final = re.compile(r"time (\S+) us=(\d+)$")
+_GROUP: Final = re.compile(r"group (\S.*)$")
 _TOTALS: Final = re.compile(r"#\s*Totals:((?:\s*\w+:\d+)+)\s*$", re.IGNORECASE)
 
 
@@ -50,7 +51,7 @@ class Case:
     """One test. `reason` is what the directive says.
 
     `seconds` is the time that the guest gives in a diagnostic `time NAME us=N`, which is taken out of the others;
-    without one, the time since the result before.
+    without one, the time since the result before. `group` is what its last diagnostic `group NAME` said.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Case:
     diagnostics: tuple[str, ...] = ()
     subtests: tuple["Case", ...] = ()
     seconds: float = 0.0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Parser:
         self._cases: list[Case] = []
         self._numbers: set[int] = set()
         self._pending = _Pending()
+        self._group = ""
         self._problems: list[str] = []
         self._junk: list[str] = []
         self._bailed: str | None = None
@@ -217,7 +220,11 @@ class Parser:
         elif match := _TOTALS.match(body):
             self._totals = {k.lower(): int(v) for k, v in (pair.split(":") for pair in match[1].split())}
         elif body.startswith("#"):
-            _keep(self._pending.diagnostics, body[1:].strip())
+            said = body[1:].strip()
+            if match := _GROUP.match(said):
+                self._group = match[1]
+            else:
+                _keep(self._pending.diagnostics, said)
         else:
             _keep(self._junk, body)
 
@@ -239,7 +246,7 @@ class Parser:
         self._started = True
         number = int(match[2]) if match[2] else len(self._cases) + 1
         now = self._clock()
-        case = _case(match, number, pending=self._pending, seconds=now - self._last)
+        case = _case(match, number, pending=self._pending, seconds=now - self._last, group=self._group)
         self._last = now
         self._pending = _Pending()
         if number in self._numbers:
@@ -298,7 +305,7 @@ def parse(data: bytes) -> Report:
     return parser.finish()
 
 
-def _case(match: re.Match[str], number: int, *, pending: _Pending, seconds: float) -> Case:
+def _case(match: re.Match[str], number: int, *, pending: _Pending, seconds: float, group: str = "") -> Case:
     failed, rest = bool(match[1]), match[3]
     directive, reason = "", ""
     if found := _DIRECTIVE.search(rest):
@@ -320,6 +327,7 @@ def _case(match: re.Match[str], number: int, *, pending: _Pending, seconds: floa
         diagnostics=tuple(diagnostics),
         subtests=tuple(pending.subtests),
         seconds=seconds,
+        group=group,
     )
 
 

@@ -8,14 +8,15 @@
 """
 
 import contextlib
+import difflib
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from plx9x5x.errors import LostVm
+from plx9x5x.errors import LostVm, UsageError
 from plx9x5x.lab import accel, guest_sources, junit, runs
 from plx9x5x.lab.image import GuestImage, program
 from plx9x5x.lab.ktap import Report
@@ -189,6 +190,14 @@ def list_cases(test_program: Path, *, only: str | None = None) -> tuple[str, ...
     argv = [test_program, "--list", *(("--only", only) if only else ())]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
     return tuple(done.stdout.split())
+
+
+def check_case(name: str, names: Sequence[str]) -> None:
+    """Refuse a name that no case has. Raises: UsageError with the nearest ones."""
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or [n for n in names if name in n][:3]
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise UsageError(f"no case '{name}'{hint} (run --list)")
 
 
 def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress | None = None) -> RunResult:

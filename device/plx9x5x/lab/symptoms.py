@@ -75,6 +75,8 @@ class SerialLog:
         if match := _PANIC.search(line):
             self.panic = self.panic or match[1] or line
             self._open = False
+        elif self.panic is not None:
+            return  # the panic's own trace
         elif self._open:
             block = self._blocks[-1][1]
             block.append(line)

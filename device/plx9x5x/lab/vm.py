@@ -189,7 +189,11 @@ class GuestVm:
         """Make the error, with the report and the console as they are now."""
         self._serial.poll(last=True)
         tail = tail_lines(tail_of(self._logs / "serial.log"), TAIL_LINES)
-        return LostGuest(reason, report=self._parser.finish(), serial_tail=tail, said=said)
+        report = self._parser.finish()
+        if report.cases:
+            last = report.cases[-1]
+            reason += f"; the last test that reported is {last.number} of {report.planned or '?'}, {last.name}"
+        return LostGuest(reason, report=report, serial_tail=tail, said=said)
 
     def end(self) -> None:
         """End QEMU at once, and wait for it."""

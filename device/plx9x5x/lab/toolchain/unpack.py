@@ -66,7 +66,7 @@ def subtree(archive: Path, marker: str, into: Path) -> Path:
                 head = _prefix(member.name if member.isdir() else member.name.rpartition("/")[0], marker)
                 if head and (not prefix or head == prefix):
                     prefix = head
-                    tar.extract(member, into, filter="data")
+                    _extract(tar, member, into)
                 elif prefix:
                     break
     except (tarfile.TarError, EOFError) as exc:
@@ -75,6 +75,19 @@ def subtree(archive: Path, marker: str, into: Path) -> Path:
         raise SetupError(f"{archive.name} holds no folder {marker}", hint="look for a newer version of plx9x5x")
     shutil.move(into / prefix, into / "tree")
     return into / "tree"
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    """Write one plain file below `into`; Debian 12's Python has no extraction filters yet."""
+    target = into / member.name
+    if not member.isreg() or ".." in target.parts or member.name.startswith("/"):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    if content is not None:
+        with target.open("wb") as out:
+            shutil.copyfileobj(content, out)
+        target.chmod(0o755 if member.mode & 0o100 else 0o644)
 
 
 def _prefix(name: str, marker: str) -> str:

@@ -75,7 +75,8 @@ print((top / "config" / args[1]).read_text() if (top / "config" / args[1]).exist
 _DPKG_DEB = """
 rule("unpack")
 with tarfile.open(args[1]) as tar:
-    tar.extractall(args[2], filter="fully_trusted")
+    tar.extraction_filter = lambda member, path: member
+    tar.extractall(args[2])
 """
 
 

@@ -145,3 +145,24 @@ def test_a_host_without_apt_is_told_what_would_do(host: Any, monkeypatch: pytest
     with pytest.raises(SetupError, match=program) as caught:
         apt_module.mirrors()
     assert "PLX9X5X_QEMU" in caught.value.hint
+
+
+def test_a_key_inside_the_source_reaches_apt_as_a_file(opened: Any, host: Any, tmp_path: Path) -> None:
+    (host.etc / "sources.list.d/debian.list").unlink()
+    host.source(
+        "d.sources",
+        "Types: deb\nURIs: http://a.test\nSuites: sid\nComponents: main\nSigned-By:\n"
+        " -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n key\n -----END PGP PUBLIC KEY BLOCK-----\n",
+    )
+    opened()
+    line = next((tmp_path / "apt").rglob("*.list")).read_text()
+    key = Path(line.split("signed-by=")[1].split("]")[0].split(",")[0])
+    assert key.read_text().splitlines()[2] == "key"
+
+
+def test_each_part_sees_its_own_suites_only(opened: Any, host: Any, heard: Any, tmp_path: Path) -> None:
+    apt = opened()
+    apt.fetch(WANTED, tmp_path / "into", heard)
+    argument = next(word for word in host.calls[-1].split() if word.startswith("Dir::Etc::sourcelist="))
+    lines = Path(argument.partition("=")[2]).read_text().splitlines()
+    assert [line.split()[-2] for line in lines] == ["trixie"]

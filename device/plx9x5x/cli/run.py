@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x run`: the main job. Server, guest with the test driver, verdict."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "run"
+HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
+
+DEFAULT_TIMEOUT_S: Final = 120.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--board", metavar="B", default="rdk-9656-lite", help="what is behind the bridge (%(default)s)")
+    parser.add_argument("--memory", metavar="MIB", type=_memory, default=256, help="the guest's memory (%(default)s)")
+    parser.add_argument(
+        "--accel",
+        choices=("tcg", "kvm", "auto"),
+        default="tcg",
+        help="tcg needs nothing of the host (the default); auto takes kvm if a guest really boots with it",
+    )
+    parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
+    parser.add_argument("--only", metavar="CASE", help="run this case alone (--list shows them)")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=DEFAULT_TIMEOUT_S,
+        help="end a guest that lives longer (%(default)g seconds)",
+    )
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML too")
+    parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
+    parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
+    parser.add_argument("--mode", default="test", help=argparse.SUPPRESS)  # break the run on purpose: initramfs/init
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one run; exit code 0, 1 (a test failed, or an oops or a vfio error beside passing ones) or 75 (VM lost)."""
+    from plx9x5x.board import load_board
+    from plx9x5x.cli import run_view
+    from plx9x5x.lab import guest_sources, junit, session
+    from plx9x5x.lab.toolchain import for_stream
+
+    names = session.list_cases(guest_sources.build_program(guest_sources.find()))
+    if args.list:
+        run_view.say(names)
+        return 0
+    if args.only:
+        session.check_case(args.only, names)
+    load_board(args.board)  # a wrong name is a usage error, found before anything is fetched
+    spec = session.RunSpec(
+        board=args.board,
+        kernel=args.kernel,
+        memory_mib=args.memory,
+        accel=args.accel,
+        timeout_s=args.timeout,
+        mode=args.mode,
+        only=args.only,
+        verbose=args.verbose,
+        keep=args.keep,
+    )
+    with run_view.view_for(sys.stdout, verbose=args.verbose) as view:
+        result = session.run(spec, watcher=view, progress=for_stream(sys.stderr))
+    if args.junit:
+        junit.write(args.junit, result.junit())
+    run_view.say(["", *run_view.tables(result, width=shutil.get_terminal_size((100, 24)).columns)])
+    run_view.say(f"{name}: {value}" for name, value in result.facts.items())
+    if trouble := run_view.verdict_lines(result):
+        run_view.say(["", *trouble])
+    run_view.say(["", f"logs: {result.logs} ({', '.join(sorted(p.name for p in result.logs.iterdir()))})"])
+    if args.junit:
+        run_view.say([f"junit: {args.junit}"])
+    run_view.say([result.totals()])
+    return result.exit_code
+
+
+def _memory(text: str) -> int:
+    value = int(text)
+    if not 96 <= value <= 64 * 1024:
+        raise argparse.ArgumentTypeError(f"{value} MiB: a guest takes 96 to 65536")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(f"{value:g}: a time limit is more than 0 and at most 86400 seconds")
+    return value

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for test suites, ours and other people's: pytest finds them once plx9x5x is installed.
+
+::
+
+    @pytest.mark.plx_board("rdk-9656-lite")            # optional; also (kernel="6.12", memory_mib=512)
+    def test_my_driver(plx_image, plx_vm):
+        image = replace(plx_image, own_modules=(Path("my_driver.ko"),))
+        with plx_vm(image) as vm:                       # device, server and guest; raises LostVm, SetupError
+            report = vm.run_ktap()
+        assert report.ok, report.summary()
+
+`plx_toolchain` is QEMU, kernel and the rest; `plx_server` a server alone, for a QEMU of your own; `plx_image` a guest
+with an init and nothing to run; `plx_vm` boots one with the device. Logs are in the test's `tmp_path`. Nothing is imported before a fixture is used: a plugin is loaded by every pytest run on the machine.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from plx9x5x.lab.image import GuestImage
+    from plx9x5x.lab.server import DeviceServer
+    from plx9x5x.lab.toolchain import Toolchain
+    from plx9x5x.lab.vm import GuestVm
+
+BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
+"""Boots an image with the device; the guest lives within the context."""
+
+_MARK = "plx_board"
+_DEFAULT_BOARD = "rdk-9656-lite"
+_DEFAULT_MEMORY_MIB = 256
+_DEFAULT_TIMEOUT_S = 120.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers", f"{_MARK}(board, *, kernel, memory_mib, timeout_s): the board and guest that the plx_ fixtures give"
+    )
+
+
+@pytest.fixture
+def plx_toolchain(request: pytest.FixtureRequest) -> "Toolchain":
+    """QEMU, guest kernel, busybox, libvfio-user; fetched at the first use ever."""
+    from plx9x5x.lab.toolchain import load  # noqa: PLC0415
+
+    return load(kernel=_setting(request, "kernel", None))
+
+
+@pytest.fixture
+def plx_server(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_path: Path) -> Iterator["DeviceServer"]:
+    """A device that waits for its client at `plx_server.socket_path`."""
+    from plx9x5x.lab.server import DeviceServer  # noqa: PLC0415
+
+    board = _setting(request, "board", _DEFAULT_BOARD)
+    with DeviceServer.start(board=board, libvfio_user=plx_toolchain.libvfio_user, logs=tmp_path) as server:
+        yield server.wait_ready()
+
+
+@pytest.fixture
+def plx_image(plx_toolchain: "Toolchain") -> "GuestImage":
+    """An init, busybox, and what the report's channel needs; add your driver by `dataclasses.replace`."""
+    from plx9x5x.lab import guest_sources  # noqa: PLC0415
+
+    return guest_sources.base_image(plx_toolchain, guest_sources.find())
+
+
+@pytest.fixture
+def plx_vm(
+    request: pytest.FixtureRequest, plx_toolchain: "Toolchain", plx_server: "DeviceServer", tmp_path: Path
+) -> BootGuest:
+    """A function that boots an image with the device on its bus."""
+    from plx9x5x.lab.vm import GuestVm, VmSpec, vfio_user_pci  # noqa: PLC0415
+
+    tc = plx_toolchain
+
+    @contextlib.contextmanager
+    def boot(image: "GuestImage") -> Iterator["GuestVm"]:
+        spec = VmSpec(
+            tc.qemu.argv,
+            tc.kernel.vmlinuz,
+            image.build(tc.kernel.modules, tc.cache),
+            append=image.kernel_words(),
+            devices=(vfio_user_pci(plx_server.socket_path),),
+            memory_mib=_setting(request, "memory_mib", _DEFAULT_MEMORY_MIB),
+        )
+        limit = _setting(request, "timeout_s", _DEFAULT_TIMEOUT_S)
+        with GuestVm.boot(spec, logs=tmp_path, timeout_s=limit, companions=(plx_server,)) as vm:
+            yield vm
+
+    return boot
+
+
+def _setting(request: pytest.FixtureRequest, name: str, default: Any) -> Any:
+    """What the nearest marker says about `name`."""
+    for marker in request.node.iter_markers(_MARK):
+        if name == "board" and marker.args:
+            return marker.args[0]
+        if name in marker.kwargs:
+            return marker.kwargs[name]
+    return default

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that go wrong, each on purpose: reported as what they are, within their time, with nothing left behind."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.lab import guest_sources
+from plx9x5x.lab.image import GuestFile, GuestImage
+from plx9x5x.lab.pytest_plugin import BootGuest
+from plx9x5x.lab.server import DeviceServer
+from plx9x5x.lab.session import driver_image
+from plx9x5x.lab.toolchain import Toolchain
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+
+ONE_CASE = "block_moves_the_whole_sram"
+PROCESSES = re.compile(r"server: process (\d+|-), QEMU: process (\d+)")
+
+
+@dataclass
+class Cli:
+    """`plx9x5x run` as a user starts it, read line by line."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    server: int = 0
+    qemu: int = 0
+
+    def read_until(self, wanted: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if match := PROCESSES.search(line):
+                self.server, self.qemu = int(match[1].replace("-", "0")), int(match[2])
+            if wanted and wanted in line:
+                return
+        assert not wanted, f"'{wanted}' never came:\n{self.text}"
+
+    def finish(self) -> int:
+        self.read_until("")
+        return self.process.wait(30)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def assert_nothing_is_left(self) -> None:
+        assert self.qemu, f"QEMU was never started:\n{self.text}"
+        deadline = time.monotonic() + 5
+        for pid in (self.server, self.qemu):
+            while pid and running(pid):
+                assert time.monotonic() < deadline, f"process {pid} is still there"
+                time.sleep(0.02)
+            with pytest.raises(ProcessLookupError):
+                os.killpg(pid or self.qemu, 0)
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture
+def cli() -> Iterator[Callable[..., Cli]]:
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments: str) -> Cli:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "plx9x5x", "run", "--verbose", *arguments],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            return Cli(process)
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "said"),
+    [
+        ("fail", 1, "FAIL: broken_on_purpose_fail"),
+        ("oops", 1, "PROBLEM: the guest's kernel complained: BUG: kernel NULL pointer dereference"),
+        ("truncate", 1, "planned tests have no result"),
+        ("nodevice", 1, "Bail out! no PLX device"),
+        ("panic", 75, "PROBLEM: VM lost: the guest's kernel panicked"),
+    ],
+)
+def test_broken_run_is_reported_as_what_it_is(cli: Callable[..., Cli], mode: str, code: int, said: str) -> None:
+    run = cli("--mode", mode)
+    assert run.finish() == code, run.text
+    assert said in run.text
+    assert re.fullmatch(r"\d+ passed, \d+ failed, \d+ skipped", run.lines[-1])
+    run.assert_nothing_is_left()
+
+
+def test_oops_beside_passing_tests_fails_the_run(cli: Callable[..., Cli]) -> None:
+    run = cli("--mode", "oops", "--only", ONE_CASE)
+    assert run.finish() == 1, run.text
+    assert re.fullmatch(r"2 passed, 0 failed, 0 skipped", run.lines[-1])
+
+
+def test_hanging_guest_meets_the_time_limit(cli: Callable[..., Cli], tmp_path: Path) -> None:
+    began = time.monotonic()
+    run = cli("--mode", "hang", "--only", ONE_CASE, "--timeout", "15", "--junit", str(tmp_path / "out.xml"))
+    assert run.finish() == 75, run.text
+    assert time.monotonic() - began < 25
+    assert "VM lost: the guest ran longer than 15 s (--timeout)" in run.text
+    assert "the guest's console ended with:" in run.text
+    assert "loading out-of-tree module" in run.text
+    suite = ET.parse(tmp_path / "out.xml").getroot()[0]
+    assert int(suite.get("errors", "0")) >= 1
+    run.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("victim", ["server", "qemu"])
+def test_process_killed_while_dma_runs_is_a_lost_vm(cli: Callable[..., Cli], victim: str) -> None:
+    run = cli("--timeout", "60")
+    run.read_until("ring_interrupts_and_never_ends")  # the ring of 1000 laps runs now
+    os.kill(getattr(run, victim), signal.SIGKILL)
+    killed = time.monotonic()
+    assert run.finish() == 75, run.text
+    assert time.monotonic() - killed < 10
+    who = {
+        "server": "the device server ended under the guest: SIGKILL",
+        "qemu": "QEMU ended before the guest did: SIGKILL",
+    }
+    assert who[victim] in run.text
+    assert "cases gave no result" in run.text
+    run.assert_nothing_is_left()
+
+
+def test_ctrl_c_ends_everything_with_130(cli: Callable[..., Cli]) -> None:
+    run = cli()
+    run.read_until("bars_have_the_boards_sizes")
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish() == 130, run.text
+    run.assert_nothing_is_left()
+
+
+def test_runner_killed_hard_takes_everything_with_it(cli: Callable[..., Cli]) -> None:
+    run = cli()
+    run.read_until("bars_have_the_boards_sizes")
+    run.process.kill()
+    run.finish()
+    run.assert_nothing_is_left()
+
+
+# A circular chain of one descriptor in the board's SRAM, to guest memory that the guest's kernel was told not to use.
+# No driver: it shall run when QEMU dies, and nobody must stop it. Registers: reference, sections 1 and 4.
+RING_FOREVER = """#!/bin/busybox sh
+bb=/bin/busybox
+$bb mount -t proc proc /proc
+$bb mount -t sysfs sysfs /sys
+$bb mount -t devtmpfs devtmpfs /dev
+for dev in /sys/bus/pci/devices/*; do
+    [ "$($bb cat $dev/vendor)" = 0x10b5 ] && break
+done
+$bb printf '\\006' | $bb dd of=$dev/config bs=1 seek=4 conv=notrunc 2>/dev/null
+set -- $($bb cut -d' ' -f1 $dev/resource)
+bar0=$1 sram=$3
+$bb devmem $((sram + 0x100)) 32 0x0e000000
+$bb devmem $((sram + 0x104)) 32 0x1000
+$bb devmem $((sram + 0x108)) 32 0x4000
+$bb devmem $((sram + 0x10c)) 32 0x108
+$bb devmem $((bar0 + 0x80)) 32 0x243
+$bb devmem $((bar0 + 0x90)) 32 0x108
+$bb devmem $((bar0 + 0xa8)) 8 0x03
+$bb usleep 200000
+echo "ring: csr $($bb devmem $((bar0 + 0xa8)) 8) pci $($bb devmem $((bar0 + 0x84)) 32)"
+while :; do $bb sleep 60; done
+"""
+
+
+@pytest.fixture
+def ring_image(plx_image: GuestImage, tmp_path: Path) -> GuestImage:
+    script = tmp_path / "ring-init"
+    script.write_text(RING_FOREVER, encoding="ascii")
+    return replace(plx_image, files={**plx_image.files, "init": GuestFile(script, 0o755)}, words=("mem=192M",))
+
+
+def test_server_outlives_a_qemu_killed_while_dma_runs_and_serves_the_next_one(
+    plx_server: DeviceServer, plx_toolchain: Toolchain, plx_vm: BootGuest, ring_image: GuestImage
+) -> None:
+    for _ in range(2):
+        with plx_vm(ring_image) as vm:
+            line = vm.wait_for("ring: csr")
+            assert "csr 0x01" in line, line  # enabled, not done: it runs
+            os.kill(vm.pid, signal.SIGKILL)
+        assert plx_server.alive, plx_server.output()
+
+    sources = guest_sources.find()
+    image = driver_image(plx_toolchain, sources, guest_sources.build(plx_toolchain, sources), mode="test", arguments=())
+    with plx_vm(image) as vm:
+        report = vm.run_ktap()
+        assert not vm.oopses
+        assert not vm.vfio_errors()
+    assert report.ok, report.summary()
+    assert plx_server.alive

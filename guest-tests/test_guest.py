@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each case of the guest's driver is a case here."""
+
+import pytest
+
+from plx9x5x.lab.ktap import Verdict
+from plx9x5x.lab.session import RunResult
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
+
+
+def test_guest(guest_run: RunResult, guest_case: str) -> None:
+    case = guest_run.report.find(guest_case)
+    if case is None:
+        pytest.fail(f"no result. {'; '.join(guest_run.problems)}\nlogs: {guest_run.logs}", pytrace=False)
+    if case.verdict in (Verdict.SKIP, Verdict.XFAIL):
+        pytest.skip(case.reason)
+    if not case.verdict.good:
+        pytest.fail("\n".join((case.reason, *case.diagnostics, f"logs: {guest_run.logs}")).strip(), pytrace=False)
+
+
+def test_run_has_no_fault_beside_its_cases(guest_run: RunResult) -> None:
+    assert not guest_run.problems, f"{guest_run.problems}\n{guest_run.lost or ''}\nlogs: {guest_run.logs}"
+
+
+def test_at_least_25_cases_pass(guest_run: RunResult) -> None:
+    assert guest_run.passed >= 25
+
+
+def test_first_case_is_the_self_test(guest_run: RunResult) -> None:
+    """Memory that is not shared makes DMA move wrong bytes in silence: nothing counts before this is excluded."""
+    assert guest_run.report.cases[0].name == "selftest_dma_pattern"
+    assert guest_run.report.cases[0].verdict is Verdict.PASS
