@@ -78,7 +78,9 @@ irqreturn_t plx_test_isr(int irq, void *data)
 		stats->watch = READ_ONCE(*plx->watch);
 		stats->watch_seen = 1;
 	}
-	acknowledge = plx->policy.style == PLX_TEST_ISR_ACK;
+	acknowledge = plx->policy.style != PLX_TEST_ISR_MASK;
+	if (plx->policy.style == PLX_TEST_ISR_ONE)
+		calls &= -calls;
 	for (ch = 0; ch < PLX_TEST_CHANNELS; ch++)
 		if (calls & BIT(ch))
 			plx_serve_channel(plx, ch, acknowledge);
@@ -137,7 +139,7 @@ int plx_irq_policy(struct plx_test *plx, const struct plx_test_irq_policy *polic
 	const u32 *watch = NULL;
 	unsigned long flags;
 
-	if (policy->style > PLX_TEST_ISR_MASK || policy->watch_offset % sizeof(u32))
+	if (policy->style > PLX_TEST_ISR_ONE || policy->watch_offset % sizeof(u32))
 		return -EINVAL;
 	if (policy->watch_order) {
 		watch = plx_buffer_span(&plx->adapter, policy->watch_order,

@@ -191,6 +191,7 @@ struct plx_test_done {
 /* What the handler does with a cause. */
 #define PLX_TEST_ISR_ACK	0		/* clears it at the channel */
 #define PLX_TEST_ISR_MASK	1		/* clears INTCSR[8], leaves the rest */
+#define PLX_TEST_ISR_ONE	2		/* clears one channel's, and goes */
 
 struct plx_test_irq_policy {
 	__u32 style;

@@ -80,6 +80,31 @@ static void bus_master_off_holds_a_ring(void)
 	      "it does not go on");
 }
 
+/* While it is held, it can be asked what a second START and new addresses do. */
+static void a_started_block_keeps_what_it_was_started_with(void)
+{
+	struct common_buffer *buf = buffer(64), *other = buffer(64);
+	uint8_t want[64], got[64];
+
+	MUST(buf && other);
+	pattern(want, sizeof(want), 32);
+	sram_write(0x40, 4, want, sizeof(want) / 4);
+	buffer_fill(buf, FILLER);
+	buffer_fill(other, FILLER);
+	bus_master(false);
+	start_block(CH0, TO_PCI, buf->logical, 0x40, sizeof(want), 0);
+	wr32(PLX_DMAPADR(0), other->logical);
+	wr32(PLX_DMASIZ(0), 32);
+	wr32(PLX_DMADPR(0), 0);
+	set_csr(CH0, PLX_CSR_ENABLE | PLX_CSR_START);
+	SAME("the registers take new values: DMAPADR", rd32(PLX_DMAPADR(0)), other->logical);
+	bus_master(true);
+	MUST(done_within(CH0, 1000));
+	buffer_read(buf, 0, got, sizeof(got));
+	SAME_BYTES("where it was sent", got, want, sizeof(want));
+	holds(other, FILLER);
+}
+
 static void abort_works_while_bus_master_is_off(void)
 {
 	struct common_buffer *buf = buffer(64);
@@ -214,6 +239,8 @@ static void local_addresses_without_memory_read_ones(void)
 const struct test error_tests[] = {
 	{ "bus_master_off_holds_a_block", bus_master_off_holds_a_block },
 	{ "bus_master_off_holds_a_ring", bus_master_off_holds_a_ring },
+	{ "a_started_block_keeps_what_it_was_started_with",
+	  a_started_block_keeps_what_it_was_started_with },
 	{ "abort_works_while_bus_master_is_off", abort_works_while_bus_master_is_off },
 	{ "chain_to_an_unmapped_address_is_a_master_abort",
 	  chain_to_an_unmapped_address_is_a_master_abort },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * plx_test [--output PATH] [--list] [--only NAME,..] [--bench] [--break MODE]
+ * plx_test [--output PATH] [--list] [--only NAME,..]... [--bench] [--break MODE]
  *
  * Runs the cases (or the benches) and reports in KTAP to standard output, or
  * to PATH: a file, or a virtio-serial port. Exit code: 0 all passed, 1 one
@@ -16,6 +16,7 @@
  *   hang      a case that never ends
  *   truncate  the program ends without a word
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -213,6 +214,18 @@ static bool wanted(const char *only, const char *name)
 	return !only;
 }
 
+/* --only may come several times: a kernel command line has no room for commas. */
+static const char *join(const char *only, const char *more)
+{
+	char *both;
+
+	if (!only)
+		return more;
+	if (asprintf(&both, "%s,%s", only, more) < 0)
+		bail_out("out of memory");
+	return both;
+}
+
 static unsigned int collect(struct test *into, const char *only, bool bench)
 {
 	unsigned int i, count = 0;
@@ -265,7 +278,7 @@ int main(int argc, char **argv)
 			output = optarg;
 			break;
 		case 'n':
-			only = optarg;
+			only = join(only, optarg);
 			break;
 		case 'x':
 			broken = find_broken(optarg);

@@ -127,7 +127,7 @@ def _section(elf: bytes, wanted: bytes) -> bytes:
     try:
         headers = [struct.unpack_from("<IIQQQQ", elf, table + i * entry_size) for i in range(count)]
         _, _, _, _, names_at, names_size = headers[names_index]
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):  # a damaged file
         return b""
     names = elf[names_at : names_at + names_size]
     for name_at, _, _, _, offset, size in headers:

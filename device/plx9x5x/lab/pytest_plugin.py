@@ -11,7 +11,9 @@
         assert report.ok, report.summary()
 
 `plx_toolchain` is QEMU, kernel and the rest; `plx_server` a server alone, for a QEMU of your own; `plx_image` a guest
-with an init and nothing to run; `plx_vm` boots one with the device. Logs are in the test's `tmp_path`. Nothing is imported before a fixture is used: a plugin is loaded by every pytest run on the machine.
+with an init and nothing to run; `plx_vm` boots one with the device. Logs are in the test's `tmp_path`.
+
+Nothing is imported before a fixture is used: a plugin is loaded by every pytest run on the machine.
 """
 
 import contextlib

@@ -5,9 +5,12 @@ apt checks every signature and every checksum; this module makes the configurati
 says into errors that say what to do.
 """
 
+import contextlib
 import hashlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -23,8 +26,14 @@ from plx9x5x.lab.toolchain.cache import Cache, Package, size_of
 from plx9x5x.lab.toolchain.progress import Progress, Task
 from plx9x5x.lab.toolchain.sources import NO_APT_HINT, NO_MIRROR_HINT, Mirror, host_mirrors
 from plx9x5x.lab.toolchain.table import Wanted
+from plx9x5x.units import KIB
 
 _POLL_S: Final = 0.1
+_END_S: Final = 3.0
+# Seen on a full disk: apt's `store` method waits for ever. So a disk without room for a while ends the run.
+_NO_ROOM: Final = 64 * KIB
+_FULL_S: Final = 2.0
+_STALL_S: Final = 300.0
 # Settings of the host that say how to reach a mirror; the rest says what the host wants from it.
 _NOT_COPIED: Final = (
     "IndexTargets",
@@ -35,7 +44,9 @@ _NOT_COPIED: Final = (
     "GzipIndexes",
     "ForceHash",
 )
-_KEY_WORDS: Final = ("NO_PUBKEY", "is not signed", "Missing key", "public key is not available", "not signed by")
+_KEY_WORDS: Final = ("NO_PUBKEY", "Missing key", "public key is not available", "couldn't be verified")
+# apt says "is not signed" also of what a mirror does not have at all.
+_LACK_WORDS: Final = ("does not have a Release file", "is not signed")
 _NET_WORDS: Final = (
     "Could not resolve",
     "Temporary failure resolving",
@@ -236,22 +247,48 @@ class PrivateApt:
         env = host.plain_env(APT_CONFIG=str(self._folder / "apt.conf"), DEBIAN_FRONTEND="noninteractive")
         with tempfile.TemporaryFile("w+", errors="replace", dir=self._folder) as said:
             child = subprocess.Popen(
-                argv, cwd=cwd or self._folder, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+                argv,
+                cwd=cwd or self._folder,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                process_group=0,
             )
             try:
-                while (code := child.poll()) is None:
-                    if watch and watch[1]:
-                        watch[2].update(min(size_of(watch[0]), watch[1]), watch[1])
-                    time.sleep(_POLL_S if watch else _POLL_S / 5)
+                code = self._wait(child, watch)
             finally:
-                if child.poll() is None:
-                    child.terminate()
-                    child.wait()
+                _end(child)
             said.seek(0)
             output = said.read()
         if code:
             raise self._explain(output, code)
         return output
+
+    def _wait(self, child: subprocess.Popen[bytes], watch: tuple[Path, int, Task] | None) -> int:
+        """Wait for apt's end, or for one of the states that it never leaves. Raises: SetupError, AptFailed."""
+        moved = room = time.monotonic()
+        last = -1
+        while (code := child.poll()) is None:
+            now = time.monotonic()
+            if shutil.disk_usage(self._folder).free >= _NO_ROOM:
+                room = now
+            elif now - room > _FULL_S:
+                raise self._cache.full("apt waits for room")
+            if watch:
+                folder, total, task = watch
+                size = size_of(folder)
+                if total:
+                    task.update(min(size, total), total)
+                if size != last:
+                    moved, last = now, size
+                if now - moved > _STALL_S:
+                    raise AptFailed(
+                        f"{self._mirror.uri} has sent nothing for {now - moved:.0f} s",
+                        hint="check the network, run again",
+                    )
+            time.sleep(_POLL_S if watch else _POLL_S / 5)
+        return code
 
     def _explain(self, said: str, code: int) -> SetupError:
         """What apt's words mean for the person who waits for it."""
@@ -278,7 +315,7 @@ class PrivateApt:
                 f"the mirror {uri} cannot be reached:\n{detail}",
                 hint="check the network and apt's proxy settings (sudo apt-get update must work), then run this again",
             )
-        if "does not have a Release file" in said or re.search(
+        if any(word in said for word in _LACK_WORDS) or re.search(
             r"The value '\S+' is invalid for APT::Default-Release", said
         ):
             suites = ", ".join(dict.fromkeys(s for w in self._wanted for s in w.suites))
@@ -291,6 +328,17 @@ class PrivateApt:
             hint="run this again; if it stays, look at apt's words above",
             gone=gone,
         )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End apt with the programs that it started, all of them in its own process group."""
+    if child.poll() is None:
+        os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_END_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def _configuration(folder: Path) -> str:

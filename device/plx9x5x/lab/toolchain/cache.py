@@ -207,7 +207,7 @@ class Cache:
         """Refuse before the first byte when the disk cannot hold the work. Raises: SetupError."""
         free = shutil.disk_usage(self.root).free // MIB
         if free < need_mib:
-            raise self._full(f"{free} MiB are free, {need_mib} MiB are needed while it is filled")
+            raise self.full(f"{free} MiB are free, {need_mib} MiB are needed while it is filled")
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
@@ -216,7 +216,7 @@ class Cache:
             yield
         except OSError as exc:
             if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise self._full(str(exc)) from exc
+                raise self.full(str(exc)) from exc
             if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOLCK):
                 raise SetupError(
                     f"cannot write to the cache {self.root}: {exc}",
@@ -226,9 +226,11 @@ class Cache:
 
     def disk_full(self, output: str) -> SetupError | None:
         """The error for a program that ran out of disk, judged by what it said."""
-        return self._full(output.strip().splitlines()[-1]) if "No space left on device" in output else None
+        line = next((line for line in output.splitlines() if "No space left on device" in line), "")
+        return self.full(line.strip()) if line else None
 
-    def _full(self, detail: str) -> SetupError:
+    def full(self, detail: str) -> SetupError:
+        """Make the error for a full disk."""
         return SetupError(
             f"the disk that holds the cache {self.root} is full: {detail}",
             hint=f"free some space there, or set {ENV} to a folder on a bigger disk",

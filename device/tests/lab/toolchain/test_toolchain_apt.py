@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """apt runs on state of ours, and each way to fail ends in an error that says what to do."""
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ def test_proxy_and_certificates_of_the_host_apply_and_its_wishes_do_not(opened: 
         ("W: GPG error: NO_PUBKEY 0123", "no key that signs", "debian-archive-keyring"),
         ("Sub-process sqv: Missing key 0123, which is needed to verify signature", "no key that signs", "keyring"),
         ("E: The repository 'x' does not have a Release file.", "lacks one of the suites trixie", "PLX9X5X_MIRROR"),
+        ("E: The repository 'x trixie InRelease' is not signed.", "lacks one of the suites trixie", "PLX9X5X_MIRROR"),
         ("E: Release file for x is expired (invalid since 3d)", "clock", "clock"),
         ("E: Certificate verification failed: not trusted", "certificate", "ca-certificates"),
         ("E: write error: No space left on device", "is full", "PLX9X5X_CACHE"),
@@ -166,3 +169,22 @@ def test_each_part_sees_its_own_suites_only(opened: Any, host: Any, heard: Any, 
     argument = next(word for word in host.calls[-1].split() if word.startswith("Dir::Etc::sourcelist="))
     lines = Path(argument.partition("=")[2]).read_text().splitlines()
     assert [line.split()[-2] for line in lines] == ["trixie"]
+
+
+def test_an_apt_that_waits_on_a_full_disk_is_ended(opened: Any, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.say("update", "sleep 60")
+    monkeypatch.setattr(apt_module, "_FULL_S", 0.2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+    started = time.monotonic()
+    with pytest.raises(SetupError, match="is full"):
+        opened()
+    assert time.monotonic() - started < 20
+
+
+def test_an_apt_that_gets_nothing_for_long_is_ended(opened: Any, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.say("update", "sleep 60")
+    monkeypatch.setattr(apt_module, "_STALL_S", 0.2)
+    started = time.monotonic()
+    with pytest.raises(AptFailed, match="sent nothing"):
+        opened()
+    assert time.monotonic() - started < 20
