@@ -7,7 +7,8 @@ it needs inside `run`, so that `--help` stays quick and a missing part breaks on
 
 import argparse
 import importlib
-import importlib.util
+import os
+import select
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -21,21 +22,11 @@ EXIT_HOST: Final = 69
 EXIT_BUG: Final = 70
 EXIT_LOST_VM: Final = 75
 EXIT_INTERRUPTED: Final = 130
+EXIT_NOBODY_READS: Final = 141
+"""What a shell shows for SIGPIPE."""
 
-VERBS: Final = (
-    "run",
-    "try_driver",
-    "serve",
-    "doctor",
-    "boards",
-    "config",
-    "regs",
-    "decode",
-    "trace",
-    "bench",
-    "toolchain",
-)
-"""Modules of this folder that hold a verb, in the order of the help; those that are not there yet are left out."""
+VERBS: Final = ("run", "serve", "doctor", "toolchain")
+"""Modules of this folder that hold a verb, in the order of the help."""
 
 
 class Verb(Protocol):
@@ -71,7 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_LOST_VM
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception:  # noqa: BLE001 - the last resort: all that is left is our bug, shown in full
+    except Exception as exc:  # noqa: BLE001 - the last resort: all that is left is our bug, shown in full
+        if isinstance(exc, BrokenPipeError) and _nobody_reads(sys.stdout.fileno()):
+            # As after `| head`. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_NOBODY_READS
         traceback.print_exc()
         _say("This is a bug in plx9x5x; please report it with the lines above.")
         return EXIT_BUG
@@ -93,9 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _verbs() -> Iterator[Verb]:
     for name in VERBS:
-        module = f"{__package__}.{name}"
-        if importlib.util.find_spec(module) is not None:
-            yield cast("Verb", importlib.import_module(module))
+        yield cast("Verb", importlib.import_module(f"{__package__}.{name}"))
 
 
 def _version() -> str:
@@ -103,6 +96,13 @@ def _version() -> str:
         return version("plx9x5x")
     except PackageNotFoundError:  # a bare checkout
         return "(not installed)"
+
+
+def _nobody_reads(fd: int) -> bool:
+    """True if `fd` is a pipe whose reader is gone."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _say(line: str) -> None:

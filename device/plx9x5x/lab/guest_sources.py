@@ -67,7 +67,7 @@ class GuestTests:
 
 def build_program(sources: GuestSources) -> Path:
     """Compile the test program, which also runs on the host to list its cases. Raises: SetupError."""
-    return build_static(sources.user, name=DRIVER)
+    return build_static(sources.user, name=DRIVER, include=(sources.kmod,))
 
 
 def build(tc: Toolchain, sources: GuestSources) -> GuestTests:

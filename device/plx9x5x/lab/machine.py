@@ -30,6 +30,7 @@ _BOOT_WORDS: Final = (
     "random.trust_cpu=on",
     "mitigations=off",
     "nokaslr",
+    "cryptomgr.notests",
     "8250.nr_uarts=1",
 )
 

@@ -24,13 +24,15 @@ from plx9x5x.lab.placement import CorePicker
 from plx9x5x.lab.server import DeviceServer
 from plx9x5x.lab.symptoms import Oops
 from plx9x5x.lab.toolchain import Progress, Toolchain, load
-from plx9x5x.lab.vm import GuestVm, LostGuest, Nobody, VmSpec, Watcher, vfio_user_pci
+from plx9x5x.lab.vm import Device, GuestVm, LostGuest, Nobody, VmSpec, Watcher, vfio_user_pci
 
 DEFAULT_BOARD: Final = "rdk-9656-lite"
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
 NO_DEVICE: Final = "nodevice"
 """The mode of a guest that is booted without the device."""
+BENCH: Final = "bench"
+"""The mode of a guest that measures instead of testing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class RunSpec:
     only: str | None = None
     verbose: bool = False
     keep: bool = False
+    more_devices: tuple[Device, ...] = ()
+    """Plugged in after the board."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -185,9 +189,9 @@ class _Stopwatch:
             self.phases.append(Phase(name, time.monotonic() - began))
 
 
-def list_cases(test_program: Path, *, only: str | None = None) -> tuple[str, ...]:
-    """Ask the test program, which is static and so runs here too, for the names of its cases."""
-    argv = [test_program, "--list", *(("--only", only) if only else ())]
+def list_cases(test_program: Path, *, only: str | None = None, bench: bool = False) -> tuple[str, ...]:
+    """Ask the test program, which is static and so runs here too, for the names of its cases, or of its benches."""
+    argv = [test_program, "--list", *(("--only", only) if only else ()), *(("--bench",) if bench else ())]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
     return tuple(done.stdout.split())
 
@@ -214,7 +218,7 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     with clock.phase("build"):
         sources = guest_sources.find()
         built = guest_sources.build(tc, sources)
-        expected = list_cases(built.program, only=spec.only)
+        expected = list_cases(built.program, only=spec.only, bench=spec.mode == BENCH)
     image = driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
     result = RunResult(
         Report(),
@@ -272,7 +276,7 @@ def _boot(
             tc.kernel.vmlinuz,
             initrd,
             append=image.kernel_words(),
-            devices=(vfio_user_pci(server.socket_path),) if server else (),
+            devices=(*((vfio_user_pci(server.socket_path),) if server else ()), *spec.more_devices),
             memory_mib=spec.memory_mib,
             accel=spec.accel,
             cpus=cpus,

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 GOOD = b"KTAP version 1\n1..2\nok 1 a\nok 2 b\n"
 OOPS = """[    1.0] BUG: kernel NULL pointer dereference, address: 0
@@ -17,13 +18,26 @@ OOPS = """[    1.0] BUG: kernel NULL pointer dereference, address: 0
 
 
 def option(name: str, prefix: str) -> str:
-    return next(value.removeprefix(prefix) for key, value in zip(sys.argv, sys.argv[1:], strict=False) if key == name and value.startswith(prefix))
+    return next(
+        value.removeprefix(prefix)
+        for key, value in zip(sys.argv, sys.argv[1:], strict=False)
+        if key == name and value.startswith(prefix)
+    )
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def main() -> None:
     behaviour = sys.argv[1]
+    if behaviour.startswith("kvm"):
+        if behaviour == "kvm-hangs":
+            time.sleep(60)
+        Path(option("-serial", "file:")).write_text("[    0.1] booting\nplx9x5x-kvm-works\n")
+        return
     report = socket.socket(fileno=int(option("-chardev", "socket,id=report,fd=")))
-    serial = open(option("-serial", "file:"), "w", buffering=1)  # noqa: SIM115
+    serial = Path(option("-serial", "file:")).open("w", buffering=1)  # noqa: SIM115
     serial.write("[    0.1] booting\n")
     match behaviour:
         case "good":
@@ -42,12 +56,12 @@ def main() -> None:
             serial.write("[    2.0] Kernel panic - not syncing: Attempted to kill init!\n")
             time.sleep(60)
         case "vfio":
-            print("qemu: warning: vfio 0000:00:02.0: Could not enable error recovery for the device", file=sys.stderr)
-            print("qemu: vfio_container_dma_unmap(0x0, 0x1000) = -2 (No such file or directory)", file=sys.stderr)
-            print("qemu: vfio_container_dma_map(0x1, 0x1000) = -22 (Invalid argument)", file=sys.stderr)
+            say("qemu: warning: vfio 0000:00:02.0: Could not enable error recovery for the device")
+            say("qemu: vfio_container_dma_unmap(0x0, 0x1000) = -2 (No such file or directory)")
+            say("qemu: vfio_container_dma_map(0x1, 0x1000) = -22 (Invalid argument)")
             report.sendall(GOOD)
         case "early":
-            print("qemu: -device vfio-user-pci: no such device", file=sys.stderr)
+            say("qemu: -device vfio-user-pci: no such device")
             sys.exit(1)
         case "silent":
             pass

@@ -135,7 +135,9 @@ def test_cache_that_cannot_be_written_is_named(guest: GuestImage, kernel_modules
         guest.build(kernel_modules, tmp_path / "file")
 
 
-def test_failed_write_leaves_nothing(guest: GuestImage, kernel_modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_nothing(
+    guest: GuestImage, kernel_modules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(fd: int, mode: str) -> object:
         os.close(fd)
         raise OSError(28, "No space left on device")

@@ -106,7 +106,9 @@ def test_planned_tests_without_result_count_as_failed() -> None:
 
 
 def test_nested_subtests_are_kept_and_do_not_disturb() -> None:
-    got = report("1..2", "    KTAP version 1", "    1..2", "    ok 1 in", "    not ok 2 side", "not ok 1 outer", "ok 2 z")
+    got = report(
+        "1..2", "    KTAP version 1", "    1..2", "    ok 1 in", "    not ok 2 side", "not ok 1 outer", "ok 2 z"
+    )
     assert [c.name for c in got.cases] == ["outer", "z"]
     assert [(s.name, s.verdict) for s in got.cases[0].subtests] == [("in", Verdict.PASS), ("side", Verdict.FAIL)]
     assert not got.problems

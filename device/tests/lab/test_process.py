@@ -68,7 +68,9 @@ def test_end_is_harmless_twice(tmp_path: Path) -> None:
     assert child.poll() in (3, -signal.SIGTERM)
 
 
-@pytest.mark.parametrize(("script", "words"), [("exit 3", "exit code 3"), ("kill -9 $$", "SIGKILL"), ("kill -40 $$", "signal 40")])
+@pytest.mark.parametrize(
+    ("script", "words"), [("exit 3", "exit code 3"), ("kill -9 $$", "SIGKILL"), ("kill -40 $$", "signal 40")]
+)
 def test_end_is_said_in_words(tmp_path: Path, script: str, words: str) -> None:
     with sh(script, tmp_path) as child:
         child.wait(2)

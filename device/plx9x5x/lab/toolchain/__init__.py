@@ -5,6 +5,7 @@
 >>> build_module(tc, Path("my_driver"), name="my_driver")  # doctest: +SKIP
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from plx9x5x.lab.toolchain import kmod
@@ -38,6 +39,6 @@ def build_module(tc: Toolchain, source: Path, *, name: str) -> Path:
     return kmod.module(Cache(tc.cache), tc.kernel, source, name=name)
 
 
-def build_static(source: Path, *, name: str) -> Path:
+def build_static(source: Path, *, name: str, include: Sequence[Path] = ()) -> Path:
     """Compile a .c file, or the .c files of a folder, to a static program for the guest. Raises: SetupError."""
-    return kmod.static_program(Cache.locate(), source, name=name)
+    return kmod.static_program(Cache.locate(), source, name=name, include=include)

@@ -4,7 +4,7 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,8 +61,11 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
     return _built(cache, key) / f"{name}.ko"
 
 
-def static_program(cache: Cache, source: Path, *, name: str) -> Path:
-    """Compile one C file, or all of a folder, to a static program. Raises: SetupError with the compiler's words."""
+def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[Path] = ()) -> Path:
+    """Compile one C file, or all of a folder, to a static program; headers may come from the folders `include` too.
+
+    Raises: SetupError with the compiler's words.
+    """
     compiler = host.compiler()
     files = sorted(source.glob("*.c")) if source.is_dir() else [source]
     if not files or not files[0].is_file():
@@ -70,11 +73,13 @@ def static_program(cache: Cache, source: Path, *, name: str) -> Path:
     base = source if source.is_dir() else source.parent
     hashed = _sources(base) if source.is_dir() else [source, *sorted(base.glob("*.h"))]
     facts = (*_STATIC_FLAGS, host.compiler_version(compiler)[1], host.libc(), name)
-    key = f"program-{name}-{_digest(facts, hashed, base)}"
+    shared = "".join(_digest((), sorted(folder.glob("*.h")), folder) for folder in include)
+    key = f"program-{name}-{_digest((*facts, shared), hashed, base)}"
     if done := cache.built(key):
         return done / name
     with cache.building(key) as work:
-        command: list[str | Path] = [compiler, *_STATIC_FLAGS, "-o", work / name, *files]
+        folders = [f"-I{folder}" for folder in include]
+        command: list[str | Path] = [compiler, *_STATIC_FLAGS, *folders, "-o", work / name, *files]
         _compile(command, f"compiling {name}", cache)
     return _built(cache, key) / name
 

@@ -123,7 +123,9 @@ def _make(cache: Cache, apt: PrivateApt, part: Part, stage: Path, progress: Prog
                 remove(folder)
     if part is LIBVFIO_USER:
         with progress.task("compiling libvfio-user"):
-            record = _record(part, packages, vfio_user_lib.build(tree, cache), keep=(vfio_user_lib.LIBRARY,))
+            record = _record(
+                part, packages, vfio_user_lib.build(tree, cache), keep=(vfio_user_lib.LIBRARY, vfio_user_lib.HEADERS)
+            )
     elif part is QEMU:
         record = _finish_qemu(tree, packages)
     elif part is BUSYBOX:

@@ -80,7 +80,7 @@ BUSYBOX: Final = Part(
 LIBVFIO_USER: Final = Part(
     name="libvfio-user",
     title="libvfio-user, built here",
-    recipe=1,
+    recipe=2,
     wanted=(
         Wanted("trixie", ("qemu",), source=True, into="source"),
         # The oldest suite on purpose: its static json-c links with every newer libc.

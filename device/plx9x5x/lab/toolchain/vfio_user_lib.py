@@ -20,6 +20,8 @@ from plx9x5x.lab.toolchain.cache import Cache
 
 ENV: Final = "PLX9X5X_LIBVFIO_USER"
 LIBRARY: Final = "libvfio-user.so"
+HEADERS: Final = "include"
+"""Beside the library: our tests compare the binding with it."""
 _MARKER: Final = "subprojects/libvfio-user"
 _EXTRA_HINT: Final = "pip install 'plx9x5x[lab]'"
 # Symbols of every version: anything without them is another library.
@@ -69,7 +71,7 @@ def require_tools() -> None:
 
 
 def build(tree: Path, cache: Cache) -> dict[str, str]:
-    """Build from tree/source (the archive) and tree/sysroot; leave only the library. Raises: SetupError."""
+    """Build from tree/source (the archive) and tree/sysroot; leave the library and its headers. Raises: SetupError."""
     archives = sorted((tree / "source").glob("*.tar.*"))
     if not archives:
         raise SetupError("the source package holds no archive", hint="look for a newer version of plx9x5x")
@@ -94,8 +96,9 @@ def build(tree: Path, cache: Cache) -> dict[str, str]:
         raise
     with cache.guard():
         shutil.copyfile(work / target, tree / LIBRARY)
+        shutil.copytree(source / "include", tree / HEADERS)
     check(tree / LIBRARY)
-    unpack.keep_only(tree, (LIBRARY,))
+    unpack.keep_only(tree, (LIBRARY, HEADERS))
     return {"compiler": " ".join(map(str, host.compiler_version(host.compiler())[1:])), "libc": host.libc()}
 
 

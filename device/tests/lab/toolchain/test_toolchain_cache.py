@@ -3,10 +3,10 @@
 
 import errno
 import json
-import multiprocessing
 import os
 import shutil
-import time
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,23 +116,25 @@ def test_what_a_killed_run_left_in_the_stage_is_removed(cache: Cache) -> None:
         assert [p.name for p in (cache.root / "stage").iterdir()] == [stage.name]
 
 
-def _hold(root: Path, ready: Any, seconds: float) -> None:
-    with Cache(root).lock(Silent()):
-        ready.set()
-        time.sleep(seconds)
+HOLDER = """
+import sys, time
+from pathlib import Path
+from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.toolchain.progress import Silent
+with Cache(Path(sys.argv[1])).lock(Silent()):
+    print("locked", flush=True)
+    time.sleep(0.5)
+"""
 
 
 def test_the_second_one_waits_and_says_for_whom(cache: Cache, heard: Any) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    holder = context.Process(target=_hold, args=(cache.root, ready, 0.5))
-    holder.start()
-    assert ready.wait(30)
-    with cache.lock(heard):
-        assert not holder.is_alive() or holder.join(5) is None
+    with subprocess.Popen([sys.executable, "-c", HOLDER, cache.root], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        with cache.lock(heard):
+            assert holder.wait(10) == 0, "we came in after it went"
     assert len(heard.notes) == 1
     assert f"waiting for process {holder.pid}" in heard.notes[0]
-    holder.join()
 
 
 def test_a_free_lock_is_taken_without_a_word(cache: Cache, heard: Any) -> None:

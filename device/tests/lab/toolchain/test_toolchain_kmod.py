@@ -105,6 +105,17 @@ def test_a_kernel_without_headers_is_refused(cache_root: Path, kernel: GuestKern
     assert "linux-headers-6.1.0-x" in caught.value.hint
 
 
+def test_a_shared_header_is_found_and_counts(tmp_path: Path) -> None:
+    folder, shared = tmp_path / "p", tmp_path / "shared"
+    folder.mkdir()
+    shared.mkdir()
+    (folder / "p.c").write_text('#include "fact.h"\nint main(void) { return FACT; }\n')
+    (shared / "fact.h").write_text("#define FACT 1\n")
+    first = build_static(folder, name="p", include=(shared,))
+    (shared / "fact.h").write_text("#define FACT 2\n")
+    assert build_static(folder, name="p", include=(shared,)) != first
+
+
 def test_a_static_program_is_built_once_and_a_header_counts(tmp_path: Path) -> None:
     folder = tmp_path / "prog"
     folder.mkdir()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x run`: what it prints, and its exit code, for runs that are made up."""
+
+import argparse
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.cli import main as main_module
+from plx9x5x.cli import run_view
+from plx9x5x.lab import guest_sources, session
+from plx9x5x.lab.ktap import parse
+from plx9x5x.lab.session import Phase, RunResult, RunSpec
+from plx9x5x.lab.symptoms import Oops
+from plx9x5x.lab.vm import LostGuest
+
+TEXT = b"KTAP version 1\n1..3\n# group first\nok 1 alpha\n# got 1, not 2\nnot ok 2 beta\n# group second\nok 3 gamma # SKIP no window\n"
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> RunResult:
+    (tmp_path / "serial.log").touch()
+    return RunResult(
+        parse(TEXT), ("alpha", "beta", "gamma"), tmp_path, "6.1.0", phases=(Phase("boot", 2.5),), facts={"qemu": "11"}
+    )
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, result: RunResult) -> list[RunSpec]:
+    """Has `session.run` give `result`, and collects what it was asked for."""
+    asked: list[RunSpec] = []
+
+    def run(spec: RunSpec, *, watcher: session.RunWatcher, progress: object) -> RunResult:
+        asked.append(spec)
+        watcher.phase("boot")
+        watcher.booted(server=1, qemu=2)
+        watcher.serial("a line of the console")
+        for case in result.report.cases:
+            watcher.case(case, planned=3)
+        return result
+
+    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(session, "list_cases", lambda _program: ("alpha", "beta", "gamma"))
+    monkeypatch.setattr(guest_sources, "build_program", lambda _sources: Path("plx_test"))
+    return asked
+
+
+def test_last_line_is_the_totals_and_the_failure_is_named(
+    runner: list[RunSpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main_module.main(["run"]) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "1 passed, 1 failed, 1 skipped"
+    assert "FAIL: beta\n    got 1, not 2" in out
+    assert "serial.log" in out
+    assert "boot 2.50" in out
+    assert "a line of the console" not in out
+    assert runner[0] == RunSpec()
+
+
+def test_verbose_shows_console_and_processes(runner: list[RunSpec], capsys: pytest.CaptureFixture[str]) -> None:
+    main_module.main(["run", "--verbose", "--memory", "512", "--only", "alpha", "--timeout", "7"])
+    out = capsys.readouterr().out
+    assert "| a line of the console" in out
+    assert "server: process 1, QEMU: process 2" in out
+    assert (runner[0].memory_mib, runner[0].only, runner[0].timeout_s, runner[0].verbose) == (512, "alpha", 7.0, True)
+
+
+def test_junit_is_written(runner: list[RunSpec], tmp_path: Path) -> None:
+    main_module.main(["run", "--junit", str(tmp_path / "out.xml")])
+    assert b'name="beta"' in (tmp_path / "out.xml").read_bytes()
+
+
+def test_list_runs_nothing(runner: list[RunSpec], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main_module.main(["run", "--list"]) == 0
+    assert capsys.readouterr().out.split() == ["alpha", "beta", "gamma"]
+    assert runner == []
+
+
+@pytest.mark.parametrize("arguments", [["--only", "alfa"], ["--board", "none"]])
+def test_name_that_does_not_exist_is_a_usage_error_before_anything_runs(
+    runner: list[RunSpec], arguments: list[str]
+) -> None:
+    assert main_module.main(["run", *arguments]) == 2
+    assert runner == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--memory", "1"], ["--memory", "x"], ["--timeout", "0"], ["--timeout", "inf"], ["--timeout", "nan"]]
+)
+def test_number_out_of_range_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main_module.main(["run", *arguments])
+    assert caught.value.code == 2
+
+
+def test_lost_guest_shows_the_console(result: RunResult) -> None:
+    lost = LostGuest("QEMU ended", report=result.report, serial_tail=("last words",))
+    lines = run_view.verdict_lines(replace(result, lost=lost, oopses=(Oops("BUG: x", ("BUG: x", "trace")),)))
+    assert "PROBLEM: VM lost: QEMU ended" in lines
+    assert "  | last words" in lines
+    assert "    | trace" in lines
+
+
+def test_rows_go_by_the_groups_of_the_guest(result: RunResult) -> None:
+    assert [g.title for g in run_view.grouped(result.report.cases)] == ["first", "second"]
+
+
+def test_rows_without_groups_are_short_runs_of_cases() -> None:
+    cases = parse(b"1..25\n" + b"".join(b"ok %d c%d\n" % (i, i) for i in range(1, 26))).cases
+    assert [(g.title, len(g.cases)) for g in run_view.grouped(cases)] == [
+        ("1-10  c1 ...", 10),
+        ("11-20  c11 ...", 10),
+        ("21-25  c21 ...", 5),
+    ]
+
+
+def test_live_view_shows_the_same_facts(result: RunResult) -> None:
+    out = io.StringIO()
+    with run_view.LiveView(out, verbose=True) as view:
+        view.phase("boot")
+        view.booted(server=None, qemu=2)
+        view.serial("console [red]")
+        for case in result.report.cases:
+            view.case(case, planned=3)
+    for text in ("server: process -, QEMU: process 2", "console [red]", "FAIL", "beta", "got 1, not 2", "no window"):
+        assert text in out.getvalue()
+
+
+def test_plain_view_is_taken_for_a_pipe() -> None:
+    assert isinstance(run_view.view_for(io.StringIO(), verbose=False), run_view.PlainView)
+
+
+def test_memory_is_a_number() -> None:
+    parser = argparse.ArgumentParser()
+    main_module.importlib.import_module("plx9x5x.cli.run").add_arguments(parser)
+    assert parser.parse_args([]).memory == 256
