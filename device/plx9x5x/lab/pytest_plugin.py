@@ -5,7 +5,12 @@
 
     @pytest.mark.plx_board("rdk-9656-lite")            # optional; also (kernel="6.12", memory_mib=512)
     def test_my_driver(plx_image, plx_vm):
-        image = replace(plx_image, own_modules=(Path("my_driver.ko"),))
+        image = replace(
+            plx_image,
+            own_modules=(Path("my_driver.ko"),),
+            files={**plx_image.files, "bin/my_test": program(Path("my_test"))},   # static; gets --output PORT
+            words=("plx.run=/bin/my_test",),
+        )
         with plx_vm(image) as vm:                       # device, server and guest; raises LostVm, SetupError
             report = vm.run_ktap()
         assert report.ok, report.summary()

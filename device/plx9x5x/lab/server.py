@@ -6,6 +6,7 @@ It is a process of its own, and not a thread, because the real thing is one: wha
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ START_LIMIT_S: Final = 20.0
 _POLL_S: Final = 0.005
 _SOCKET: Final = "device.sock"
 _SOCKET_PATH_MAX: Final = 100
+_TRACEBACK: Final = "Traceback (most recent call last)"
 _SETUP_EXITS: Final = (2, 69)
 
 
@@ -118,6 +120,18 @@ class DeviceServer:
     def output(self) -> str:
         """The last of what it printed."""
         return self._child.output()
+
+    def trouble(self) -> str | None:
+        """End it; say what went wrong in it by then although it went on, or None. It is our bug, whatever it is."""
+        self.end()
+        code = self._child.poll()
+        if code not in (0, -signal.SIGTERM):  # the latter before it could install its handler
+            return f"it ended with {self.how_it_ended()}"
+        lines = self.output().splitlines()
+        at = next((number for number, line in enumerate(lines) if line.startswith(_TRACEBACK)), None)
+        if at is None:
+            return None
+        return next((line for line in lines[at + 1 :] if line and not line.startswith(" ")), "an exception")
 
     def end(self) -> None:
         """SIGTERM, then SIGKILL; the socket goes too."""

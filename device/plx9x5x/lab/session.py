@@ -77,6 +77,7 @@ class RunResult:
     lost: LostVm | None = None
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
+    server_trouble: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -97,6 +98,8 @@ class RunResult:
         found = [f"VM lost: {self.lost_reason}"] if self.lost else []
         found += [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
         found += [f"QEMU: {line}" for line in self.vfio_errors]
+        if self.server_trouble:
+            found.append(f"the device server had trouble: {self.server_trouble} (server.log; this is a bug of ours)")
         if self.lost is None:
             found += [f"report: {text}" for text in self.report.problems]
             if self.report.started and not self.report.problems and self.report.passed == 0 and not self.failed:
@@ -229,9 +232,7 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     )
     try:
         result = _boot(replace(spec, accel=accelerator), tc, image, result, clock=clock, watcher=watcher)
-    except LostGuest as exc:
-        result = replace(result, report=exc.report, lost=exc)
-    except LostVm as exc:
+    except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
     result = replace(result, phases=tuple(clock.phases))
     junit.write(logs / "junit.xml", result.junit())
@@ -288,12 +289,13 @@ def _boot(
         )
         watcher.booted(server=server.pid if server else None, qemu=vm.pid)
         try:
-            report = vm.run_ktap(watcher)
+            result = replace(result, report=vm.run_ktap(watcher))
         except LostGuest as exc:
-            return replace(result, report=exc.report, lost=exc, oopses=vm.oopses, vfio_errors=vm.vfio_errors())
-        finally:
-            clock.phases += vm_phases(vm)
-        return replace(result, report=report, oopses=vm.oopses, vfio_errors=vm.vfio_errors())
+            result = replace(result, report=exc.report, lost=exc)
+        clock.phases += vm_phases(vm)
+        vm.end()
+        trouble = server.trouble() if server is not None and server.alive else None
+        return replace(result, oopses=vm.oopses, vfio_errors=vm.vfio_errors(), server_trouble=trouble)
 
 
 def vm_phases(vm: GuestVm) -> list[Phase]:

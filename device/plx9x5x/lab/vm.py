@@ -160,9 +160,9 @@ class GuestVm:
         watcher = watcher or Nobody()
         self._until(watcher, lambda: not self.alive)
         self._drain(watcher)
+        self._check_companions()
         if self._serial.panic is not None:
             raise self.lost(f"the guest's kernel panicked: {self._serial.panic}")
-        self._check_companions()
         if self._qemu.poll() != 0:
             raise self.lost(f"QEMU ended before the guest did: {self._qemu.how_it_ended()}", said=self._qemu_said())
         if not self._parser.started:

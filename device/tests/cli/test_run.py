@@ -42,7 +42,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, result: RunResult) -> list[RunSpec]:
         return result
 
     monkeypatch.setattr(session, "run", run)
-    monkeypatch.setattr(session, "list_cases", lambda _program: ("alpha", "beta", "gamma"))
+    monkeypatch.setattr(session, "list_cases", lambda *_, **__: ("alpha", "beta", "gamma"))
     monkeypatch.setattr(guest_sources, "build_program", lambda _sources: Path("plx_test"))
     return asked
 

@@ -22,6 +22,11 @@ if how == "crashes":
     sys.exit("Traceback: boom")
 if how == "slow":
     time.sleep(60)
+if how == "stumbles":
+    print("Traceback (most recent call last):\\n  File x\\nValueError: boom\\nmore", file=sys.stderr, flush=True)
+if how in ("leaves", "good"):
+    import signal
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(70 if how == "leaves" else 0))
 print("board\\nlistening on PATH", os.environ["PLX9X5X_LIBVFIO_USER"], flush=True)
 time.sleep(60)
 """
@@ -61,6 +66,16 @@ def test_refusal_is_passed_on_with_its_hint(pose: Path) -> None:
 def test_crash_at_the_start_is_told(pose: Path) -> None:
     with start("crashes", pose) as server, pytest.raises(LostVm, match=r"exit code 1\):\nTraceback: boom"):
         server.wait_ready()
+
+
+@pytest.mark.parametrize(
+    ("how", "trouble"),
+    [("good", None), ("plain", None), ("stumbles", "ValueError: boom"), ("leaves", "it ended with exit code 70")],
+)
+def test_trouble_that_no_client_noticed_is_told(pose: Path, how: str, trouble: str | None) -> None:
+    with start(how, pose).wait_ready() as server:
+        assert server.trouble() == trouble
+        assert not server.alive
 
 
 def test_server_that_is_never_ready_is_given_up(pose: Path) -> None:

@@ -45,6 +45,12 @@ def test_vfio_error_beside_passing_tests_is_1_and_said() -> None:
     assert (got.exit_code, got.problems) == (1, ("QEMU: vfio: no",))
 
 
+def test_trouble_in_the_server_beside_passing_tests_is_1_and_said() -> None:
+    got = result(server_trouble="ValueError: boom")
+    assert got.exit_code == 1
+    assert "ValueError: boom" in got.problems[0]
+
+
 def test_lost_guest_is_75_whatever_else() -> None:
     report = parse(b"KTAP version 1\n1..2\nnot ok 1 a\n")
     lost = LostGuest("QEMU ended", report=report, serial_tail=("x",))
@@ -115,7 +121,7 @@ class TestRun:
         built = guest_sources.GuestTests(folder / "plx_test.ko", folder / "plx_test")
         monkeypatch.setattr(session, "load", lambda **_: fake)
         monkeypatch.setattr(guest_sources, "build", lambda _tc, _sources: built)
-        monkeypatch.setattr(session, "list_cases", lambda _program, only: ("a", "b"))
+        monkeypatch.setattr(session, "list_cases", lambda *_, **__: ("a", "b"))
 
     def test_run_gives_report_phases_and_logs(self, fake: Toolchain) -> None:
         phases: list[str] = []

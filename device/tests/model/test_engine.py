@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the DMA engine does with blocks, chains, pauses, aborts and errors: one rule a test."""
 
+import struct
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plx9x5x import events
+from plx9x5x.board import Window, load_board
 from plx9x5x.model.engine import MAX_BURST, TRANSACTION_COST
+from plx9x5x.units import LocalAddr
 from tests.model.bench import (
     ABORT,
     CHAIN,
@@ -339,6 +343,18 @@ def test_valid_mode_polls_an_invalid_descriptor(bench: Bench) -> None:
     assert bench.local(0, 2) == b"ok"
 
 
+def test_valid_mode_passes_an_empty_descriptor_in_silence(bench: Bench) -> None:
+    bench.ram[0:2] = b"ok"
+    bench.intcsr = 0x0104_0100
+    ring = [Descriptor(RAM, 0, VALID, TC), Descriptor(RAM, 0, 2 | VALID)]
+    first = bench.put_chain(ring, valid_mode=True)
+    mode = MODE_RESET | CHAIN | CLEAR_COUNT | VALID_MODE | TO_INTA
+    bench.channel(0).chain(first, mode=mode).run()
+    assert bench.local(0, 2) == b"ok"
+    assert bench.dword(first) == VALID, "no write-back"
+    assert bench.host.line.rises == 0, "no terminal count"
+
+
 def test_valid_mode_moves_the_registers(bench: Bench) -> None:
     channel = bench.channel(1)
     channel.set(PADR, 0x1111), channel.set(LADR, 0x2222), channel.set(SIZ, 0x3333)
@@ -347,6 +363,15 @@ def test_valid_mode_moves_the_registers(bench: Bench) -> None:
     channel.set(0x84, 0x4444)
     channel.set(MODE, MODE_RESET)
     assert [channel.get(r) for r in (0x84, 0x88, 0x8C)] == [0x1111, 0x2222, 0x4444]
+
+
+def test_a_long_descriptor_at_the_top_wraps_to_address_0(bench: Bench) -> None:
+    top, bottom = bench.guest_ram(4 * KIB, base=0xFFFF_F000), bench.guest_ram(4 * KIB, base=0)
+    high = bench.guest_ram(4 * KIB, base=0x7_0000_0000)
+    high[0:4] = b"high"
+    top[4080:4096], bottom[0:4] = struct.pack("<4I", 0, 0, 4, LAST), struct.pack("<I", 7)
+    bench.channel(0).chain(0xFFFF_FFF0, mode=MODE_RESET | CHAIN | DAC_CHAIN).run()
+    assert bench.local(0, 4) == b"high"
 
 
 # -- command bits ----------------------------------------------------------------------------------
@@ -632,6 +657,76 @@ def test_inta_is_a_level_that_every_enable_gates(bench: Bench) -> None:
         assert bench.intcsr & 1 << 21, "the latch shows whatever the enables say"
         on()
         assert line.level
+
+
+# -- targets with side effects ---------------------------------------------------------------------
+
+
+class Recorder:
+    """A peripheral whose every access is one: it cannot be viewed as memory."""
+
+    size = 64
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, int, bytes]] = []
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.log.append(("read", offset, bytes(length)))
+        return bytes(range(offset, offset + length))
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        self.log.append(("write", offset, bytes(data)))
+
+    def view(self, offset: int, length: int) -> memoryview | None:
+        return None
+
+
+@pytest.fixture
+def recorder() -> tuple[Bench, Recorder]:
+    target = Recorder()
+    board = replace(load_board("rdk-9656-lite"), windows=(Window("recorder", LocalAddr(0x100), lambda: target),))
+    return Bench(board), target
+
+
+def test_a_target_with_side_effects_is_accessed_once_for_each_burst(recorder: tuple[Bench, Recorder]) -> None:
+    bench, target = recorder
+    bench.ram[0:5] = b"bytes"
+    bench.channel(0).block(pci=RAM, local=0x104, length=5, to="local").run()
+    bench.channel(1).block(pci=RAM + 16, local=0x104, length=5, to="pci").run()
+    assert target.log == [("write", 4, b"bytes"), ("read", 4, bytes(5))]
+    assert bench.ram[16:21] == bytes(range(4, 9))
+
+
+def test_a_target_with_side_effects_gets_what_arrived_before_a_bus_error(recorder: tuple[Bench, Recorder]) -> None:
+    bench, target = recorder
+    bench.ram[-3:] = b"end"
+    bench.channel(0).block(pci=RAM + len(bench.ram.bytes) - 3, local=0x100, length=8, to="local").run()
+    fails_as(bench, 0, MASTER_ABORT)
+    assert target.log == [("write", 0, b"end")]
+
+
+def test_a_held_address_gets_word_after_word(recorder: tuple[Bench, Recorder]) -> None:
+    bench, target = recorder
+    bench.ram[0:10] = b"0123456789"
+    bench.channel(0).block(pci=RAM, local=0x108, length=10, to="local", mode=HOLD_LOCAL | 2).run()
+    assert target.log == [("write", 8, b"0123"), ("write", 8, b"4567"), ("write", 8, b"89")]
+
+
+def test_a_held_address_gets_the_words_that_arrived_before_a_bus_error(recorder: tuple[Bench, Recorder]) -> None:
+    bench, target = recorder
+    bench.ram[-6:] = b"012345"
+    end = RAM + len(bench.ram.bytes)
+    bench.channel(0).block(pci=end - 6, local=0x108, length=12, to="local", mode=HOLD_LOCAL | 2).run()
+    fails_as(bench, 0, MASTER_ABORT)
+    assert target.log == [("write", 8, b"0123"), ("write", 8, b"45")]
+
+
+def test_a_burst_that_ends_inside_a_word_goes_on_inside_it(recorder: tuple[Bench, Recorder]) -> None:
+    bench, target = recorder
+    top, bottom = bench.guest_ram(4 * KIB, base=0xFFFF_F000), bench.guest_ram(4 * KIB, base=0)
+    top[4094:4096], bottom[0:4] = b"ab", b"cdef"
+    bench.channel(0).block(pci=0xFFFF_FFFE, local=0x108, length=6, to="local", mode=HOLD_LOCAL | 2).run()
+    assert target.log == [("write", 8, b"ab"), ("write", 10, b"cd"), ("write", 8, b"ef")]
 
 
 # -- properties ------------------------------------------------------------------------------------
