@@ -35,9 +35,18 @@
 #define TESTS_MAX	128
 #define CHECKS_SHOWN	12
 
-static const struct test *const all_cases[] = {
-	register_tests, memory_tests, block_tests, chain_tests, ring_tests, irq_tests,
-	error_tests, last_tests,
+static const struct {
+	const char *title;
+	const struct test *tests;
+} all_cases[] = {
+	{ "BARs, configuration space, registers", register_tests },
+	{ "SRAM and common buffers", memory_tests },
+	{ "block DMA", block_tests },
+	{ "scatter-gather chains", chain_tests },
+	{ "rings, pause, abort", ring_tests },
+	{ "interrupt", irq_tests },
+	{ "bus mastering off, bus errors", error_tests },
+	{ "software reset, local doorbell", last_tests },
 };
 
 /* ------------------------------------------------------------------ */
@@ -45,6 +54,7 @@ static const struct test *const all_cases[] = {
 
 static struct {
 	const char *name;
+	const char *group;
 	const char *skip;
 	unsigned int failures;
 } now;
@@ -232,10 +242,24 @@ static unsigned int collect(struct test *into, const char *only, bool bench)
 	const struct test *test;
 
 	for (i = 0; i < (bench ? 1 : ARRAY_SIZE(all_cases)); i++)
-		for (test = bench ? bench_tests : all_cases[i]; test->name; test++)
+		for (test = bench ? bench_tests : all_cases[i].tests; test->name; test++)
 			if (count < TESTS_MAX - 1 && wanted(only, test->name))
 				into[count++] = *test;
 	return count;
+}
+
+/* "# group TITLE" comes before the first case of each table. */
+static void name_group(const struct test *next)
+{
+	const struct test *test;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(all_cases); i++)
+		for (test = all_cases[i].tests; test->name; test++)
+			if (test->run == next->run && now.group != all_cases[i].title) {
+				now.group = all_cases[i].title;
+				diag("group %s", now.group);
+			}
 }
 
 static void introduce(void)
@@ -323,8 +347,10 @@ int main(int argc, char **argv)
 	report_plan(count);
 	introduce();
 	device_rest();
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
+		name_group(&tests[i]);
 		run_case(&tests[i]);
+	}
 	report_totals();
 	return report_exit_code();
 }

@@ -744,7 +744,7 @@ def chains(draw: st.DrawFn) -> tuple[list[Descriptor], int, bool]:
         pci += size + draw(st.integers(0, 9))
         local += size + draw(st.integers(0, 9))
     order = draw(st.permutations(descriptors))
-    return list(order), draw(st.integers(1, 70_000)), draw(st.booleans())
+    return list(order), draw(st.sampled_from([300, 4096, 10_000, 70_000])), draw(st.booleans())
 
 
 @settings(deadline=None, max_examples=150)
