@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     run_view.say(f"{name}: {value}" for name, value in result.facts.items())
     if trouble := run_view.verdict_lines(result):
         run_view.say(["", *trouble])
-    run_view.say(["", f"logs: {result.logs} ({', '.join(sorted(p.name for p in result.logs.iterdir()))})"])
+    run_view.say(["", f"logs: {result.logs} ({', '.join(sorted(p.name for p in result.logs.iterdir() if p.suffix))})"])
     if args.junit:
         run_view.say([f"junit: {args.junit}"])
     run_view.say([result.totals()])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders for the logs of runs, in the cache: runs/DATE-TIME-PID. The last few stay, and those that were to be kept."""
+"""Folders for the logs of runs, in the cache: runs/DATE-TIME-PID. The last few stay, and what was to be kept."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from plx9x5x.errors import SetupError
 
 KEPT: Final = 8
 _MARK: Final = "keep"
+_FAILED: Final = "failed"
 _NAME: Final = re.compile(r"\d{8}-\d{6}-(\d+)(?:\.\d+)?")
 
 
@@ -40,15 +41,22 @@ def make(cache: Path, *, keep: bool = False) -> Path:
 
 
 def prune(top: Path, *, kept: int = KEPT) -> None:
-    """Drop all but the newest `kept` folders; one that is marked, or whose process lives, stays and does not count."""
+    """Drop all but the newest `kept` folders, and twice as many of failed runs.
+
+    One that is marked to be kept, or whose process lives, stays and does not count.
+    """
     old = sorted(path for path in top.iterdir() if _NAME.fullmatch(path.name) and not (path / _MARK).exists())
-    for folder in [path for path in old if not _in_use(path)][:-kept]:
+    old = [path for path in old if not _in_use(path)]
+    bad = {path for path in old if (path / _FAILED).exists()}
+    for folder in (*[p for p in old if p not in bad][:-kept], *sorted(bad)[: -2 * kept]):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def mark_failed(folder: Path) -> None:
+    """Have these logs outlive those of good runs."""
+    (folder / _FAILED).touch()
 
 
 def _in_use(folder: Path) -> bool:
     match = _NAME.fullmatch(folder.name)
-    pid = int(match[1]) if match else 0
-    if pid == os.getpid():
-        return False  # our own earlier ones, as of a test session; the newest stay anyway
-    return Path(f"/proc/{pid}").exists()
+    return match is not None and Path(f"/proc/{match[1]}").exists()

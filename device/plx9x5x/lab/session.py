@@ -236,6 +236,8 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         result = replace(result, lost=exc)
     result = replace(result, phases=tuple(clock.phases))
     junit.write(logs / "junit.xml", result.junit())
+    if not result.ok:
+        runs.mark_failed(logs)
     return result
 
 

@@ -169,6 +169,16 @@ class TestFolders:
         assert {fresh.name, alive.name, "notes", f"20200101-000000-{dead}", f"20200101-000019-{dead}"} <= left
         assert len(left) == runs.KEPT + 4
 
+    def test_failed_ones_stay_longer(self, tmp_path: Path) -> None:
+        folders = [tmp_path / f"20200101-0000{number:02}-4000000" for number in range(30)]
+        for number, folder in enumerate(folders):
+            folder.mkdir()
+            if number % 2 == 0:
+                runs.mark_failed(folder)
+        runs.prune(tmp_path, kept=2)
+        left = sorted(p.name[13:15] for p in tmp_path.iterdir())
+        assert left == ["22", "24", "26", "27", "28", "29"]
+
     def test_two_in_one_second_differ_and_are_private(self, tmp_path: Path) -> None:
         made = {runs.make(tmp_path) for _ in range(3)}
         assert len(made) == 3

@@ -180,6 +180,24 @@ def test_guest_whose_server_died_is_lost_even_with_a_good_report(boot: Boot, tmp
     assert "last words" in str(caught.value)
 
 
+def test_server_that_died_with_the_guests_last_words_is_noticed(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Late:
+        name = "the server"
+        alive = True
+
+        def how_it_ended(self) -> str:
+            return "SIGSEGV"
+
+        def output(self) -> str:
+            return ""
+
+    late = Late()
+    vm = boot("good", companions=(late,))
+    monkeypatch.setattr(vm, "_drain", lambda _watcher: setattr(late, "alive", False))
+    with pytest.raises(LostGuest, match="the server ended under the guest: SIGSEGV"):
+        vm.run_ktap()
+
+
 @pytest.mark.parametrize("behaviour", ["hang", "stubborn", "child"])
 def test_nothing_is_left_of_a_guest(tmp_path: Path, behaviour: str) -> None:
     with GuestVm.boot(spec(behaviour), logs=tmp_path, timeout_s=0.3) as vm, contextlib.suppress(LostGuest):
