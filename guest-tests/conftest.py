@@ -14,16 +14,10 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.errors import LostVm, PlxError, SetupError
-from plx9x5x.lab import guest_sources, pytest_plugin, session
+from plx9x5x.lab import guest_sources, session
 from plx9x5x.lab.toolchain import KERNEL_SERIES
 
 NO_LIST = "(the cases could not be listed)"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    # A checkout that was installed before the plugin had its entry point.
-    if not config.pluginmanager.is_registered(pytest_plugin):
-        config.pluginmanager.register(pytest_plugin, "plx9x5x")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

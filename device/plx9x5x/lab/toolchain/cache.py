@@ -34,7 +34,7 @@ from plx9x5x.units import MIB
 ENV: Final = "PLX9X5X_CACHE"
 RECORD: Final = "part.json"
 _STALE_S: Final = 24 * 3600.0
-_OURS: Final = ("parts", "built", "stage", "manifest.json")
+_OURS: Final = ("parts", "built", "images", "runs", "stage", "manifest.json")
 
 
 @dataclass(frozen=True, slots=True)
