@@ -50,7 +50,7 @@ def case_names() -> Sequence[str]:
 def _run(kernel: str) -> session.RunResult | PlxError:
     """One guest per kernel, whatever the number of tests that ask; an error is kept for each of them as well."""
     try:
-        return session.run(session.RunSpec(kernel=kernel, timeout_s=240))
+        return session.run(session.RunSpec(kernel=kernel))
     except (SetupError, LostVm) as exc:
         return exc
 

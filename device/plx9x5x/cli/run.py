@@ -7,16 +7,18 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from plx9x5x.lab import defaults
+
 NAME: Final = "run"
 HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
-
-DEFAULT_TIMEOUT_S: Final = 120.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--board", metavar="B", default="rdk-9656-lite", help="what is behind the bridge (%(default)s)")
-    parser.add_argument("--memory", metavar="MIB", type=_memory, default=256, help="the guest's memory (%(default)s)")
+    parser.add_argument("--board", metavar="B", default=defaults.BOARD, help="what is behind the bridge (%(default)s)")
+    parser.add_argument(
+        "--memory", metavar="MIB", type=_memory, default=defaults.MEMORY_MIB, help="the guest's memory (%(default)s)"
+    )
     parser.add_argument(
         "--accel",
         choices=("tcg", "kvm", "auto"),
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="S",
         type=_seconds,
-        default=DEFAULT_TIMEOUT_S,
+        default=defaults.TIMEOUT_S,
         help="end a guest that lives longer (%(default)g seconds)",
     )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML too")

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x.errors import UsageError
+from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
     from plx9x5x.ports import BusMaster, IrqLine, PciDevice
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 NAME: Final = "serve"
 HELP: Final = "Serve a board on a unix socket, for your own QEMU."
 
-DEFAULT_BOARD: Final = "rdk-9656-lite"
 READY_LINE: Final = "listening on {path}"
 CAPABILITIES: Final = {"type": "misc"}
 MSG_TIMEOUT_MS: Final = 60000
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--socket-path", type=Path, metavar="S", help="listen on the unix socket S (removed at the end)"
     )
-    parser.add_argument("--board", default=DEFAULT_BOARD, metavar="B", help="what is behind the bridge (%(default)s)")
+    parser.add_argument("--board", default=defaults.BOARD, metavar="B", help="what is behind the bridge (%(default)s)")
     parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
     parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
     parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")

@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from plx9x5x.lab import defaults
+
 if TYPE_CHECKING:
     from plx9x5x.lab.image import GuestImage
     from plx9x5x.lab.server import DeviceServer
@@ -39,9 +41,7 @@ BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 """Boots an image with the device; the guest lives within the context."""
 
 _MARK = "plx_board"
-_DEFAULT_BOARD = "rdk-9656-lite"
 _DEFAULT_MEMORY_MIB = 256
-_DEFAULT_TIMEOUT_S = 120.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,7 +64,7 @@ def plx_server(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_p
     """A device that waits for its client at `plx_server.socket_path`."""
     from plx9x5x.lab.server import DeviceServer  # noqa: PLC0415
 
-    board = _setting(request, "board", _DEFAULT_BOARD)
+    board = _setting(request, "board", defaults.BOARD)
     with DeviceServer.start(board=board, libvfio_user=plx_toolchain.libvfio_user, logs=tmp_path) as server:
         yield server.wait_ready()
 
@@ -96,7 +96,7 @@ def plx_vm(
             devices=(vfio_user_pci(plx_server.socket_path),),
             memory_mib=_setting(request, "memory_mib", _DEFAULT_MEMORY_MIB),
         )
-        limit = _setting(request, "timeout_s", _DEFAULT_TIMEOUT_S)
+        limit = _setting(request, "timeout_s", defaults.TIMEOUT_S)
         with GuestVm.boot(spec, logs=tmp_path, timeout_s=limit, companions=(plx_server,)) as vm:
             yield vm
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from plx9x5x.errors import LostVm, UsageError
-from plx9x5x.lab import accel, guest_sources, junit, runs
+from plx9x5x.lab import accel, defaults, guest_sources, junit, runs
 from plx9x5x.lab.image import GuestImage, program
 from plx9x5x.lab.ktap import Report
 from plx9x5x.lab.placement import CorePicker
@@ -26,7 +26,6 @@ from plx9x5x.lab.symptoms import Oops
 from plx9x5x.lab.toolchain import Progress, Toolchain, load
 from plx9x5x.lab.vm import Device, GuestVm, LostGuest, Nobody, VmSpec, Watcher, vfio_user_pci
 
-DEFAULT_BOARD: Final = "rdk-9656-lite"
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
 NO_DEVICE: Final = "nodevice"
@@ -39,11 +38,11 @@ BENCH: Final = "bench"
 class RunSpec:
     """What to run. `only` is one case; `mode` is the guest's (its init script names them); 'tcg', 'kvm' or 'auto'."""
 
-    board: str = DEFAULT_BOARD
+    board: str = defaults.BOARD
     kernel: str | None = None
-    memory_mib: int = 256
+    memory_mib: int = defaults.MEMORY_MIB
     accel: str = "tcg"
-    timeout_s: float = 120.0
+    timeout_s: float = defaults.TIMEOUT_S
     mode: str = "test"
     only: str | None = None
     verbose: bool = False
