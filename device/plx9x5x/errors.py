@@ -56,6 +56,12 @@ class BusAbort(PlxError):
 class MasterAbort(BusAbort):
     """No target decodes the address."""
 
+    def __str__(self) -> str:
+        return f"nothing is mapped at bus address {self.address:#x}"
+
 
 class TargetAbort(BusAbort):
     """A target decodes the address and refuses the access, as a write to read-only memory."""
+
+    def __str__(self) -> str:
+        return f"bus address {self.address:#x} is read-only"

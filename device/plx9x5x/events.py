@@ -31,6 +31,11 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault(Event):
+    """Something that a driver did not mean. Sinks get these even while they are not enabled."""
+
+
+@dataclass(frozen=True, slots=True)
 class RegionAccess(Event):
     """Software read or wrote a BAR; `bar` is -1 for configuration space. `width` in bytes."""
 
@@ -50,7 +55,7 @@ class TransferStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TransferHeld(Event):
+class TransferHeld(Fault):
     """The channel wants the bus and bus mastering is off (PCICR[2]); it goes on when that is set."""
 
     channel: int
@@ -103,18 +108,22 @@ class LineChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class BusError(Event):
-    """A bus-master access failed; `nearest` holds (start, length) of the mapped ranges around `address`."""
+class BusError(Fault):
+    """A bus-master access failed; `nearest` holds (start, length) of the mapped ranges around `address`.
+
+    `reason` says in words why nobody answered.
+    """
 
     channel: int
     kind: BusErrorKind
     purpose: Purpose
     address: int
     nearest: tuple[tuple[int, int], ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class LocalUndecoded(Event):
+class LocalUndecoded(Fault):
     """No target decodes the local address: reads gave ones, writes vanished."""
 
     local_address: int

@@ -76,7 +76,7 @@ class TraceSink(Protocol):
 
     @property
     def enabled(self) -> bool:
-        """False lets the model skip building events that nobody reads."""
+        """False lets the model skip building events that nobody reads; faults come all the same."""
         ...
 
     def emit(self, event: object) -> None:

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("serve needs --socket-path, as in: plx9x5x serve --socket-path /tmp/plx.sock")
     from plx9x5x.board import load_board
     from plx9x5x.model.chip import Chip
+    from plx9x5x.trace.text import FaultLog
     from plx9x5x.transport.libvfio import LibvfioServer
 
     logging.basicConfig(
@@ -60,9 +61,10 @@ def run(args: argparse.Namespace) -> int:
         stream=sys.stderr,
     )
     board = load_board(args.board)
+    faults = FaultLog(logging.getLogger("plx9x5x.driver").warning)
 
     def make_device(bus: "BusMaster", irq: "IrqLine") -> "PciDevice":
-        return Chip(board, bus=bus, irq=irq)
+        return Chip(board, bus=bus, irq=irq, trace=faults)
 
     with LibvfioServer(args.socket_path, make_device, library=_library(args.libvfio_user)) as server:
         caught: list[int] = []
@@ -79,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
             print(READY_LINE.format(path=server.socket_path), flush=True)
             server.run()
         finally:
+            if summary := faults.summary():
+                logging.getLogger("plx9x5x.driver").warning(summary)
             for number, handler in before.items():
                 signal.signal(number, handler)
         if signal.SIGINT in caught:

@@ -41,7 +41,6 @@ BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 """Boots an image with the device; the guest lives within the context."""
 
 _MARK = "plx_board"
-_DEFAULT_MEMORY_MIB = 256
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,7 +93,7 @@ def plx_vm(
             image.build(tc.kernel.modules, tc.cache),
             append=image.kernel_words(),
             devices=(vfio_user_pci(plx_server.socket_path),),
-            memory_mib=_setting(request, "memory_mib", _DEFAULT_MEMORY_MIB),
+            memory_mib=_setting(request, "memory_mib", defaults.MEMORY_MIB),
         )
         limit = _setting(request, "timeout_s", defaults.TIMEOUT_S)
         with GuestVm.boot(spec, logs=tmp_path, timeout_s=limit, companions=(plx_server,)) as vm:

@@ -246,7 +246,8 @@ class Chip:
         self.registers.set_bits(intr.INTCSR, _NOT_MASTER[channel], to=False)
         self.interrupts_changed()
         kind = events.BusErrorKind.TARGET_ABORT if target else events.BusErrorKind.MASTER_ABORT
-        self._emit(events.BusError(self._clock.now(), channel, kind, purpose, abort.address, abort.nearest))
+        now = self._clock.now()
+        self._trace.emit(events.BusError(now, channel, kind, purpose, abort.address, abort.nearest, str(abort)))
 
     def interrupts_changed(self) -> None:
         """Work out INTCSR's live bits and the level of INTA#."""
@@ -467,7 +468,7 @@ class Chip:
         return LocalBus(self.board.windows, self._undecoded)
 
     def _undecoded(self, address: int, length: int) -> None:
-        self._emit(events.LocalUndecoded(self._clock.now(), address, length))
+        self._trace.emit(events.LocalUndecoded(self._clock.now(), address, length))
 
     def _load_eeprom(self, only: tuple[type[Register], ...] | None = None) -> None:
         self.registers.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self.board.eeprom is not None)

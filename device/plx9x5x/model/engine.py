@@ -225,7 +225,7 @@ class Channel:
     def note_hold(self) -> None:
         """Report, once for each time, that the transfer waits for bus mastering."""
         held = self.busy and self.enabled and not self._host.may_master
-        if held and not self._held and self._trace.enabled:
+        if held and not self._held:
             self._trace.emit(events.TransferHeld(self._now(), self.index))
         self._held = held
 

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events as lines of text."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from plx9x5x.events import BusError, Fault, LocalUndecoded, Purpose, TransferHeld
+
+_WANTED: Final = {
+    Purpose.DATA: "moving data",
+    Purpose.DESCRIPTOR: "reading a descriptor",
+    Purpose.WRITE_BACK: "writing a descriptor's count back",
+}
+_NOTHING_MAPPED: Final = "nothing at all is mapped: has the guest's memory share=on?"
+
+
+class FaultLog:
+    """Tells a person what a driver did wrong, one line a fault, and of each kind at most `most`.
+
+    A guest may repeat a fault millions of times; the lines must not grow with it. `summary` has the counts.
+    """
+
+    enabled: Final = False
+
+    def __init__(self, say: Callable[[str], None], *, most: int = 20) -> None:
+        self._say = say
+        self._most = most
+        self._seen: Counter[str] = Counter()
+
+    def emit(self, event: object) -> None:
+        """Say a fault; drop any other event."""
+        if not isinstance(event, Fault):
+            return
+        kind = type(event).__name__
+        self._seen[kind] += 1
+        if self._seen[kind] <= self._most:
+            self._say(describe(event))
+        if self._seen[kind] == self._most:
+            self._say(f"{kind}: {self._most} so far; more are counted and not shown")
+
+    def summary(self) -> str | None:
+        """How often each kind of fault came, or None without any."""
+        if not self._seen:
+            return None
+        return "faults: " + ", ".join(f"{count} {kind}" for kind, count in sorted(self._seen.items()))
+
+
+def describe(fault: Fault) -> str:
+    """Say who is at fault, and what would mend it."""
+    match fault:
+        case BusError():
+            near = ", ".join(f"{start:#x}-{start + length - 1:#x}" for start, length in fault.nearest)
+            return (
+                f"DMA channel {fault.channel}: {fault.kind.value} at {fault.address:#x} while "
+                f"{_WANTED[fault.purpose]}: {fault.reason} ({f'nearest: {near}' if near else _NOTHING_MAPPED}). "
+                "DONE stays 0 until the driver aborts."
+            )
+        case TransferHeld():
+            return (
+                f"DMA channel {fault.channel} waits: bus mastering is off (bit 2 of the PCI command register). "
+                "Has the driver called pci_set_master()?"
+            )
+        case LocalUndecoded():
+            return (
+                f"local address {fault.local_address:#x} ({fault.length} bytes): the board decodes nothing there; "
+                "reads gave ones, writes vanished. DMALADR takes raw local addresses, not offsets into a BAR."
+            )
+        case _:
+            return str(fault)
