@@ -6,13 +6,16 @@ it needs inside `run`, so that `--help` stays quick and a missing part breaks on
 """
 
 import argparse
+import errno
 import importlib
 import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
 from typing import Final, Protocol, cast
 
 from plx9x5x.errors import LostVm, SetupError, UsageError
@@ -24,6 +27,8 @@ EXIT_LOST_VM: Final = 75
 EXIT_INTERRUPTED: Final = 130
 EXIT_NOBODY_READS: Final = 141
 """What a shell shows for SIGPIPE."""
+
+_HOST_REFUSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 VERBS: Final = ("run", "serve", "doctor", "toolchain")
 """Modules of this folder that hold a verb, in the order of the help."""
@@ -48,8 +53,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code."""
     args = _parser().parse_args(argv)
     verb: Verb = args.verb
+    # A signal that ends us unwinds what was started, as Ctrl-C does; a verb may have handlers of its own.
+    mine = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, _unwind)
+    try:
+        return _run(verb, args)
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _run(verb: Verb, args: argparse.Namespace) -> int:
     try:
         return verb.run(args)
+    except Ended as exc:
+        return 128 + exc.number
     except UsageError as exc:
         _say(f"error: {exc}")
         return EXIT_USAGE
@@ -67,6 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             # As after `| head`. Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_NOBODY_READS
+        if isinstance(exc, OSError) and exc.errno in _HOST_REFUSES:
+            _say(f"error: {exc}")
+            _say("hint: make room there, or let PLX9X5X_CACHE name a folder with room that you can write")
+            return EXIT_HOST
         traceback.print_exc()
         _say("This is a bug in plx9x5x; please report it with the lines above.")
         return EXIT_BUG
@@ -96,6 +119,18 @@ def _version() -> str:
         return version("plx9x5x")
     except PackageNotFoundError:  # a bare checkout
         return "(not installed)"
+
+
+class Ended(BaseException):
+    """Signal `number` asked us to end. No `Exception`, so that nobody takes it for an error and goes on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _unwind(number: int, _frame: FrameType | None) -> None:
+    raise Ended(number)
 
 
 def _nobody_reads(fd: int) -> bool:

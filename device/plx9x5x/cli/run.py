@@ -68,8 +68,6 @@ def run(args: argparse.Namespace) -> int:
     )
     with run_view.view_for(sys.stdout, verbose=args.verbose) as view:
         result = session.run(spec, watcher=view, progress=for_stream(sys.stderr))
-    if args.junit:
-        junit.write(args.junit, result.junit())
     run_view.say(["", *run_view.tables(result, width=shutil.get_terminal_size((100, 24)).columns)])
     run_view.say(f"{name}: {value}" for name, value in result.facts.items())
     if trouble := run_view.verdict_lines(result):
@@ -78,10 +76,14 @@ def run(args: argparse.Namespace) -> int:
     if args.junit:
         run_view.say([f"junit: {args.junit}"])
     run_view.say([result.totals()])
+    if args.junit:  # last, so that a path that cannot be written costs no verdict
+        junit.write(args.junit, result.junit())
     return result.exit_code
 
 
 def _memory(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB")
     value = int(text)
     if not 96 <= value <= 64 * 1024:
         raise argparse.ArgumentTypeError(f"{value} MiB: a guest takes 96 to 65536")
@@ -89,7 +91,10 @@ def _memory(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
     if not 0 < value <= 86400:
         raise argparse.ArgumentTypeError(f"{value:g}: a time limit is more than 0 and at most 86400 seconds")
     return value

@@ -5,12 +5,14 @@ A planned test without a result, a fault of the report itself and a lost guest a
 them may look like a smaller green run.
 """
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from plx9x5x.errors import SetupError
 from plx9x5x.lab.ktap import Case, Report, Verdict
 
 # What XML 1.0 allows in a document, the complement of (its section 2.2).
@@ -50,11 +52,27 @@ def to_xml(
 
 
 def write(path: Path, document: bytes) -> None:
-    """Put the document at `path`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(document)
-    fresh.replace(path)
+    """Put the document at `path`: whole or not at all if that is a file, straight into it if it is a device or a pipe.
+
+    Raises: SetupError.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(document)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+        try:
+            fresh.write_bytes(document)
+            fresh.replace(target)
+        finally:
+            fresh.unlink(missing_ok=True)
+    except OSError as exc:
+        raise SetupError(
+            f"cannot write the JUnit file {path}: {exc.strerror or exc}",
+            hint="name a file in a folder that you can write",
+        ) from exc
 
 
 def _add_case(parent: ET.Element, suite: str, case: Case) -> None:

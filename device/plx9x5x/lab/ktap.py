@@ -20,15 +20,17 @@ from typing import Final
 MAX_LINE: Final = 64 * 1024
 """A line that grows beyond this is cut: a guest that never sends a newline must not fill our memory."""
 MAX_KEPT: Final = 2000
-"""Lines of junk, or of diagnostics for one test, that are kept."""
+"""Lines of junk, or of diagnostics for one test, or problems, that are kept."""
+MAX_CASES: Final = 10_000
+"""Results that are taken; a guest that goes on is told so in a problem and read no further."""
 
 _VERSION: Final = re.compile(r"K?TAP version (\d+)\s*$")
-_PLAN: Final = re.compile(r"1\.\.(\d+)\s*(?:#\s*(.*))?$")
-_RESULT: Final = re.compile(r"(not )?ok\b[ \t]*(\d+)?(?:[ \t]+-(?=[ \t]|$))?[ \t]*(.*)$")
+_PLAN: Final = re.compile(r"1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
+_RESULT: Final = re.compile(r"(not )?ok\b[ \t]*(\d{1,9}(?!\d))?(?:[ \t]+-(?=[ \t]|$))?[ \t]*(.*)$")
 _DIRECTIVE: Final = re.compile(r"(?:^|\s)#\s*(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?\s*(.*)$", re.IGNORECASE)
-_TIME: Final = re.compile(r"time (\S+) us=(\d+)$")
+_TIME: Final = re.compile(r"time (\S+) us=(\d{1,15})$")
 _GROUP: Final = re.compile(r"group (\S.*)$")
-_TOTALS: Final = re.compile(r"#\s*Totals:((?:\s*\w+:\d+)+)\s*$", re.IGNORECASE)
+_TOTALS: Final = re.compile(r"#\s*Totals:((?:\s*\w+:\d{1,9})+)\s*$", re.IGNORECASE)
 
 
 class Verdict(enum.StrEnum):
@@ -145,6 +147,7 @@ class Parser:
         self._group = ""
         self._problems: list[str] = []
         self._junk: list[str] = []
+        self._excess = 0
         self._bailed: str | None = None
         self._totals: dict[str, int] | None = None
         self._last = clock()
@@ -175,7 +178,7 @@ class Parser:
                 self._line(line)
         if len(self._tail) > MAX_LINE:
             if not self._cutting:
-                self._problems.append(f"a line is longer than {MAX_LINE} bytes")
+                self._problem(f"a line is longer than {MAX_LINE} bytes")
                 self._line(self._tail[:MAX_LINE])
             self._cutting, self._tail = True, b""
         return self._cases[before:]
@@ -187,6 +190,8 @@ class Parser:
             problems.append(f"the stream ends inside a line: {_text(self._tail)[:120]!r}")
         if self._bailed is not None:
             problems.append(f"Bail out! {self._bailed}".rstrip())
+        if self._excess:
+            problems.append(f"{self._excess} results after the first {MAX_CASES} were not taken")
         problems += self._check_plan()
         problems += self._check_totals()
         return Report(
@@ -208,7 +213,7 @@ class Parser:
             self._indented(body)
         elif match := _VERSION.match(body):
             if self._started and (self._plan_seen or self._cases):
-                self._problems.append("a second report begins inside the first")
+                self._problem("a second report begins inside the first")
             self._begin()
         elif match := _PLAN.match(body):
             self._plan(int(match[1]), match[2] or "")
@@ -235,26 +240,33 @@ class Parser:
     def _plan(self, count: int, note: str) -> None:
         self._started = True
         if self._plan_seen:
-            self._problems.append(f"a second plan, 1..{count}")
+            self._problem(f"a second plan, 1..{count}")
             return
         self._plan_seen, self._planned = True, count
         if count == 0:
             reason = re.sub(r"^SKIP\b:?\s*", "", note, flags=re.IGNORECASE)
-            self._problems.append(f"the plan has no tests{f': {reason}' if reason else ''}")
+            self._problem(f"the plan has no tests{f': {reason}' if reason else ''}")
+
+    def _problem(self, text: str) -> None:
+        _keep(self._problems, text)
 
     def _result(self, match: re.Match[str]) -> None:
         self._started = True
+        if len(self._cases) >= MAX_CASES:
+            self._pending = _Pending()
+            self._excess += 1
+            return
         number = int(match[2]) if match[2] else len(self._cases) + 1
         now = self._clock()
         case = _case(match, number, pending=self._pending, seconds=now - self._last, group=self._group)
         self._last = now
         self._pending = _Pending()
         if number in self._numbers:
-            self._problems.append(f"number {number} comes twice (the second time for {case.name!r})")
+            self._problem(f"number {number} comes twice (the second time for {case.name!r})")
         elif number != len(self._cases) + 1:
-            self._problems.append(f"number {number} ({case.name!r}) comes as test {len(self._cases) + 1}")
+            self._problem(f"number {number} ({case.name!r}) comes as test {len(self._cases) + 1}")
         if case.verdict is Verdict.PASS and (bad := [s.name for s in case.subtests if not s.verdict.good]):
-            self._problems.append(f"{case.name!r} is ok although its subtests failed: {', '.join(bad)}")
+            self._problem(f"{case.name!r} is ok although its subtests failed: {', '.join(bad)}")
         self._numbers.add(number)
         self._cases.append(case)
 

@@ -17,10 +17,13 @@ from plx9x5x.lab.ktap import Case, Parser, Report
 from plx9x5x.lab.machine import EDU, Device, VmSpec, vfio_user_pci
 from plx9x5x.lab.process import Child, tail_of
 from plx9x5x.lab.symptoms import Oops, SerialLog, tail_lines, vfio_errors
+from plx9x5x.units import MIB
 
 __all__ = ["EDU", "Companion", "Device", "GuestVm", "LostGuest", "Nobody", "VmSpec", "Watcher", "vfio_user_pci"]
 
 TAIL_LINES: Final = 30
+MAX_REPORT: Final = 16 * MIB
+"""A report is some KiB; a guest that floods its port must fill neither our memory nor the disk."""
 POLL_S: Final = 0.05
 PANIC_GRACE_S: Final = 5.0
 POWEROFF_GRACE_S: Final = 20.0
@@ -103,6 +106,7 @@ class GuestVm:
         self._companions: tuple[Companion, ...] = ()
         self._serial = SerialLog(logs / "serial.log")
         self._parser = Parser()
+        self._report_bytes = 0
         self._reason_to_stop = ""
         self.seconds_to_report: float | None = None
         self.seconds_to_last_case: float | None = None
@@ -235,6 +239,11 @@ class GuestVm:
             self._socket.close()
             self._socket = None
             return False
+        self._report_bytes += len(data)
+        if self._report_bytes > MAX_REPORT:
+            self._socket.close()
+            self._socket = None
+            raise self.lost(f"the guest's report is endless: more than {MAX_REPORT // MIB} MiB")
         with (self._logs / "ktap.log").open("ab") as log:
             log.write(data)
         cases = self._parser.feed(data)

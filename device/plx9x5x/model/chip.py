@@ -306,6 +306,10 @@ class Chip:
                 return second
             case (False, False):
                 return None
+        polling = first.polling, second.polling
+        if polling[0] != polling[1]:
+            # A channel that only looks at an invalid descriptor must not keep the other from moving data.
+            return second if polling[0] else first
         match local.MARBR(self.registers[local.MARBR]).dma_priority:
             case 1:
                 return first

@@ -38,8 +38,11 @@ from plx9x5x.units import KIB, BusAddr
 MAX_BURST: Final = 64 * KIB
 """Bytes moved by one step at most, so that a pause or an abort is never far away."""
 
-HELD_BURST: Final = 4 * KIB
-"""The same where the local address is held, which goes word by word."""
+HELD_WORDS: Final = 256
+"""Local bus words moved by one step at most where the local address is held: each is an access of its own."""
+
+HELD_COST: Final = 1 * KIB
+"""What each of those words costs of the budget."""
 
 TRANSACTION_COST: Final = 8 * KIB
 """What any step costs of the budget at least, in bytes: it takes about as long as copying so many. This bounds how long
@@ -222,6 +225,11 @@ class Channel:
         """True while a transfer is under way and has not failed."""
         return self.state is not State.IDLE and self.state is not State.FAILED
 
+    @property
+    def polling(self) -> bool:
+        """True while the channel waits for a descriptor to become valid."""
+        return self.state is State.POLL
+
     def note_hold(self) -> None:
         """Report, once for each time, that the transfer waits for bus mastering."""
         held = self.busy and self.enabled and not self._host.may_master
@@ -303,10 +311,11 @@ class Channel:
             return TRANSACTION_COST
         pci = (transfer.pci + done) % LOW_HALF
         address = BusAddr(transfer.upper << 32 | pci)
-        length = min(left, budget, LOW_HALF - pci, HELD_BURST if transfer.mode.hold_local else MAX_BURST)
+        most = HELD_WORDS * transfer.mode.word if transfer.mode.hold_local else MAX_BURST
+        length = min(left, budget, LOW_HALF - pci, most)
         try:
             if transfer.mode.hold_local:
-                cost = length * (MAX_BURST // HELD_BURST)
+                cost = length * (HELD_COST // transfer.mode.word)
                 self._move_held(transfer, address, length)
             else:
                 span = self._local.find((transfer.local + done) % LOCAL_SPACE, length)

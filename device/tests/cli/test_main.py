@@ -2,7 +2,10 @@
 """Each kind of error has its exit code and its words."""
 
 import argparse
+import errno
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,13 +47,21 @@ def run(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException, *argv: st
         (SetupError("no compiler", hint="apt install gcc"), 69, "error: no compiler\nhint: apt install gcc\n"),
         (LostVm("QEMU is gone"), 75, "error: QEMU is gone\n"),
         (KeyboardInterrupt(), 130, ""),
+        (OSError(errno.ENOSPC, "No space left on device"), 69, None),
+        (PermissionError(errno.EACCES, "Permission denied"), 69, None),
     ],
 )
 def test_an_error_has_its_exit_code_and_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: BaseException, code: int, words: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    outcome: BaseException,
+    code: int,
+    words: str | None,
 ) -> None:
     assert run(monkeypatch, outcome) == code
-    assert capsys.readouterr().err == words
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert said == words if words is not None else "hint: " in said
 
 
 def test_anything_else_is_our_bug_and_shown_in_full(
@@ -114,3 +125,27 @@ def test_a_bare_checkout_runs() -> None:
     for argv in ([folder], ["-m", "plx9x5x"]):
         done = subprocess.run([sys.executable, *argv, "--help"], capture_output=True, text=True, cwd=folder, check=True)
         assert "serve" in done.stdout
+
+
+class Endless(Verb):
+    """Ends only when it is made to, and says that it tidied up."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.tidied = False
+
+    def run(self, args: argparse.Namespace) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            self.tidied = True
+        return 0
+
+
+def test_sigterm_unwinds_what_a_verb_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    verb = Endless()
+    monkeypatch.setattr(cli, "_verbs", lambda: iter([verb]))
+    assert cli.main(["probe"]) == 128 + signal.SIGTERM
+    assert verb.tidied
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

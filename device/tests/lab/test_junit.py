@@ -4,9 +4,11 @@
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plx9x5x.errors import SetupError
 from plx9x5x.lab import junit, ktap
 
 TEXT = b"""KTAP version 1
@@ -59,3 +61,22 @@ def test_file_is_written_whole(tmp_path: Path) -> None:
     junit.write(path, b"<b/>")
     assert path.read_bytes() == b"<b/>"
     assert [p.name for p in path.parent.iterdir()] == ["out.xml"]
+
+
+def test_a_file_is_written_through_a_link_and_a_device_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real.xml").write_bytes(b"old")
+    (tmp_path / "link.xml").symlink_to("real.xml")
+    junit.write(tmp_path / "link.xml", b"new")
+    assert (tmp_path / "link.xml").is_symlink()
+    assert (tmp_path / "real.xml").read_bytes() == b"new"
+    junit.write(Path("/dev/null"), b"new")
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_path_that_cannot_be_written_is_the_hosts_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SetupError, match="cannot write the JUnit file"):
+        junit.write(tmp_path / "file" / "below.xml", b"new")
+    with pytest.raises(SetupError, match="cannot write the JUnit file"):
+        junit.write(tmp_path, b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plx9x5x.lab import ktap
-from plx9x5x.lab.ktap import Parser, Verdict, parse
+from plx9x5x.lab.ktap import MAX_CASES, Parser, Verdict, parse
 
 GOOD = b"""KTAP version 1
 1..3
@@ -181,3 +181,24 @@ def test_only_all_lines_in_order_are_ok(lines: list[str]) -> None:
     if got.ok:
         assert sorted(set(results)) == results
         assert len(results) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.." + "9" * 6000 + "\n",
+        "ok " + "9" * 6000 + " - x\n",
+        "ok 1 - x\n# Totals: pass:" + "9" * 5000 + "\n",
+        "# time x us=" + "9" * 400 + "\nok 1 - x\n",
+    ],
+)
+def test_numbers_of_any_length_are_no_accident(text: str) -> None:
+    report = parse(text.encode())
+    assert not report.ok
+
+
+def test_a_flood_of_results_is_cut_and_said() -> None:
+    report = parse(b"1..1\n" + b"ok 1 - again\n" * (MAX_CASES + 5))
+    assert len(report.cases) == MAX_CASES
+    assert len(report.problems) < 2100
+    assert f"5 results after the first {MAX_CASES} were not taken" in report.problems

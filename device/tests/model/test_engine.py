@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plx9x5x import events
 from plx9x5x.board import Window, load_board
-from plx9x5x.model.engine import MAX_BURST, TRANSACTION_COST
+from plx9x5x.model.engine import HELD_WORDS, MAX_BURST, TRANSACTION_COST
 from plx9x5x.units import LocalAddr
 from tests.model.bench import (
     ABORT,
@@ -372,6 +372,25 @@ def test_a_long_descriptor_at_the_top_wraps_to_address_0(bench: Bench) -> None:
     top[4080:4096], bottom[0:4] = struct.pack("<4I", 0, 0, 4, LAST), struct.pack("<I", 7)
     bench.channel(0).chain(0xFFFF_FFF0, mode=MODE_RESET | CHAIN | DAC_CHAIN).run()
     assert bench.local(0, 4) == b"high"
+
+
+@pytest.mark.parametrize("priority", [0, 1, 2])
+def test_a_polled_descriptor_never_starves_the_other_channel(bench: Bench, priority: int) -> None:
+    bench.chip.write(0, 8, 4, 0x0020_0000 | priority << 19)
+    bench.put(RAM + 0x8000, bytes(16))
+    for waiting, moving in ((0, 1), (1, 0)):
+        bench.channel(waiting).chain(RAM + 0x8000, mode=MODE_RESET | CHAIN | VALID_MODE)
+        channel = bench.channel(moving).block(pci=RAM, local=0, length=0x8000, to="local")
+        for _ in range(20):
+            bench.chip.step(16 * KIB)
+        assert channel.csr == ENABLE | DONE
+        bench.channel(waiting).csr = ABORT
+
+
+def test_a_step_with_a_held_address_is_bounded_in_words(bench: Bench) -> None:
+    bench.channel(0).block(pci=RAM, local=0, length=0x1_0000, to="local", mode=HOLD_LOCAL)
+    bench.chip.step(256 * KIB)
+    assert sum(e.length for e in bench.trace.of(events.DataMoved)) <= HELD_WORDS
 
 
 # -- command bits ----------------------------------------------------------------------------------

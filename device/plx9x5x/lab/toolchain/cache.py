@@ -17,6 +17,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -34,6 +35,7 @@ from plx9x5x.units import MIB
 ENV: Final = "PLX9X5X_CACHE"
 RECORD: Final = "part.json"
 _STALE_S: Final = 24 * 3600.0
+_NOT_FOR_MAKE: Final = re.compile(r"[^\w./+@-]")
 _OURS: Final = ("parts", "built", "images", "runs", "stage", "manifest.json")
 
 
@@ -83,12 +85,26 @@ class Cache:
 
     @classmethod
     def locate(cls) -> "Cache":
-        """$PLX9X5X_CACHE, else $XDG_CACHE_HOME/plx9x5x, else ~/.cache/plx9x5x."""
-        if own := os.environ.get(ENV):
-            return cls(Path(own).expanduser().absolute())
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        folder = Path(base) if base.startswith("/") else Path("~/.cache").expanduser()
-        return cls(folder / "plx9x5x")
+        """$PLX9X5X_CACHE, else $XDG_CACHE_HOME/plx9x5x, else ~/.cache/plx9x5x.
+
+        Raises: SetupError if there is no home folder, or the path has a character that make takes for its own.
+        """
+        own, base = os.environ.get(ENV), os.environ.get("XDG_CACHE_HOME", "")
+        try:
+            if own:
+                root = Path(own).expanduser().absolute()
+            else:
+                root = (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "plx9x5x"
+        except RuntimeError as exc:
+            raise SetupError(
+                "this user has no home folder for the cache", hint=f"set {ENV} to a folder that you can write"
+            ) from exc
+        if bad := _NOT_FOR_MAKE.search(str(root)):
+            raise SetupError(
+                f"the cache folder {root} has {bad[0]!r} in its path, which make cannot take",
+                hint=f"set {ENV} to a path of letters, digits and . _ - + @",
+            )
+        return cls(root)
 
     def place(self, part: Part, variant: str = "") -> Path:
         """Where the part is, or will be."""

@@ -137,6 +137,27 @@ def test_the_second_one_waits_and_says_for_whom(cache: Cache, heard: Any) -> Non
     assert f"waiting for process {holder.pid}" in heard.notes[0]
 
 
+@pytest.mark.parametrize("name", ["with space", "co:lon", "com,ma", "per%cent"])
+def test_a_cache_path_that_make_cannot_take_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PLX9X5X_CACHE", str(tmp_path / name))
+    with pytest.raises(SetupError, match="which make cannot take"):
+        Cache.locate()
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("PLX9X5X_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    with pytest.raises(SetupError, match="no home folder") as caught:
+        Cache.locate()
+    assert "PLX9X5X_CACHE" in caught.value.hint
+
+
 def test_a_free_lock_is_taken_without_a_word(cache: Cache, heard: Any) -> None:
     with cache.lock(heard):
         pass
