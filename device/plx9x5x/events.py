@@ -56,9 +56,10 @@ class TransferStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransferHeld(Fault):
-    """The channel wants the bus and bus mastering is off (PCICR[2]); it goes on when that is set."""
+    """The channel wants the bus and may not have it, for `reason`; it goes on by itself once it may."""
 
     channel: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,6 @@ class LocalUndecoded(Fault):
 
 @dataclass(frozen=True, slots=True)
 class ChipReset(Event):
-    """The chip went back to its reset state; `reason` in words."""
+    """The chip went back to its reset state; `reason` in words. Sinks get it like a fault: a new story begins."""
 
     reason: str

@@ -125,7 +125,7 @@ int plx_abort(struct plx_test *plx, struct plx_test_done *done)
  *
  * Interrupts off, both channels aborted and acknowledged, errors and doorbell
  * cleared, DMA registers as after reset, bus mastering and the master
- * interrupt enable on.
+ * interrupt enable on; with an error bus mastering stays off.
  *
  * Return: 0, or the first error of an abort.
  */
@@ -168,7 +168,11 @@ int plx_quiesce(struct plx_test *plx)
 	bells = plx_read32(plx, PLX_L2PDBELL);
 	if (bells)
 		plx_write32(plx, PLX_L2PDBELL, bells);
-	pci_set_master(plx->pdev);
+	/* A channel that does not stop must not reach memory any more. */
+	if (ret)
+		pci_clear_master(plx->pdev);
+	else
+		pci_set_master(plx->pdev);
 
 	spin_lock_irqsave(&plx->lock, flags);
 	plx->policy = (struct plx_test_irq_policy){ .style = PLX_TEST_ISR_ACK };

@@ -476,8 +476,10 @@ static int plx_test_release(struct inode *inode, struct file *file)
 
 	mutex_lock(&plx->mutex);
 	if (!plx->gone) {
-		plx_quiesce(plx);
-		plx_free_live_buffers(&plx->adapter);
+		if (plx_quiesce(plx))
+			dev_err(&plx->pdev->dev, "a DMA channel does not stop: its buffers are kept\n");
+		else
+			plx_free_live_buffers(&plx->adapter);
 	}
 	plx->busy = false;
 	mutex_unlock(&plx->mutex);

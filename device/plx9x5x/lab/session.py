@@ -295,7 +295,7 @@ def _boot(
             result = replace(result, report=exc.report, lost=exc)
         clock.phases += vm_phases(vm)
         vm.end()
-        trouble = server.trouble() if server is not None and server.alive else None
+        trouble = server.trouble() if server is not None else None
         return replace(result, oopses=vm.oopses, vfio_errors=vm.vfio_errors(), server_trouble=trouble)
 
 

@@ -95,13 +95,20 @@ def scan_oopses(lines: Iterable[str]) -> tuple[Oops, ...]:
     return log.oopses
 
 
-def vfio_errors(output: str) -> tuple[str, ...]:
-    """Lines of QEMU's output by which the device failed, each once.
+_MOST_ERRORS: Final = 100
+
+
+def vfio_errors(output: Iterable[str]) -> tuple[str, ...]:
+    """Lines of QEMU's output by which the device failed, each once and the first hundred.
 
     QEMU only prints that a DMA mapping failed; the guest is never told.
     """
-    lines = dict.fromkeys(clean(line).strip() for line in output.splitlines())
-    return tuple(line for line in lines if _VFIO.search(line) and not _VFIO_HARMLESS.search(line))
+    found: dict[str, None] = {}
+    for raw in output:
+        line = clean(raw).strip()
+        if len(found) < _MOST_ERRORS and _VFIO.search(line) and not _VFIO_HARMLESS.search(line):
+            found[line] = None
+    return tuple(found)
 
 
 def clean(line: str) -> str:

@@ -21,6 +21,7 @@ from plx9x5x.units import MIB
 
 __all__ = ["EDU", "Companion", "Device", "GuestVm", "LostGuest", "Nobody", "VmSpec", "Watcher", "vfio_user_pci"]
 
+_TERMINATED: Final = "terminating on signal"
 TAIL_LINES: Final = 30
 MAX_REPORT: Final = 16 * MIB
 """A report is some KiB; a guest that floods its port must fill neither our memory nor the disk."""
@@ -154,7 +155,8 @@ class GuestVm:
 
     def vfio_errors(self) -> tuple[str, ...]:
         """What QEMU says about a device that failed."""
-        return vfio_errors(self._qemu.output())
+        with self._qemu.log.open(encoding="utf-8", errors="replace") as lines:
+            return vfio_errors(lines)
 
     def run_ktap(self, watcher: Watcher | None = None) -> Report:
         """Read the report until the guest has powered off, which it does by itself after its program.
@@ -169,6 +171,9 @@ class GuestVm:
             raise self.lost(f"the guest's kernel panicked: {self._serial.panic}")
         if self._qemu.poll() != 0:
             raise self.lost(f"QEMU ended before the guest did: {self._qemu.how_it_ended()}", said=self._qemu_said())
+        if ended := [line for line in self._qemu_said() if _TERMINATED in line]:
+            # On SIGTERM QEMU exits with 0.
+            raise self.lost(f"QEMU was ended from outside: {ended[-1]}", said=self._qemu_said())
         if not self._parser.started:
             raise self.lost("the guest powered off without a report", said=self._qemu_said())
         return self._parser.finish()

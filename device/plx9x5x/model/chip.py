@@ -121,6 +121,7 @@ class Chip:
                 cfg.PCICR: lambda _: self._arrange_windows(),
                 cfg.PCISR: self._wrote_status,
                 cfg.PMCSR: self._wrote_power,
+                **{bar: self._bar_write_hook(index) for index, bar in enumerate(cfg.BASE_ADDRESSES)},
             },
             on_read={
                 cfg.PCIIDR: self._ids,
@@ -200,7 +201,7 @@ class Chip:
         self._turn = 0
         self._arrange_windows()
         self.interrupts_changed()
-        self._emit(events.ChipReset(self._clock.now(), kind.value))
+        self._trace.emit(events.ChipReset(self._clock.now(), kind.value))
 
     def step(self, budget: int) -> bool:
         """Let the channels move about `budget` bytes; True while one could go on."""
@@ -236,6 +237,15 @@ class Chip:
         return self._local
 
     # -- ChannelHost -------------------------------------------------------------------------------
+
+    @property
+    def hold_reason(self) -> str:
+        """Why the chip may not master the bus."""
+        if not self._powered:
+            return "the chip is in D3hot (power management)"
+        if self._held_in_reset:
+            return "software reset is held (CNTRL bit 30)"
+        return "bus mastering is off (bit 2 of the PCI command register); has the driver called pci_set_master()?"
 
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set PCISR and INTCSR as silicon does for a master or target abort."""
@@ -373,6 +383,13 @@ class Chip:
 
         return visible
 
+    def _bar_write_hook(self, index: int) -> Callable[[Write], None]:
+        def written(write: Write) -> None:
+            if not self._bars[index].size:  # a BAR that is off stores nothing
+                self.config[cfg.BASE_ADDRESSES[index]] = write.old
+
+        return written
+
     def _rom_mask(self) -> int:
         size_mask = self.registers[local.EROMRR] & local.EROMRR.mask.mask
         return size_mask | 1 if size_mask else 0
@@ -459,7 +476,7 @@ class Chip:
         self._reset_local_side()
         self._linti = False
         self.interrupts_changed()
-        self._emit(events.ChipReset(self._clock.now(), "software reset"))
+        self._trace.emit(events.ChipReset(self._clock.now(), "software reset"))
 
     def _reset_local_side(self) -> None:
         self._local = self._new_local_bus()
@@ -484,3 +501,5 @@ class Chip:
                 self.registers.load(entry.register, value)
             elif entry.space is Space.CONFIG and wanted is None:
                 self.config.load(entry.register, value)
+        # A chip that answers at all has finished its local initialisation, whatever its EEPROM says.
+        self.registers.set_bits(local.LMISC1, local.LMISC1.init_done.mask, to=True)

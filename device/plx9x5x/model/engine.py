@@ -131,6 +131,11 @@ class ChannelHost(Protocol):
     last_bus_address: int
     """The last bus address that a channel put on the bus."""
 
+    @property
+    def hold_reason(self) -> str:
+        """Why `may_master` is False, in words."""
+        ...
+
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set the status bits of a failed access."""
         ...
@@ -234,7 +239,7 @@ class Channel:
         """Report, once for each time, that the transfer waits for bus mastering."""
         held = self.busy and self.enabled and not self._host.may_master
         if held and not self._held:
-            self._trace.emit(events.TransferHeld(self._now(), self.index))
+            self._trace.emit(events.TransferHeld(self._now(), self.index, self._host.hold_reason))
         self._held = held
 
     def reset(self, local: LocalBus) -> None:
@@ -313,6 +318,11 @@ class Channel:
         address = BusAddr(transfer.upper << 32 | pci)
         most = HELD_WORDS * transfer.mode.word if transfer.mode.hold_local else MAX_BURST
         length = min(left, budget, LOW_HALF - pci, most)
+        if transfer.mode.hold_local and length < left:
+            # End on a word of the local bus, lest a FIFO sees half an access because the budget ran out.
+            word = transfer.mode.word
+            whole = length - (done + length) % word
+            length = whole if whole > 0 else min(left, word - done % word, LOW_HALF - pci)
         try:
             if transfer.mode.hold_local:
                 cost = length * (HELD_COST // transfer.mode.word)

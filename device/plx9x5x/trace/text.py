@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from plx9x5x.events import BusError, Fault, LocalUndecoded, Purpose, TransferHeld
+from plx9x5x.events import BusError, ChipReset, Fault, LocalUndecoded, Purpose, TransferHeld
+from plx9x5x.ports import ResetKind
 
 _WANTED: Final = {
     Purpose.DATA: "moving data",
@@ -29,7 +30,11 @@ class FaultLog:
         self._seen: Counter[str] = Counter()
 
     def emit(self, event: object) -> None:
-        """Say a fault; drop any other event."""
+        """Say a fault; drop any other event. A client that leaves takes its counts with it."""
+        if isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
+            if summary := self.summary():
+                self._say(summary)
+            self._seen.clear()
         if not isinstance(event, Fault):
             return
         kind = type(event).__name__
@@ -57,14 +62,11 @@ def describe(fault: Fault) -> str:
                 "DONE stays 0 until the driver aborts."
             )
         case TransferHeld():
-            return (
-                f"DMA channel {fault.channel} waits: bus mastering is off (bit 2 of the PCI command register). "
-                "Has the driver called pci_set_master()?"
-            )
+            return f"DMA channel {fault.channel} waits: {fault.reason}"
         case LocalUndecoded():
             return (
                 f"local address {fault.local_address:#x} ({fault.length} bytes): the board decodes nothing there; "
-                "reads gave ones, writes vanished. DMALADR takes raw local addresses, not offsets into a BAR."
+                "reads gave ones, writes vanished. DMALADR takes raw local addresses; a BAR shows those from LASnBA on."
             )
         case _:
             return str(fault)

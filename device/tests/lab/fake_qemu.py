@@ -60,6 +60,19 @@ def main() -> None:
             say("qemu: vfio_container_dma_unmap(0x0, 0x1000) = -2 (No such file or directory)")
             say("qemu: vfio_container_dma_map(0x1, 0x1000) = -22 (Invalid argument)")
             report.sendall(GOOD)
+        case "vfio-then-much":
+            say("qemu: vfio_container_dma_map(0x1, 0x1000) = -22 (Invalid argument)")
+            for number in range(4000):
+                say(f"qemu: remark {number} that pushes the error out of the last 64 KiB")
+            report.sendall(GOOD)
+        case "terminated":
+            report.sendall(GOOD)
+            say("qemu-system-x86_64: terminating on signal 15 from pid 1 (kill)")
+        case "flood":
+            serial.flush()
+            report.sendall(GOOD[:19])
+            while True:
+                report.sendall(b"# " + b"x" * 65000 + b"\n")
         case "early":
             say("qemu: -device vfio-user-pci: no such device")
             sys.exit(1)

@@ -142,6 +142,41 @@ class TestRun:
         with pytest.raises(SetupError, match="no board is named 'none'"):
             session.run(RunSpec(board="none"))
 
+    def test_server_that_dies_after_the_guests_last_word_fails_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Server:
+            """Lives as long as the guest, and is dead when it is asked how things went."""
+
+            name, pid, socket_path = "the server", 1, Path("/nowhere")
+            alive = True
+
+            def __enter__(self) -> "Server":
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                return None
+
+            def wait_ready(self) -> "Server":
+                return self
+
+            def place(self, _: object) -> None:
+                return None
+
+            def trouble(self) -> str:
+                return "it ended with exit code 70"
+
+        server = Server()
+        end = session.GuestVm.end
+
+        def end_both(vm: session.GuestVm) -> None:
+            end(vm)
+            server.alive = False
+
+        monkeypatch.setattr(session.GuestVm, "end", end_both)
+        monkeypatch.setattr(session.DeviceServer, "start", lambda **_: server)
+        got = session.run(RunSpec())
+        assert got.exit_code == 1
+        assert "it ended with exit code 70" in got.problems[0]
+
     def test_lost_guest_is_a_result_with_what_it_had_said(
         self, fake: Toolchain, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -78,7 +78,7 @@ qemu: vfio-user: bad header size
 qemu: vfio-user: bad header size
 qemu: something else
 """
-    assert vfio_errors(said) == ("qemu: vfio-user: bad header size",)
+    assert vfio_errors(said.splitlines()) == ("qemu: vfio-user: bad header size",)
 
 
 def test_tail_has_no_control_characters_and_no_empty_lines() -> None:

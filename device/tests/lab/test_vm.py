@@ -15,7 +15,7 @@ from plx9x5x.lab import vm as vm_module
 from plx9x5x.lab.ktap import Case
 from plx9x5x.lab.machine import EDU, PORT_NAME, VmSpec, vfio_user_pci
 from plx9x5x.lab.process import Child
-from plx9x5x.lab.vm import GuestVm, LostGuest, Nobody
+from plx9x5x.lab.vm import MAX_REPORT, GuestVm, LostGuest, Nobody
 
 FAKE = Path(__file__).with_name("fake_qemu.py")
 Boot = Callable[..., GuestVm]
@@ -118,6 +118,23 @@ def test_vfio_error_beside_a_good_report_is_found_and_harmless_lines_are_not(boo
     vm = boot("vfio")
     assert vm.run_ktap().ok
     assert vm.vfio_errors() == ("qemu: vfio_container_dma_map(0x1, 0x1000) = -22 (Invalid argument)",)
+
+
+def test_vfio_error_that_much_else_follows_is_found(boot: Boot) -> None:
+    vm = boot("vfio-then-much")
+    assert vm.run_ktap().ok
+    assert vm.vfio_errors() == ("qemu: vfio_container_dma_map(0x1, 0x1000) = -22 (Invalid argument)",)
+
+
+def test_qemu_that_somebody_ended_is_lost_although_it_exits_with_0(boot: Boot) -> None:
+    with pytest.raises(LostGuest, match="QEMU was ended from outside: .*terminating on signal 15"):
+        boot("terminated").run_ktap()
+
+
+def test_endless_report_ends_the_guest_and_fills_no_disk(boot: Boot, tmp_path: Path) -> None:
+    with pytest.raises(LostGuest, match="the guest's report is endless: more than 16 MiB"):
+        boot("flood").run_ktap()
+    assert (tmp_path / "ktap.log").stat().st_size <= MAX_REPORT
 
 
 def test_truncated_report_is_a_bad_report_not_a_lost_guest(boot: Boot) -> None:

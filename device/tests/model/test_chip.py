@@ -2,6 +2,7 @@
 """Configuration space, windows, resets, doorbells: what software sees of the chip outside the DMA engine."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.ports import RegionSpec, ResetKind
+from plx9x5x.regs.eeprom_map import build_image
+from plx9x5x.regs.intr import OPQIS
 from tests.model.bench import (
     CHAIN,
     CNTRL,
@@ -105,15 +108,17 @@ def test_any_register_write_sequence_equals_an_oracle(
     chip = new_bench().chip
     state = {at + n: reset >> 8 * n & 0xFF for at, (reset, _) in STORED.items() for n in range(4)}
     mask = {at + n: bits >> 8 * n & 0xFF for at, (_, bits) in STORED.items() for n in range(4)}
-    valid_mode = {0x82: False, 0x96: False}
     for at, plus, width, data in sequence:
-        for n, byte in enumerate((data & (1 << 8 * width) - 1).to_bytes(width, "little")):
+        raw = bytearray((data & (1 << 8 * width) - 1).to_bytes(width, "little"))
+        for n in range(width):
             where = at + plus + n
-            if where in valid_mode:
-                byte &= 0xEF  # the register order of valid mode has a test of its own
-            chip.write(0, where, 1, byte) if where in state and where not in (0xA8, 0xA9) else None
-            if where in state and where not in (0xA8, 0xA9):
-                state[where] = state[where] & ~mask[where] | byte & mask[where]
+            if where in (0x82, 0x96):
+                raw[n] &= 0xEF  # the register order of valid mode has a test of its own
+            if where in (0xA8, 0xA9):
+                raw[n] = 0  # so have the commands
+            if where in state:
+                state[where] = state[where] & ~mask[where] | raw[n] & mask[where]
+        chip.write(0, at + plus, width, int.from_bytes(raw, "little"))
     queue_base = state[0xC6] << 16 | state[0xC7] << 24
     for at in STORED:
         expected = sum(state[at + n] << 8 * n for n in range(4)) | (queue_base if 0xC8 <= at <= 0xE4 else 0)
@@ -130,6 +135,43 @@ def test_the_sram_window_and_dma_see_the_same_bytes(bench: Bench, width: int) ->
     assert bench.chip.read(2, 0x1_0001, width) == value
     assert bench.local(0x1_0001, width) == bench.pattern(width)
     assert bench.local(0x1_0001 + width, 8) == bytes(8)
+
+
+def test_the_rom_bar_takes_what_its_range_leaves(bench: Bench) -> None:
+    bench.chip.config_write(0x30, 4, 0xFFFF_FFFF)
+    assert bench.chip.config_read(0x30, 4) == 0
+    bench.chip.write(0, 0x10, 4, 0xFFFF_0000)
+    bench.chip.config_write(0x30, 4, 0xFFFF_FFFF)
+    assert bench.chip.config_read(0x30, 4) == 0xFFFF_0001
+
+
+def test_a_space_in_io_needs_the_io_bit_and_says_so(bench: Bench) -> None:
+    bench.chip.local_bus.write(0, b"port")
+    bench.chip.write(0, 0, 4, 0xFFFF_FF01)
+    bench.chip.config_write(0x18, 4, 0xFFFF_FFFF)
+    assert bench.chip.config_read(0x18, 4) == 0xFFFF_FF01
+    assert bench.chip.regions[2] == RegionSpec(0x100, is_io=True)
+    assert bench.chip.read(2, 0, 4) == int.from_bytes(b"port", "little")
+    bench.chip.config_write(COMMAND, 2, 6)
+    assert bench.chip.read(2, 0, 4) == 0xFFFF_FFFF
+
+
+def test_a_space_keeps_its_memory_type_bits(bench: Bench) -> None:
+    bench.chip.write(0, 0, 4, 0xFFFE_000C)
+    assert bench.chip.config_read(0x18, 4) & 0xF == 0xC
+
+
+def test_a_bar_that_is_off_stores_nothing(bench: Bench) -> None:
+    bench.chip.config_write(0x1C, 4, 0xFFFF_FFFF)
+    bench.chip.write(0, 0xF4, 4, 1)
+    assert bench.chip.config_read(0x1C, 4) == 0
+    bench.chip.config_write(0x1C, 4, 0xFFFF_FFFF)
+    assert bench.chip.config_read(0x1C, 4) == 0xFFF0_0000
+
+
+def test_local_initialisation_is_done_whatever_the_eeprom_says(board: Board) -> None:
+    image = build_image({"ids": 0x9601_10B5, "misc": 0, "las0rr": 0xFFFE_0000, "las0ba": 1})
+    assert Bench(replace(board, eeprom=image)).chip.read(0, 0x0C, 4) & 0x400
 
 
 def test_the_remap_register_moves_what_the_window_shows(bench: Bench) -> None:
@@ -235,6 +277,17 @@ def test_linti_is_a_level(bench: Bench) -> None:
     assert not bench.host.line.level
 
 
+def test_the_outbound_queue_drives_inta_unless_masked(bench: Bench) -> None:
+    bench.chip.registers.set_bits(OPQIS, 8, to=True)
+    bench.chip.write(0, 0x34, 4, 0)
+    assert bench.host.line.level
+    bench.chip.write(0, 0x34, 4, 8)
+    assert not bench.host.line.level
+    bench.chip.write(0, 0x34, 4, 0)
+    bench.intcsr = 0
+    assert not bench.host.line.level, "INTCSR[8] gates it"
+
+
 def test_mailboxes_tell_the_local_side_when_asked(bench: Bench) -> None:
     bench.chip.write(0, 0x48, 4, 1)
     assert bench.intcsr >> 28 == 0
@@ -285,6 +338,14 @@ def test_software_reset_has_the_stated_scope(bench: Bench) -> None:
     assert bench.chip.read(2, 0x100, 4) == 0
     channel.block(pci=Bench.RAM, local=0, length=4, to="local").run()
     assert channel.csr == ENABLE | DONE
+
+
+def test_software_reset_releases_linti(bench: Bench) -> None:
+    bench.intcsr = 0x0900
+    bench.chip.drive_linti(True)
+    bench.chip.write(0, CNTRL, 4, 1 << 30)
+    assert not bench.host.line.level
+    assert bench.intcsr & 1 << 15 == 0
 
 
 def test_reload_takes_the_eeprom_again_and_keeps_the_bars(bench: Bench) -> None:

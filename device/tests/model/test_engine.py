@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plx9x5x import events
 from plx9x5x.board import Window, load_board
-from plx9x5x.model.engine import HELD_WORDS, MAX_BURST, TRANSACTION_COST
+from plx9x5x.model.engine import HELD_WORDS, MAX_BURST, TRANSACTION_COST, State
 from plx9x5x.units import LocalAddr
 from tests.model.bench import (
     ABORT,
@@ -465,12 +465,38 @@ def test_abort_ends_a_ring_with_the_done_interrupt(bench: Bench, index: int, pau
 def test_abort_without_done_intr_is_silent_and_drops_a_pending_terminal_count(bench: Bench) -> None:
     circular(bench, mode=MODE_RESET | CHAIN | TO_INTA, flags=TC)
     channel = bench.channel(0)
-    while not bench.trace.of(events.DataMoved):
-        bench.chip.step(1)
+    engine = bench.chip.channels[0]
     bench.chip.step(1)
+    while engine.state is not State.FETCH:  # the first descriptor has retired: its terminal count waits for the next
+        bench.chip.step(KIB)
     channel.csr = ABORT
     assert channel.csr == DONE
     assert bench.intcsr >> 21 & 1 == 0
+    channel.block(pci=RAM, local=0, length=4, to="local", mode=MODE_RESET | TO_INTA).run()
+    assert bench.intcsr >> 21 & 1 == 0, "nor does it come back with the next transfer"
+
+
+def test_a_terminal_count_interrupts_once(bench: Bench) -> None:
+    bench.intcsr = 0x0104_0100
+    chain = [Descriptor(RAM, 0, 4, TC), Descriptor(RAM, 0, 4), Descriptor(RAM, 0, 4), Descriptor(RAM, 0, 4)]
+    bench.channel(0).chain(bench.put_chain(chain), mode=MODE_RESET | CHAIN | TO_INTA).run()
+    assert len(bench.trace.of(events.InterruptLatched)) == 1
+
+
+def test_clear_count_means_nothing_in_block_mode(bench: Bench) -> None:
+    bench.chip.local_bus.write(0, b"0123456789abcdef")
+    bench.channel(0).block(pci=RAM, local=64, length=4, to="local", mode=MODE_RESET | CLEAR_COUNT).run()
+    assert bench.local(0, 16) == b"0123456789abcdef"
+
+
+def test_the_next_pointer_is_latched_with_its_descriptor(bench: Bench) -> None:
+    bench.ram[0:4] = b"abcd"
+    first = bench.put_chain([Descriptor(RAM, 0, 2), Descriptor(RAM + 2, 2, 2)])
+    channel = bench.channel(0).chain(first)
+    bench.chip.step(1)
+    channel.set(DPR, 0x7000_0000)
+    channel.run()
+    assert bench.local(0, 4) == b"abcd"
 
 
 def test_abort_is_ignored_while_enabled(bench: Bench) -> None:
@@ -650,6 +676,24 @@ def test_clearing_pcisr_clears_what_follows_it(bench: Bench) -> None:
     assert bench.intcsr & 1 << 14 == 0
 
 
+def test_the_last_master_is_named_anew_by_the_next_abort(bench: Bench) -> None:
+    for index in (0, 1):
+        bench.channel(index).block(pci=0x7000_0000, local=0, length=4, to="local").run()
+        assert bench.intcsr >> 24 & 7 == 0b111 & ~(2 << index)
+    bench.chip.config_write(STATUS, 2, 0)
+    assert bench.intcsr >> 24 & 7 == 0b011, "only clearing the abort bits clears it"
+
+
+@pytest.mark.parametrize(("mode", "last"), [(0, 0x20), (CLEAR_COUNT, 0x8008)])
+def test_pabtadr_follows_descriptors_and_write_backs(bench: Bench, mode: int, last: int) -> None:
+    first = bench.put_chain([Descriptor(RAM + 0x20, 0, 4)])
+    bench.channel(0).chain(first, mode=MODE_RESET | CHAIN | mode)
+    bench.chip.step(1)
+    assert bench.chip.read(0, PABTADR, 4) == first + 12
+    bench.host.run()
+    assert bench.chip.read(0, PABTADR, 4) == RAM + last
+
+
 def test_pabtadr_follows_every_access(bench: Bench) -> None:
     bench.channel(0).block(pci=RAM + 0x10, local=0, length=0x22, to="local").run()
     assert bench.chip.read(0, PABTADR, 4) == RAM + 0x30
@@ -738,6 +782,16 @@ def test_a_held_address_gets_the_words_that_arrived_before_a_bus_error(recorder:
     bench.channel(0).block(pci=end - 6, local=0x108, length=12, to="local", mode=HOLD_LOCAL | 2).run()
     fails_as(bench, 0, MASTER_ABORT)
     assert target.log == [("write", 8, b"0123"), ("write", 8, b"45")]
+
+
+@pytest.mark.parametrize("budget", [1, 3, 5, 6, 7])
+def test_a_budget_never_cuts_a_word_of_a_held_address(recorder: tuple[Bench, Recorder], budget: int) -> None:
+    bench, target = recorder
+    bench.ram[0:10] = b"0123456789"
+    bench.channel(0).block(pci=RAM, local=0x108, length=10, to="local", mode=HOLD_LOCAL | 2)
+    while bench.chip.step(budget):
+        pass
+    assert target.log == [("write", 8, b"0123"), ("write", 8, b"4567"), ("write", 8, b"89")]
 
 
 def test_a_burst_that_ends_inside_a_word_goes_on_inside_it(recorder: tuple[Bench, Recorder]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from plx9x5x import events
 from plx9x5x.board import load_board
 from plx9x5x.model.chip import Chip
+from plx9x5x.ports import ResetKind
 from plx9x5x.trace.text import FaultLog, describe
 from plx9x5x.transport.loopback import Loopback
 
@@ -50,7 +51,7 @@ def test_without_any_memory_it_asks_for_share_on(host: Host) -> None:
 def test_bus_mastering_off_names_the_call_that_is_missing(host: Host) -> None:
     host.host.device.config_write(4, 2, 3)
     host.block(0x7000)
-    assert "bus mastering is off" in host.lines[0]
+    assert host.lines[0].startswith("DMA channel 0 waits: bus mastering is off")
     assert "pci_set_master()" in host.lines[0]
 
 
@@ -66,6 +67,27 @@ def test_a_guest_that_repeats_itself_fills_no_log(host: Host) -> None:
     assert len(host.lines) == 4
     assert host.lines[-1] == "BusError: 3 so far; more are counted and not shown"
     assert host.log.summary() == "faults: 100 BusError"
+
+
+def test_the_next_client_is_told_afresh(host: Host) -> None:
+    for _ in range(10):
+        host.block(0x7000)
+    host.host.device.reset(ResetKind.LOST_CLIENT)
+    host.host.device.config_write(4, 2, 7)
+    host.block(0x8000)
+    assert host.lines[-2] == "faults: 10 BusError"
+    assert "at 0x8000" in host.lines[-1]
+
+
+@pytest.mark.parametrize(("offset", "value", "words"), [(0x44, 3, "D3hot"), (0x04, 3, "pci_set_master()")])
+def test_a_transfer_that_waits_says_why(host: Host, offset: int, value: int, words: str) -> None:
+    chip = host.host.device
+    host.host.ram(0x1000, 0x1000)
+    for register, content in ((0x84, 0x1000), (0x88, 0), (0x8C, 4), (0x90, 0)):
+        chip.write(0, register, 4, content)
+    chip.write(0, 0xA8, 1, 3)
+    chip.config_write(offset, 2, value)
+    assert words in host.lines[0]
 
 
 def test_no_fault_no_summary(host: Host) -> None:
