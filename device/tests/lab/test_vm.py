@@ -127,7 +127,7 @@ def test_vfio_error_that_much_else_follows_is_found(boot: Boot) -> None:
 
 
 def test_qemu_that_somebody_ended_is_lost_although_it_exits_with_0(boot: Boot) -> None:
-    with pytest.raises(LostGuest, match="QEMU was ended from outside: .*terminating on signal 15"):
+    with pytest.raises(LostGuest, match=r"QEMU was ended from outside: .*terminating on signal 15"):
         boot("terminated").run_ktap()
 
 
