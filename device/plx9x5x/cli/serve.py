@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
-from plx9x5x.errors import UsageError
+from plx9x5x.errors import SetupError, UsageError
 from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.transport.libvfio import LibvfioServer
 
     logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.WARNING,
+        level=logging.DEBUG if args.verbose else logging.INFO,
         format="%(relativeCreated)9.1f ms %(name)s: %(message)s",
         stream=sys.stderr,
     )
@@ -77,7 +77,10 @@ def run(args: argparse.Namespace) -> int:
         before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             print(f"board {board.name}: {board.summary}")
-            print(f"add it to a guest (replace GUEST_KERNEL and GUEST_INITRD):\n\n{qemu_command(server.socket_path)}\n")
+            print(
+                "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
+                f"{qemu_command(server.socket_path)}\n"
+            )
             print(READY_LINE.format(path=server.socket_path), flush=True)
             server.run()
         finally:
@@ -101,24 +104,31 @@ def qemu_command(socket_path: Path) -> str:
         "socket": {"type": "unix", "path": str(socket_path)},
         "x-msg-timeout": MSG_TIMEOUT_MS,
     }
+    qemu, kernel = _qemu_and_kernel()
     lines = (
-        shlex.join(_qemu()),
+        shlex.join(qemu),
         "-accel tcg -M q35 -m 512M",
         "-object memory-backend-memfd,id=ram,size=512M,share=on -machine memory-backend=ram",
         f"-device {shlex.quote(json.dumps(device))}",
         "-nodefaults -nographic -serial mon:stdio -no-reboot",
-        "-kernel GUEST_KERNEL -initrd GUEST_INITRD -append 'console=ttyS0 panic=-1'",
+        f"-kernel {shlex.quote(kernel)}",
+        "-initrd GUEST_INITRD -append 'console=ttyS0 panic=-1'",
     )
     return " \\\n".join(f"  {line}" for line in lines)
 
 
-def _qemu() -> tuple[str, ...]:
-    """The QEMU that `plx9x5x run` would start, as far as that is known without fetching one."""
+def _qemu_and_kernel() -> tuple[tuple[str, ...], str]:
+    """What `plx9x5x run` would start, as far as that is there already; serving needs neither."""
     from plx9x5x.lab.toolchain import load
 
+    try:
+        there = load(need=())
+        qemu, kernel = there.qemu.argv, there.kernel.vmlinuz
+    except (SetupError, UsageError):
+        qemu, kernel = (), Path()
     if named := os.environ.get("PLX9X5X_QEMU"):
-        return (named,)
-    return load(need=()).qemu.argv or ("qemu-system-x86_64",)
+        qemu = (named,)
+    return qemu or ("qemu-system-x86_64",), str(kernel) if kernel.is_file() else "GUEST_KERNEL"
 
 
 def _library(named: Path | None) -> "LibVfioUser":

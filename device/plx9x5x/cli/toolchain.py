@@ -64,6 +64,9 @@ def _show(cache: "Cache", *, checksums: bool, as_json: bool) -> int:
         facts = "  ".join(f"{k}={v}" for k, v in part.record.facts.items() if not v.startswith("root/"))
         print(f"{part.path.name:28} {part.record.version:24} {size_of(part.path) / _MB:5.0f} MB  {facts}".rstrip())
         print(f"{'':28} {len(part.record.packages)} packages, made {part.record.made}")
+        for name, place in part.record.facts.items():
+            if place.startswith("root/"):
+                print(f"{'':28} {name}: {part.path / place}")
         for package in part.record.packages if checksums else ():
             print(f"    {package.sha256}  {package.name} {package.version}  {package.size}")
     if not parts:

@@ -52,6 +52,9 @@ CONFIG_SPACE: Final = 256
 _LOG_LEVELS: Final = {3: logging.WARNING, 4: logging.INFO, 5: logging.INFO, 6: logging.DEBUG, 7: logging.DEBUG}
 """syslog level to ours. The library's errors are the client's mistakes and no fault here, hence warnings."""
 
+MAX_LIBRARY_LINES: Final = 1000
+"""Lines of the library's own that are logged for one client, but for debugging."""
+
 _NO_EVENTFD: Final = b"no fd for interrupt"
 """The client listens to no interrupt yet; `IntxLine` keeps the edge due, so this is no news."""
 
@@ -95,6 +98,7 @@ class LibvfioServer:
         self._probe = -1
         self._stopping = False
         self._attached = False
+        self._library_lines = 0
         self._failure: BaseException | None = None
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
         self._memory = GuestMemory()
@@ -202,6 +206,7 @@ class LibvfioServer:
             code = c.get_errno()
         if result == 0:
             self._attached = True
+            self._library_lines = 0
             self._limit_stalls()
             self._log.info("client connected")
         elif code in _NO_MEMORY:
@@ -394,7 +399,10 @@ class LibvfioServer:
         return True
 
     def _on_log(self, _ctx: int, level: int, message: bytes) -> None:
+        self._library_lines += 1
         ours = _LOG_LEVELS.get(level, logging.ERROR)
+        if self._library_lines > MAX_LIBRARY_LINES:
+            ours = logging.DEBUG  # a hostile client makes one with each message
         if message.startswith(_NO_EVENTFD) or not self._attached:
             ours = min(ours, logging.DEBUG)  # `_attach` says in one line what came of it
         self._log.log(ours, "libvfio-user: %s", message.decode(errors="replace"))
