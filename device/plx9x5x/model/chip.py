@@ -6,7 +6,6 @@ No guest input raises out of it. DMA runs in `step`, never inside a register wri
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x import events
@@ -15,14 +14,13 @@ from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.localbus import LocalBus
+from plx9x5x.model.windows import IO_WINDOW, REGISTER_WINDOW, Bar, space_bar
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.eeprom_map import Space, loaded_dwords
 from plx9x5x.regs.kernel import Register, RegisterFile, Write
 
-REGISTER_WINDOW: Final = 0x200
-IO_WINDOW: Final = 0x100
 D3HOT: Final = 3
 
 _CHANNEL_ACTIVE: Final = (intr.INTCSR.dma0_active.mask, intr.INTCSR.dma1_active.mask)
@@ -54,26 +52,6 @@ _SHAPES_WINDOWS: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA
 def _ones(width: int) -> int:
     """What a read gives that nobody answers."""
     return (1 << 8 * width) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """What a base address register decodes. `kind`: its low bits as they read, bit 0 is I/O."""
-
-    size: int
-    kind: int = 0
-    local_base: int = 0
-
-
-def _space_bar(size_mask: int, base: int) -> Bar:
-    """Give the BAR of a local address space from its LASnRR and LASnBA."""
-    if not base & local.LAS0BA.enable.mask:
-        return Bar(0)
-    io = size_mask & local.LAS0RR.io.mask
-    mask = size_mask & (0xFFFF_FFFC if io else 0xFFFF_FFF0)
-    # A mask that is no run of ones decodes no clean window on silicon either; its lowest one sets the size.
-    size = mask & -mask
-    return Bar(size, kind=size_mask & (0x1 if io else 0xF), local_base=base & mask & -size)
 
 
 class Chip:
@@ -340,8 +318,8 @@ class Chip:
         bars = (
             Bar(REGISTER_WINDOW),
             Bar(io_window, kind=1),
-            _space_bar(regs[local.LAS0RR], regs[local.LAS0BA]),
-            _space_bar(regs[local.LAS1RR], regs[local.LAS1BA]),
+            space_bar(regs[local.LAS0RR], regs[local.LAS0BA]),
+            space_bar(regs[local.LAS1RR], regs[local.LAS1BA]),
         )
         enables = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
         self._bars = bars

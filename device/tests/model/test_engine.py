@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the DMA engine does with blocks, chains, pauses, aborts and errors: one rule a test."""
+"""What the DMA engine does with blocks, chains, pauses, aborts and errors: one rule a test.
+
+Long, because the engine is one state machine and its rules are best read side by side.
+"""
 
 import struct
 from collections.abc import Callable

@@ -181,7 +181,11 @@ def test_a_named_library_that_will_not_do_is_an_error_naming_the_variable(
         path.write_text("no library")
     elif kind == "another":
         path = Path(
-            next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if re.search(r"/libc[.-]", line))
+            next(
+                line.split()[-1]
+                for line in Path("/proc/self/maps").read_text().splitlines()
+                if re.search(r"/libc[.-]", line)
+            )
         )
     monkeypatch.setenv("PLX9X5X_LIBVFIO_USER", str(path))
     with pytest.raises(SetupError, match="PLX9X5X_LIBVFIO_USER="):
