@@ -28,8 +28,6 @@ HELP: Final = "Serve a board on a unix socket, for your own QEMU."
 
 READY_LINE: Final = "listening on {path}"
 CAPABILITIES: Final = {"type": "misc"}
-MSG_TIMEOUT_MS: Final = 60000
-"""QEMU's default of 5 s loses the device for good at the first stall."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,17 +97,14 @@ def qemu_command(socket_path: Path) -> str:
     Guest memory is shared, or DMA moves wrong bytes in silence; the message time-out survives a stall; the structured
     `socket` property needs the JSON form of -device.
     """
-    device = {
-        "driver": "vfio-user-pci",
-        "socket": {"type": "unix", "path": str(socket_path)},
-        "x-msg-timeout": MSG_TIMEOUT_MS,
-    }
+    from plx9x5x.lab.machine import vfio_user_pci
+
     qemu, kernel = _qemu_and_kernel()
     lines = (
         shlex.join(qemu),
         "-accel tcg -M q35 -m 512M",
         "-object memory-backend-memfd,id=ram,size=512M,share=on -machine memory-backend=ram",
-        f"-device {shlex.quote(json.dumps(device))}",
+        f"-device {shlex.quote(vfio_user_pci(socket_path).json())}",
         "-nodefaults -nographic -serial mon:stdio -no-reboot",
         f"-kernel {shlex.quote(kernel)}",
         "-initrd GUEST_INITRD -append 'console=ttyS0 panic=-1'",

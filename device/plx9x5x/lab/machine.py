@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import SetupError
+from plx9x5x.lab import defaults
 from plx9x5x.lab.image import COMMAND_LINE_MAX
 
 PORT_NAME: Final = "org.plx9x5x.ktap"
@@ -72,7 +73,7 @@ class VmSpec:
     initrd: Path
     append: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
-    memory_mib: int = 256
+    memory_mib: int = defaults.MEMORY_MIB
     accel: str = "tcg"
     cpus: frozenset[int] | None = None
 

@@ -255,11 +255,8 @@ class Chip:
         if level != self._level:
             self._level = level
             self._irq.set(level)
-            self._emit(events.LineChanged(self._clock.now(), level))
-
-    def _emit(self, event: events.Event) -> None:
-        if self._trace.enabled:
-            self._trace.emit(event)
+            if self._trace.enabled:
+                self._trace.emit(events.LineChanged(self._clock.now(), level))
 
     # -- interrupts --------------------------------------------------------------------------------
 
