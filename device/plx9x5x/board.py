@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A board is a value behind the bridge: IDs by its EEPROM, memory by its windows.
+"""A board is a value behind the bridge: its chip, IDs by the EEPROM, memory and peripherals by windows.
 
 Boards register under the entry-point group `plx9x5x.boards`, so another distribution adds one without touching ours.
 """
 
-from collections.abc import Callable
+import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from plx9x5x.errors import SetupError, UsageError
 from plx9x5x.ports import LocalBusTarget
+from plx9x5x.regs.eeprom_map import build_image
+from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
 
 BOARD_GROUP: Final = "plx9x5x.boards"
@@ -18,20 +21,73 @@ BOARD_GROUP: Final = "plx9x5x.boards"
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A peripheral on the local bus. `target` builds a fresh one for each chip, so that two servers share nothing."""
+    """A peripheral on the local bus. `target` builds a fresh one for each chip, so that two servers share nothing.
+
+    One that is `plx9x5x.ports.Pluggable` too gets the chip's pins.
+    """
 
     name: str
     local_base: LocalAddr
     target: Callable[[], LocalBusTarget]
 
 
+class EepromPart(enum.Enum):
+    """A serial EEPROM: its 16-bit words, and the address bits of its commands."""
+
+    C93CS46 = (64, 6)
+    C93CS56 = (128, 8)
+    C93CS66 = (256, 8)
+
+    @property
+    def words(self) -> int:
+        """Words of 16 bits."""
+        return self.value[0]
+
+    @property
+    def address_bits(self) -> int:
+        """Address bits of a command; a 93CS56 ignores the topmost of its eight."""
+        return self.value[1]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return 2 * self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Eeprom:
+    """The serial EEPROM of a board: the part and what it holds when the board leaves the factory.
+
+    `image` may be shorter than the part, the rest is blank (ones). `write_protected` ties its write enable down.
+    `short_load` is the strap that some chips have. Raises: ValueError if the image does not fit.
+    """
+
+    part: EepromPart
+    image: bytes
+    write_protected: bool = False
+    short_load: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.image) > self.part.size:
+            raise ValueError(f"an image of {len(self.image)} bytes does not fit a {self.part.name} of {self.part.size}")
+
+    @classmethod
+    def loading(cls, profile: Profile, part: EepromPart, values: Mapping[str, int]) -> "Eeprom":
+        """Build the image that makes `profile` load `values`, by the names of `plx9x5x.regs.eeprom_map`.
+
+        Raises: ValueError if the chip loads no such dword.
+        """
+        return cls(part, build_image(profile, values, size=part.size))
+
+
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Everything behind the bridge. `eeprom` is the image that the chip loads; None is an empty socket."""
+    """Everything behind the bridge, and which chip the bridge is. `eeprom` None is an empty socket."""
 
     name: str
     summary: str
-    eeprom: bytes | None
+    profile: Profile
+    eeprom: Eeprom | None
     windows: tuple[Window, ...]
 
 

@@ -7,6 +7,7 @@
     |-- SetupError       the host lacks something; `hint` says how to get it      exit 69
     |-- UsageError       the caller asked for something that does not exist        exit 2
     |-- LostVm           QEMU, the server or the guest is gone                     exit 75
+    |-- ParityError      a bus-master access moved all its bytes, some of them bad; never leaves the model
     `-- BusAbort         the guest gave an address that nobody answers; becomes
                          status bits and an event, never leaves the model
         |-- MasterAbort  nothing decodes the address
@@ -38,6 +39,10 @@ class UsageError(PlxError):
 
 class LostVm(PlxError):
     """The virtual machine went away before it could report: this is not a failed test."""
+
+
+class ParityError(PlxError):
+    """A bus-master access moved all its bytes, and at least one came with wrong parity."""
 
 
 class BusAbort(PlxError):

@@ -124,6 +124,14 @@ class BusError(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class ParityBad(Event):
+    """Data that the chip read from `address` on came with wrong parity; the transfer went on."""
+
+    channel: int
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
 class LocalUndecoded(Fault):
     """No target decodes the local address: reads gave ones, writes vanished."""
 

@@ -2,9 +2,9 @@
 """What the model is given, and what it gives: the seams between the chip and everything around it."""
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from plx9x5x.units import BusAddr
 
@@ -21,12 +21,12 @@ class ResetKind(enum.Enum):
 class BusMaster(Protocol):
     """Guest memory by bus address, as the chip masters it.
 
-    An access may cross as many mappings as it likes. The bytes before a failing one have moved when
-    `BusAbort` is raised, and its `moved` says how many.
+    An access may cross as many mappings as it likes. The bytes before a failing one have moved when `BusAbort` is
+    raised, and its `moved` says how many. `ParityError` says that all bytes moved and some were bad.
     """
 
     def read_into(self, address: BusAddr, into: memoryview) -> None:
-        """Fill `into` (bytes, contiguous, writable) from `address` on. Raises: MasterAbort."""
+        """Fill `into` (bytes, contiguous, writable) from `address` on. Raises: MasterAbort, ParityError."""
         ...
 
     def write_from(self, address: BusAddr, data: memoryview) -> None:
@@ -68,6 +68,62 @@ class LocalBusTarget(Protocol):
 
     def view(self, offset: int, length: int) -> memoryview | None:
         """Plain memory as a writable view for DMA without a copy, or None if accesses have side effects."""
+        ...
+
+
+class Pin(enum.Enum):
+    """Outputs of the chip that a board may watch. True is asserted, whatever the pin's polarity."""
+
+    LINTO = "LINTo#"
+    """Interrupt to the local processor."""
+    USERO = "USERo"
+    """General purpose output, CNTRL bit 16; True is high."""
+    LSERR = "LSERR#"
+    """System error to the local side (TEA# in M mode)."""
+
+
+class LocalPins(Protocol):
+    """The chip as one peripheral on its local bus sees it. Callable only from within the peripheral's own calls."""
+
+    def now(self) -> int:
+        """The model's clock, nanoseconds."""
+        ...
+
+    def drive_linti(self, level: bool) -> None:
+        """Drive LINTi#: a level, not latched. Peripherals are wired together: one that asserts is enough."""
+        ...
+
+    def drive_useri(self, level: bool) -> None:
+        """Drive USERi; it floats high."""
+        ...
+
+    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+        """Pace a DMA channel in demand mode (DREQ#): `ready` says how many bytes may move now; None never asks."""
+        ...
+
+    def assert_eot(self, channel: int) -> None:
+        """Assert EOT# for a channel: what has not moved by now does not, if the driver enabled EOT#."""
+        ...
+
+    def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
+        """Call `changed` at once, and whenever the pin changes."""
+        ...
+
+    def read_register(self, offset: int) -> int:
+        """Read a dword register, offsets as in BAR0. Reading MBOX0 to MBOX3 takes back their interrupt."""
+        ...
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Write a dword register, offsets as in BAR0; doorbells work the other way round than from PCI."""
+        ...
+
+
+@runtime_checkable
+class Pluggable(Protocol):
+    """A peripheral that wants the pins."""
+
+    def plug(self, pins: LocalPins) -> None:
+        """Take the pins; called once, before any access."""
         ...
 
 
@@ -134,6 +190,10 @@ class PciDevice(Protocol):
 
     def step(self, budget: int) -> bool:
         """Do DMA work worth about `budget` bytes; True while more could be done right now."""
+        ...
+
+    def wait_ns(self) -> int | None:
+        """Nanoseconds of the device's clock until `step` may find work though it gave False; None is: not by itself."""
         ...
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bridge: what each register does, which windows decode, who gets the bus, when INTA# is driven.
+"""The bridge: what each register does, which windows decode, who gets the bus.
 
 The chip is given the host's side (`BusMaster`, `IrqLine`), a board and a clock, and is a `PciDevice` to any transport.
 No guest input raises out of it. DMA runs in `step`, never inside a register write.
+
+Source: PCI Local Bus Specification 2.2, PLX SDK, PCI 9080 data book 1.02. UNVERIFIED: the scope of the software reset,
+D3hot to D0 as a power-on reset, SERR# by INTCSR bit 2, VPD while no EEPROM is there.
 """
 
 from collections.abc import Callable
@@ -12,41 +15,33 @@ from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.model.clock import VirtualClock
+from plx9x5x.model.eeprom import SerialEeprom
 from plx9x5x.model.engine import Channel
+from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
-from plx9x5x.model.windows import IO_WINDOW, REGISTER_WINDOW, Bar, space_bar
+from plx9x5x.model.messaging import MessagingUnit
+from plx9x5x.model.pins import LocalSide
+from plx9x5x.model.timing import BusSpeed, BusTimer
+from plx9x5x.model.unmodelled import Unmodelled, UnmodelledAccesses
+from plx9x5x.model.windows import SHAPING, Bar, arrange
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.eeprom_map import Space, loaded_dwords
-from plx9x5x.regs.kernel import Register, RegisterFile, Write
+from plx9x5x.regs.kernel import SHADOW, ReadHook, Register, RegisterFile, Write, WriteHook
+from plx9x5x.units import KIB
 
 D3HOT: Final = 3
 
-_CHANNEL_ACTIVE: Final = (intr.INTCSR.dma0_active.mask, intr.INTCSR.dma1_active.mask)
-_CHANNEL_ENABLE: Final = (intr.INTCSR.dma0_enable.mask, intr.INTCSR.dma1_enable.mask)
-_NOT_MASTER: Final = (intr.INTCSR.not_dma0.mask, intr.INTCSR.not_dma1.mask)
-_LAST_MASTER: Final = intr.INTCSR.not_direct_master.mask | sum(_NOT_MASTER)
-_RECEIVED_ABORT: Final = cfg.PCISR.received_master_abort.mask | cfg.PCISR.received_target_abort.mask
-_DOORBELL: Final = intr.INTCSR.doorbell_active.mask
-_ABORT: Final = intr.INTCSR.abort_active.mask
-_LINTI: Final = intr.INTCSR.local_active.mask
-_LOCAL_DOORBELL: Final = intr.INTCSR.local_doorbell_active.mask
-_LIVE: Final = _DOORBELL | _ABORT | _LINTI | _LOCAL_DOORBELL | sum(_CHANNEL_ACTIVE)
-"""INTCSR bits that follow their sources."""
-_SOURCES: Final = (
-    (_DOORBELL, intr.INTCSR.doorbell_enable.mask),
-    (_ABORT, intr.INTCSR.abort_enable.mask),
-    (_LINTI, intr.INTCSR.local_enable.mask),
-)
-"""Status and enable of every source of INTA# but DMA."""
+TIMED_BURST: Final = 4 * KIB
+"""Longest burst while transfers take time, so that software finds them half done."""
 
-_MAILBOX_WRITTEN: Final = {
-    mailbox: 1 << intr.INTCSR.mailboxes_written.lo + n for n, mailbox in enumerate(intr.MAILBOXES[:4])
-}
+CONFIG: Final = -1
+"""Stands for configuration space where an event or a count names a BAR."""
 
-
-_SHAPES_WINDOWS: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA, local.LMISC1)
+_WIDTHS: Final = (1, 2, 4, 8)
+_BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
+_ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
 
 
 def _ones(width: int) -> int:
@@ -55,59 +50,65 @@ def _ones(width: int) -> int:
 
 
 class Chip:
-    """A PCI 9656 with the given board behind it."""
+    """The bridge of `board`, with the board behind it.
+
+    `speed` makes transfers take time on `clock`; None (the default) makes them instant. `report_aborts` False keeps
+    bus errors out of INTCSR, for drivers that enable the abort interrupt and never clear its cause: they would hang in
+    an interrupt storm, as on the card.
+    """
 
     def __init__(
-        self, board: Board, *, bus: BusMaster, irq: IrqLine, clock: Clock | None = None, trace: TraceSink | None = None
+        self,
+        board: Board,
+        *,
+        bus: BusMaster,
+        irq: IrqLine,
+        clock: Clock | None = None,
+        trace: TraceSink | None = None,
+        speed: BusSpeed | None = None,
+        report_aborts: bool = True,
     ) -> None:
         self.board: Final = board
-        self._irq = irq
+        self.profile: Final = board.profile
         self._clock = clock or VirtualClock()
         self._trace = trace or NullTrace()
-        self._level = False
-        self._linti = False
+        self._timer = BusTimer(speed) if speed else None
+        self._bus_free_at = 0
         self._turn = 0
         self._alone = True
         """One channel runs by itself: nobody's turn has to be worked out before its next step."""
         self._bars: tuple[Bar, ...] = ()
-        self._open: tuple[bool, ...] = ()
+        self._open: dict[int, Bar] = {}
+        """BARs that decode now."""
+        self._powered = True
         self.may_master = False
         self.last_bus_address = 0
-        on_write: dict[type[Register], Callable[[Write], None]] = {
-            intr.INTCSR: lambda _: self.interrupts_changed(),
-            intr.CNTRL: self._wrote_cntrl,
-            intr.P2LDBELL: lambda _: self.interrupts_changed(),
-            intr.L2PDBELL: lambda _: self.interrupts_changed(),
-            intr.OPQIM: lambda _: self.interrupts_changed(),
-            **dict.fromkeys(_SHAPES_WINDOWS, lambda _: self._arrange_windows()),
-        }
-        for mailbox in _MAILBOX_WRITTEN:
-            on_write[mailbox] = self._mailbox_hook(mailbox)
-        on_read: dict[type[Register], Callable[[int], int]] = dict.fromkeys(intr.QUEUE_POINTERS, self._queue_pointer)
-        on_read[local.PABTADR] = lambda _: self.last_bus_address & 0xFFFF_FFFC
-        for index, names in enumerate(dma.CHANNELS):
-            on_write[names.mode] = self._mode_hook(index)
-            on_write[names.command] = self._command_hook(index)
+        self.unmodelled: Final = UnmodelledAccesses()
+        self.eeprom: Final = SerialEeprom(board.eeprom) if board.eeprom else None
+        chip = self.profile.chip
         self.registers: Final = RegisterFile(
             (*local.LOCAL_REGISTERS, *intr.RUNTIME_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS),
-            on_write=on_write,
-            on_read=on_read,
+            chip,
+            on_write=self._register_writes(),
+            on_read=self._register_reads(),
+            on_unknown=lambda offset, bits, is_write: self._unknown(0, offset, bits, is_write),
         )
         self.config: Final = RegisterFile(
             cfg.CONFIG_REGISTERS,
-            on_write={
-                cfg.PCICR: lambda _: self._arrange_windows(),
-                cfg.PCISR: self._wrote_status,
-                cfg.PMCSR: self._wrote_power,
-                **{bar: self._bar_write_hook(index) for index, bar in enumerate(cfg.BASE_ADDRESSES)},
-            },
-            on_read={
-                cfg.PCIIDR: self._ids,
-                cfg.PCIERBAR: lambda value: value & self._rom_mask(),
-                **{bar: self._bar_hook(index) for index, bar in enumerate(cfg.BASE_ADDRESSES)},
-            },
+            chip,
+            on_write=self._config_writes(),
+            on_read=self._config_reads(),
+            on_unknown=lambda offset, bits, is_write: self._unknown(CONFIG, offset, bits, is_write),
         )
-        self._local = self._new_local_bus()
+        # The part's DO reaches CNTRL only while the chip listens, and only some chips can be told not to.
+        self._eeprom_listens = intr.CNTRL.eeprom_select.mask | sum(
+            field.mask for field in intr.CNTRL.fields_on(chip) if field.name == "eeprom_input_enable"
+        )
+        self._interrupts = Interrupts(
+            self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
+        )
+        self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
+        self._local = LocalBus((), self._undecoded)
         self.channels: Final = tuple(
             Channel(
                 index,
@@ -118,9 +119,13 @@ class Chip:
                 host=self,
                 clock=self._clock,
                 trace=self._trace,
+                count_to_pci=self.profile.count_to_pci,
             )
             for index, names in enumerate(dma.CHANNELS)
         )
+        self._interrupts.channels = self.channels
+        self.local_side: Final = LocalSide(self.registers, self.config, self._interrupts, self.channels, self._clock)
+        """What the board, or whoever plays it, can do to the chip."""
         self.reset(ResetKind.POWER_ON)
 
     # -- PciDevice ---------------------------------------------------------------------------------
@@ -128,15 +133,19 @@ class Chip:
     @property
     def regions(self) -> tuple[RegionSpec, ...]:
         """BAR0 to BAR5 as the registers size them now; a client takes them once, when it connects."""
-        return (
-            *(RegionSpec(bar.size, bar.kind & 1 == 1) for bar in self._bars),
-            RegionSpec(0),
-            RegionSpec(0),
-        )
+        return (*(RegionSpec(bar.size, bar.kind & 1 == 1) for bar in self._bars), RegionSpec(0), RegionSpec(0))
 
     def read(self, bar: int, offset: int, width: int) -> int:
         """Read `width` bytes of a BAR; ones where nothing decodes."""
-        value = self._read_window(bar, offset, width) if self._decodes(bar) else _ones(width)
+        window = self._open.get(bar)
+        if window is None:
+            value = _ones(width)
+        elif offset + width <= window.registers:
+            value = self.registers.read(offset, width)
+        else:
+            value = self._read_window(bar, window, offset, width)
+        if width not in _WIDTHS:
+            self._note(bar, offset, is_write=False, what=f"{width} bytes at once")
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, value, is_write=False))
         return value
@@ -145,69 +154,58 @@ class Chip:
         """Write `width` bytes of a BAR; nothing happens where nothing decodes."""
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
-        if not self._decodes(bar):
+        if width not in _WIDTHS:
+            self._note(bar, offset, is_write=True, what=f"{width} bytes at once")
+        window = self._open.get(bar)
+        if window is None:
             return
-        if bar < 2:
-            self.registers.write(offset, self._inside(bar, offset, width), data)
-            return
-        raw = (data & _ones(width)).to_bytes(width, "little")
-        at = 0
-        for local_address, length in self._window_runs(bar, offset, width):
-            self._local.write(local_address, raw[at : at + length])
-            at += length
+        if offset + width <= window.registers:
+            self.registers.write(offset, width, data)
+        else:
+            self._write_window(bar, window, offset, width, data)
 
     def config_read(self, offset: int, width: int) -> int:
         """Read configuration space; offsets without a register read 0."""
         value = self.config.read(offset, width)
         if self._trace.enabled:
-            self._trace.emit(events.RegionAccess(self._clock.now(), -1, offset, width, value, is_write=False))
+            self._trace.emit(events.RegionAccess(self._clock.now(), CONFIG, offset, width, value, is_write=False))
         return value
 
     def config_write(self, offset: int, width: int, data: int) -> None:
         """Write configuration space."""
         if self._trace.enabled:
-            self._trace.emit(events.RegionAccess(self._clock.now(), -1, offset, width, data, is_write=True))
+            self._trace.emit(events.RegionAccess(self._clock.now(), CONFIG, offset, width, data, is_write=True))
         self.config.write(offset, width, data)
 
     def reset(self, kind: ResetKind) -> None:
-        """Power-on defaults, then the EEPROM load; the board's memory is new."""
-        self.config.reset()
-        self.registers.reset()
-        self._reset_local_side()
-        self._load_eeprom()
-        self._linti = False
-        self._turn = 0
-        self._arrange_windows()
-        self.interrupts_changed()
+        """Power-on defaults, then the EEPROM load; the board is new. Another client finds the EEPROM as made."""
+        if kind is ResetKind.LOST_CLIENT:
+            self.unmodelled.clear()
+            if self.eeprom:
+                self.eeprom.restore()
+        self._power_up()
         self._trace.emit(events.ChipReset(self._clock.now(), kind.value))
 
     def step(self, budget: int) -> bool:
         """Let the channels move about `budget` bytes; True while one could go on."""
+        if self._timer:
+            return self._timed_step(self._timer, budget)
         while budget > 0:
             channel = self._next_channel()
             if channel is None:
                 return False
             budget -= channel.step(budget)
-            while budget > 0 and self._alone and channel.busy:
+            while budget > 0 and self._alone and channel.runnable:
                 budget -= channel.step(budget)
         return any(channel.runnable for channel in self.channels)
 
-    # -- the local side, for boards and tests ------------------------------------------------------
-
-    def ring_pci_doorbell(self, bells: int) -> None:
-        """The local side writes ones to L2PDBELL."""
-        self.registers.set_bits(intr.L2PDBELL, bells, to=True)
-        self.interrupts_changed()
-
-    def answer_local_doorbell(self, bells: int) -> None:
-        """The local side clears bits of P2LDBELL."""
-        self.registers.set_bits(intr.P2LDBELL, bells, to=False)
-        self.interrupts_changed()
-
-    def drive_linti(self, level: bool) -> None:
-        """The board drives LINTi#; a level, not latched."""
-        self._linti = level
-        self.interrupts_changed()
+    def wait_ns(self) -> int | None:
+        """Nanoseconds until a bus that is busy is free, or a channel that waits looks again."""
+        busy = self._bus_free_at - self._clock.now()
+        if busy > 0 and any(channel.runnable for channel in self.channels):
+            return busy
+        waits = [wait for channel in self.channels if (wait := channel.wait_ns) is not None]
+        return max(0, min(waits)) if waits else None
 
     @property
     def local_bus(self) -> LocalBus:
@@ -225,59 +223,43 @@ class Chip:
             return "software reset is held (CNTRL bit 30)"
         return "bus mastering is off (bit 2 of the PCI command register); has the driver called pci_set_master()?"
 
+    def big_endian(self, channel: int) -> bool:
+        """True if BIGEND turns the words of this channel."""
+        return bool(self.registers[local.BIGEND] & _BIG_ENDIAN[channel])
+
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set PCISR and INTCSR as silicon does for a master or target abort."""
         target = isinstance(abort, TargetAbort)
         status = cfg.PCISR.received_target_abort if target else cfg.PCISR.received_master_abort
-        self.config.set_bits(cfg.PCISR, status.mask, to=True)
-        self.registers.set_bits(intr.INTCSR, _LAST_MASTER, to=True)
-        self.registers.set_bits(intr.INTCSR, _NOT_MASTER[channel], to=False)
-        self.interrupts_changed()
+        self._interrupts.bus_error(channel, status.mask)
         kind = events.BusErrorKind.TARGET_ABORT if target else events.BusErrorKind.MASTER_ABORT
         now = self._clock.now()
         self._trace.emit(events.BusError(now, channel, kind, purpose, abort.address, abort.nearest, str(abort)))
 
+    def parity_error(self, channel: int, address: int) -> None:
+        """Set PCISR for bad data that the chip read as master; the transfer goes on."""
+        responds = self.config[cfg.PCICR] & cfg.PCICR.parity_response.mask
+        status = cfg.PCISR.parity_error.mask | (cfg.PCISR.master_parity_error.mask if responds else 0)
+        self.config.set_bits(cfg.PCISR, status, to=True)
+        self._interrupts.update()
+        self._trace.emit(events.ParityBad(self._clock.now(), channel, address))
+
     def interrupts_changed(self) -> None:
-        """Work out INTCSR's live bits and the level of INTA#."""
-        regs = self.registers
-        live = (
-            (_DOORBELL if regs[intr.L2PDBELL] else 0)
-            | (_ABORT if self.config[cfg.PCISR] & _RECEIVED_ABORT else 0)
-            | (_LINTI if self._linti else 0)
-            | (_LOCAL_DOORBELL if regs[intr.P2LDBELL] else 0)
-        )
-        for channel in self.channels:
-            if channel.interrupt:
-                live |= _CHANNEL_ACTIVE[channel.index]
-        value = regs[intr.INTCSR] & ~_LIVE | live
-        regs[intr.INTCSR] = value
-        level = self._powered and self._inta(value)
-        if level != self._level:
-            self._level = level
-            self._irq.set(level)
-            if self._trace.enabled:
-                self._trace.emit(events.LineChanged(self._clock.now(), level))
+        """Work out INTCSR's live bits and the interrupt pins."""
+        self._interrupts.update()
 
-    # -- interrupts --------------------------------------------------------------------------------
+    # -- arbitration and time ----------------------------------------------------------------------
 
-    def _inta(self, status: int) -> bool:
-        """The INTA# equation (PCI 9080 data book, figure 3-21; the queue's gating by pci_enable is UNVERIFIED)."""
-        if not status & intr.INTCSR.pci_enable.mask:
-            return False
-        for active, enable in _SOURCES:
-            if status & active and status & enable:
-                return True
-        for channel in self.channels:
-            if channel.interrupt and self._channel_drives(channel, status):
-                return True
-        queue = self.registers[intr.OPQIS] & ~self.registers[intr.OPQIM]
-        return bool(queue & intr.OPQIS.not_empty.mask)
-
-    def _channel_drives(self, channel: Channel, status: int) -> bool:
-        mode = self.registers[channel.names.mode]
-        return bool(status & _CHANNEL_ENABLE[channel.index] and mode & dma.DmaMode.to_inta.mask)
-
-    # -- arbitration -------------------------------------------------------------------------------
+    def _timed_step(self, timer: BusTimer, budget: int) -> bool:
+        """One transaction after the other, each when the bus is free again on the clock."""
+        while budget > 0 and self._clock.now() >= self._bus_free_at:
+            channel = self._next_channel()
+            if channel is None:
+                return False
+            budget -= channel.step(min(budget, TIMED_BURST))
+            if channel.bus_bytes:
+                self._bus_free_at = self._clock.now() + timer.nanoseconds(channel.bus_bytes)
+        return self._clock.now() >= self._bus_free_at and any(channel.runnable for channel in self.channels)
 
     def _next_channel(self) -> Channel | None:
         """Whose step it is: MARBR's priority, or the channels in turn."""
@@ -291,10 +273,6 @@ class Chip:
                 return second
             case (False, False):
                 return None
-        polling = first.polling, second.polling
-        if polling[0] != polling[1]:
-            # A channel that only looks at an invalid descriptor must not keep the other from moving data.
-            return second if polling[0] else first
         match local.MARBR(self.registers[local.MARBR]).dma_priority:
             case 1:
                 return first
@@ -309,56 +287,123 @@ class Chip:
     def _arrange_windows(self) -> None:
         """Work out, after a change, what each BAR decodes and whether the chip may master the bus."""
         command, alive = self.config[cfg.PCICR], not self._held_in_reset
-        regs = self.registers
+        self._powered = cfg.PMCSR(self.config[cfg.PMCSR]).power_state != D3HOT
+        self._interrupts.powered = self._powered
         self.may_master = bool(command & cfg.PCICR.bus_master.mask) and self._powered and alive
-        io_window = IO_WINDOW if regs[local.LMISC1] & local.LMISC1.io_bar.mask else 0
-        bars = (
-            Bar(REGISTER_WINDOW),
-            Bar(io_window, kind=1),
-            space_bar(regs[local.LAS0RR], regs[local.LAS0BA]),
-            space_bar(regs[local.LAS1RR], regs[local.LAS1BA]),
-        )
-        enables = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
-        self._bars = bars
-        self._open = tuple(
-            bool(self._powered and bar.size and command & enables[bar.kind & 1] and (index < 2 or alive))
-            for index, bar in enumerate(bars)
-        )
+        self._bars = arrange(self.profile, self.registers)
+        self._open = {
+            index: bar
+            for index, bar in enumerate(self._bars)
+            if self._powered and bar.size and command & _ENABLES[bar.kind & 1] and (bar.registers or alive)
+        }
         for channel in self.channels:
             channel.note_hold()
 
-    def _decodes(self, bar: int) -> bool:
-        """True if an access to the BAR reaches anything."""
-        return 0 <= bar < len(self._open) and self._open[bar]
+    def _read_window(self, bar: int, window: Bar, offset: int, width: int) -> int:
+        """Read past the registers: local memory, or nothing."""
+        inside = max(0, min(width, window.registers - offset))
+        value = self.registers.read(offset, inside) if inside else 0
+        if window.registers >= window.size:
+            self._note(bar, offset, is_write=False, what="beyond the registers")
+            return value
+        raw = b""
+        for at, length in self._window_runs(bar, window, offset + inside, width - inside, is_write=False):
+            raw += (
+                self._local.read_swapped(at, length, window.swapped) if window.swapped else self._local.read(at, length)
+            )
+        return value | int.from_bytes(raw, "little") << 8 * inside
 
-    def _inside(self, bar: int, offset: int, width: int) -> int:
-        return max(0, min(width, self._bars[bar].size - offset))
+    def _write_window(self, bar: int, window: Bar, offset: int, width: int, data: int) -> None:
+        """Write past the registers: local memory, or nothing."""
+        inside = max(0, min(width, window.registers - offset))
+        if inside:
+            self.registers.write(offset, inside, data)
+        if window.registers >= window.size:
+            self._note(bar, offset, is_write=True, what="beyond the registers")
+            return
+        raw = (data >> 8 * inside & _ones(width - inside)).to_bytes(width - inside, "little")
+        done = 0
+        for at, length in self._window_runs(bar, window, offset + inside, len(raw), is_write=True):
+            piece = raw[done : done + length]
+            if window.swapped:
+                self._local.write_swapped(at, piece, window.swapped)
+            else:
+                self._local.write(at, piece)
+            done += length
 
-    def _read_window(self, bar: int, offset: int, width: int) -> int:
-        if bar < 2:
-            return self.registers.read(offset, self._inside(bar, offset, width))
-        raw = b"".join(self._local.read(at, length) for at, length in self._window_runs(bar, offset, width))
-        return int.from_bytes(raw, "little")
-
-    def _window_runs(self, bar: int, offset: int, width: int) -> list[tuple[int, int]]:
+    def _window_runs(self, bar: int, window: Bar, offset: int, width: int, *, is_write: bool) -> list[tuple[int, int]]:
         """Local (address, length) of an access to a space's window: one run, or more if it wraps at the end."""
-        size, start = self._bars[bar].size, self._bars[bar].local_base
+        if offset + width > window.size:
+            self._note(bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes")
         runs = []
         while width > 0:
-            offset %= size
-            length = min(width, size - offset)
-            runs.append((start + offset, length))
+            offset %= window.size
+            length = min(width, window.size - offset)
+            runs.append((window.local_base + offset, length))
             offset, width = offset + length, width - length
         return runs
 
-    def _bar_hook(self, index: int) -> Callable[[int], int]:
+    def _unknown(self, bar: int, offset: int, bits: int, is_write: bool) -> None:
+        self._note(bar, offset, is_write=is_write, what=f"no such bits {bits:#x}" if bits else "no such register")
+
+    def _note(self, bar: int, offset: int, *, is_write: bool, what: str) -> None:
+        """Count an access that means nothing."""
+        self.unmodelled.note(Unmodelled(bar, offset & ~3, is_write, what))
+
+    # -- what registers do -------------------------------------------------------------------------
+
+    def _register_writes(self) -> dict[type[Register], WriteHook]:
+        hooks: dict[type[Register], WriteHook] = {
+            intr.INTCSR: self._wrote_intcsr,
+            intr.CNTRL: self._wrote_cntrl,
+            **dict.fromkeys((intr.P2LDBELL, intr.L2PDBELL, intr.OPQIM), lambda _: self._interrupts.update()),
+            **dict.fromkeys(SHAPING, lambda _: self._arrange_windows()),
+            **dict.fromkeys((intr.MQCR, *intr.QUEUE_POINTERS), lambda _: self._queues_changed()),
+            intr.QSR: self._wrote_queue_status,
+            intr.IQP: lambda write: self._wrote_port(self.messaging.write_inbound, write),
+            intr.OQP: lambda write: self._wrote_port(self.messaging.write_outbound, write),
+        }
+        for mailbox, written in zip(intr.MAILBOXES, MAILBOX_WRITTEN, strict=False):
+            hooks[mailbox] = self._mailbox_hook(written)
+        for index, names in enumerate(dma.CHANNELS):
+            hooks[names.mode] = self._mode_hook(index)
+            hooks[names.command] = self._command_hook(index)
+        return hooks
+
+    def _register_reads(self) -> dict[type[Register], ReadHook]:
+        return {
+            **dict.fromkeys(intr.QUEUE_POINTERS, lambda value: value | self.registers[intr.QBAR]),
+            local.PABTADR: lambda _: self.last_bus_address & 0xFFFF_FFFC,
+            intr.CNTRL: self._read_cntrl,
+            intr.IQP: lambda _: self._read_port(self.messaging.read_inbound),
+            intr.OQP: lambda _: self._read_port(self.messaging.read_outbound),
+        }
+
+    def _config_writes(self) -> dict[type[Register], WriteHook]:
+        return {
+            cfg.PCICR: lambda _: self._arrange_windows(),
+            cfg.PCISR: lambda write: self._interrupts.status_written(write.new),
+            cfg.PCIBISTR: lambda _: self._interrupts.update(),
+            cfg.PMCSR: self._wrote_power,
+            cfg.PVPDAD: self._wrote_vpd_address,
+            **{bar: self._bar_write_hook(index) for index, bar in enumerate(cfg.BASE_ADDRESSES)},
+        }
+
+    def _config_reads(self) -> dict[type[Register], ReadHook]:
+        return {
+            cfg.PCIIDR: self._ids,
+            cfg.PCIERBAR: lambda value: value & self._rom_mask(),
+            **{bar: self._bar_hook(index) for index, bar in enumerate(cfg.BASE_ADDRESSES)},
+        }
+
+    def _bar_hook(self, index: int) -> ReadHook:
         def visible(value: int) -> int:
             bar = self._bars[index]
             return value & -bar.size & 0xFFFF_FFFF | bar.kind if bar.size else 0
 
         return visible
 
-    def _bar_write_hook(self, index: int) -> Callable[[Write], None]:
+    def _bar_write_hook(self, index: int) -> WriteHook:
         def written(write: Write) -> None:
             if not self._bars[index].size:  # a BAR that is off stores nothing
                 self.config[cfg.BASE_ADDRESSES[index]] = write.old
@@ -369,38 +414,34 @@ class Chip:
         size_mask = self.registers[local.EROMRR] & local.EROMRR.mask.mask
         return size_mask | 1 if size_mask else 0
 
-    # -- what registers do -------------------------------------------------------------------------
-
     def _ids(self, value: int) -> int:
         if self.registers[local.MARBR] & local.MARBR.subsystem_ids.mask:
             return self.config[cfg.PCISID] << 16 | self.config[cfg.PCISVID]
         return value
 
-    def _queue_pointer(self, value: int) -> int:
-        return value | self.registers[intr.QBAR]
-
-    def _mailbox_hook(self, mailbox: type[Register]) -> Callable[[Write], None]:
+    def _mailbox_hook(self, written_bit: int) -> WriteHook:
         def written(_: Write) -> None:
             if self.registers[intr.INTCSR] & intr.INTCSR.mailbox_enable.mask:
-                self.registers.set_bits(intr.INTCSR, _MAILBOX_WRITTEN[mailbox], to=True)
+                self.registers.set_bits(intr.INTCSR, written_bit, to=True)
+                self._interrupts.update()
 
         return written
 
-    def _mode_hook(self, index: int) -> Callable[[Write], None]:
+    def _mode_hook(self, index: int) -> WriteHook:
         def written(_: Write) -> None:
-            self._arrange(index)
-            self.interrupts_changed()
+            self._arrange_channel(index)
+            self._interrupts.update()
 
         return written
 
-    def _command_hook(self, index: int) -> Callable[[Write], None]:
+    def _command_hook(self, index: int) -> WriteHook:
         def written(write: Write) -> None:
             held = self._held_in_reset
             self.channels[index].command(write.data & ~dma.DmaCommand.start.mask if held else write.data)
 
         return written
 
-    def _arrange(self, index: int) -> None:
+    def _arrange_channel(self, index: int) -> None:
         """In valid mode the size, PCI address and local address registers trade places."""
         names = dma.CHANNELS[index]
         order = (names.pci_address.offset, names.local_address.offset, names.size.offset)
@@ -408,32 +449,76 @@ class Chip:
         shown = (order[2], order[0], order[1]) if valid else order
         self.registers.moved.update(zip(order, shown, strict=True))
 
-    def _wrote_status(self, write: Write) -> None:
-        if not write.new & _RECEIVED_ABORT:
-            self.registers.set_bits(intr.INTCSR, _LAST_MASTER, to=True)
-        self.interrupts_changed()
+    def _wrote_intcsr(self, write: Write) -> None:
+        rising = write.new & ~write.old
+        if rising & intr.INTCSR.serr.mask and self.config[cfg.PCICR] & cfg.PCICR.serr.mask:
+            self.config.set_bits(cfg.PCISR, cfg.PCISR.signaled_serr.mask, to=True)
+        self._interrupts.update()
 
     def _wrote_power(self, write: Write) -> None:
         before, after = cfg.PMCSR(write.old).power_state, cfg.PMCSR(write.new).power_state
         if before == D3HOT and after == 0:
             # PMCSR has no No_Soft_Reset bit: waking up is a power-on reset.
             self.reset(ResetKind.POWER_ON)
-        else:
-            self.interrupts_changed()
+            return
+        if before != after:
+            self.registers.set_bits(intr.INTCSR, intr.INTCSR.pm_active.mask, to=True)
         self._arrange_windows()
+        self._interrupts.update()
+
+    def _wrote_vpd_address(self, write: Write) -> None:
+        """F=0 asks for a read, F=1 for a write; F flips when the dword has crossed, which is at once."""
+        flag = cfg.PVPDAD.flag.mask
+        if not write.lanes & flag:
+            return
+        at = cfg.PVPDAD(write.new).address
+        if not write.new & flag:
+            self.config[cfg.PVPDATA] = self.eeprom.read_dword(at) if self.eeprom else 0xFFFF_FFFF
+        elif self.eeprom and at // 4 >= local.PROT_AREA(self.registers[local.PROT_AREA]).first_writable:
+            self.eeprom.write_dword(at, self.config[cfg.PVPDATA])
+        self.config[cfg.PVPDAD] = write.new ^ flag
 
     def _wrote_cntrl(self, write: Write) -> None:
         rising = write.new & ~write.old
+        pins = intr.CNTRL(write.new)
+        if self.eeprom:
+            self.eeprom.pins(select=pins.eeprom_select, clock=pins.eeprom_clock, data_in=pins.eeprom_data_out)
         if rising & intr.CNTRL.software_reset.mask:
             self._software_reset()
         if rising & intr.CNTRL.reload.mask:
             self._load_eeprom()
-            self.interrupts_changed()
+            self._interrupts.update()
         self._arrange_windows()
+        self.local_side.control_written()
 
-    @property
-    def _powered(self) -> bool:
-        return cfg.PMCSR(self.config[cfg.PMCSR]).power_state != D3HOT
+    def _read_cntrl(self, value: int) -> int:
+        if self.eeprom is None or value & self._eeprom_listens != self._eeprom_listens:
+            return value
+        return value | (intr.CNTRL.eeprom_data_in.mask if self.eeprom.data_out else 0)
+
+    def _wrote_port(self, push: Callable[[int], None], write: Write) -> None:
+        push(write.data)
+        self._interrupts.update()
+
+    def _read_port(self, pop: Callable[[], int]) -> int:
+        message = pop()
+        self._interrupts.update()
+        return message
+
+    def _queues_changed(self) -> None:
+        self.messaging.update()
+        self._interrupts.update()
+
+    def _wrote_queue_status(self, _: Write) -> None:
+        self._show_ports()
+        self._arrange_windows()
+        self._queues_changed()
+
+    def _show_ports(self) -> None:
+        """Show the queue ports or the mailboxes."""
+        ports = self.registers[intr.QSR] & intr.QSR.i2o_enable.mask
+        for port in (intr.IQP, intr.OQP):
+            self.registers.moved[port.offset] = port.offset | (SHADOW if ports else 0)
 
     @property
     def _held_in_reset(self) -> bool:
@@ -441,37 +526,48 @@ class Chip:
 
     # -- resets ------------------------------------------------------------------------------------
 
+    def _power_up(self) -> None:
+        self.config.reset()
+        self.registers.reset()
+        self._new_board()
+        self._load_eeprom()
+        self._turn = 0
+        self._bus_free_at = 0
+        self._arrange_windows()
+        self._interrupts.update()
+
     def _software_reset(self) -> None:
         """LRESETo#: DMA, local configuration, messaging and the board; configuration space and run-time registers stay.
 
-        Source: PLX SDK, Windows sample and plx_pci sequences; the exact scope is UNVERIFIED.
+        Source: PLX SDK, Windows sample and plx_pci sequences.
         """
         self.registers.reset((*local.LOCAL_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS))
         self._load_eeprom(only=local.LOCAL_REGISTERS)
-        self._reset_local_side()
-        self._linti = False
-        self.interrupts_changed()
+        self._new_board()
+        self._interrupts.update()
         self._trace.emit(events.ChipReset(self._clock.now(), "software reset"))
 
-    def _reset_local_side(self) -> None:
-        self._local = self._new_local_bus()
+    def _new_board(self) -> None:
+        """Build the peripherals anew; what they drove is released."""
         self.last_bus_address = 0
+        self.local_side.reset()
         for channel in self.channels:
-            channel.reset(self._local)
-            self._arrange(channel.index)
-
-    def _new_local_bus(self) -> LocalBus:
-        return LocalBus(self.board.windows, self._undecoded)
+            channel.reset()
+            self._arrange_channel(channel.index)
+        self._show_ports()
+        self._local = LocalBus(self.board.windows, self._undecoded, self.local_side.new_pins)
+        for channel in self.channels:
+            channel.local = self._local
 
     def _undecoded(self, address: int, length: int) -> None:
         self._trace.emit(events.LocalUndecoded(self._clock.now(), address, length))
 
     def _load_eeprom(self, only: tuple[type[Register], ...] | None = None) -> None:
-        self.registers.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self.board.eeprom is not None)
-        if self.board.eeprom is None:
+        self.registers.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self.eeprom is not None)
+        if self.eeprom is None or self.board.eeprom is None:
             return
         wanted = None if only is None else {reg.offset & ~3 for reg in only}
-        for entry, value in loaded_dwords(self.board.eeprom):
+        for entry, value in loaded_dwords(self.profile, self.eeprom.image, short=self.board.eeprom.short_load):
             if entry.space is Space.LOCAL and (wanted is None or entry.register in wanted):
                 self.registers.load(entry.register, value)
             elif entry.space is Space.CONFIG and wanted is None:

@@ -13,6 +13,7 @@
                               +-- nobody answers --> FAILED (DONE stays 0 until software aborts)
 
     FETCH -- invalid descriptor, polled --> POLL --> FETCH
+    MOVE  -- EOT# ----------------------------> RETIRE
 
 The visible registers never count: they show the current descriptor as it was loaded. Working counters are private.
 Descriptors are fetched one at a time and late, because drivers append to a running chain; N+1 is loaded before N's
@@ -22,18 +23,20 @@ Source: PLX SDK, Linux comedi and farsync drivers, the Windows PLX9x5x sample, r
 """
 
 import enum
-import functools
 import struct
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from plx9x5x import events
-from plx9x5x.errors import BusAbort
+from plx9x5x.errors import BusAbort, ParityError
 from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, Span
+from plx9x5x.model.transfer import Mode, Transfer, decode
 from plx9x5x.ports import BusMaster, Clock, TraceSink
 from plx9x5x.regs.dma import ChannelRegisters, DescriptorPointer, DmaCommand, DmaMode, DmaSize
 from plx9x5x.regs.kernel import RegisterFile
 from plx9x5x.units import KIB, BusAddr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_BURST: Final = 64 * KIB
 """Bytes moved by one step at most, so that a pause or an abort is never far away."""
@@ -52,11 +55,14 @@ DESCRIPTOR: Final = 16
 LONG_DESCRIPTOR: Final = 20
 """Bytes of a descriptor, without and with the upper PCI address."""
 
+RECHECK_NS: Final = 100_000
+"""How long a channel that waits for memory or for the board lets pass before it looks again. It bounds what a ring that
+nobody fills costs the host."""
+
 LOW_HALF: Final = 1 << 32
 """The PCI address counter is 32 bits wide and wraps without a carry into the upper half."""
 
 _WORDS: Final = struct.Struct("<5I")
-_ZERO: Final = memoryview(bytes(4))
 _COUNT: Final = DmaSize.count.mask
 _VALID: Final = DmaSize.valid.mask
 _ENABLE: Final = DmaCommand.enable.mask
@@ -78,51 +84,6 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """DMAMODE taken apart, for the loop that looks at it for every descriptor."""
-
-    chain: bool
-    hold_local: bool
-    word: int
-    """Bytes of one local bus word."""
-    clear_count: bool
-    dac_chain: bool
-    valid_mode: bool
-    valid_stop: bool
-
-
-@functools.lru_cache(maxsize=64)
-def _decode(raw: int) -> Mode:
-    mode = DmaMode(raw)
-    return Mode(
-        chain=mode.chain,
-        hold_local=mode.hold_local,
-        word=mode.local_width.bytes,
-        clear_count=mode.clear_count,
-        dac_chain=mode.dac_chain,
-        valid_mode=mode.valid_mode,
-        valid_stop=mode.valid_stop,
-    )
-
-
-@dataclass(slots=True)
-class Transfer:
-    """One descriptor, or one block, as the channel latched it. `pointer` is its DMADPR value."""
-
-    mode: Mode
-    pci: int
-    upper: int
-    local: int
-    count: int
-    pointer: int
-    chained: bool
-    size_word: int = 0
-    """Where the descriptor's size stands, for the write-back."""
-    size_word_in_pci: bool = False
-    moved: int = 0
-
-
 class ChannelHost(Protocol):
     """What a channel needs of the chip around it."""
 
@@ -136,8 +97,16 @@ class ChannelHost(Protocol):
         """Why `may_master` is False, in words."""
         ...
 
+    def big_endian(self, channel: int) -> bool:
+        """True if BIGEND turns the words of this channel."""
+        ...
+
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set the status bits of a failed access."""
+        ...
+
+    def parity_error(self, channel: int, address: int) -> None:
+        """Set the status bits of bad data read from `address` on."""
         ...
 
     def interrupts_changed(self) -> None:
@@ -159,10 +128,13 @@ class Channel:
         host: ChannelHost,
         clock: Clock,
         trace: TraceSink,
+        count_to_pci: bool,
     ) -> None:
         self.index: Final = index
         self.names: Final = names
-        self._regs, self._bus, self._local, self._host = registers, bus, local, host
+        self._regs, self._bus, self._host = registers, bus, host
+        self.local = local
+        """The local bus, which is new after a reset."""
         self._now, self._trace = clock.now, trace
         self.state = State.IDLE
         self.interrupt = False
@@ -172,6 +144,13 @@ class Channel:
         self._next = 0
         self._next_in_pci = False
         self._held = False
+        self._count_to_pci: Final = count_to_pci
+        self._eot = False
+        self._poll_at = 0
+        self.demand: Callable[[], int] | None = None
+        """DREQ# as the board drives it: how many bytes may move now. None never asks."""
+        self.bus_bytes = 0
+        """What the last step put on the PCI bus."""
         self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
 
     # -- what software does ------------------------------------------------------------------------
@@ -190,9 +169,9 @@ class Channel:
 
     def _start(self) -> None:
         regs, names = self._regs, self.names
-        mode, pointer = _decode(regs[names.mode]), regs[names.pointer]
+        mode, pointer = decode(regs[names.mode]), regs[names.pointer]
         regs.set_bits(names.command, DmaCommand.done.mask, to=False)
-        self._terminal_count_pending = False
+        self._terminal_count_pending = self._eot = False
         if mode.chain:
             # Bits 3:1 of the first pointer mean nothing: the Windows sample writes them from an unset variable.
             self._follow(pointer)
@@ -205,6 +184,7 @@ class Channel:
                 count=regs[names.size] & _COUNT,
                 pointer=pointer,
                 chained=False,
+                swapped=self._swapped(mode),
             )
             self.state = State.MOVE
         if self._trace.enabled:
@@ -215,6 +195,9 @@ class Channel:
         self._next, self._next_in_pci = pointer & _NEXT, bool(pointer & _IN_PCI)
         self.state = State.FETCH
 
+    def _swapped(self, mode: Mode) -> int:
+        return mode.word if mode.word > 1 and self._host.big_endian(self.index) else 0
+
     @property
     def enabled(self) -> bool:
         """ENABLE as software left it."""
@@ -223,17 +206,44 @@ class Channel:
     @property
     def runnable(self) -> bool:
         """True if a step would do something now."""
+        return self._ready and not self._waits
+
+    @property
+    def _ready(self) -> bool:
+        """True if nothing in the chip keeps the channel from going on."""
         return self.busy and self._host.may_master and self.enabled
+
+    @property
+    def _waits(self) -> bool:
+        """True if the channel wants something from outside: a valid descriptor, or the board's DREQ#."""
+        if self.state is State.POLL:
+            return self._now() < self._poll_at
+        transfer = self._transfer
+        if self.state is not State.MOVE or transfer is None or not transfer.mode.demand or self._eot:
+            return False
+        return transfer.moved < transfer.count and self._demanded() == 0
+
+    @property
+    def wait_ns(self) -> int | None:
+        """Nanoseconds until a channel that waits looks again; None if it does not wait."""
+        if not self._ready or not self._waits:
+            return None
+        return self._poll_at - self._now() if self.state is State.POLL else RECHECK_NS
+
+    def _demanded(self) -> int:
+        """Bytes that the board lets move now."""
+        return max(0, self.demand()) if self.demand is not None else 0
+
+    def assert_eot(self) -> None:
+        """EOT# from the board. Outside a transfer, or if the driver has not enabled it, nobody looks."""
+        transfer = self._transfer
+        if self.state is State.MOVE and transfer is not None and transfer.mode.eot_enable:
+            self._eot = True
 
     @property
     def busy(self) -> bool:
         """True while a transfer is under way and has not failed."""
         return self.state is not State.IDLE and self.state is not State.FAILED
-
-    @property
-    def polling(self) -> bool:
-        """True while the channel waits for a descriptor to become valid."""
-        return self.state is State.POLL
 
     def note_hold(self) -> None:
         """Report, once for each time, that the transfer waits for bus mastering."""
@@ -242,19 +252,20 @@ class Channel:
             self._trace.emit(events.TransferHeld(self._now(), self.index, self._host.hold_reason))
         self._held = held
 
-    def reset(self, local: LocalBus) -> None:
-        """Forget everything; `local` is the bus from now on. The register file is reset by the chip."""
-        self._local = local
+    def reset(self) -> None:
+        """Forget everything, what the board drives too. The register file is reset by the chip."""
         self.state = State.IDLE
         self.interrupt = False
         self._terminal_count_pending = False
         self._transfer = None
-        self._held = False
+        self._held = self._eot = False
+        self.demand = None
 
     # -- what the chip does ------------------------------------------------------------------------
 
     def step(self, budget: int) -> int:
         """Do one bus transaction of at most about `budget` bytes; give what it cost, in bytes."""
+        self.bus_bytes = 0
         purpose = events.Purpose.DATA
         try:
             match self.state:
@@ -265,16 +276,16 @@ class Channel:
                     return self._retire()
                 case State.FETCH | State.POLL:
                     purpose = events.Purpose.DESCRIPTOR
-                    return self._fetch(budget)
+                    return self._fetch()
                 case State.IDLE | State.FAILED:
                     return budget
         except BusAbort as abort:
             self._fail(abort, purpose)
             return TRANSACTION_COST
 
-    def _fetch(self, budget: int) -> int:
+    def _fetch(self) -> int:
         regs, names = self._regs, self.names
-        mode = _decode(regs[names.mode])
+        mode = decode(regs[names.mode])
         try:
             self._load(self._scratch[: LONG_DESCRIPTOR if mode.dac_chain else DESCRIPTOR])
         except BusAbort:
@@ -295,11 +306,14 @@ class Channel:
                 self._end(aborted=False)
                 return TRANSACTION_COST
             self.state = State.POLL
-            return budget
+            self._poll_at = self._now() + RECHECK_NS
+            return TRANSACTION_COST
         regs[names.pointer] = pointer
         at, in_pci = self._next, self._next_in_pci
         size_word = (at + (0 if mode.valid_mode else 8)) % LOW_HALF
-        self._transfer = Transfer(mode, pci, upper, local, size & _COUNT, pointer, True, size_word, in_pci)
+        self._transfer = Transfer(
+            mode, pci, upper, local, size & _COUNT, pointer, True, size_word, in_pci, self._swapped(mode)
+        )
         if self._trace.enabled:
             self._trace.emit(
                 events.DescriptorLoaded(self._now(), self.index, at, in_pci, pci, local, size & _COUNT, pointer)
@@ -311,9 +325,11 @@ class Channel:
         transfer = self._current()
         done = transfer.moved
         left = transfer.count - done
-        if left == 0:
+        if left == 0 or self._eot:
             self.state = State.RETIRE
             return TRANSACTION_COST
+        if transfer.mode.demand:
+            budget = min(budget, self._demanded())
         pci = (transfer.pci + done) % LOW_HALF
         address = BusAddr(transfer.upper << 32 | pci)
         most = HELD_WORDS * transfer.mode.word if transfer.mode.hold_local else MAX_BURST
@@ -326,9 +342,9 @@ class Channel:
         try:
             if transfer.mode.hold_local:
                 cost = length * (HELD_COST // transfer.mode.word)
-                self._move_held(transfer, address, length)
+                length = self._move_held(transfer, address, length)
             else:
-                span = self._local.find((transfer.local + done) % LOCAL_SPACE, length)
+                span = self.local.find((transfer.local + done) % LOCAL_SPACE, length)
                 cost = length = span.length
                 self._move_linear(transfer, address, span)
         except BusAbort as abort:
@@ -352,50 +368,86 @@ class Channel:
 
     def _move_linear(self, transfer: Transfer, address: BusAddr, span: Span) -> None:
         """Move a run of local addresses that has one answer, without a copy where the target is plain memory."""
-        memory = span.target.view(span.offset, span.length) if span.target else None
-        if transfer.pointer & _TO_PCI:
-            self._bus.write_from(address, memoryview(self._local.read_span(span)) if memory is None else memory)
+        to_pci = transfer.pointer & _TO_PCI
+        word = transfer.swapped
+        self.bus_bytes = span.length
+        memory = span.target.view(span.offset, span.length) if span.target and not word else None
+        if to_pci:
+            if memory is None:
+                memory = memoryview(self._read_local(span.address, span.length, word))
+            self._bus.write_from(address, memory)
         elif memory is not None:
-            self._bus.read_into(address, memory)
+            self._read_bus(address, memory)
         else:
             buffer = memoryview(bytearray(span.length))
+            arrived = span.length
             try:
-                self._bus.read_into(address, buffer)
+                self._read_bus(address, buffer)
             except BusAbort as abort:
-                self._local.write_span(span, buffer[: abort.moved])
+                arrived = abort.moved
                 raise
-            self._local.write_span(span, buffer)
+            finally:
+                self._write_local(span.address, buffer[:arrived], word)
 
-    def _move_held(self, transfer: Transfer, address: BusAddr, length: int) -> None:
-        """Move word by word from or to one local address."""
-        word = transfer.mode.word
+    def _move_held(self, transfer: Transfer, address: BusAddr, length: int) -> int:
+        """Move word by word from or to one local address; give the bytes moved, fewer if the board asserts EOT#."""
+        word, swapped = transfer.mode.word, transfer.swapped
         pieces = []
         at, phase = 0, transfer.moved % word
         while at < length:
             size = min(word - phase, length - at)
-            pieces.append((at, transfer.local + phase, size))
+            pieces.append((at, (transfer.local + phase) % LOCAL_SPACE, size))
             at, phase = at + size, 0
         if transfer.pointer & _TO_PCI:
-            data = b"".join(self._local.read(local, size) for _, local, size in pieces)
+            data = bytearray()
+            for _, local, size in pieces:
+                data += self._read_local(local, size, swapped)
+                if self._eot:
+                    break
+            self.bus_bytes = len(data)
             self._bus.write_from(address, memoryview(data))
-            return
+            return len(data)
         buffer = memoryview(bytearray(length))
-        arrived = length
+        arrived, taken = length, 0
+        self.bus_bytes = length
         try:
-            self._bus.read_into(address, buffer)
+            self._read_bus(address, buffer)
         except BusAbort as abort:
             arrived = abort.moved
             raise
         finally:
             for at, local, size in pieces:
-                if at < arrived:
-                    self._local.write(local, buffer[at : min(at + size, arrived)])
+                if at >= arrived or self._eot:
+                    break
+                taken = min(at + size, arrived)
+                self._write_local(local, buffer[at:taken], swapped)
+        return taken
+
+    def _read_local(self, address: int, length: int, word: int) -> bytes:
+        if word:
+            return self.local.read_swapped(address, length, word)
+        return self.local.read(address, length)
+
+    def _write_local(self, address: int, data: memoryview, word: int) -> None:
+        if word:
+            self.local.write_swapped(address, data, word)
+        else:
+            self.local.write(address, data)
+
+    def _read_bus(self, address: BusAddr, into: memoryview) -> None:
+        """Read as bus master; bad parity sets status bits and the transfer goes on."""
+        try:
+            self._bus.read_into(address, into)
+        except ParityError:
+            self._host.parity_error(self.index, address)
 
     def _retire(self) -> int:
         """Finish a descriptor: write-back, DONE, the interrupt; a mid-chain terminal count waits for FETCH."""
         transfer = self._current()
         pointer = transfer.pointer
-        last = pointer & _LAST or not transfer.chained
+        stopped = self._eot and not (transfer.mode.eot_end_link and transfer.chained)
+        self._eot = False
+        last = pointer & _LAST or not transfer.chained or stopped
         if transfer.mode.valid_mode and transfer.chained and transfer.count == 0 and not last:
             self._follow(pointer)
             return TRANSACTION_COST
@@ -410,17 +462,19 @@ class Channel:
         return TRANSACTION_COST
 
     def _write_back(self, transfer: Transfer) -> None:
-        """Store the remaining count, which is 0, in the descriptor's size word; that clears VALID too."""
-        if transfer.size_word_in_pci:
-            self._bus.write_from(BusAddr(transfer.size_word), _ZERO)
+        """Store what EOT# left of the count, otherwise 0, in the descriptor's size word; that clears VALID too."""
+        rest = memoryview((transfer.count - transfer.moved).to_bytes(4, "little"))
+        if not transfer.size_word_in_pci:
+            self.local.write(transfer.size_word, rest)
+        elif self._count_to_pci:
+            self.bus_bytes = len(rest)
+            self._bus.write_from(BusAddr(transfer.size_word), rest)
             self._host.last_bus_address = transfer.size_word
-        else:
-            self._local.write(transfer.size_word, _ZERO)
 
     def _end(self, *, aborted: bool) -> None:
         """DONE, then the interrupt. An abort drops a terminal count that waits."""
         terminal_count = self._terminal_count_pending and not aborted
-        self._terminal_count_pending = False
+        self._terminal_count_pending = self._eot = False
         self._transfer = None
         self.state = State.IDLE
         self._regs.set_bits(self.names.command, DmaCommand.done.mask, to=True)
@@ -455,10 +509,11 @@ class Channel:
     def _load(self, into: memoryview) -> None:
         """Read the next descriptor; the address counter wraps at 4 GiB."""
         if not self._next_in_pci:
-            into[:] = self._local.read(self._next, len(into))
+            into[:] = self.local.read(self._next, len(into))
             return
         head = min(len(into), LOW_HALF - self._next)
-        self._bus.read_into(BusAddr(self._next), into[:head])
+        self.bus_bytes = len(into)
+        self._read_bus(BusAddr(self._next), into[:head])
         if head < len(into):
-            self._bus.read_into(BusAddr(0), into[head:])
+            self._read_bus(BusAddr(0), into[head:])
         self._host.last_bus_address = (self._next + len(into) - 1) % LOW_HALF

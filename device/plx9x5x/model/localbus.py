@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from plx9x5x.board import Window
-from plx9x5x.ports import LocalBusTarget
+from plx9x5x.ports import LocalBusTarget, LocalPins, Pluggable
 
 LOCAL_SPACE: Final = 1 << 32
 
@@ -55,14 +55,23 @@ class LocalBus:
     such writes vanish. UNVERIFIED: silicon waits for READY# or its timeout instead.
     """
 
-    def __init__(self, windows: Iterable[Window], on_undecoded: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        windows: Iterable[Window],
+        on_undecoded: Callable[[int, int], None],
+        new_pins: Callable[[], LocalPins] | None = None,
+    ) -> None:
         built = sorted(((int(window.local_base), window.target()) for window in windows), key=lambda pair: pair[0])
         self._bases = [base for base, _ in built]
         self._targets = [target for _, target in built]
         self._on_undecoded = on_undecoded
-        for (base, target), next_base in zip(built, [*self._bases[1:], LOCAL_SPACE], strict=True):
+        for (base, target), next_base in zip(built, [*self._bases[1:], LOCAL_SPACE], strict=False):
             if base + target.size > next_base:
                 raise ValueError(f"local window at {base:#x} of {target.size:#x} bytes runs into {next_base:#x}")
+        if new_pins is not None:
+            for target in self._targets:
+                if isinstance(target, Pluggable):
+                    target.plug(new_pins())
 
     def find(self, address: int, length: int) -> Span:
         """Give the longest run from `address` on that has one answer, up to `length` bytes."""
@@ -100,9 +109,41 @@ class LocalBus:
         else:
             self._on_undecoded(span.address, span.length)
 
+    def read_swapped(self, address: int, length: int, word: int) -> bytes:
+        """Read with the bytes of each local bus word in reverse (BIGEND); `word` in bytes."""
+        return b"".join(_turned(self.read(at, size), word) for at, size in _word_runs(address, length, word))
+
+    def write_swapped(self, address: int, data: bytes | memoryview, word: int) -> None:
+        """Write with the bytes of each local bus word in reverse (BIGEND); `word` in bytes."""
+        raw, done = bytes(data), 0
+        for at, size in _word_runs(address, len(raw), word):
+            self.write(at, _turned(raw[done : done + size], word))
+            done += size
+
     def _spans(self, address: int, length: int) -> Iterator[Span]:
         while length:
             span = self.find(address % LOCAL_SPACE, length)
             yield span
             address += span.length
             length -= span.length
+
+
+def _word_runs(address: int, length: int, word: int) -> Iterator[tuple[int, int]]:
+    """Local (address, length) of what `length` bytes from `address` on become: part of a word, whole words, a part.
+
+    The bytes of a part of a word end up at the word's other end.
+    """
+    if (into := address % word) and length:
+        size = min(word - into, length)
+        yield address + word - 2 * into - size, size
+        address, length = address + size, length - size
+    if whole := length - length % word:
+        yield address, whole
+    if rest := length - whole:
+        yield address + whole + word - rest, rest
+
+
+def _turned(data: bytes, word: int) -> bytes:
+    if len(data) % word:
+        return data[::-1]
+    return np.frombuffer(data, dtype=np.uint8).reshape(-1, word)[:, ::-1].tobytes()

@@ -1,32 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a base address register decodes, worked out from the local configuration registers."""
+"""What the base address registers decode, worked out from the local configuration registers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from plx9x5x.regs import local
+from plx9x5x.regs import intr, local
+from plx9x5x.regs.dma import LocalWidth
+from plx9x5x.regs.kernel import RegisterFile
+from plx9x5x.regs.profile import Profile
 
-REGISTER_WINDOW: Final = 0x200
-"""Bytes of BAR0."""
 IO_WINDOW: Final = 0x100
-"""Bytes of BAR1, which shows the first half of the same registers."""
+"""Bytes of BAR1, which shows the first part of the registers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a base address register decodes. `kind`: its low bits as they read, bit 0 is I/O."""
+    """What a base address register decodes. `kind`: its low bits as they read, bit 0 is I/O.
+
+    The first `registers` bytes are the chip's registers, the rest a local address space from `local_base` on.
+    """
 
     size: int
     kind: int = 0
+    registers: int = 0
     local_base: int = 0
+    swapped: int = 0
+    """Bytes of the local bus words whose bytes change places (BIGEND), or 0."""
+
+
+OFF: Final = Bar(0)
+
+SHAPING: Final = (
+    local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA, local.LMISC1, local.BIGEND, local.LBRD0, local.LBRD1,
+    intr.QSR,
+)  # fmt: skip
+"""The registers that `arrange` looks at."""
+
+
+def arrange(profile: Profile, regs: RegisterFile) -> tuple[Bar, Bar, Bar, Bar]:
+    """Give BAR0 to BAR3 as the registers shape them now.
+
+    Source: PLX SDK. UNVERIFIED: that the queue ports' mode keeps the registers at the start of BAR0, before space 1.
+    """
+    big, misc = local.BIGEND(regs[local.BIGEND]), local.LMISC1(regs[local.LMISC1])
+    space0 = space_bar(regs[local.LAS0RR], regs[local.LAS0BA])
+    space1 = space_bar(regs[local.LAS1RR], regs[local.LAS1BA])
+    if big.space0:
+        space0 = replace(space0, swapped=_word(local.LBRD0(regs[local.LBRD0]).bus_width))
+    if big.space1:
+        space1 = replace(space1, swapped=_word(local.LBRD1(regs[local.LBRD1]).bus_width))
+    bar0 = Bar(profile.register_window, registers=profile.register_window)
+    if regs[intr.QSR] & intr.QSR.i2o_enable.mask:
+        bar0 = replace(space1, size=max(space1.size, bar0.size), registers=bar0.size)
+        space1 = OFF
+    if misc.io_bar:
+        return bar0, Bar(IO_WINDOW, kind=1, registers=IO_WINDOW), space0, space1
+    if misc.shift:
+        return bar0, space0, space1, OFF
+    return bar0, OFF, space0, space1
 
 
 def space_bar(size_mask: int, base: int) -> Bar:
     """Give the BAR of a local address space from its LASnRR and LASnBA."""
     if not base & local.LAS0BA.enable.mask:
-        return Bar(0)
+        return OFF
     io = size_mask & local.LAS0RR.io.mask
     mask = size_mask & (0xFFFF_FFFC if io else 0xFFFF_FFF0)
     # A mask that is no run of ones decodes no clean window on silicon either; its lowest one sets the size.
     size = mask & -mask
     return Bar(size, kind=size_mask & (0x1 if io else 0xF), local_base=base & mask & -size)
+
+
+def _word(width: int) -> int:
+    return LocalWidth(width).bytes

@@ -4,17 +4,26 @@
 Sources: PCI Local Bus Specification 2.2 for the header; the PLX SDK, public 9056/9656 register headers for the rest.
 """
 
+from plx9x5x.regs.family import Chips
 from plx9x5x.regs.kernel import Access, Register, bit, bits
 
 _PCI = "PCI Local Bus Specification 2.2"
 _SDK = "PLX SDK register headers"
+
+_CHIP_NUMBER = {
+    Chips.PCI9080: 0x9080,
+    Chips.PCI9054: 0x9054,
+    Chips.PCI9056 | Chips.PEX8311: 0x9056,
+    Chips.PCI9656: 0x9656,
+}
+"""The PEX 8311's endpoint calls itself a 9056."""
 
 
 class PCIIDR(Register, offset=0x00, source=_PCI):
     """Vendor and device."""
 
     vendor = bits(15, 0, Access.RO, reset=0x10B5, doc="Vendor ID; 10B5 is PLX. Loaded from the EEPROM.")
-    device = bits(31, 16, Access.RO, reset=0x9656, doc="Device ID. Loaded from the EEPROM.")
+    device = bits(31, 16, Access.RO, reset=_CHIP_NUMBER, doc="Device ID. Loaded from the EEPROM.")
 
 
 class PCICR(Register, offset=0x04, width=16, source=_PCI):
@@ -32,8 +41,9 @@ class PCICR(Register, offset=0x04, width=16, source=_PCI):
 class PCISR(Register, offset=0x06, width=16, source=_PCI):
     """Status."""
 
-    capabilities = bit(4, Access.RO, reset=1, doc="A capability list is present.")
-    mhz66 = bit(5, Access.RO, reset=1, doc="Able to run at 66 MHz.")
+    capabilities = bit(4, Access.RO, reset={Chips.SINCE_9054: 1}, doc="A capability list is present.", unverified=True)
+    mhz66 = bit(5, Access.RO, reset={Chips.SINCE_9056: 1}, doc="Able to run at 66 MHz.", unverified=True)
+    user_definable = bit(6, Access.RO, doc="User definable features: none.")
     fast_back_to_back = bit(7, Access.RO, reset=1, doc="Takes fast back-to-back cycles.")
     master_parity_error = bit(8, Access.W1C, doc="Parity error on data that the chip mastered.")
     devsel = bits(10, 9, Access.RO, reset=1, doc="DEVSEL# timing; 1 is medium.")
@@ -47,7 +57,14 @@ class PCISR(Register, offset=0x06, width=16, source=_PCI):
 class PCIREV(Register, offset=0x08, width=8, source=_PCI):
     """Revision."""
 
-    revision = bits(7, 0, Access.RO, reset=0xBA, doc="Revision ID. Loaded from the EEPROM.", unverified=True)
+    revision = bits(
+        7,
+        0,
+        Access.RO,
+        reset={Chips.PCI9080: 0x03, Chips.PCI9054: 0x0B, Chips.SINCE_9056: 0xBA},
+        doc="Revision ID. Loaded from the EEPROM.",
+        unverified=True,
+    )
 
 
 class PCICCR_INTERFACE(Register, offset=0x09, width=8, source=_PCI):
@@ -81,6 +98,14 @@ class PCIHTR(Register, offset=0x0E, width=8, source=_PCI):
     layout = bits(7, 0, Access.RO, doc="Type 0, one function.")
 
 
+class PCIBISTR(Register, offset=0x0F, width=8, source=_PCI):
+    """Built-in self test, which the local side runs."""
+
+    code = bits(3, 0, Access.RO, doc="Result; 0 is passed. Set by the local side.")
+    start = bit(6, Access.RW, doc="1 asks the local side for a self test (INTCSR bit 23), which clears it.")
+    supported = bit(7, Access.RO, doc="The board has a self test. Set by the local side.")
+
+
 class _BaseAddress(Register):
     base = bits(31, 0, Access.RW, doc="Base and type; the bits below the size read as the type and ignore writes.")
 
@@ -101,6 +126,22 @@ class PCIBAR3(_BaseAddress, offset=0x1C, source=_PCI):
     """Local address space 1."""
 
 
+class _Unused(Register):
+    value = bits(31, 0, Access.RO, doc="Not there; reads 0.")
+
+
+class PCIBAR4(_Unused, offset=0x20, source=_PCI):
+    """Unused."""
+
+
+class PCIBAR5(_Unused, offset=0x24, source=_PCI):
+    """Unused."""
+
+
+class PCICIS(_Unused, offset=0x28, source=_PCI):
+    """CardBus information structure pointer."""
+
+
 class PCISVID(Register, offset=0x2C, width=16, source=_PCI):
     """Subsystem vendor."""
 
@@ -110,7 +151,9 @@ class PCISVID(Register, offset=0x2C, width=16, source=_PCI):
 class PCISID(Register, offset=0x2E, width=16, source=_PCI):
     """Subsystem."""
 
-    device = bits(15, 0, Access.RO, reset=0x9656, doc="Subsystem ID. Loaded by an extra-long EEPROM load.")
+    device = bits(
+        15, 0, Access.RO, reset=_CHIP_NUMBER, doc="Subsystem ID. Loaded by an extra-long EEPROM load.", unverified=True
+    )
 
 
 class PCIERBAR(_BaseAddress, offset=0x30, source=_PCI):
@@ -120,7 +163,7 @@ class PCIERBAR(_BaseAddress, offset=0x30, source=_PCI):
 class CAP_PTR(Register, offset=0x34, width=8, source=_PCI):
     """First capability."""
 
-    pointer = bits(7, 0, Access.RO, reset=0x40, doc="Offset of the power management capability.")
+    pointer = bits(7, 0, Access.RO, reset={Chips.SINCE_9054: 0x40}, doc="Offset of the power management capability.")
 
 
 class PCIILR(Register, offset=0x3C, width=8, source=_PCI):
@@ -147,22 +190,29 @@ class PCIMLR(Register, offset=0x3F, width=8, source=_PCI):
     quarter_microseconds = bits(7, 0, Access.RO, doc="How often the bus is wanted. Loaded from the EEPROM.")
 
 
-class PMCAPID(Register, offset=0x40, width=8, source=_SDK):
+class PMCAPID(Register, offset=0x40, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Power management: capability ID."""
 
     id = bits(7, 0, Access.RO, reset=0x01, doc="Power management.")
 
 
-class PMNEXT(Register, offset=0x41, width=8, source=_SDK):
+class PMNEXT(Register, offset=0x41, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Power management: next capability."""
 
     next = bits(7, 0, Access.RO, reset=0x48, doc="Offset of the hot swap capability.")
 
 
-class PMC(Register, offset=0x42, width=16, source=_SDK):
+class PMC(Register, offset=0x42, width=16, source=_SDK, chips=Chips.SINCE_9054):
     """Power management capabilities. Loaded from the EEPROM."""
 
-    version = bits(2, 0, Access.RO, reset=2, doc="Version of the power management specification.", unverified=True)
+    version = bits(
+        2,
+        0,
+        Access.RO,
+        reset={Chips.PCI9054: 1, Chips.SINCE_9056: 2},
+        doc="Version of the power management specification.",
+        unverified=True,
+    )
     pme_clock = bit(3, Access.RO, doc="PME# needs the PCI clock.")
     device_specific_init = bit(5, Access.RO, doc="The driver must initialise the device after D0.")
     aux_current = bits(8, 6, Access.RO, doc="Current drawn from the auxiliary supply.")
@@ -171,7 +221,7 @@ class PMC(Register, offset=0x42, width=16, source=_SDK):
     pme_support = bits(15, 11, Access.RO, reset=0x09, doc="States that PME# can be driven in.", unverified=True)
 
 
-class PMCSR(Register, offset=0x44, width=16, source=_SDK):
+class PMCSR(Register, offset=0x44, width=16, source=_SDK, chips=Chips.SINCE_9054):
     """Power management control and status."""
 
     power_state = bits(1, 0, Access.RW, doc="0 is D0, 3 is D3hot.")
@@ -181,31 +231,31 @@ class PMCSR(Register, offset=0x44, width=16, source=_SDK):
     pme_status = bit(15, Access.W1C, doc="PME# would be driven.")
 
 
-class PMCSR_BSE(Register, offset=0x46, width=8, source=_SDK):
+class PMCSR_BSE(Register, offset=0x46, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Power management, bridge support."""
 
     value = bits(7, 0, Access.RO, doc="Reads 0.")
 
 
-class PMDATA(Register, offset=0x47, width=8, source=_SDK):
+class PMDATA(Register, offset=0x47, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Power management data."""
 
     value = bits(7, 0, Access.RO, doc="Reads 0.")
 
 
-class HS_CNTL(Register, offset=0x48, width=8, source=_SDK):
+class HS_CNTL(Register, offset=0x48, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """CompactPCI hot swap: capability ID."""
 
     id = bits(7, 0, Access.RO, reset=0x06, doc="Hot swap.")
 
 
-class HS_NEXT(Register, offset=0x49, width=8, source=_SDK):
+class HS_NEXT(Register, offset=0x49, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Hot swap: next capability."""
 
     next = bits(7, 0, Access.RO, reset=0x4C, doc="Offset of the VPD capability.")
 
 
-class HS_CSR(Register, offset=0x4A, width=16, source=_SDK):
+class HS_CSR(Register, offset=0x4A, width=16, source=_SDK, chips=Chips.SINCE_9054):
     """Hot swap control and status."""
 
     enum_mask = bit(1, Access.RW, doc="Mask ENUM#.")
@@ -215,26 +265,26 @@ class HS_CSR(Register, offset=0x4A, width=16, source=_SDK):
     insertion = bit(7, Access.W1C, doc="The board was put in.")
 
 
-class PVPDCNTL(Register, offset=0x4C, width=8, source=_SDK):
+class PVPDCNTL(Register, offset=0x4C, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Vital product data: capability ID."""
 
     id = bits(7, 0, Access.RO, reset=0x03, doc="Vital product data.")
 
 
-class PVPD_NEXT(Register, offset=0x4D, width=8, source=_SDK):
+class PVPD_NEXT(Register, offset=0x4D, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """Vital product data: next capability."""
 
     next = bits(7, 0, Access.RO, doc="0 ends the list.")
 
 
-class PVPDAD(Register, offset=0x4E, width=16, source=_SDK):
+class PVPDAD(Register, offset=0x4E, width=16, source=_SDK, chips=Chips.SINCE_9054):
     """Vital product data address."""
 
     address = bits(14, 0, Access.RW, doc="Byte address in the EEPROM.")
     flag = bit(15, Access.RW, doc="1 asks for a write, 0 for a read; it flips when the access is done.")
 
 
-class PVPDATA(Register, offset=0x50, source=_SDK):
+class PVPDATA(Register, offset=0x50, source=_SDK, chips=Chips.SINCE_9054):
     """Vital product data."""
 
     data = bits(31, 0, Access.RW, doc="The dword read or to be written.")
@@ -243,8 +293,8 @@ class PVPDATA(Register, offset=0x50, source=_SDK):
 BASE_ADDRESSES: tuple[type[Register], ...] = (PCIBAR0, PCIBAR1, PCIBAR2, PCIBAR3)
 
 CONFIG_REGISTERS: tuple[type[Register], ...] = (
-    PCIIDR, PCICR, PCISR, PCIREV, PCICCR_INTERFACE, PCICCR, PCICLSR, PCILTR, PCIHTR,
-    PCIBAR0, PCIBAR1, PCIBAR2, PCIBAR3, PCISVID, PCISID, PCIERBAR, CAP_PTR, PCIILR, PCIIPR, PCIMGR, PCIMLR,
+    PCIIDR, PCICR, PCISR, PCIREV, PCICCR_INTERFACE, PCICCR, PCICLSR, PCILTR, PCIHTR, PCIBISTR, PCIBAR0, PCIBAR1,
+    PCIBAR2, PCIBAR3, PCIBAR4, PCIBAR5, PCICIS, PCISVID, PCISID, PCIERBAR, CAP_PTR, PCIILR, PCIIPR, PCIMGR, PCIMLR,
     PMCAPID, PMNEXT, PMC, PMCSR, PMCSR_BSE, PMDATA, HS_CNTL, HS_NEXT, HS_CSR, PVPDCNTL, PVPD_NEXT, PVPDAD, PVPDATA,
 )  # fmt: skip
-"""The 9656's configuration space, by rising offset."""
+"""Configuration space, by rising offset."""

@@ -8,6 +8,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from plx9x5x.regs.family import Chips
 from plx9x5x.regs.kernel import Access, Register, bit, bits
 
 _LINUX = "Linux comedi plx9080.h"
@@ -45,10 +46,14 @@ class DmaMode(Register):
     fast_stop = bit(15, Access.RW, doc="EOT# and demand mode stop at once.")
     clear_count = bit(16, Access.RW, doc="The remaining count is written back to each descriptor.")
     to_inta = bit(17, Access.RW, doc="1: the channel interrupts the host (INTA#), 0: the local side (LINTo#).")
-    dac_chain = bit(18, Access.RW, doc="Descriptors have a fifth dword: the upper PCI address.")
-    eot_end_link = bit(19, Access.RW, doc="EOT# ends the current descriptor, not the chain.")
-    valid_mode = bit(20, Access.RW, doc="Ring management: the size word, with its valid bit, comes first.")
-    valid_stop = bit(21, Access.RW, doc="An invalid descriptor ends the chain instead of being polled.")
+    dac_chain = bit(18, Access.RW, doc="Descriptors have a fifth dword: the upper PCI address.", chips=Chips.SINCE_9054)
+    eot_end_link = bit(19, Access.RW, doc="EOT# ends the current descriptor, not the chain.", chips=Chips.SINCE_9056)
+    valid_mode = bit(
+        20, Access.RW, doc="Ring management: the size word, with its valid bit, comes first.", chips=Chips.SINCE_9056
+    )
+    valid_stop = bit(
+        21, Access.RW, doc="An invalid descriptor ends the chain instead of being polled.", chips=Chips.SINCE_9056
+    )
 
 
 class DMAMODE0(DmaMode, offset=0x80, source=_DUMP):
@@ -87,7 +92,7 @@ class DmaSize(Register):
     """What DMASIZ0 and DMASIZ1 have in common."""
 
     count = bits(22, 0, Access.RW, doc="Bytes to move.")
-    valid = bit(31, Access.RW, doc="Valid mode: the descriptor may be used.")
+    valid = bit(31, Access.RW, doc="Valid mode: the descriptor may be used.", chips=Chips.SINCE_9056)
 
 
 class DMASIZ0(DmaSize, offset=0x8C, source=_LINUX):
@@ -137,18 +142,25 @@ class DMACSR1(DmaCommand, offset=0xA9, width=8, source=_DUMP):
 class DMATHR(Register, offset=0xB0, source=_LINUX):
     """FIFO thresholds of both channels."""
 
-    levels = bits(31, 0, Access.RW, doc="Eight nibbles: almost full and almost empty, per channel and direction.")
+    c0plaf = bits(3, 0, Access.RW, doc="Channel 0, PCI to local, almost full.")
+    c0lpae = bits(7, 4, Access.RW, doc="Channel 0, local to PCI, almost empty.")
+    c0lpaf = bits(11, 8, Access.RW, doc="Channel 0, local to PCI, almost full.")
+    c0plae = bits(15, 12, Access.RW, doc="Channel 0, PCI to local, almost empty.")
+    c1plaf = bits(19, 16, Access.RW, doc="Channel 1, PCI to local, almost full.")
+    c1lpae = bits(23, 20, Access.RW, doc="Channel 1, local to PCI, almost empty.")
+    c1lpaf = bits(27, 24, Access.RW, doc="Channel 1, local to PCI, almost full.")
+    c1plae = bits(31, 28, Access.RW, doc="Channel 1, PCI to local, almost empty.")
 
 
 class _UpperAddress(Register):
     high = bits(31, 0, Access.RW, doc="Bus address, high half; 0 gives single-address cycles.")
 
 
-class DMADAC0(_UpperAddress, offset=0xB4, source=_LINUX):
+class DMADAC0(_UpperAddress, offset=0xB4, source=_LINUX, chips=Chips.SINCE_9054):
     """DMA channel 0: upper PCI address."""
 
 
-class DMADAC1(_UpperAddress, offset=0xB8, source=_LINUX):
+class DMADAC1(_UpperAddress, offset=0xB8, source=_LINUX, chips=Chips.SINCE_9054):
     """DMA channel 1: upper PCI address."""
 
 

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from plx9x5x.regs.family import Chips
+from plx9x5x.regs.profile import Profile
+
 
 class Space(enum.Enum):
     """Which register file a dword belongs to."""
@@ -23,12 +26,13 @@ class Space(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class EepromDword:
-    """One dword of the image: its name, its byte offset there, and the register dword that it loads."""
+    """One dword of the image: its name, its byte offset there, the register dword that it loads, and on which chips."""
 
     name: str
     at: int
     space: Space
     register: int
+    chips: Chips = Chips.ALL
 
 
 EEPROM_MAP: Final = (
@@ -53,47 +57,65 @@ EEPROM_MAP: Final = (
     EepromDword("las1rr", 0x48, Space.LOCAL, 0xF0),
     EepromDword("las1ba", 0x4C, Space.LOCAL, 0xF4),
     EepromDword("lbrd1", 0x50, Space.LOCAL, 0xF8),
-    EepromDword("hot_swap", 0x54, Space.CONFIG, 0x48),
-    EepromDword("pciarb", 0x58, Space.LOCAL, 0x100),
-    EepromDword("pm_capability", 0x5C, Space.CONFIG, 0x40),
-    EepromDword("pm_status", 0x60, Space.CONFIG, 0x44),
+    EepromDword("rom_base", 0x54, Space.CONFIG, 0x30, Chips.PCI9080),
+    EepromDword("hot_swap", 0x54, Space.CONFIG, 0x48, Chips.SINCE_9054),
+    EepromDword("pciarb", 0x58, Space.LOCAL, 0x100, Chips.SINCE_9056),
+    EepromDword("pm_capability", 0x5C, Space.CONFIG, 0x40, Chips.SINCE_9056),
+    EepromDword("pm_status", 0x60, Space.CONFIG, 0x44, Chips.SINCE_9056),
 )
-"""The 9056, 9656 and 8311 table."""
+"""The whole family's table; a chip loads the entries that name it."""
+
+SHORT_LOAD: Final = 0x14
+"""A short load, where the chip has one, ends here."""
 
 EXTRA_LONG_FROM: Final = 0x44
 """Dwords from here on are loaded only if the image's LBRD0 asks for it (bit 25)."""
 
 EXTRA_LONG_LOAD: Final = 1 << 25
 
-LOADED_BYTES: Final = 0x64
+
+def entries(profile: Profile) -> tuple[EepromDword, ...]:
+    """What a whole load reads on this chip, by rising offset."""
+    return tuple(entry for entry in EEPROM_MAP if profile.chip in entry.chips)
 
 
-def build_image(values: Mapping[str, int], *, size: int = 256) -> bytes:
-    """Lay out an image of `size` bytes (93C56: 256); dwords that `values` does not name are 0, the rest is blank.
+def build_image(profile: Profile, values: Mapping[str, int], *, size: int) -> bytes:
+    """Lay out an image of `size` bytes; dwords that `values` does not name are 0, what the chip never loads is blank.
 
-    Raises: KeyError if a name is not in the map.
+    Raises: ValueError if a name is not in this chip's map, a value has more than 32 bits, or the part is too small.
     """
-    unknown = set(values) - {entry.name for entry in EEPROM_MAP}
+    known = {entry.name: entry for entry in entries(profile)}
+    unknown = sorted(set(values) - set(known))
     if unknown:
-        raise KeyError(f"not in the EEPROM map: {', '.join(sorted(unknown))}")
-    loaded = bytearray(LOADED_BYTES)
-    for entry in EEPROM_MAP:
-        value = values.get(entry.name, 0)
-        struct.pack_into("<HH", loaded, entry.at, value >> 16, value & 0xFFFF)
+        raise ValueError(f"the {profile.name} loads no {', '.join(unknown)}; it loads {', '.join(known)}")
+    if size < profile.eeprom_bytes:
+        raise ValueError(f"{size} bytes are too few: the {profile.name} loads {profile.eeprom_bytes}")
+    loaded = bytearray(profile.eeprom_bytes)
+    for name, value in values.items():
+        if not 0 <= value < 1 << 32:
+            raise ValueError(f"{name}: {value:#x} is no 32-bit value")
+        struct.pack_into("<HH", loaded, known[name].at, value >> 16, value & 0xFFFF)
     return bytes(loaded).ljust(size, b"\xff")
 
 
-def loaded_dwords(image: bytes) -> Iterator[tuple[EepromDword, int]]:
-    """Yield what the chip loads from `image`: nothing from a blank one, the first part only if it says so."""
-    if len(image) < LOADED_BYTES or image[:4] == b"\xff\xff\xff\xff":
+def loaded_dwords(profile: Profile, image: bytes, *, short: bool = False) -> Iterator[tuple[EepromDword, int]]:
+    """Yield what the chip loads, in load order: nothing from a blank image, the first part only if it says so.
+
+    A blank part reads ones; a chip that finds no IDs in the first dword leaves its defaults. `short` is the strap.
+    """
+    if len(image) < profile.eeprom_bytes or image[:4] == b"\xff\xff\xff\xff":
         return
-    values = {entry.name: _dword(image, entry.at) for entry in EEPROM_MAP}
-    extra_long = values["lbrd0"] & EXTRA_LONG_LOAD
-    for entry in EEPROM_MAP:
-        if entry.at < EXTRA_LONG_FROM or extra_long:
+    table = entries(profile)
+    values = {entry.name: dword_at(image, entry.at) for entry in table}
+    end = profile.eeprom_bytes if values["lbrd0"] & EXTRA_LONG_LOAD else EXTRA_LONG_FROM
+    if short and profile.short_load:
+        end = SHORT_LOAD
+    for entry in table:
+        if entry.at < end:
             yield entry, values[entry.name]
 
 
-def _dword(image: bytes, at: int) -> int:
+def dword_at(image: bytes | bytearray, at: int) -> int:
+    """Give the dword at byte offset `at`, the most significant word first."""
     high, low = struct.unpack_from("<HH", image, at)
     return int(high << 16 | low)

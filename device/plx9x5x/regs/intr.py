@@ -4,6 +4,7 @@
 Sources: Linux plx9080.h, PLX SDK register headers, PCI 9080 data book 1.02, read-back of a PEX 8311.
 """
 
+from plx9x5x.regs.family import Chips
 from plx9x5x.regs.kernel import Access, Register, bit, bits
 
 _SDK = "PLX SDK register headers"
@@ -22,6 +23,18 @@ class OPQIM(Register, offset=0x34, source=_DUMP):
     """Outbound post queue interrupt mask."""
 
     mask = bit(3, Access.RW, reset=1, doc="1 keeps the queue from interrupting.")
+
+
+class _QueuePort(Register):
+    message = bits(31, 0, Access.RW, doc="A message frame address; FFFFFFFF when the queue is empty.", unverified=True)
+
+
+class IQP(_QueuePort, offset=0x40, source=_SDK, shadow=True):
+    """Inbound queue port, in the place of MBOX0 while QSR bit 0 is 1: pops inbound free, pushes inbound post."""
+
+
+class OQP(_QueuePort, offset=0x44, source=_SDK, shadow=True):
+    """Outbound queue port, in the place of MBOX1: pops outbound post, pushes outbound free."""
 
 
 class _Mailbox(Register):
@@ -79,10 +92,10 @@ class INTCSR(Register, offset=0x68, source=_DUMP):
     lserr_on_parity = bit(1, Access.RW, doc="PCI parity error or outbound-free overflow drives LSERR#.")
     serr = bit(2, Access.RW, doc="0 to 1 drives SERR#.")
     mailbox_enable = bit(3, Access.RW, doc="Mailbox writes interrupt the local side.")
-    pm_enable = bit(4, Access.RW, doc="Power management interrupts the local side.")
-    pm_active = bit(5, Access.W1C, doc="Power management interrupt.")
-    parity_enable = bit(6, Access.RW, doc="Local parity is checked.")
-    parity_active = bit(7, Access.W1C, doc="Local parity error.")
+    pm_enable = bit(4, Access.RW, doc="Power management interrupts the local side.", chips=Chips.SINCE_9054)
+    pm_active = bit(5, Access.W1C, doc="Power management interrupt.", chips=Chips.SINCE_9054)
+    parity_enable = bit(6, Access.RW, doc="Local parity is checked.", chips=Chips.SINCE_9054)
+    parity_active = bit(7, Access.W1C, doc="Local parity error.", chips=Chips.SINCE_9054)
     pci_enable = bit(8, Access.RW, reset=1, doc="INTA# may be driven at all.")
     doorbell_enable = bit(9, Access.RW, doc="L2PDBELL drives INTA#.")
     abort_enable = bit(10, Access.RW, doc="Master or target abort drives INTA#.")
@@ -103,7 +116,12 @@ class INTCSR(Register, offset=0x68, source=_DUMP):
     not_dma0 = bit(25, Access.RO, reset=1, doc="0: DMA channel 0 had the bus at the last abort.")
     not_dma1 = bit(26, Access.RO, reset=1, doc="0: DMA channel 1 had the bus at the last abort.")
     not_retry_abort = bit(27, Access.RO, reset=1, doc="0: target abort after 256 retries.")
-    mailboxes_written = bits(31, 28, Access.RO, doc="The host wrote MBOX0 to MBOX3 and the local side has not read it.")
+    mailbox0_written = bit(
+        28, Access.RO, doc="The host wrote MBOX0 and the local side has not read it.", unverified=True
+    )
+    mailbox1_written = bit(29, Access.RO, doc="The same for MBOX1.", unverified=True)
+    mailbox2_written = bit(30, Access.RO, doc="The same for MBOX2.", unverified=True)
+    mailbox3_written = bit(31, Access.RO, doc="The same for MBOX3.", unverified=True)
 
 
 class CNTRL(Register, offset=0x6C, source=_DUMP):
@@ -115,10 +133,10 @@ class CNTRL(Register, offset=0x6C, source=_DUMP):
     master_write_command = bits(15, 12, Access.RW, reset=0x7, doc="PCI command of direct-master writes.")
     user_out = bit(16, Access.RW, reset=1, doc="USERo pin.")
     user_in = bit(17, Access.RO, reset=1, doc="USERi pin.")
-    user_in_select = bit(18, Access.RW, reset=1, doc="USERi pin function.")
-    user_out_select = bit(19, Access.RW, reset=1, doc="USERo pin function.")
-    linto_status = bit(20, Access.W1C, doc="LINTo# was driven.")
-    lserr_status = bit(21, Access.W1C, doc="TEA# or LSERR# was driven.")
+    user_in_select = bit(18, Access.RW, reset=1, doc="USERi pin function.", chips=Chips.SINCE_9054)
+    user_out_select = bit(19, Access.RW, reset=1, doc="USERo pin function.", chips=Chips.SINCE_9054)
+    linto_status = bit(20, Access.W1C, doc="LINTo# was driven.", chips=Chips.SINCE_9056)
+    lserr_status = bit(21, Access.W1C, doc="TEA# or LSERR# was driven.", chips=Chips.SINCE_9056)
     eeprom_clock = bit(24, Access.RW, doc="EESK.")
     eeprom_select = bit(25, Access.RW, doc="EECS.")
     eeprom_data_out = bit(26, Access.RW, doc="EEDI, to the EEPROM.")
@@ -126,26 +144,47 @@ class CNTRL(Register, offset=0x6C, source=_DUMP):
     eeprom_present = bit(28, Access.RO, doc="An EEPROM answers.")
     reload = bit(29, Access.RW, doc="0 to 1 loads the configuration from the EEPROM.")
     software_reset = bit(30, Access.RW, doc="Holds LRESETo#; 0 to 1 resets the local side.")
-    eeprom_input_enable = bit(31, Access.RW, doc="EEDO is sampled.")
+    init_done = bit(31, Access.RO, reset=1, doc="Local initialisation is done.", chips=Chips.PCI9080)
+    eeprom_input_enable = bit(31, Access.RW, doc="EEDO is sampled.", chips=Chips.SINCE_9056)
 
 
 class PCIHIDR(Register, offset=0x70, source=_DUMP):
     """Hard-wired vendor and device."""
 
-    id = bits(31, 0, Access.RO, reset=0x9656_10B5, doc="Device and vendor of the chip itself.")
+    id = bits(
+        31,
+        0,
+        Access.RO,
+        reset={
+            Chips.PCI9080: 0x9080_10B5,
+            Chips.PCI9054: 0x9054_10B5,
+            Chips.PCI9056 | Chips.PEX8311: 0x9056_10B5,
+            Chips.PCI9656: 0x9656_10B5,
+        },
+        doc="Device and vendor of the chip itself.",
+    )
 
 
 class PCIHREV(Register, offset=0x74, source=_DUMP):
     """Hard-wired revision."""
 
-    revision = bits(7, 0, Access.RO, reset=0xBA, doc="Stepping of the chip.", unverified=True)
+    revision = bits(
+        7,
+        0,
+        Access.RO,
+        reset={Chips.PCI9080: 0x03, Chips.PCI9054: 0x0C, Chips.SINCE_9056: 0xBA},
+        doc="Stepping of the chip.",
+        unverified=True,
+    )
 
 
 class MQCR(Register, offset=0xC0, source=_DUMP):
     """Messaging queue configuration."""
 
     enable = bit(0, Access.RW, doc="The queue ports work.")
-    size = bits(5, 1, Access.RW, reset=1, doc="Queue size code; 1 is 4 Ki entries.")
+    size = bits(
+        5, 1, Access.RW, reset=1, doc="Entries of each queue: 1 is 4 Ki, each next code doubles.", unverified=True
+    )
 
 
 class QBAR(Register, offset=0xC4, source=_SDK):
@@ -195,19 +234,19 @@ class QSR(Register, offset=0xE8, source=_DUMP):
     """Queue status and control."""
 
     i2o_enable = bit(0, Access.RW, doc="The queue ports take the place of MBOX0 and MBOX1.")
-    local_space = bit(1, Access.RW, doc="Where the queues are.")
-    outbound_prefetch = bit(2, Access.RW, doc="Outbound post prefetch.")
-    inbound_prefetch = bit(3, Access.RW, doc="Inbound free prefetch.")
-    inbound_mask = bit(4, Access.RW, reset=1, doc="Inbound post interrupt mask.")
-    inbound_not_empty = bit(5, Access.RO, doc="The inbound post queue holds a message.")
-    overflow_mask = bit(6, Access.RW, reset=1, doc="Outbound free overflow mask.")
-    overflow = bit(7, Access.W1C, doc="Outbound free queue overflowed.")
+    local_space = bit(1, Access.RW, doc="Where the queues are.", unverified=True)
+    outbound_prefetch = bit(2, Access.RW, doc="Outbound post prefetch.", unverified=True)
+    inbound_prefetch = bit(3, Access.RW, doc="Inbound free prefetch.", unverified=True)
+    inbound_mask = bit(4, Access.RW, reset=1, doc="Inbound post interrupt mask.", unverified=True)
+    inbound_not_empty = bit(5, Access.RO, doc="The inbound post queue holds a message.", unverified=True)
+    overflow_mask = bit(6, Access.RW, reset=1, doc="Outbound free overflow mask.", unverified=True)
+    overflow = bit(7, Access.W1C, doc="Outbound free queue overflowed.", unverified=True)
 
 
 MAILBOXES: tuple[type[Register], ...] = (MBOX0, MBOX1, MBOX2, MBOX3, MBOX4, MBOX5, MBOX6, MBOX7)
 
 QUEUE_POINTERS: tuple[type[Register], ...] = (IFHPR, IFTPR, IPHPR, IPTPR, OFHPR, OFTPR, OPHPR, OPTPR)
 
-MESSAGING_REGISTERS: tuple[type[Register], ...] = (OPQIS, OPQIM, MQCR, QBAR, *QUEUE_POINTERS, QSR)
+MESSAGING_REGISTERS: tuple[type[Register], ...] = (OPQIS, OPQIM, IQP, OQP, MQCR, QBAR, *QUEUE_POINTERS, QSR)
 
 RUNTIME_REGISTERS: tuple[type[Register], ...] = (*MAILBOXES, P2LDBELL, L2PDBELL, INTCSR, CNTRL, PCIHIDR, PCIHREV)

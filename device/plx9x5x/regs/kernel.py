@@ -4,6 +4,9 @@
 A table written with this module is the only place that knows a bit. Reset values, masks, the decoded text of a
 trace line and the documentation are loops over `Register.fields`.
 
+The chips of the family share one table: a field or register that only some have names them (`chips`), and a reset value
+that differs is a mapping. `Register.on(chip)` gives what holds for one chip.
+
 A wrong table (overlapping fields, a field outside its register, a reset value that does not fit) is refused at import,
 with a message that names the field.
 """
@@ -13,8 +16,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, Self, TypeVar, overload
 
+from plx9x5x.regs.family import Chips
+
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=enum.IntEnum)
+
+SHADOW: Final = 1 << 16
+"""Added to the offset of a register that hides behind another one."""
+
+Reset = int | Mapping[Chips, int]
+"""A reset value, or one for each set of chips; chips that no set names have 0."""
 
 
 class Access(enum.Enum):
@@ -33,15 +44,28 @@ class Access(enum.Enum):
 
 
 class Field(Generic[T_co]):
-    """One field of a register: `Register.field` is this object, `Register(raw).field` the decoded value."""
+    """One field of a register: `Register.field` is this object, `Register(raw).field` the decoded value.
+
+    `absent`: the chip has it and nothing here models it; it reads 0 and the ledger says so.
+    """
 
     def __init__(
-        self, hi: int, lo: int, access: Access, kind: Callable[[int], T_co], *, reset: int, doc: str, unverified: bool
+        self,
+        hi: int,
+        lo: int,
+        access: Access,
+        kind: Callable[[int], T_co],
+        *,
+        reset: Reset,
+        doc: str,
+        unverified: bool,
+        chips: Chips,
+        absent: bool,
     ) -> None:
         self.name = "?"
         self.hi, self.lo, self.access, self.kind, self.doc = hi, lo, access, kind, doc
-        self.reset = reset
-        self.unverified = unverified
+        self.unverified, self.chips, self.absent = unverified, chips, absent
+        self._reset = reset
         self.mask: Final = ((1 << (hi - lo + 1)) - 1) << lo if hi >= lo >= 0 else 0
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -55,6 +79,12 @@ class Field(Generic[T_co]):
         """Give the field itself on the class, its value on an instance."""
         return self if obj is None else self.kind((obj.raw & self.mask) >> self.lo)
 
+    def reset(self, chip: Chips) -> int:
+        """Value after power-on, without an EEPROM."""
+        if isinstance(self._reset, int):
+            return self._reset
+        return next((value for chips, value in self._reset.items() if chip in chips), 0)
+
     def of(self, value: int) -> int:
         """Shift `value` to where this field stands. Raises: ValueError if it does not fit."""
         if value < 0 or (value << self.lo) & ~self.mask:
@@ -62,81 +92,168 @@ class Field(Generic[T_co]):
         return value << self.lo
 
 
-def bit(n: int, access: Access, *, reset: int = 0, doc: str, unverified: bool = False) -> Field[bool]:
+def bit(
+    n: int,
+    access: Access,
+    *,
+    reset: Reset = 0,
+    doc: str,
+    unverified: bool = False,
+    chips: Chips = Chips.ALL,
+    absent: bool = False,
+) -> Field[bool]:
     """Declare a one-bit field that decodes to a `bool`."""
-    return Field(n, n, access, bool, reset=reset, doc=doc, unverified=unverified)
+    return Field(n, n, access, bool, reset=reset, doc=doc, unverified=unverified, chips=chips, absent=absent)
 
 
 @overload
 def bits(
-    hi: int, lo: int, access: Access, kind: type[E], *, reset: int = 0, doc: str, unverified: bool = False
+    hi: int,
+    lo: int,
+    access: Access,
+    kind: type[E],
+    *,
+    reset: Reset = 0,
+    doc: str,
+    unverified: bool = False,
+    chips: Chips = Chips.ALL,
+    absent: bool = False,
 ) -> Field[E]: ...
 @overload
-def bits(hi: int, lo: int, access: Access, *, reset: int = 0, doc: str, unverified: bool = False) -> Field[int]: ...
+def bits(
+    hi: int,
+    lo: int,
+    access: Access,
+    *,
+    reset: Reset = 0,
+    doc: str,
+    unverified: bool = False,
+    chips: Chips = Chips.ALL,
+    absent: bool = False,
+) -> Field[int]: ...
 def bits(
     hi: int,
     lo: int,
     access: Access,
     kind: Callable[[int], object] = int,
     *,
-    reset: int = 0,
+    reset: Reset = 0,
     doc: str,
     unverified: bool = False,
+    chips: Chips = Chips.ALL,
+    absent: bool = False,
 ) -> Field[object]:
     """Declare a field from bit `hi` down to bit `lo`; `kind` is an IntEnum that names its values."""
-    return Field(hi, lo, access, kind, reset=reset, doc=doc, unverified=unverified)
+    return Field(hi, lo, access, kind, reset=reset, doc=doc, unverified=unverified, chips=chips, absent=absent)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A register as one chip has it: its reset value and a mask for each access."""
+
+    reset: int = 0
+    rw: int = 0
+    w1c: int = 0
+    w1s: int = 0
+    w1t: int = 0
+    stored: int = 0
+    """Bits that hold a value: all fields but the triggers."""
+
+    @property
+    def known(self) -> int:
+        """Bits that mean anything."""
+        return self.stored | self.w1t
 
 
 class Register:
     """One register. Subclass it with `offset=` (bytes from the window's start), `width=` (bits) and `source=`.
 
     A subclass without `offset` is a template: registers that share its fields derive from it. `aliases` are further
-    offsets at which the same storage shows.
+    offsets at which the same storage shows. `chips` have it; the others behave as if it held `missing`.
     """
 
     offset: ClassVar[int]
     width: ClassVar[int]
     source: ClassVar[str]
     aliases: ClassVar[tuple[int, ...]] = ()
+    chips: ClassVar[Chips] = Chips.ALL
+    missing: ClassVar[int] = 0
+    shadow: ClassVar[bool] = False
+    """It hides behind another register at the same offset until `RegisterFile.moved` shows it (SHADOW | offset)."""
     fields: ClassVar[tuple[Field[object], ...]] = ()
-    reset: ClassVar[int]
-    rw_mask: ClassVar[int]
-    w1c_mask: ClassVar[int]
-    w1s_mask: ClassVar[int]
-    w1t_mask: ClassVar[int]
-    stored_mask: ClassVar[int]
-    """Bits that hold a value: all fields but the triggers."""
 
     def __init_subclass__(
-        cls, *, offset: int | None = None, width: int = 32, source: str = "", aliases: tuple[int, ...] = ()
+        cls,
+        *,
+        offset: int | None = None,
+        width: int = 32,
+        source: str = "",
+        aliases: tuple[int, ...] = (),
+        chips: Chips = Chips.ALL,
+        missing: int = 0,
+        shadow: bool = False,
     ) -> None:
-        """Check the declaration and work out the masks."""
+        """Check the declaration."""
         found: dict[str, Field[object]] = {}
         for klass in reversed(cls.__mro__):
             found |= {name: field for name, field in vars(klass).items() if isinstance(field, Field)}
         cls.fields = tuple(sorted(found.values(), key=lambda field: field.lo))
         if offset is None:
             return
+        for name in found:
+            if name in Register.__annotations__:
+                raise TypeError(f"{cls.__name__}.{name}: every register has a {name} of its own")
         cls.offset, cls.width, cls.source, cls.aliases = offset, width, source, aliases
+        cls.chips, cls.missing, cls.shadow = chips, missing, shadow
         _check(cls)
-        cls.reset = sum(field.of(field.reset) for field in cls.fields)
-        cls.rw_mask, cls.w1c_mask, cls.w1s_mask, cls.w1t_mask = (
-            sum(field.mask for field in cls.fields if field.access is kind)
-            for kind in (Access.RW, Access.W1C, Access.W1S, Access.W1T)
-        )
-        cls.stored_mask = sum(field.mask for field in cls.fields if field.access is not Access.W1T)
+
+    @classmethod
+    def fields_on(cls, chip: Chips) -> tuple[Field[object], ...]:
+        """The fields that one chip has, from bit 0 up; none if it lacks the register."""
+        return tuple(field for field in cls.fields if chip in field.chips & cls.chips)
+
+    @classmethod
+    def on(cls, chip: Chips) -> Layout:
+        """Masks and reset value on one chip; all zero if it lacks the register."""
+        layout = _LAYOUTS.get((cls, chip))
+        if layout is None:
+            layout = _LAYOUTS[cls, chip] = _layout(cls, chip)
+        return layout
 
     def __init__(self, raw: int) -> None:
         self.raw = raw
 
     def __str__(self) -> str:
-        values = ((field, (self.raw & field.mask) >> field.lo) for field in self.fields)
+        return self.text(Chips.ALL)
+
+    __repr__ = __str__
+
+    def text(self, chips: Chips) -> str:
+        """Name, value and fields, as one of `chips` has them."""
+        values = ((field, (self.raw & field.mask) >> field.lo) for field in self.fields if field.chips & chips)
         texts = (
             f"{field.name}={value:#x}" if field.hi > field.lo else f"{field.name}={value}" for field, value in values
         )
         return " ".join((f"{type(self).__name__}={self.raw:#x}", *texts))
 
-    __repr__ = __str__
+
+_LAYOUTS: Final[dict[tuple[type[Register], Chips], Layout]] = {}
+
+
+def _layout(reg: type[Register], chip: Chips) -> Layout:
+    fields = [field for field in reg.fields_on(chip) if not field.absent]
+
+    def mask(*kinds: Access) -> int:
+        return sum(field.mask for field in fields if field.access in kinds)
+
+    return Layout(
+        reset=sum(field.of(field.reset(chip)) for field in fields),
+        rw=mask(Access.RW),
+        w1c=mask(Access.W1C),
+        w1s=mask(Access.W1S),
+        w1t=mask(Access.W1T),
+        stored=mask(Access.RW, Access.RO, Access.W1C, Access.W1S),
+    )
 
 
 def _check(reg: type[Register]) -> None:
@@ -145,27 +262,28 @@ def _check(reg: type[Register]) -> None:
         raise TypeError(f"{reg.__name__}: width {reg.width} at offset {reg.offset:#x} is not a natural register")
     if not reg.source:
         raise TypeError(f"{reg.__name__}: a register without a source")
-    taken = 0
-    for field in reg.fields:
-        where = f"{reg.__name__}.{field.name}"
-        if not reg.width > field.hi >= field.lo >= 0:
-            raise TypeError(f"{where}: bits {field.hi}:{field.lo} are outside a {reg.width}-bit register")
-        if field.mask & taken:
-            raise TypeError(f"{where}: overlaps another field")
-        if field.access is Access.W1T and field.reset:
-            raise TypeError(f"{where}: a trigger stores nothing and has no reset value")
-        try:
-            field.of(field.reset)
-        except ValueError as exc:
-            raise TypeError(f"{reg.__name__}.{exc}") from None
-        taken |= field.mask
+    for chip in reg.chips:
+        taken = 0
+        for field in reg.fields_on(chip):
+            where = f"{reg.__name__}.{field.name}"
+            if not reg.width > field.hi >= field.lo >= 0:
+                raise TypeError(f"{where}: bits {field.hi}:{field.lo} are outside a {reg.width}-bit register")
+            if field.mask & taken:
+                raise TypeError(f"{where}: overlaps another field")
+            if field.access is Access.W1T and field.reset(chip):
+                raise TypeError(f"{where}: a trigger stores nothing and has no reset value")
+            try:
+                field.of(field.reset(chip))
+            except ValueError as exc:
+                raise TypeError(f"{reg.__name__}.{exc}") from None
+            taken |= field.mask
 
 
-def after_write(reg: type[Register], old: int, data: int, lanes: int) -> int:
+def after_write(layout: Layout, old: int, data: int, lanes: int) -> int:
     """Stored bits once software wrote `data` on the enabled byte `lanes` (a mask of bits): the whole access policy."""
-    hit = reg.rw_mask & lanes
+    hit = layout.rw & lanes
     new = old & ~hit | data & hit
-    return new & ~(data & lanes & reg.w1c_mask) | data & lanes & reg.w1s_mask
+    return new & ~(data & lanes & layout.w1c) | data & lanes & layout.w1s
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,31 +299,43 @@ class Write:
 
 WriteHook = Callable[[Write], None]
 ReadHook = Callable[[int], int]
+UnknownHook = Callable[[int, int, bool], None]
+"""Told (dword offset, bits, is_write) of an access that means nothing on this chip: bits 0 is a whole dword."""
 
 
 class RegisterFile:
-    """The stored values of a set of registers, with byte-lane access at dword granularity.
+    """The stored values of a set of registers on one chip, with byte-lane access at dword granularity.
 
     Registers narrower than a dword may share one; a write reaches those whose lanes it enables, lowest address first.
-    An access that crosses a dword is split there, low half first. Offsets without a register read 0 and ignore writes.
+    An access that crosses a dword is split there, low half first. Offsets without a register read 0 and ignore writes;
+    `on_unknown` is told. A register that the chip lacks reads as its `missing` value to the model and takes nothing.
     """
 
     def __init__(
         self,
         registers: Iterable[type[Register]],
+        chip: Chips,
         *,
         on_write: Mapping[type[Register], WriteHook] | None = None,
         on_read: Mapping[type[Register], ReadHook] | None = None,
+        on_unknown: UnknownHook | None = None,
     ) -> None:
-        self.registers = tuple(registers)
-        self._value: dict[type[Register], int] = {reg: reg.reset for reg in self.registers}
+        declared = tuple(registers)
+        self.chip: Final = chip
+        self.registers = tuple(reg for reg in declared if chip in reg.chips)
+        self._layout: dict[type[Register], Layout] = {reg: reg.on(chip) for reg in self.registers}
+        self._value: dict[type[Register], int] = {
+            reg: self._layout[reg].reset if reg in self._layout else reg.missing for reg in declared
+        }
         self._on_write = dict(on_write or {})
         self._on_read = dict(on_read or {})
+        self._on_unknown = on_unknown
         self._dwords: dict[int, list[tuple[type[Register], int]]] = {}
+        self._known: dict[int, int] = {}
         self.moved: dict[int, int] = {}
         """Dword offset -> dword offset, for registers that trade places at run time."""
         for reg in self.registers:
-            for offset in (reg.offset, *reg.aliases):
+            for offset in (reg.offset | (SHADOW if reg.shadow else 0), *reg.aliases):
                 slots = self._dwords.setdefault(offset & ~3, [])
                 shift = 8 * (offset & 3)
                 for other, at in slots:
@@ -213,15 +343,17 @@ class RegisterFile:
                         raise TypeError(f"{reg.__name__} and {other.__name__} share bytes at offset {offset:#x}")
                 slots.append((reg, shift))
                 slots.sort(key=lambda slot: slot[1])
+                self._known[offset & ~3] = self._known.get(offset & ~3, 0) | self._layout[reg].known << shift
 
     def __getitem__(self, reg: type[Register]) -> int:
         return self._value[reg]
 
     def __setitem__(self, reg: type[Register], value: int) -> None:
-        self._value[reg] = value & reg.stored_mask
+        if reg in self._layout:
+            self._value[reg] = value & self._layout[reg].stored
 
     def __contains__(self, reg: type[Register]) -> bool:
-        return reg in self._value
+        return reg in self._layout
 
     def set_bits(self, reg: type[Register], mask: int, *, to: bool) -> None:
         """The chip's own hand: set or clear bits, whatever software may do to them."""
@@ -230,7 +362,8 @@ class RegisterFile:
     def reset(self, registers: Iterable[type[Register]] | None = None) -> None:
         """Give some registers, or all, their power-on value; no hook runs."""
         for reg in self.registers if registers is None else registers:
-            self._value[reg] = reg.reset
+            if reg in self._layout:
+                self._value[reg] = self._layout[reg].reset
 
     def load(self, offset: int, dword: int) -> None:
         """Store a dword as the EEPROM loader does: read-only fields too, no hook."""
@@ -264,21 +397,34 @@ class RegisterFile:
             self._write_dword(dword, (data << place if place >= 0 else data >> -place) & on, on)
 
     def _read_dword(self, offset: int) -> int:
+        slots = self._dwords.get(self.moved.get(offset, offset))
+        if slots is None:
+            if self._on_unknown:
+                self._on_unknown(offset, 0, False)
+            return 0
         result = 0
-        for reg, shift in self._dwords.get(self.moved.get(offset, offset), ()):
+        for reg, shift in slots:
             value = self._value[reg]
             hook = self._on_read.get(reg)
             result |= (hook(value) if hook else value) << shift
         return result
 
     def _write_dword(self, offset: int, data: int, lanes: int) -> None:
-        for reg, shift in self._dwords.get(self.moved.get(offset, offset), ()):
+        offset = self.moved.get(offset, offset)
+        slots = self._dwords.get(offset)
+        if slots is None:
+            if self._on_unknown:
+                self._on_unknown(offset, 0, True)
+            return
+        if data & ~self._known[offset] and self._on_unknown:
+            self._on_unknown(offset, data & ~self._known[offset], True)
+        for reg, shift in slots:
             mine = lanes >> shift & ((1 << reg.width) - 1)
             if not mine:
                 continue
             written = data >> shift & mine
             old = self._value[reg]
-            new = self._value[reg] = after_write(reg, old, written, mine)
+            new = self._value[reg] = after_write(self._layout[reg], old, written, mine)
             hook = self._on_write.get(reg)
             if hook:
                 hook(Write(old, new, written, mine))

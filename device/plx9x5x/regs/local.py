@@ -4,9 +4,12 @@
 Sources: PLX SDK register headers, Linux plx9080.h, public 9056 headers, read-back of a PEX 8311. Offsets are from BAR0.
 """
 
+from plx9x5x.regs.family import Chips
 from plx9x5x.regs.kernel import Access, Register, bit, bits
 
 _SDK = "PLX SDK register headers"
+_HEADERS = "public PCI 9056 register headers"
+_DUMP = "PEX 8311 register dumps"
 
 
 class _Range(Register):
@@ -47,8 +50,8 @@ class MARBR(Register, offset=0x08, source=_SDK, aliases=(0xAC,)):
     gate_latency = bit(27, Access.RW, doc="BREQi gates the latency timer.")
     read_no_flush = bit(28, Access.RW, doc="Read ahead.")
     subsystem_ids = bit(29, Access.RW, doc="Configuration dword 0 reads the subsystem IDs.")
-    write_fifo_full = bit(30, Access.RO, doc="Direct-master write FIFO is full.")
-    m_mode = bit(31, Access.RW, doc="M mode: BIGEND# or WAIT#.")
+    write_fifo_full = bit(30, Access.RO, doc="Direct-master write FIFO is full.", chips=Chips.SINCE_9054)
+    m_mode = bit(31, Access.RW, doc="M mode: BIGEND# or WAIT#.", chips=Chips.SINCE_9054)
 
 
 class BIGEND(Register, offset=0x0C, width=8, source=_SDK):
@@ -64,7 +67,7 @@ class BIGEND(Register, offset=0x0C, width=8, source=_SDK):
     dma0 = bit(7, Access.RW, doc="DMA channel 0.")
 
 
-class LMISC1(Register, offset=0x0D, width=8, source="public PCI 9056 register headers"):
+class LMISC1(Register, offset=0x0D, width=8, source=_HEADERS, chips=Chips.SINCE_9054, missing=0x05):
     """Local miscellaneous control 1."""
 
     io_bar = bit(0, Access.RW, reset=1, doc="BAR1 exists.", unverified=True)
@@ -77,13 +80,15 @@ class LMISC1(Register, offset=0x0D, width=8, source="public PCI 9056 register he
     read_flush = bit(7, Access.RW, doc="Disconnect flushes the read FIFO.")
 
 
-class PROT_AREA(Register, offset=0x0E, width=8, source=_SDK):
+class PROT_AREA(Register, offset=0x0E, width=8, source=_SDK, chips=Chips.SINCE_9054):
     """EEPROM write protection."""
 
-    first_writable = bits(6, 0, Access.RW, reset=0x30, doc="Dwords below this one are closed to VPD writes.")
+    first_writable = bits(
+        6, 0, Access.RW, reset=0x30, doc="Dwords below this one are closed to VPD writes.", unverified=True
+    )
 
 
-class LMISC2(Register, offset=0x0F, width=8, source="public PCI 9056 register headers"):
+class LMISC2(Register, offset=0x0F, width=8, source=_HEADERS, chips=Chips.SINCE_9056):
     """Local miscellaneous control 2."""
 
     ready_timeout = bit(0, Access.RW, doc="READY# timeout runs.")
@@ -102,17 +107,32 @@ class EROMRR(Register, offset=0x10, source=_SDK):
 class EROMBA(Register, offset=0x14, source=_SDK):
     """Expansion ROM: local base address."""
 
-    breqo = bits(5, 0, Access.RW, doc="BREQo delay, enable and resolution.")
+    breqo_delay = bits(3, 0, Access.RW, doc="Clocks until BREQo.")
+    breqo_enable = bit(4, Access.RW, doc="BREQo may be driven.")
+    breqo_resolution = bit(5, Access.RW, doc="Unit of the delay.")
     base = bits(31, 11, Access.RW, doc="Local base address.")
 
 
 class LBRD0(Register, offset=0x18, source=_SDK):
     """Bus region descriptor of space 0 and the ROM."""
 
-    space0 = bits(14, 0, Access.RW, reset=0x0043, doc="Width, wait states, READY#, BTERM#, prefetch of space 0.")
-    rom = bits(24, 16, Access.RW, reset=0x043, doc="The same for the ROM; bit 24 enables bursts in space 0.")
+    bus_width = bits(1, 0, Access.RW, reset=3, doc="Local bus width of space 0: 0 is 8 bits, 1 is 16, 2 and 3 are 32.")
+    wait_states = bits(5, 2, Access.RW, doc="Wait states of space 0.")
+    ready_enable = bit(6, Access.RW, reset=1, doc="READY# is looked at in space 0.")
+    bterm_enable = bit(7, Access.RW, doc="BTERM# is looked at in space 0.")
+    prefetch_disable = bit(8, Access.RW, doc="No prefetch from space 0.")
+    rom_prefetch_disable = bit(9, Access.RW, doc="No prefetch from the ROM.")
+    prefetch_count_enable = bit(10, Access.RW, doc="The prefetch counter is used.")
+    prefetch_count = bits(14, 11, Access.RW, doc="Dwords of a prefetch.")
+    rom_width = bits(17, 16, Access.RW, reset=3, doc="Local bus width of the ROM.")
+    rom_wait_states = bits(21, 18, Access.RW, doc="Wait states of the ROM.")
+    rom_ready_enable = bit(22, Access.RW, reset=1, doc="READY# is looked at for the ROM.")
+    rom_bterm_enable = bit(23, Access.RW, doc="BTERM# is looked at for the ROM.")
+    burst = bit(24, Access.RW, doc="Bursts in space 0.")
     extra_long_load = bit(25, Access.RW, doc="The EEPROM is loaded past 0x44.")
-    direct_slave = bits(31, 26, Access.RW, reset=0x10, doc="ROM bursts, direct-slave write mode, retry delay.")
+    rom_burst = bit(26, Access.RW, doc="Bursts from the ROM.")
+    slave_write_mode = bit(27, Access.RW, doc="Direct-slave write mode.")
+    retry_delay = bits(31, 28, Access.RW, reset=4, doc="Direct-slave retry delay, in units of 8 clocks.")
 
 
 class DMRR(Register, offset=0x1C, source=_SDK):
@@ -136,14 +156,29 @@ class DMLBAI(Register, offset=0x24, source=_SDK):
 class DMPBAM(Register, offset=0x28, source=_SDK):
     """Direct master: PCI base for memory."""
 
-    control = bits(15, 0, Access.RW, doc="Enables, prefetch, FIFO level, write delay.")
+    memory_enable = bit(0, Access.RW, doc="Direct-master memory accesses are decoded.")
+    io_enable = bit(1, Access.RW, doc="Direct-master I/O accesses are decoded.")
+    cache_enable = bit(2, Access.RW, doc="LLOCK# input, or read cache.")
+    prefetch_low = bit(3, Access.RW, doc="Read prefetch size, with bit 12.")
+    irdy_mode = bit(4, Access.RW, doc="IRDY# is kept while the FIFO is empty.")
+    almost_full_low = bits(8, 5, Access.RW, doc="Almost-full level, with bit 10.")
+    write_invalidate = bit(9, Access.RW, doc="Memory write and invalidate.")
+    almost_full_high = bit(10, Access.RW, doc="Almost-full level, upper bit.")
+    prefetch_limit = bit(11, Access.RW, doc="Prefetch ends at 4 KiB.")
+    prefetch_high = bit(12, Access.RW, doc="Read prefetch size, upper bit.")
+    io_remap = bit(13, Access.RW, doc="Upper I/O address bits are 0 or come from the base.")
+    write_delay = bits(15, 14, Access.RW, doc="Direct-master write delay.")
     base = bits(31, 16, Access.RW, doc="PCI base address (remap).")
 
 
 class DMCFGA(Register, offset=0x2C, source=_SDK):
     """Direct master: PCI configuration address."""
 
-    address = bits(23, 0, Access.RW, doc="Type, register, function, device, bus.")
+    cycle_type = bits(1, 0, Access.RW, doc="Configuration cycle type.")
+    register = bits(7, 2, Access.RW, doc="Dword of configuration space.")
+    function = bits(10, 8, Access.RW, doc="Function.")
+    device = bits(15, 11, Access.RW, doc="Device.")
+    bus = bits(23, 16, Access.RW, doc="Bus.")
     enable = bit(31, Access.RW, doc="I/O accesses become configuration cycles.")
 
 
@@ -158,22 +193,32 @@ class LAS1BA(_LocalBase, offset=0xF4, source=_SDK):
 class LBRD1(Register, offset=0xF8, source=_SDK):
     """Bus region descriptor of space 1."""
 
-    space1 = bits(14, 0, Access.RW, reset=0x0043, doc="Width, waits, READY#, BTERM#, burst, prefetch.", unverified=True)
+    bus_width = bits(1, 0, Access.RW, reset=3, doc="Local bus width of space 1.", unverified=True)
+    wait_states = bits(5, 2, Access.RW, doc="Wait states of space 1.")
+    ready_enable = bit(6, Access.RW, reset=1, doc="READY# is looked at in space 1.", unverified=True)
+    bterm_enable = bit(7, Access.RW, doc="BTERM# is looked at in space 1.")
+    burst = bit(8, Access.RW, doc="Bursts in space 1.")
+    prefetch_disable = bit(9, Access.RW, doc="No prefetch from space 1.")
+    prefetch_count_enable = bit(10, Access.RW, doc="The prefetch counter is used.")
+    prefetch_count = bits(14, 11, Access.RW, doc="Dwords of a prefetch.")
 
 
-class DMDAC(Register, offset=0xFC, source=_SDK):
+class DMDAC(Register, offset=0xFC, source=_SDK, chips=Chips.SINCE_9054):
     """Direct master: upper address half."""
 
     high = bits(31, 0, Access.RW, doc="Upper 32 address bits.")
 
 
-class PCIARB(Register, offset=0x100, source=_SDK):
+class PCIARB(Register, offset=0x100, source=_SDK, chips=Chips.SINCE_9056):
     """PCI arbiter."""
 
-    control = bits(3, 0, Access.RW, doc="Enable, high priority, early grant release, parking.")
+    enable = bit(0, Access.RW, doc="The chip's own arbiter works.")
+    high_priority = bit(1, Access.RW, doc="The chip goes first.")
+    early_grant_release = bit(2, Access.RW, doc="GNT# is taken back early.")
+    parking = bit(3, Access.RW, doc="The bus is parked on the chip.")
 
 
-class PABTADR(Register, offset=0x104, source="PEX 8311 register dumps"):
+class PABTADR(Register, offset=0x104, source=_DUMP, chips=Chips.SINCE_9056):
     """PCI abort address."""
 
     address = bits(31, 0, Access.RO, doc="Last PCI address mastered, dword aligned; after an abort the failing one.")
@@ -183,4 +228,4 @@ LOCAL_REGISTERS: tuple[type[Register], ...] = (
     LAS0RR, LAS0BA, MARBR, BIGEND, LMISC1, PROT_AREA, LMISC2, EROMRR, EROMBA, LBRD0, DMRR, DMLBAM, DMLBAI, DMPBAM,
     DMCFGA, LAS1RR, LAS1BA, LBRD1, DMDAC, PCIARB, PABTADR,
 )  # fmt: skip
-"""The 9656's local configuration registers."""
+"""Local configuration registers."""

@@ -44,6 +44,9 @@ register access waits no longer than it does for the client's own wake-up."""
 BATCH: Final = 64
 """Messages between two steps: a flood of posted writes holds DMA back for less than a millisecond."""
 
+LONGEST_WAIT_NS: Final = 1_000_000_000
+"""The device is asked again at least so often, whatever it says."""
+
 CLIENT_TIMEOUT_S: Final = 5.0
 """How long a client may stall in the middle of a message; QEMU itself gives up after 5 s by default."""
 
@@ -170,10 +173,11 @@ class LibvfioServer:
         """Messages and DMA in turn, until the client is gone or `stop`."""
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
+        wait_ns = self._device.wait_ns
+        fds = (self._poll_fd(), self._wake_read)
         poll = select.poll()
-        poll.register(self._poll_fd(), select.POLLIN)
-        poll.register(self._wake_read, select.POLLIN)
-        wait = poll.poll
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
         while not self._stopping:
             for _ in batch:
                 served = run_ctx(ctx)
@@ -187,7 +191,13 @@ class LibvfioServer:
                 intx.retry()
             more = step(budget)
             if served <= 0 and not more:
-                wait()
+                nanoseconds = wait_ns()
+                if nanoseconds is None:
+                    poll.poll()
+                else:
+                    # poll knows no time below a millisecond; select does, and minds a descriptor that the library closed.
+                    with contextlib.suppress(OSError):
+                        select.select(fds, (), (), min(nanoseconds, LONGEST_WAIT_NS) * 1e-9)
 
     def _survives(self, code: int) -> bool:
         """Handle a failed vfu_run_ctx; False if the client is gone."""

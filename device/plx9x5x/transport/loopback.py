@@ -5,7 +5,7 @@ Tests, the benchmark and scripts drive the chip through it; it answers in micros
 """
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from plx9x5x.ports import BusMaster, IrqLine, PciDevice
 from plx9x5x.transport.guest_memory import GuestMemory
@@ -18,6 +18,14 @@ DEFAULT_BUDGET: Final = 256 * KIB
 COMMAND_OFFSET: Final = 4
 COMMAND_ALL_ON: Final = 0x7
 """I/O, memory and bus mastering: what a driver's probe leaves."""
+
+
+class SteppedClock(Protocol):
+    """A clock that its owner moves."""
+
+    def advance(self, nanoseconds: int) -> None:
+        """Let time pass."""
+        ...
 
 
 class CountingLine:
@@ -55,11 +63,21 @@ class Ram:
 
 
 class Loopback(Generic[DeviceT]):
-    """One device and its host. `make_device` gets the bus master side and the interrupt line."""
+    """One device and its host. `make_device` gets the bus master side and the interrupt line.
 
-    def __init__(self, make_device: Callable[[BusMaster, IrqLine], DeviceT], *, enabled: bool = True) -> None:
+    `clock` is the device's, if the host is to let its time pass.
+    """
+
+    def __init__(
+        self,
+        make_device: Callable[[BusMaster, IrqLine], DeviceT],
+        *,
+        enabled: bool = True,
+        clock: SteppedClock | None = None,
+    ) -> None:
         self.memory: Final = GuestMemory()
         self.line: Final = CountingLine()
+        self._clock = clock
         self.device: Final = make_device(self.memory, self.line)
         if enabled:
             self.device.config_write(COMMAND_OFFSET, 2, COMMAND_ALL_ON)
@@ -70,12 +88,27 @@ class Loopback(Generic[DeviceT]):
         self.memory.map(base, size, ram.bytes, writable)
         return ram
 
-    def run(self, *, steps: int = 100_000, budget: int = DEFAULT_BUDGET) -> int:
+    def run(self, *, steps: int = 100_000, budget: int = DEFAULT_BUDGET, for_ns: int = 0) -> int:
         """Step the device until it has nothing to do; give the steps used.
 
-        Raises: RuntimeError if it still wants to go on after `steps`, as a circular chain does.
+        Time: a device that waits is given its wait once, and again while less than `for_ns` have passed; without
+        `clock` no time passes. Raises: RuntimeError if it still wants to go on after `steps`, as a circular chain does.
         """
-        for used in range(steps):
+        passed = self._let_it_wait()
+        for used in range(1, steps + 1):
             if not self.device.step(budget):
-                return used + 1
-        raise RuntimeError(f"the device still runs after {steps} steps: a circular chain, or a polled descriptor?")
+                if passed >= for_ns:
+                    return used
+                waited = self._let_it_wait()
+                if not waited:
+                    return used
+                passed += waited
+        raise RuntimeError(f"the device still runs after {steps} steps: a circular chain?")
+
+    def _let_it_wait(self) -> int:
+        """Give the device the time it waits for; tell how much."""
+        wait = self.device.wait_ns()
+        if wait is None or self._clock is None:
+            return 0
+        self._clock.advance(wait)
+        return wait

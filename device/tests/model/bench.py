@@ -7,11 +7,12 @@ Register facts in here come from the reference, not from the tables under test.
 import functools
 import struct
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.model.chip import Chip
+from plx9x5x.model.clock import VirtualClock
 from plx9x5x.transport.loopback import Loopback, Ram
 from plx9x5x.units import KIB
 
@@ -109,9 +110,14 @@ class Bench:
 
     RAM = 0x0100_0000
 
-    def __init__(self, board: Board, *, enabled: bool = True) -> None:
+    def __init__(self, board: Board, *, enabled: bool = True, **options: Any) -> None:
         self.trace = Trace()
-        self.host = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq, trace=self.trace), enabled=enabled)
+        self.clock = VirtualClock()
+        self.host = Loopback(
+            lambda bus, irq: Chip(board, bus=bus, irq=irq, clock=self.clock, trace=self.trace, **options),
+            enabled=enabled,
+            clock=self.clock,
+        )
         self.chip = self.host.device
         self.ram = self.host.ram(self.RAM, 256 * KIB, fill=0xAA)
 

@@ -6,12 +6,15 @@ from unittest.mock import patch
 
 import pytest
 
-from plx9x5x.board import Board, Window, board_names, load_board
+from plx9x5x.board import Board, Eeprom, EepromPart, Window, board_names, load_board
 from plx9x5x.errors import SetupError, UsageError
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.regs.eeprom_map import build_image, loaded_dwords
+from plx9x5x.regs.profile import PROFILES
 from plx9x5x.units import LocalAddr
 from tests.model.bench import Bench
+
+PCI9656 = PROFILES["9656"]
 
 
 def test_our_board_is_registered() -> None:
@@ -39,26 +42,56 @@ def test_a_wrong_entry_point_says_who_is_at_fault() -> None:
 
 
 def test_an_image_reads_back_as_the_chip_loads_it() -> None:
-    values = {"ids": 0x9601_10B5, "lbrd0": 1 << 25, "subsystem": 0x1234_5678}
-    image = build_image(values)
+    values = {"ids": 0x9601_10B5, "lbrd0": 1 << 25, "subsystem": 0x1234_5678, "pm_status": 0x8000}
+    image = build_image(PCI9656, values, size=256)
     assert len(image) == 256
     assert image[:4] == bytes([0x01, 0x96, 0xB5, 0x10]), "most significant word first, each low byte first"
-    assert {entry.name: value for entry, value in loaded_dwords(image) if value} == values
+    assert image[0x64:] == b"\xff" * (256 - 0x64)
+    assert {entry.name: value for entry, value in loaded_dwords(PCI9656, image) if value} == values
 
 
-def test_a_short_load_stops_where_it_should() -> None:
-    names = [entry.name for entry, _ in loaded_dwords(build_image({"ids": 1, "subsystem": 2}))]
-    assert names[-1] == "dmcfga"
+@pytest.mark.parametrize(
+    ("key", "lbrd0", "short", "last", "count"),
+    [
+        ("9656", 0, False, "dmcfga", 17),
+        ("9656", 1 << 25, False, "pm_status", 25),
+        ("9656", 1 << 25, True, "pm_status", 25),
+        ("9054", 1 << 25, False, "hot_swap", 22),
+        ("9080", 1 << 25, False, "rom_base", 22),
+        ("9080", 0, False, "dmcfga", 17),
+        ("9080", 1 << 25, True, "mbox1", 5),
+    ],
+)
+def test_each_load_ends_where_it_should(key: str, lbrd0: int, short: bool, last: str, count: int) -> None:
+    profile = PROFILES[key]
+    image = build_image(profile, {"ids": 1, "lbrd0": lbrd0}, size=128)
+    entries = [entry for entry, _ in loaded_dwords(profile, image, short=short)]
+    assert (entries[-1].name, len(entries)) == (last, count)
+    assert [entry.at for entry in entries] == list(range(0, 4 * count, 4))
 
 
 @pytest.mark.parametrize("image", [b"\xff" * 256, b"", b"\0" * 16])
 def test_a_blank_or_short_image_loads_nothing(image: bytes) -> None:
-    assert list(loaded_dwords(image)) == []
+    assert list(loaded_dwords(PCI9656, image)) == []
 
 
-def test_an_unknown_name_in_an_image_is_refused() -> None:
-    with pytest.raises(KeyError, match="not in the EEPROM map: ids2"):
-        build_image({"ids2": 1})
+@pytest.mark.parametrize(
+    ("values", "size", "words"),
+    [
+        ({"ids2": 1}, 256, "the PCI 9656 loads no ids2; it loads ids, class_revision"),
+        ({"ids": 1 << 32}, 256, "ids: 0x100000000 is no 32-bit value"),
+        ({"ids": -1}, 256, "is no 32-bit value"),
+        ({"ids": 1}, 64, "64 bytes are too few: the PCI 9656 loads 100"),
+    ],
+)
+def test_a_wrong_image_is_refused_in_words(values: dict[str, int], size: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build_image(PCI9656, values, size=size)
+
+
+def test_an_image_that_does_not_fit_its_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="129 bytes does not fit a C93CS46 of 128"):
+        Eeprom(EepromPart.C93CS46, bytes(129))
 
 
 def test_without_an_eeprom_the_chip_has_its_own_defaults(board: Board) -> None:

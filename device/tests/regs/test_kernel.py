@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plx9x5x.regs.kernel import Access, Register, RegisterFile, Write, after_write, bit, bits
+from plx9x5x.regs.family import Chips
+from plx9x5x.regs.kernel import SHADOW, Access, Register, RegisterFile, Write, after_write, bit, bits
 
 SRC = "test"
+CHIP = Chips.PCI9656
 
 
 class MIXED(Register, offset=0x10, source=SRC):
@@ -37,9 +39,10 @@ class SEEN_TWICE(Register, offset=0x40, source=SRC, aliases=(0x78,)):
 
 
 def test_reset_and_masks_come_from_the_fields() -> None:
-    assert MIXED.reset == 0x0F43
-    assert (MIXED.rw_mask, MIXED.w1c_mask, MIXED.w1s_mask, MIXED.w1t_mask) == (0xFF, 0xFF0000, 0xF000000, 0xF0000000)
-    assert MIXED.stored_mask == 0x0FFF_FFFF
+    layout = MIXED.on(CHIP)
+    assert layout.reset == 0x0F43
+    assert (layout.rw, layout.w1c, layout.w1s, layout.w1t) == (0xFF, 0xFF0000, 0xF000000, 0xF0000000)
+    assert layout.stored == 0x0FFF_FFFF
 
 
 def test_a_field_decodes_on_an_instance_and_is_itself_on_the_class() -> None:
@@ -77,6 +80,65 @@ def test_a_trigger_with_a_reset_value_is_refused() -> None:
             a = bit(0, Access.W1T, reset=1, doc="")
 
 
+def test_a_field_may_not_hide_what_every_register_has() -> None:
+    with pytest.raises(TypeError, match=r"BAD\.width: every register has a width"):
+
+        class BAD(Register, offset=0, source=SRC):
+            width = bits(3, 0, Access.RW, doc="")  # type: ignore[assignment]
+
+
+def test_a_table_is_checked_for_each_chip_by_itself() -> None:
+    class SHARED(Register, offset=0, source=SRC):
+        old = bit(0, Access.RO, reset=1, doc="", chips=Chips.PCI9080)
+        new = bit(0, Access.RW, doc="", chips=Chips.SINCE_9056)
+        since = bits(2, 1, Access.RW, reset={Chips.PCI9054: 1, Chips.SINCE_9056: 2}, doc="", chips=Chips.SINCE_9054)
+        listed = bit(3, Access.RW, doc="", absent=True)
+
+    assert [field.name for field in SHARED.fields_on(Chips.PCI9054)] == ["since", "listed"]
+    assert (SHARED.on(Chips.PCI9080).reset, SHARED.on(Chips.PCI9080).rw) == (1, 0)
+    assert (SHARED.on(Chips.PCI9054).reset, SHARED.on(Chips.PCI9054).rw) == (2, 6)
+    assert (SHARED.on(Chips.PCI9656).reset, SHARED.on(Chips.PCI9656).rw) == (4, 7)
+    assert SHARED(1).text(Chips.PCI9080) == "SHARED=0x1 old=1 listed=0"
+
+
+def test_a_register_that_the_chip_lacks_takes_nothing_and_means_its_missing_value() -> None:
+    class LATER(Register, offset=0, source=SRC, chips=Chips.SINCE_9056, missing=5):
+        value = bits(7, 0, Access.RW, reset=9, doc="")
+
+    regs = RegisterFile([LATER], Chips.PCI9054)
+    assert (regs[LATER], LATER in regs, regs.read(0, 4)) == (5, False, 0)
+    regs[LATER] = 7
+    regs.set_bits(LATER, 2, to=True)
+    regs.load(0, 0xFF)
+    regs.write(0, 4, 0xFF)
+    regs.reset([LATER])
+    assert (regs[LATER], regs.read(0, 4)) == (5, 0)
+    assert RegisterFile([LATER], Chips.PEX8311).read(0, 4) == 9
+
+
+def test_a_shadow_shows_only_where_it_is_moved_to() -> None:
+    class PORT(Register, offset=0x40, source=SRC, shadow=True):
+        value = bits(31, 0, Access.RW, reset=0x99, doc="")
+
+    regs = RegisterFile([SEEN_TWICE, PORT], CHIP)
+    assert regs.read(0x40, 4) == 0
+    regs.moved[0x40] = 0x40 | SHADOW
+    assert regs.read(0x40, 4) == 0x99
+    regs.write(0x40, 4, 1)
+    assert (regs[PORT], regs[SEEN_TWICE]) == (1, 0)
+
+
+def test_accesses_that_mean_nothing_are_told() -> None:
+    told: list[tuple[int, int, bool]] = []
+    regs = RegisterFile([LANE0, MIXED], CHIP, on_unknown=lambda *what: told.append(what))
+    regs.read(0x30, 2)
+    regs.write(0x30, 1, 0)
+    regs.write(0x20, 4, 0xFF00_00FF)
+    regs.write(0x22, 2, 0)
+    regs.write(0x10, 4, 0xFFFF_FFFF)
+    assert told == [(0x30, 0, False), (0x30, 0, True), (0x20, 0xFF00_0000, True)]
+
+
 @pytest.mark.parametrize(("offset", "width"), [(1, 32), (2, 32), (1, 16), (0, 24)])
 def test_an_unnatural_register_is_refused(offset: int, width: int) -> None:
     with pytest.raises(TypeError, match="not a natural register"):
@@ -93,7 +155,7 @@ def test_two_registers_on_the_same_bytes_are_refused() -> None:
         value = bits(15, 0, Access.RW, doc="")
 
     with pytest.raises(TypeError, match="share bytes at offset 0x20"):
-        RegisterFile([LANE0, CLASH])
+        RegisterFile([LANE0, CLASH], CHIP)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +170,7 @@ def test_two_registers_on_the_same_bytes_are_refused() -> None:
     ],
 )
 def test_each_access_kind(old: int, data: int, lanes: int, new: int) -> None:
-    assert after_write(MIXED, old, data, lanes) == new
+    assert after_write(MIXED.on(CHIP), old, data, lanes) == new
 
 
 def test_a_dword_reaches_every_register_in_it_lowest_first() -> None:
@@ -122,7 +184,7 @@ def test_a_dword_reaches_every_register_in_it_lowest_first() -> None:
 
         return note
 
-    regs = RegisterFile([UPPER, LANE1, LANE0], on_write={LANE0: hook("0"), LANE1: hook("1"), UPPER: hook("u")})  # type: ignore[dict-item]
+    regs = RegisterFile([UPPER, LANE1, LANE0], CHIP, on_write={LANE0: hook("0"), LANE1: hook("1"), UPPER: hook("u")})  # type: ignore[dict-item]
     regs.write(0x20, 4, 0xDDCC_BBAA)
     assert order == ["0", "1", "u"]
     assert (regs[LANE0], regs[LANE1], regs[UPPER]) == (0xAA, 0xBB, 0xDDCC)
@@ -131,27 +193,27 @@ def test_a_dword_reaches_every_register_in_it_lowest_first() -> None:
 
 def test_a_byte_reaches_one_register() -> None:
     called: list[int] = []
-    regs = RegisterFile([LANE0, LANE1, UPPER], on_write={LANE0: lambda w: called.append(0)})
+    regs = RegisterFile([LANE0, LANE1, UPPER], CHIP, on_write={LANE0: lambda w: called.append(0)})
     regs.write(0x21, 1, 0x5A)
     assert called == []
     assert regs.read(0x20, 4) == 0x4433_5A11
 
 
 def test_an_alias_is_the_same_storage() -> None:
-    regs = RegisterFile([SEEN_TWICE])
+    regs = RegisterFile([SEEN_TWICE], CHIP)
     regs.write(0x78, 4, 0x1234_5678)
     assert regs.read(0x40, 4) == 0x1234_5678
 
 
 def test_unknown_offsets_read_zero_and_ignore_writes() -> None:
-    regs = RegisterFile([LANE0])
+    regs = RegisterFile([LANE0], CHIP)
     regs.write(0x100, 4, 0xFFFF_FFFF)
     assert regs.read(0x100, 4) == 0
     assert regs.read(0x20, 4) == 0x11
 
 
 def test_moved_dwords_show_elsewhere() -> None:
-    regs = RegisterFile([MIXED, LANE0])
+    regs = RegisterFile([MIXED, LANE0], CHIP)
     regs.moved[0x10] = 0x20
     assert regs.read(0x10, 4) == 0x11
     regs.write(0x10, 4, 0x77)
@@ -159,7 +221,7 @@ def test_moved_dwords_show_elsewhere() -> None:
 
 
 def test_the_chip_may_set_read_only_bits() -> None:
-    regs = RegisterFile([MIXED])
+    regs = RegisterFile([MIXED], CHIP)
     regs.set_bits(MIXED, 0x8000, to=True)
     assert regs.read(0x10, 4) == 0x8F43
     regs.set_bits(MIXED, 0x8000, to=False)
@@ -168,7 +230,7 @@ def test_the_chip_may_set_read_only_bits() -> None:
 
 def test_a_load_reaches_read_only_fields_and_runs_no_hook() -> None:
     called: list[int] = []
-    regs = RegisterFile([MIXED], on_write={MIXED: lambda w: called.append(1)})
+    regs = RegisterFile([MIXED], CHIP, on_write={MIXED: lambda w: called.append(1)})
     regs.load(0x10, 0xFFFF_AA55)
     assert regs[MIXED] == 0x0FFF_AA55
     assert called == []
@@ -205,8 +267,8 @@ class Oracle:
     )
 )
 def test_any_write_sequence_equals_the_oracle(steps: list[tuple[str, int, bytes]]) -> None:
-    regs = RegisterFile([MIXED])
-    oracle = Oracle([MIXED.reset >> n & 1 for n in range(32)])
+    regs = RegisterFile([MIXED], CHIP)
+    oracle = Oracle([MIXED.on(CHIP).reset >> n & 1 for n in range(32)])
     for kind, where, data in steps:
         if kind == "w":
             regs.write(where, len(data), int.from_bytes(data, "little"))

@@ -71,6 +71,9 @@ class FakeDevice:
         self.resets.append(kind)
         self._clear()
 
+    def wait_ns(self) -> int | None:
+        return None
+
     def step(self, budget: int) -> bool:
         registers = self.memory[CONTROL]
         source, destination, length = struct.unpack_from("<QQI", registers, SOURCE)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INTCSR's live bits and the pins that follow them: INTA# to the host, LINTo# and LSERR# to the local side.
+
+All three are levels, worked out again after every change; CNTRL remembers that LINTo# or LSERR# was driven.
+
+Source: PCI 9080 data book 1.02 figure 3-21 and the PLX SDK's handler for INTA#. UNVERIFIED: that `pci_enable` gates the
+outbound queue too, the equations of LINTo# and LSERR#, when the two status bits of CNTRL are set.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from plx9x5x import events
+from plx9x5x.ports import Clock, IrqLine, Pin, TraceSink
+from plx9x5x.regs import config as cfg
+from plx9x5x.regs import dma, intr
+from plx9x5x.regs.kernel import RegisterFile
+
+if TYPE_CHECKING:
+    from plx9x5x.model.engine import Channel
+
+_CHANNEL_ACTIVE: Final = (intr.INTCSR.dma0_active.mask, intr.INTCSR.dma1_active.mask)
+_CHANNEL_ENABLE: Final = (intr.INTCSR.dma0_enable.mask, intr.INTCSR.dma1_enable.mask)
+_TO_INTA: Final = dma.DmaMode.to_inta.mask
+_NOT_MASTER: Final = (intr.INTCSR.not_dma0.mask, intr.INTCSR.not_dma1.mask)
+_LAST_MASTER: Final = intr.INTCSR.not_direct_master.mask | sum(_NOT_MASTER)
+_RECEIVED_ABORT: Final = cfg.PCISR.received_master_abort.mask | cfg.PCISR.received_target_abort.mask
+_DOORBELL: Final = intr.INTCSR.doorbell_active.mask
+_ABORT: Final = intr.INTCSR.abort_active.mask
+_LINTI: Final = intr.INTCSR.local_active.mask
+_LOCAL_DOORBELL: Final = intr.INTCSR.local_doorbell_active.mask
+_BIST: Final = intr.INTCSR.bist_active.mask
+_PCI_ENABLE: Final = intr.INTCSR.pci_enable.mask
+_LOCAL_ENABLE: Final = intr.INTCSR.local_output_enable.mask
+_NOT_EMPTY: Final = intr.OPQIS.not_empty.mask
+_LIVE: Final = _DOORBELL | _ABORT | _LINTI | _LOCAL_DOORBELL | _BIST | sum(_CHANNEL_ACTIVE)
+"""INTCSR bits that follow their sources."""
+_TO_HOST: Final = (
+    (_DOORBELL, intr.INTCSR.doorbell_enable.mask),
+    (_ABORT, intr.INTCSR.abort_enable.mask),
+    (_LINTI, intr.INTCSR.local_enable.mask),
+)
+"""Status and enable of the sources of INTA#, but for DMA and the outbound queue."""
+
+MAILBOX_WRITTEN: Final = (
+    intr.INTCSR.mailbox0_written.mask,
+    intr.INTCSR.mailbox1_written.mask,
+    intr.INTCSR.mailbox2_written.mask,
+    intr.INTCSR.mailbox3_written.mask,
+)
+"""INTCSR bits that tell the local side of MBOX0 to MBOX3."""
+
+_TO_LOCAL: Final = (
+    (_LOCAL_DOORBELL, intr.INTCSR.local_doorbell_enable.mask),
+    (intr.INTCSR.pm_active.mask, intr.INTCSR.pm_enable.mask),
+    (_BIST, _BIST),
+    (sum(MAILBOX_WRITTEN), intr.INTCSR.mailbox_enable.mask),
+)
+"""Status and enable of the sources of LINTo#, but for DMA and the inbound queue."""
+
+
+class Interrupts:
+    """Works on the two register files. `report_aborts` False keeps an abort out of INTCSR and thus off every pin."""
+
+    def __init__(
+        self,
+        registers: RegisterFile,
+        config: RegisterFile,
+        *,
+        irq: IrqLine,
+        clock: Clock,
+        trace: TraceSink,
+        report_aborts: bool,
+    ) -> None:
+        self._regs, self._config = registers, config
+        self._irq, self._clock, self._trace = irq, clock, trace
+        self._report_aborts = report_aborts
+        self.channels: Sequence[Channel] = ()
+        self.linti = False
+        """LINTi# as the board drives it."""
+        self.powered = True
+        """False in D3hot, which releases INTA#."""
+        self._inta = False
+        self._pins = dict.fromkeys((Pin.LINTO, Pin.LSERR), False)
+        self._watchers: list[tuple[Pin, Callable[[bool], None]]] = []
+
+    def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
+        """Call `changed` with the level of LINTo# or LSERR#, now and on every change."""
+        self._watchers.append((pin, changed))
+        changed(self._pins[pin])
+
+    def board_gone(self) -> None:
+        """Forget the board's side: its watchers and what it drove."""
+        self._watchers.clear()
+        self.linti = False
+
+    def bus_error(self, channel: int, status: int) -> None:
+        """Note a master or target abort: `status` is the PCISR bit, `channel` had the bus."""
+        self._config.set_bits(cfg.PCISR, status, to=True)
+        if self._report_aborts:
+            self._regs.set_bits(intr.INTCSR, _LAST_MASTER, to=True)
+            self._regs.set_bits(intr.INTCSR, _NOT_MASTER[channel], to=False)
+        self.update()
+
+    def status_written(self, status: int) -> None:
+        """Take back who had the bus, once software cleared both abort bits of PCISR."""
+        if not status & _RECEIVED_ABORT:
+            self._regs.set_bits(intr.INTCSR, _LAST_MASTER, to=True)
+        self.update()
+
+    def update(self) -> None:
+        """Work out INTCSR's live bits and the pins."""
+        regs = self._regs
+        live = 0
+        if regs[intr.L2PDBELL]:
+            live |= _DOORBELL
+        if regs[intr.P2LDBELL]:
+            live |= _LOCAL_DOORBELL
+        if self.linti:
+            live |= _LINTI
+        if self._report_aborts and self._config[cfg.PCISR] & _RECEIVED_ABORT:
+            live |= _ABORT
+        if self._config[cfg.PCIBISTR] & cfg.PCIBISTR.start.mask:
+            live |= _BIST
+        for channel in self.channels:
+            if channel.interrupt:
+                live |= _CHANNEL_ACTIVE[channel.index]
+        value = regs[intr.INTCSR] & ~_LIVE | live
+        regs[intr.INTCSR] = value
+        inta = self.powered and self._drives_inta(value)
+        if inta != self._inta:
+            self._inta = inta
+            self._irq.set(inta)
+            if self._trace.enabled:
+                self._trace.emit(events.LineChanged(self._clock.now(), inta))
+        self._drive(Pin.LINTO, self._drives_linto(value), intr.CNTRL.linto_status.mask)
+        self._drive(Pin.LSERR, self._drives_lserr(value), intr.CNTRL.lserr_status.mask)
+
+    def _drives_inta(self, status: int) -> bool:
+        if not status & _PCI_ENABLE:
+            return False
+        if self._any(_TO_HOST, status):
+            return True
+        if self._dma(status, _TO_INTA):
+            return True
+        return bool(self._regs[intr.OPQIS] & ~self._regs[intr.OPQIM] & _NOT_EMPTY)
+
+    def _drives_linto(self, status: int) -> bool:
+        if not status & _LOCAL_ENABLE:
+            return False
+        if self._any(_TO_LOCAL, status):
+            return True
+        if self._dma(status, 0):
+            return True
+        queue = intr.QSR(self._regs[intr.QSR])
+        return queue.inbound_not_empty and not queue.inbound_mask
+
+    def _drives_lserr(self, status: int) -> bool:
+        if status & _ABORT and status & intr.INTCSR.lserr_on_abort.mask:
+            return True
+        if status & intr.INTCSR.parity_active.mask and status & intr.INTCSR.parity_enable.mask:
+            return True
+        if not status & intr.INTCSR.lserr_on_parity.mask:
+            return False
+        queue = intr.QSR(self._regs[intr.QSR])
+        parity = self._config[cfg.PCISR] & cfg.PCISR.parity_error.mask
+        return bool(parity) or (queue.overflow and not queue.overflow_mask)
+
+    @staticmethod
+    def _any(sources: Sequence[tuple[int, int]], status: int) -> bool:
+        return any(status & active and status & enable for active, enable in sources)
+
+    def _dma(self, status: int, routed: int) -> bool:
+        """True if a channel whose mode has `routed` in the INTA# select bit asks for its pin."""
+        return any(
+            channel.interrupt
+            and status & _CHANNEL_ENABLE[channel.index]
+            and self._regs[channel.names.mode] & _TO_INTA == routed
+            for channel in self.channels
+        )
+
+    def _drive(self, pin: Pin, level: bool, note: int) -> None:
+        if level == self._pins[pin]:
+            return
+        self._pins[pin] = level
+        if level:
+            self._regs.set_bits(intr.CNTRL, note, to=True)
+        for watched, changed in tuple(self._watchers):
+            if watched is pin:
+                changed(level)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chip's local side: what the peripherals of a board can do to it.
+
+The local side reads and writes the same registers as the host, with other rules for the doorbells and the mailboxes.
+
+Source: PCI 9080 data book 1.02 (doorbells), PLX SDK (pins). UNVERIFIED: that reading a mailbox takes back its
+interrupt.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from plx9x5x.model.engine import Channel
+from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
+from plx9x5x.ports import Clock, Pin
+from plx9x5x.regs import config as cfg
+from plx9x5x.regs import intr
+from plx9x5x.regs.kernel import RegisterFile
+
+_MAILBOX_BITS: Final = {
+    offset: mask
+    for mailbox, mask in zip(intr.MAILBOXES, MAILBOX_WRITTEN, strict=False)
+    for offset in (mailbox.offset, *mailbox.aliases)
+}
+
+
+class LocalSide:
+    """One chip's local side, shared by all its peripherals and by whoever plays the local processor."""
+
+    def __init__(
+        self,
+        registers: RegisterFile,
+        config: RegisterFile,
+        interrupts: Interrupts,
+        channels: Sequence[Channel],
+        clock: Clock,
+    ) -> None:
+        self._regs, self._config, self._interrupts, self._channels = registers, config, interrupts, channels
+        self._clock = clock
+        self._linti: set[object] = set()
+        self._watchers: list[Callable[[bool], None]] = []
+        self._user_out = False
+
+    def reset(self) -> None:
+        """The board is new: nothing is driven, nobody watches."""
+        self._linti.clear()
+        self._watchers.clear()
+        self._interrupts.board_gone()
+        self._user_out = self._user_level
+        self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=True)
+
+    def new_pins(self) -> "Pins":
+        """Give one more peripheral its pins."""
+        return Pins(self)
+
+    # -- pins --------------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """The model's clock, nanoseconds."""
+        return self._clock.now()
+
+    def drive_linti(self, level: bool, *, by: object = None) -> None:
+        """Drive LINTi# on behalf of `by`."""
+        (self._linti.add if level else self._linti.discard)(by)
+        self._interrupts.linti = bool(self._linti)
+        self._interrupts.update()
+
+    def drive_useri(self, level: bool) -> None:
+        """Drive USERi."""
+        self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=level)
+
+    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+        """Say how DREQ# of a channel is driven. Raises: IndexError if the chip has no such channel."""
+        self._channels[channel].demand = ready
+
+    def assert_eot(self, channel: int) -> None:
+        """Assert EOT# of a channel. Raises: IndexError if the chip has no such channel."""
+        self._channels[channel].assert_eot()
+
+    def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
+        """Call `changed` with the pin's level, now and on every change."""
+        if pin is Pin.USERO:
+            self._watchers.append(changed)
+            changed(self._user_level)
+        else:
+            self._interrupts.watch(pin, changed)
+
+    def control_written(self) -> None:
+        """Look at USERo after CNTRL changed."""
+        level = self._user_level
+        if level != self._user_out:
+            self._user_out = level
+            for changed in tuple(self._watchers):
+                changed(level)
+
+    @property
+    def _user_level(self) -> bool:
+        return bool(self._regs[intr.CNTRL] & intr.CNTRL.user_out.mask)
+
+    # -- registers ---------------------------------------------------------------------------------
+
+    def read_register(self, offset: int) -> int:
+        """Read a dword register; MBOX0 to MBOX3 take their interrupt back."""
+        value = self._regs.read(offset, 4)
+        if offset in _MAILBOX_BITS:
+            self._regs.set_bits(intr.INTCSR, _MAILBOX_BITS[offset], to=False)
+            self._interrupts.update()
+        return value
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Write a dword register: ones clear P2LDBELL and set L2PDBELL, a mailbox tells nobody."""
+        value &= 0xFFFF_FFFF
+        mailbox = next((box for box in intr.MAILBOXES if offset in (box.offset, *box.aliases)), None)
+        if mailbox is not None:
+            self._regs[mailbox] = value
+        elif offset == intr.P2LDBELL.offset:
+            self._regs.set_bits(intr.P2LDBELL, value, to=False)
+        elif offset == intr.L2PDBELL.offset:
+            self._regs.set_bits(intr.L2PDBELL, value, to=True)
+        else:
+            self._regs.write(offset, 4, value)
+        self._interrupts.update()
+
+    def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
+        """Give the result of the built-in self test (0 is passed) and end it."""
+        self._config[cfg.PCIBISTR] = code & cfg.PCIBISTR.code.mask | (cfg.PCIBISTR.supported.mask if supported else 0)
+        self._interrupts.update()
+
+    def wake_host(self) -> None:
+        """Note a power management event: PME# would be driven."""
+        self._config.set_bits(cfg.PMCSR, cfg.PMCSR.pme_status.mask, to=True)
+
+    def parity_error(self) -> None:
+        """Note a parity error on the local bus."""
+        self._regs.set_bits(intr.INTCSR, intr.INTCSR.parity_active.mask, to=True)
+        self._interrupts.update()
+
+
+class Pins:
+    """One peripheral's `plx9x5x.ports.LocalPins`: it drives LINTi# beside the others."""
+
+    def __init__(self, side: LocalSide) -> None:
+        self._side = side
+        self.now = side.now
+        self.drive_useri = side.drive_useri
+        self.demand = side.demand
+        self.assert_eot = side.assert_eot
+        self.watch = side.watch
+        self.read_register = side.read_register
+        self.write_register = side.write_register
+
+    def drive_linti(self, level: bool) -> None:
+        """Drive LINTi# for this peripheral."""
+        self._side.drive_linti(level, by=self)

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a driver does, whatever carries it: the behaviour suite is written once against `Driver`.
+
+`tests.behaviour.in_process` runs it on the model in this process, `guest-tests/` runs the same functions from a Linux
+guest under QEMU. Register facts in here and in the cases come from the reference, not from the tables under test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+FAMILY: Final = ("9080", "9054", "9056", "9656", "8311")
+SINCE_9054: Final = FAMILY[1:]
+SINCE_9056: Final = FAMILY[2:]
+
+BOARD_OF: Final = {
+    "9080": "9080-401b",
+    "9054": "rdk-9054-lite",
+    "9056": "rdk-9056-lite",
+    "9656": "rdk-9656-lite",
+    "8311": "pex-8311-rdk",
+}
+"""The board that each chip of the family is tried on."""
+
+MEMORY_AT: Final = {"9054": 0x2000_0000}
+"""Local address of the board's first memory, which BAR2 shows whole; 0 where not named."""
+
+REGISTERS: Final = 0
+"""BAR0, memory: the register window."""
+PORTS: Final = 1
+"""BAR1, I/O: the first 256 bytes of the same registers."""
+SPACE0: Final = 2
+"""BAR2: local address space 0."""
+SPACE1: Final = 3
+"""BAR3: local address space 1."""
+
+
+class CommonBuffer(Protocol):
+    """Memory that the driver and the device share: page aligned, every byte 0xA5 at first."""
+
+    @property
+    def bus(self) -> int:
+        """The logical address: what the device is given. Below 4 GiB."""
+        ...
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read as the CPU does."""
+        ...
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write as the CPU does."""
+        ...
+
+
+class LocalSide(Protocol):
+    """What only a board, or a test, can do to the chip; a guest cannot reach it."""
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write local memory behind the chip's back."""
+        ...
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Read local memory behind the chip's back."""
+        ...
+
+
+class Driver(Protocol):
+    """The driver's view of one freshly reset chip. Widths in bytes; values are little-endian integers."""
+
+    @property
+    def chip(self) -> str:
+        """Which of `FAMILY` is under test."""
+        ...
+
+    @property
+    def memory_at(self) -> int:
+        """Local address of the board's first memory (at least 128 KiB), which BAR2 shows whole."""
+        ...
+
+    def read(self, offset: int, width: int = 4, *, bar: int = REGISTERS) -> int:
+        """Read a BAR."""
+        ...
+
+    def write(self, offset: int, value: int, width: int = 4, *, bar: int = REGISTERS) -> None:
+        """Write a BAR."""
+        ...
+
+    def config_read(self, offset: int, width: int = 4) -> int:
+        """Read configuration space. Under QEMU most of it is answered by QEMU, not by the chip."""
+        ...
+
+    def config_write(self, offset: int, value: int, width: int = 4) -> None:
+        """Write configuration space."""
+        ...
+
+    def buffer(self, length: int) -> CommonBuffer:
+        """Allocate a common buffer; it lives as long as the case."""
+        ...
+
+    def settle(self) -> None:
+        """Let the chip go on until it is idle, waits for software, or is held. Makes no register access."""
+        ...
+
+    def inta(self) -> bool:
+        """True if INTA# is asserted now. Makes no register access."""
+        ...
+
+
+CaseBody = Callable[[Driver], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rule about the chip. `name` states it."""
+
+    name: str
+    body: CaseBody
+    chips: tuple[str, ...]
+    proves: tuple[str, ...]
+    """'REGISTER.field' of the table: each fails this case when it is stuck."""
+    guest: bool
+    """True if a guest can express it: BAR accesses, common buffers, INTA#."""
+
+
+CASES: Final[dict[str, Case]] = {}
+"""Every case, by name."""
+
+
+def behaviour(*proves: str, chips: tuple[str, ...] = FAMILY, guest: bool = True) -> Callable[[CaseBody], CaseBody]:
+    """Register a function as a case of the suite."""
+
+    def note(body: CaseBody) -> CaseBody:
+        name = body.__name__
+        if name in CASES:
+            raise ValueError(f"two cases are named {name}")
+        CASES[name] = Case(name, body, chips, proves, guest)
+        return body
+
+    return note
