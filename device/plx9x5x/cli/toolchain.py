@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from plx9x5x.lab.toolchain.cache import Cache
 
 NAME: Final = "toolchain"
-HELP: Final = "Fetch, show or remove QEMU, guest kernels, busybox and libvfio-user (no root, nothing installed)."
-_PARTS: Final = ("qemu", "kernel", "busybox", "libvfio-user")
+HELP: Final = "Fetch, show or remove QEMU, guest kernels, busybox, libvfio-user and lspci (no root, nothing installed)."
+_PARTS: Final = ("qemu", "kernel", "busybox", "libvfio-user", "pciutils")
 _MB: Final = 1_000_000
 
 

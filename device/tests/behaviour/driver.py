@@ -5,6 +5,7 @@
 guest under QEMU. Register facts in here and in the cases come from the reference, not from the tables under test.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -58,14 +59,66 @@ class CommonBuffer(Protocol):
 
 
 class LocalSide(Protocol):
-    """What only a board, or a test, can do to the chip; a guest cannot reach it."""
+    """What only the board, or its processor, can do to the chip; a guest cannot reach it."""
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Read local memory behind the chip's back."""
+        ...
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Write local memory behind the chip's back."""
         ...
 
-    def read_memory(self, address: int, length: int) -> bytes:
-        """Read local memory behind the chip's back."""
+    def read_register(self, offset: int) -> int:
+        """Read a dword register from the local bus; offsets as in BAR0."""
+        ...
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Write a dword register from the local bus; offsets as in BAR0."""
+        ...
+
+    def drive_linti(self, level: bool) -> None:
+        """Drive LINTi#."""
+        ...
+
+    def drive_useri(self, level: bool) -> None:
+        """Drive USERi."""
+        ...
+
+    def linto(self) -> bool:
+        """True if LINTo# is asserted now."""
+        ...
+
+    def lserr(self) -> bool:
+        """True if LSERR# is asserted now."""
+        ...
+
+    def usero(self) -> bool:
+        """Level of USERo."""
+        ...
+
+    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+        """Drive DREQ# of a channel: how many bytes may move now."""
+        ...
+
+    def assert_eot(self, channel: int) -> None:
+        """Assert EOT# of a channel."""
+        ...
+
+    def finish_self_test(self, code: int, *, supported: bool = True) -> None:
+        """End the built-in self test with a result."""
+        ...
+
+    def wake_host(self) -> None:
+        """Raise a power management event."""
+        ...
+
+    def parity_error(self) -> None:
+        """A parity error on the local bus."""
+        ...
+
+    def bad_parity(self, bus: int, length: int) -> None:
+        """From now on, data that the chip reads from these bus addresses comes with wrong parity."""
         ...
 
 
@@ -110,6 +163,11 @@ class Driver(Protocol):
         """True if INTA# is asserted now. Makes no register access."""
         ...
 
+    @property
+    def local(self) -> LocalSide:
+        """The local side; only where `Case.guest` is False."""
+        ...
+
 
 CaseBody = Callable[[Driver], None]
 
@@ -135,10 +193,35 @@ def behaviour(*proves: str, chips: tuple[str, ...] = FAMILY, guest: bool = True)
     """Register a function as a case of the suite."""
 
     def note(body: CaseBody) -> CaseBody:
-        name = body.__name__
-        if name in CASES:
-            raise ValueError(f"two cases are named {name}")
-        CASES[name] = Case(name, body, chips, proves, guest)
+        _register(Case(body.__name__, body, chips, proves, guest))
         return body
 
     return note
+
+
+ChannelBody = Callable[[Driver, int], None]
+
+
+def channel_behaviour(
+    *proves: str, chips: tuple[str, ...] = FAMILY, guest: bool = True
+) -> Callable[[ChannelBody], ChannelBody]:
+    """Register a function that takes a channel as two cases; '#' in `proves` stands for the channel."""
+
+    def note(body: ChannelBody) -> ChannelBody:
+        for channel in (0, 1):
+            named = tuple(field.replace("#", str(channel)) for field in proves)
+            on_it = functools.partial(_on_channel, body, channel)
+            _register(Case(f"{body.__name__}_channel_{channel}", on_it, chips, named, guest))
+        return body
+
+    return note
+
+
+def _on_channel(body: ChannelBody, channel: int, driver: Driver) -> None:
+    body(driver, channel)
+
+
+def _register(case: Case) -> None:
+    if case.name in CASES:
+        raise ValueError(f"two cases are named {case.name}")
+    CASES[case.name] = case

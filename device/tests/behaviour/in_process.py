@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The behaviour suite's driver on the model in this process."""
 
+from collections.abc import Callable
+
 from plx9x5x import events
 from plx9x5x.board import Board, load_board
+from plx9x5x.errors import ParityError
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.clock import VirtualClock
+from plx9x5x.ports import BusMaster, Pin
 from plx9x5x.transport.loopback import Loopback, Ram
+from plx9x5x.units import BusAddr
 from tests.behaviour.driver import BOARD_OF, MEMORY_AT, REGISTERS
 
 PAGE = 0x1000
@@ -29,6 +34,22 @@ class Accesses:
             self.accesses.append(event)
 
 
+class NoisyBus:
+    """A bus master whose reads of some addresses come with wrong parity."""
+
+    def __init__(self, memory: BusMaster) -> None:
+        self._memory = memory
+        self.bad: list[range] = []
+
+    def read_into(self, address: BusAddr, into: memoryview) -> None:
+        self._memory.read_into(address, into)
+        if any(address < bad.stop and bad.start < address + len(into) for bad in self.bad):
+            raise ParityError(f"wrong parity at {address:#x}")
+
+    def write_from(self, address: BusAddr, data: memoryview) -> None:
+        self._memory.write_from(address, data)
+
+
 class LoopbackBuffer:
     """A common buffer in the loopback host's memory."""
 
@@ -44,21 +65,67 @@ class LoopbackBuffer:
         self._ram[offset : offset + len(data)] = data
 
 
+class Local:
+    """The local side of the chip in this process."""
+
+    def __init__(self, chip: Chip, bus: NoisyBus) -> None:
+        self._chip, self._bus = chip, bus
+        side = chip.local_side
+        self.read_register = side.read_register
+        self.write_register = side.write_register
+        self.drive_linti: Callable[[bool], None] = side.drive_linti
+        self.drive_useri = side.drive_useri
+        self.demand = side.demand
+        self.assert_eot = side.assert_eot
+        self.wake_host = side.wake_host
+        self.parity_error = side.parity_error
+        self.finish_self_test = side.finish_self_test
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        return self._chip.local_bus.read(address, length)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        self._chip.local_bus.write(address, data)
+
+    def linto(self) -> bool:
+        return self._level(Pin.LINTO)
+
+    def lserr(self) -> bool:
+        return self._level(Pin.LSERR)
+
+    def usero(self) -> bool:
+        return self._level(Pin.USERO)
+
+    def bad_parity(self, bus: int, length: int) -> None:
+        self._bus.bad.append(range(bus, bus + length))
+
+    def _level(self, pin: Pin) -> bool:
+        seen: list[bool] = []
+        self._chip.local_side.watch(pin, seen.append)
+        return seen[0]
+
+
 class InProcess:
     """A driver, its machine and the chip, all here. `addresses` are the bus addresses that its buffers get, in order."""
 
-    def __init__(self, chip: str, *, board: Board | None = None, addresses: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, chip: str, *, board: Board | None = None, addresses: tuple[int, ...] = (), steps: int = 20_000
+    ) -> None:
         self.chip = chip
+        self._steps = steps
         self.memory_at = MEMORY_AT.get(chip, 0)
         self.trace = Accesses()
-        made = board or load_board(BOARD_OF[chip])
         self.clock = VirtualClock()
-        self.host = Loopback(
-            lambda bus, irq: Chip(made, bus=bus, irq=irq, clock=self.clock, trace=self.trace), clock=self.clock
-        )
+        made = board or load_board(BOARD_OF[chip])
+        self.host = Loopback(lambda bus, irq: self._make(made, bus, irq), clock=self.clock)
         self.device = self.host.device
+        self.local = Local(self.device, self._noisy)
         self._addresses = list(addresses)
         self._next = FIRST_BUFFER
+
+    def _make(self, board: Board, bus: BusMaster, irq: object) -> Chip:
+        self._noisy = NoisyBus(bus)
+        return Chip(board, bus=self._noisy, irq=irq, clock=self.clock, trace=self.trace)  # type: ignore[arg-type]
 
     def read(self, offset: int, width: int = 4, *, bar: int = REGISTERS) -> int:
         return self.device.read(bar, offset, width)
@@ -79,7 +146,7 @@ class InProcess:
         return LoopbackBuffer(self.host.ram(at, size, fill=FRESH), length)
 
     def settle(self) -> None:
-        self.host.run()
+        self.host.run(steps=self._steps)
 
     def inta(self) -> bool:
         return self.host.line.level

@@ -11,16 +11,19 @@ from pathlib import Path
 from plx9x5x.lab.toolchain import kmod
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
-from plx9x5x.lab.toolchain.loader import ALL, Toolchain, load
+from plx9x5x.lab.toolchain.loader import ALL, FOR_A_RUN, Toolchain, load
+from plx9x5x.lab.toolchain.pciutils import Pciutils
 from plx9x5x.lab.toolchain.progress import Progress, for_stream
 from plx9x5x.lab.toolchain.qemu import Qemu
 from plx9x5x.lab.toolchain.table import KERNEL_SERIES
 
 __all__ = [
     "ALL",
+    "FOR_A_RUN",
     "KERNEL_SERIES",
     "Cache",
     "GuestKernel",
+    "Pciutils",
     "Progress",
     "Qemu",
     "Toolchain",

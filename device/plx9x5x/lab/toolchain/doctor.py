@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import SetupError, UsageError
-from plx9x5x.lab.toolchain import apt, host, kernels, qemu, vfio_user_lib
+from plx9x5x.lab.toolchain import apt, host, kernels, pciutils, qemu, vfio_user_lib
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.loader import fill_space_mib, variant
-from plx9x5x.lab.toolchain.table import BUSYBOX, KERNELS, LIBVFIO_USER, QEMU
+from plx9x5x.lab.toolchain.table import BUSYBOX, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU
 from plx9x5x.transport.libvfio_abi import load_abi
 from plx9x5x.units import MIB
 
@@ -45,6 +45,7 @@ def report(kernel: str | None) -> Iterator[Line]:
         ("libvfio-user", _library),
         ("kernel", lambda: _kernel(kernel)),
         ("busybox", _busybox),
+        ("pciutils", _pciutils),
         ("guest memory", _guest_memory),
         ("cores", _cores),
         ("kvm", _kvm),
@@ -138,7 +139,12 @@ def _library_place() -> Path | None:
 def _nothing_to_fetch() -> bool:
     """Tell whether every part is there, so that apt is not needed any more."""
     cache, wish = Cache.locate(), kernels.choose(None)
-    others = (cache.find(BUSYBOX), wish not in KERNELS or cache.find(KERNELS[wish]), _library_place())
+    others = (
+        cache.find(BUSYBOX),
+        cache.find(PCIUTILS),
+        wish not in KERNELS or cache.find(KERNELS[wish]),
+        _library_place(),
+    )
     return all(others) and bool(os.environ.get(qemu.ENV) or cache.find(QEMU) or qemu.from_path()[0])
 
 
@@ -165,6 +171,13 @@ def _busybox() -> Line:
     if found is None:
         return Line("busybox", "not fetched yet", "plx9x5x toolchain fetch", warn=True)
     return Line("busybox", found.record.version)
+
+
+def _pciutils() -> Line:
+    found = Cache.locate().find(PCIUTILS)
+    if found is None:
+        return Line("pciutils", "not fetched yet, our tests need it", "plx9x5x toolchain fetch", warn=True)
+    return Line("pciutils", f"{pciutils.verify(found.path)}, fetched, has lspci")
 
 
 def _guest_memory() -> Line:

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import SetupError, UsageError
-from plx9x5x.lab.toolchain import host, kernels, qemu, unpack, vfio_user_lib
+from plx9x5x.lab.toolchain import host, kernels, pciutils, qemu, unpack, vfio_user_lib
 from plx9x5x.lab.toolchain.apt import PrivateApt
 from plx9x5x.lab.toolchain.cache import Cache, Installed, Package, Record, remove
 from plx9x5x.lab.toolchain.kernels import GuestKernel
+from plx9x5x.lab.toolchain.pciutils import Pciutils
 from plx9x5x.lab.toolchain.progress import Progress, Silent
 from plx9x5x.lab.toolchain.qemu import Qemu
-from plx9x5x.lab.toolchain.table import BUSYBOX, INDEX_SPACE_MIB, KERNELS, LIBVFIO_USER, QEMU, Part
+from plx9x5x.lab.toolchain.table import BUSYBOX, INDEX_SPACE_MIB, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU, Part
 
-ALL: Final = frozenset(("qemu", "kernel", "busybox", "libvfio-user"))
+FOR_A_RUN: Final = frozenset(("qemu", "kernel", "busybox", "libvfio-user"))
+"""Parts without which no guest runs our device."""
+ALL: Final = FOR_A_RUN | {"pciutils"}
+_ABSENT: Final = Path(os.devnull) / "absent"
 _BUSYBOX_PATHS: Final = ("usr/bin/busybox", "bin/busybox")
 
 
@@ -32,17 +36,20 @@ class Toolchain:
     libvfio_user: Path
     cache: Path
     recorded: Mapping[str, str] = field(default_factory=dict)
+    pciutils: Pciutils = field(default_factory=lambda: Pciutils(_ABSENT))
 
     def versions(self) -> Mapping[str, str]:
         """What is in use, by part, for logs and reports."""
         return dict(self.recorded)
 
 
-def load(*, kernel: str | None = None, progress: Progress | None = None, need: Collection[str] = ALL) -> Toolchain:
+def load(
+    *, kernel: str | None = None, progress: Progress | None = None, need: Collection[str] = FOR_A_RUN
+) -> Toolchain:
     """Give the toolchain; fetch and build what is missing, and touch nothing when nothing is.
 
     `kernel` is a series of KERNEL_SERIES or a path (see kernels.py); absent, $PLX9X5X_KERNEL, then the first series.
-    `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user".
+    `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user", "pciutils".
     Raises: SetupError when the host lacks something, UsageError for an unknown series or part.
     """
     if unknown := set(need) - ALL:
@@ -60,6 +67,7 @@ def load(*, kernel: str | None = None, progress: Progress | None = None, need: C
         for name, part, own in (
             ("qemu", QEMU, own_qemu),
             ("busybox", BUSYBOX, None),
+            ("pciutils", PCIUTILS, None),
             ("kernel", KERNELS.get(wish), own_kernel),
             ("libvfio-user", LIBVFIO_USER, own_library),
         )
@@ -101,7 +109,7 @@ def ensure(cache: Cache, parts: Collection[Part], progress: Progress) -> None:
 
 def fill_space_mib() -> int:
     """What the cache must be able to hold while it is filled for the default kernel."""
-    parts = (QEMU, BUSYBOX, next(iter(KERNELS.values())), LIBVFIO_USER)
+    parts = (QEMU, BUSYBOX, PCIUTILS, next(iter(KERNELS.values())), LIBVFIO_USER)
     return INDEX_SPACE_MIB + sum(p.space_mib for p in parts)
 
 
@@ -130,6 +138,8 @@ def _make(cache: Cache, apt: PrivateApt, part: Part, stage: Path, progress: Prog
         record = _finish_qemu(tree, packages)
     elif part is BUSYBOX:
         record = _finish_busybox(tree, packages)
+    elif part is PCIUTILS:
+        record = _finish_pciutils(tree, packages)
     else:
         facts = kernels.adapt(tree)
         keep = (facts["vmlinuz"], facts["modules"], f"{facts['headers']}/Makefile")
@@ -142,9 +152,8 @@ def _finish_qemu(tree: Path, packages: list[Package]) -> Record:
     root = tree / "root"
     qemu.prune(root)
     version = qemu.verify(qemu.argv_of(root))
-    debian = next((p.version for p in packages if p.name == QEMU.wanted[0].packages[0]), "")
     keep = (f"root/usr/bin/{qemu.PROGRAM}", str(unpack.loader(root).relative_to(tree)))
-    return Record(QEMU.name, QEMU.recipe, version, keep, tuple(packages), {"package": debian})
+    return Record(QEMU.name, QEMU.recipe, version, keep, tuple(packages), _package(QEMU, packages))
 
 
 def _finish_busybox(tree: Path, packages: list[Package]) -> Record:
@@ -154,6 +163,18 @@ def _finish_busybox(tree: Path, packages: list[Package]) -> Record:
     shutil.move(binary, tree / "busybox")
     unpack.keep_only(tree, ("busybox",))
     return _record(BUSYBOX, packages, {}, keep=("busybox",))
+
+
+def _finish_pciutils(tree: Path, packages: list[Package]) -> Record:
+    keep = pciutils.arrange(tree)
+    version = pciutils.verify(tree)
+    return Record(PCIUTILS.name, PCIUTILS.recipe, version, keep, tuple(packages), _package(PCIUTILS, packages))
+
+
+def _package(part: Part, packages: list[Package]) -> dict[str, str]:
+    """The version of a closure's own package, among those that it depends on."""
+    asked = part.wanted[0].packages[0]
+    return {"package": next((p.version for p in packages if p.name == asked), "")}
 
 
 def _record(part: Part, packages: list[Package], facts: Mapping[str, str], *, keep: tuple[str, ...]) -> Record:
@@ -177,9 +198,8 @@ def _describe(
     if own_qemu.version:
         recorded["qemu"] = f"{own_qemu.version} ({own_qemu.argv[0] if own_qemu.source != 'debian' else 'fetched'})"
     if own_kernel is None:
-        absent = Path(os.devnull) / "absent"
         place = found(KERNELS[wish], "kernel")
-        own_kernel = kernels.installed(place, wish) if place else GuestKernel(wish, "", absent, absent, absent, ())
+        own_kernel = kernels.installed(place, wish) if place else GuestKernel(wish, "", _ABSENT, _ABSENT, _ABSENT, ())
         if place:
             recorded["kernel"] = f"{own_kernel.release} ({place.record.version})"
     else:
@@ -190,4 +210,13 @@ def _describe(
         own_library = cache.place(LIBVFIO_USER, variant(LIBVFIO_USER)) / vfio_user_lib.LIBRARY
     else:
         recorded["libvfio-user"] = str(own_library)
-    return Toolchain(own_qemu, own_kernel, cache.place(BUSYBOX) / "busybox", own_library, cache.root, recorded)
+    lspci = found(PCIUTILS, "pciutils")
+    return Toolchain(
+        own_qemu,
+        own_kernel,
+        cache.place(BUSYBOX) / "busybox",
+        own_library,
+        cache.root,
+        recorded,
+        Pciutils(lspci.path, lspci.record.version) if lspci else Pciutils(_ABSENT),
+    )

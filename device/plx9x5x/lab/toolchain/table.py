@@ -77,6 +77,13 @@ BUSYBOX: Final = Part(
     wanted=(Wanted("trixie", ("busybox-static",)),),
     space_mib=5,
 )
+PCIUTILS: Final = Part(
+    name="pciutils",
+    title="pciutils (lspci)",
+    recipe=1,
+    wanted=(Wanted("trixie", ("pciutils",), closure=True),),
+    space_mib=50,
+)
 LIBVFIO_USER: Final = Part(
     name="libvfio-user",
     title="libvfio-user, built here",
