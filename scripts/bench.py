@@ -5,7 +5,8 @@
 Ratios count; absolute times are the machine's. Every figure is the median of several rounds.
 
 DMA, in-process: one block, or a chain of 256-byte descriptors, through the whole chip model, beside a plain memcpy of
-the same buffers. Registers, from a guest under QEMU (TCG): BAR0 of the emulated board beside QEMU's built-in `edu`
+the same buffers. Registers, in-process: the accesses of a driver's transfer through the whole chip model, beside a call
+of a Python method that does nothing. Registers, from a guest under QEMU (TCG): BAR0 of the emulated board beside QEMU's built-in `edu`
 device; a write counts as issued when the CPU goes on, as drained when a read after the last one has its answer.
 """
 
@@ -35,6 +36,7 @@ RAM = 0x100_0000
 DATA = RAM + 4 * MIB
 DESCRIPTOR_BYTES = 256
 MODE, PADR, LADR, SIZ, DPR, CSR = 0x80, 0x84, 0x88, 0x8C, 0x90, 0xA8
+INTCSR = 0x68
 CHAIN = 0x243
 IN_PCI, LAST, TO_PCI = 1, 2, 8
 BENCH_LINE = re.compile(r"bench name=(?P<name>\w+) .*ns_per_op=(?P<ns>[\d.]+)")
@@ -121,6 +123,53 @@ def dma_rows(rounds: int) -> list[Row]:
     return rows
 
 
+class Nothing:
+    """A method call and no more."""
+
+    def read(self, _bar: int, _offset: int, _width: int) -> int:
+        """Give 0."""
+        return 0
+
+
+def register_rows(rounds: int) -> list[Row]:
+    """Measure register accesses in-process."""
+    chip = Loopback(lambda bus, irq: Chip(load_board("rdk-9656-lite"), bus=bus, irq=irq)).device
+    nothing = Nothing()
+    calls = 2000
+
+    def accesses() -> None:
+        """What a driver does around a transfer: program the channel, look at the status, mask and unmask."""
+        read, write = chip.read, chip.write
+        for _ in range(calls // 10):
+            write(0, PADR, 4, DATA)
+            write(0, LADR, 4, 0)
+            write(0, SIZ, 4, 64)
+            write(0, DPR, 4, 0)
+            read(0, CSR, 1)
+            read(0, INTCSR, 4)
+            write(0, INTCSR, 4, 0x0F04_0000)
+            write(0, CSR, 1, 8)
+            read(0, PADR, 4)
+            write(0, INTCSR, 4, 0x0F04_0100)
+
+    def times(work: Callable[[], None]) -> float:
+        return median_time(work, rounds=rounds, repeat=3) / calls
+
+    def reads() -> None:
+        for _ in range(calls):
+            chip.read(0, CSR, 1)
+
+    def bare() -> None:
+        for _ in range(calls):
+            nothing.read(0, CSR, 1)
+
+    peer = times(bare)
+    return [
+        Row(name, ours, peer, "bare method call", f"{1e-3 / ours:.0f} k/s")
+        for name, ours in (("register read", times(reads)), ("a driver's mix of reads and writes", times(accesses)))
+    ]
+
+
 def guest_rows() -> list[Row]:
     """Boot a guest that measures, and read its figures."""
     result = run(RunSpec(mode=BENCH, more_devices=(EDU,)))
@@ -168,6 +217,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="rounds whose median counts (default %(default)s)")
     parser.add_argument("--no-guest", action="store_true", help="leave out what needs QEMU")
     args = parser.parse_args()
+    show("Registers in-process, through the whole chip model", register_rows(args.rounds))
     show("DMA in-process, through the whole chip model", dma_rows(args.rounds))
     if not args.no_guest:
         show("Registers and interrupt from a guest under TCG", guest_rows())

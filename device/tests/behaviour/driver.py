@@ -183,17 +183,21 @@ class Case:
     """'REGISTER.field' of the table: each fails this case when it is stuck."""
     guest: bool
     """True if a guest can express it: BAR accesses, common buffers, INTA#."""
+    generic: bool = False
+    """True if it is about registers keeping what they are given, and not about what they do."""
 
 
 CASES: Final[dict[str, Case]] = {}
 """Every case, by name."""
 
 
-def behaviour(*proves: str, chips: tuple[str, ...] = FAMILY, guest: bool = True) -> Callable[[CaseBody], CaseBody]:
+def behaviour(
+    *proves: str, chips: tuple[str, ...] = FAMILY, guest: bool = True, generic: bool = False
+) -> Callable[[CaseBody], CaseBody]:
     """Register a function as a case of the suite."""
 
     def note(body: CaseBody) -> CaseBody:
-        _register(Case(body.__name__, body, chips, proves, guest))
+        _register(Case(body.__name__, body, chips, proves, guest, generic))
         return body
 
     return note

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The behaviour suite's driver on the model in this process."""
 
+import functools
 from collections.abc import Callable
 
 from plx9x5x import events
@@ -12,6 +13,8 @@ from plx9x5x.ports import BusMaster, Pin
 from plx9x5x.transport.loopback import Loopback, Ram
 from plx9x5x.units import BusAddr
 from tests.behaviour.driver import BOARD_OF, MEMORY_AT, REGISTERS
+
+_board = functools.cache(load_board)
 
 PAGE = 0x1000
 FIRST_BUFFER = 0x0100_0000
@@ -116,7 +119,7 @@ class InProcess:
         self.memory_at = MEMORY_AT.get(chip, 0)
         self.trace = Accesses()
         self.clock = VirtualClock()
-        made = board or load_board(BOARD_OF[chip])
+        made = board or _board(BOARD_OF[chip])
         self.host = Loopback(lambda bus, irq: self._make(made, bus, irq), clock=self.clock)
         self.device = self.host.device
         self.local = Local(self.device, self._noisy)

@@ -3,46 +3,21 @@
 
 import pytest
 
-from plx9x5x.ports import ResetKind
-from plx9x5x.regs.config import CONFIG_REGISTERS
-from plx9x5x.regs.dma import DMA_REGISTERS
-from plx9x5x.regs.intr import MESSAGING_REGISTERS, RUNTIME_REGISTERS
+from plx9x5x.regs.catalog import find
 from plx9x5x.regs.kernel import Field, Register
-from plx9x5x.regs.local import LOCAL_REGISTERS
 from plx9x5x.regs.profile import PROFILES
 from tests.behaviour.collect import all_cases
 from tests.behaviour.driver import Case
-from tests.behaviour.faults import Stuck, faults_of, inject
-from tests.behaviour.in_process import InProcess
+from tests.behaviour.faults import faults_of, survives
 
 NARROW = 8
 """Bits of a field that is looked at bit by bit."""
 
-BY_NAME = {
-    reg.__name__: reg
-    for reg in (*CONFIG_REGISTERS, *LOCAL_REGISTERS, *RUNTIME_REGISTERS, *MESSAGING_REGISTERS, *DMA_REGISTERS)
-}
-
 
 def field_of(name: str) -> tuple[type[Register], Field[object]]:
     register, _, field = name.partition(".")
-    reg = BY_NAME[register]
+    reg = find(register).register
     return reg, next(one for one in reg.fields if one.name == field)
-
-
-def survives(case: Case, chip: str, stuck: Stuck) -> bool:
-    """True if the case passes on a chip with that fault."""
-    driver = InProcess(chip, steps=300)
-    inject((driver.device.registers, driver.device.config), stuck)
-    driver.device.reset(ResetKind.POWER_ON)
-    driver.config_write(0x04, 7, 2)
-    try:
-        case.body(driver)
-    except AssertionError:
-        return False
-    except RuntimeError as error:  # the broken chip never gets done
-        return "still runs" not in str(error)
-    return True
 
 
 @pytest.mark.parametrize(
