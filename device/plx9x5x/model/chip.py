@@ -195,7 +195,7 @@ class Chip:
             if channel is None:
                 return False
             budget -= channel.step(budget)
-            while budget > 0 and self._alone and channel.runnable:
+            while budget > 0 and self._alone and channel.goes_on:
                 budget -= channel.step(budget)
         return any(channel.runnable for channel in self.channels)
 

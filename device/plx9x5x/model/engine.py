@@ -209,6 +209,11 @@ class Channel:
         return self._ready and not self._waits
 
     @property
+    def goes_on(self) -> bool:
+        """True if another step would do something, given that one just did and software has not acted since."""
+        return self.busy and not self._waits
+
+    @property
     def _ready(self) -> bool:
         """True if nothing in the chip keeps the channel from going on."""
         return self.busy and self._host.may_master and self.enabled

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures around the bench."""
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,7 @@ def bench(board: Board) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def new_bench() -> Callable[[], Bench]:
+def new_bench() -> Callable[..., Bench]:
     """Makes a fresh bench for each example of a property."""
-    return lambda: Bench(load_board("rdk-9656-lite"))
+    cached = functools.cache(load_board)
+    return lambda name="rdk-9656-lite": Bench(cached(name))

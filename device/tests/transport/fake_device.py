@@ -28,6 +28,9 @@ class FakeDevice:
     resets: list[ResetKind] = field(default_factory=list)
     aborts: list[BusAbort] = field(default_factory=list)
     accesses: list[tuple[int, int, int]] = field(default_factory=list)
+    steps: int = 0
+    wait: int | None = None
+    """What `wait_ns` says."""
     regions: tuple[RegionSpec, ...] = (
         RegionSpec(4 * KIB),
         RegionSpec(256, is_io=True),
@@ -72,9 +75,10 @@ class FakeDevice:
         self._clear()
 
     def wait_ns(self) -> int | None:
-        return None
+        return self.wait
 
     def step(self, budget: int) -> bool:
+        self.steps += 1
         registers = self.memory[CONTROL]
         source, destination, length = struct.unpack_from("<QQI", registers, SOURCE)
         start = registers[START]

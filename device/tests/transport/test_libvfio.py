@@ -49,6 +49,34 @@ def test_the_client_sees_every_region_and_one_intx(client: VfioUserClient) -> No
     assert client.irq_count(0) == 1
 
 
+@pytest.mark.parametrize("wait", [0, 1, 100_000, 3_000_000])
+def test_a_device_that_waits_is_stepped_again_without_a_message(
+    served: Served, client: VfioUserClient, wait: int
+) -> None:
+    served.device.wait = wait
+    client.read(MEMORY, 0, 4)
+    before = served.device.steps
+    until(lambda: served.device.steps > before + 5)
+    client.write(MEMORY, 0, 0x1234, 4)
+    assert client.read(MEMORY, 0, 4) == 0x1234
+
+
+def test_a_device_that_waits_for_nothing_is_left_alone(served: Served, client: VfioUserClient) -> None:
+    client.read(MEMORY, 0, 4)
+    time.sleep(0.05)
+    before = served.device.steps
+    time.sleep(0.1)
+    assert served.device.steps == before
+
+
+def test_a_device_that_waits_for_ever_does_not_keep_the_server_from_stopping(served: Served) -> None:
+    served.device.wait = 10**15
+    with served.client() as client:
+        client.read(MEMORY, 0, 4)
+        served.server.stop()
+        served.join()
+
+
 @pytest.mark.parametrize("region", [CONTROL, 1, MEMORY, CONFIG])
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 8, 32])
 def test_a_region_access_keeps_its_width_and_offset(
