@@ -60,10 +60,8 @@ PYTEST = [
 ]
 MEMORY_LIMIT = 4 << 30
 REFUSED = 71
-"""Exit code of a fork whose module could not even be imported."""
-GRACE_S = 10.0
-"""Added to every time limit: start-up, and a machine that does something else too."""
-
+NOTICED = (1, 2, 4, REFUSED)  # exit codes: a test failed; a test file, a conftest, the module could not be imported
+GRACE_S = 10.0  # on top of every time limit: start-up, and a machine that does something else too
 STATES = KILLED, TIMEOUT, SURVIVED, UNTESTED, BROKEN = "killed", "timeout", "survived", "untested", "broken"
 
 SWAPS: dict[type[ast.AST], tuple[str, ...]] = {  # what stands there, then what may stand there instead
@@ -194,10 +192,8 @@ class Finder:
                 self._swap(kind, left, right)
             case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
                 self._put(value, "return value", "None")
-            case ast.Break():
-                self._put(node, "break", "continue")
-            case ast.Continue():
-                self._put(node, "continue", "break")
+            case ast.Break() | ast.Continue():
+                self._put(node, "loop control", "continue" if isinstance(node, ast.Break) else "break")
             case ast.AugAssign(op=kind, target=target, value=value):
                 self._put(node, "statement removed", "pass")
                 self._swap(kind, target, value)
@@ -335,6 +331,7 @@ def measure(tests: list[str], targets: list[str]) -> Baseline:
 
 def try_mutant(mutant: Mutant, tests: list[str], chosen: set[str] | None, seconds: dict[str, float]) -> int:
     """Import a mutant and run the chosen tests, in a fork."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is not a failed test; the parent ends its forks
     source = mutant.apply(Path(mutant.path).read_bytes())
     name = ".".join(Path(mutant.path).with_suffix("").parts[1:]).removesuffix(".__init__")
     real = SourceFileLoader.get_code
@@ -358,7 +355,7 @@ def fork(work: Callable[[], int], *, limit_s: float) -> int:
         return pid
     code = 70
     try:
-        out = os.open(f"../{os.getpid()}.log", os.O_WRONLY | os.O_CREAT)
+        out = os.open(f"../{os.getpid()}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
@@ -377,19 +374,11 @@ def fate(pid: int, code: int) -> tuple[str, str]:
         return TIMEOUT, ""
     lines = Path(f"../{pid}.log").read_text(errors="replace").splitlines()
     by = [line.partition(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))]
-    exits: dict[int, str] = {
-        REFUSED: KILLED,
-        pytest.ExitCode.OK: SURVIVED,
-        pytest.ExitCode.TESTS_FAILED: KILLED,
-        pytest.ExitCode.INTERRUPTED: KILLED,
-    }
-    return exits.get(code, KILLED if code < 0 else BROKEN), by[0] if by else f"exit code {code}" if code else ""
+    noticed = code < 0 or code in NOTICED
+    return KILLED if noticed else BROKEN if code else SURVIVED, by[0] if by else f"exit code {code}" if code else ""
 
 
-Note = Callable[[Mutant, float, str, str], None]
-
-
-def try_all(mutants: list[Mutant], baseline: Baseline, args: argparse.Namespace, note: Note) -> None:
+def try_all(mutants: list[Mutant], baseline: Baseline, args: argparse.Namespace, note: Callable[..., None]) -> None:
     """Try the mutants, `args.jobs` at a time."""
     waiting = mutants[::-1]
     alive: dict[int, tuple[Mutant, float, float]] = {}
@@ -460,9 +449,8 @@ def report(mutants: list[Mutant], found: dict[str, str]) -> None:
         if status not in (KILLED, TIMEOUT):
             source = Path(mutant.path).read_bytes()
             old, new = (text.decode().splitlines() for text in (source, mutant.apply(source)))
-            print(
-                f"{mutant.where}, {status}", *list(difflib.unified_diff(old, new, n=0, lineterm=""))[3:], "", sep="\n"
-            )
+            difference = difflib.unified_diff(old, new, n=0, lineterm="")
+            print(f"{mutant.where}, {status}", *itertools.islice(difference, 3, None), "", sep="\n")
     table = Table("file", *STATES, "score, %")
     for path, count in sorted(counts.items(), key=lambda item: (item[0] == "all", item[0])):
         score = 100 * (count[KILLED] + count[TIMEOUT]) / max(1, count.total() - count[BROKEN])
@@ -481,6 +469,7 @@ def main() -> int:
     parser.add_argument("--factor", type=float, default=4, help="time limit over the tests' time (default %(default)s)")
     parser.add_argument("--results", type=Path, default=ROOT / "build/mutants.jsonl", help="JSON lines (%(default)s)")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the forks and the copy go too
     results = args.results.resolve()
     results.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mutate-") as scratch:
@@ -491,7 +480,6 @@ def main() -> int:
         found = earlier(results, state)
         waiting = [mutant for mutant in mutants if mutant.key not in found]
         print(f"{len(waiting)} of {len(mutants)} to try, out of {len(every)}; seed {args.seed}", file=sys.stderr)
-
         turn = itertools.count(len(mutants) - len(waiting) + 1)
 
         def note(mutant: Mutant, seconds: float, status: str, by: str) -> None:
