@@ -6,8 +6,9 @@ Ratios count; absolute times are the machine's. Every figure is the median of se
 
 DMA, in-process: one block, or a chain of 256-byte descriptors, through the whole chip model, beside a plain memcpy of
 the same buffers. Registers, in-process: the accesses of a driver's transfer through the whole chip model, beside a call
-of a Python method that does nothing. Registers, from a guest under QEMU (TCG): BAR0 of the emulated board beside QEMU's built-in `edu`
-device; a write counts as issued when the CPU goes on, as drained when a read after the last one has its answer.
+of a Python method that does nothing. Registers, from a guest under QEMU (TCG): BAR0 of the emulated board beside QEMU's
+built-in `edu` device; a write counts as issued when the CPU goes on, as drained when a read after the last one has its
+answer.
 """
 
 import argparse

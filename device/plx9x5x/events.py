@@ -140,6 +140,13 @@ class LocalUndecoded(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class UnmodelledSeen(Event):
+    """Accesses that mean nothing on the chip, a line for each kind, when a client leaves. Sinks always get it."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ChipReset(Event):
     """The chip went back to its reset state; `reason` in words. Sinks get it like a fault: a new story begins."""
 

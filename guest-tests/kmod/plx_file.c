@@ -16,7 +16,10 @@ MODULE_PARM_DESC(allow_break, "let a program crash the kernel on purpose (defaul
 
 void plx_test_release_ref(struct kref *ref)
 {
-	kfree(container_of(ref, struct plx_test, ref));
+	struct plx_test *plx = container_of(ref, struct plx_test, ref);
+
+	kfree(plx->config);
+	kfree(plx);
 }
 
 /* ------------------------------------------------------------------ */
@@ -192,6 +195,7 @@ static void plx_do_info(struct plx_test *plx, struct plx_test_info *info)
 	info->subdevice = pdev->subsystem_device;
 	info->revision = pdev->revision;
 	info->pin = pdev->pin;
+	info->flags = plx_hands_off ? PLX_TEST_HANDS_OFF : 0;
 	info->irq = plx->irq;
 	info->dma_mask = pdev->dev.coherent_dma_mask;
 	for (bar = 0; bar < PLX_TEST_BARS; bar++) {
@@ -345,6 +349,7 @@ union plx_argument {
 	struct plx_test_irq_policy policy;
 	struct plx_test_irq_stats stats;
 	struct plx_test_irq_wait wait;
+	struct plx_test_level level;
 	struct plx_test_bench bench;
 };
 
@@ -400,6 +405,8 @@ static int plx_command(struct plx_test *plx, unsigned int cmd, union plx_argumen
 		return plx_abort(plx, &arg->done);
 	case PLX_TEST_QUIESCE:
 		return plx_quiesce(plx);
+	case PLX_TEST_HOT_RESET:
+		return plx_hot_reset(plx);
 	case PLX_TEST_IRQ_POLICY:
 		return plx_irq_policy(plx, &arg->policy);
 	case PLX_TEST_IRQ_STATS:
@@ -412,6 +419,8 @@ static int plx_command(struct plx_test *plx, unsigned int cmd, union plx_argumen
 		return 0;
 	case PLX_TEST_IRQ_WAIT:
 		return plx_irq_wait(plx, &arg->wait);
+	case PLX_TEST_LEVEL:
+		return plx_level(plx, &arg->level);
 	case PLX_TEST_BENCH:
 		return plx_bench(plx, &arg->bench);
 	default:
@@ -476,7 +485,7 @@ static int plx_test_release(struct inode *inode, struct file *file)
 
 	mutex_lock(&plx->mutex);
 	if (!plx->gone) {
-		if (plx_quiesce(plx))
+		if (plx_hands_off ? plx_hot_reset(plx) : plx_quiesce(plx))
 			dev_err(&plx->pdev->dev, "a DMA channel does not stop: its buffers are kept\n");
 		else
 			plx_free_live_buffers(&plx->adapter);

@@ -6,6 +6,8 @@
  * lets a user program drive both through /dev/plx_testN. Shaped after the
  * kernel's own driver for testing PCI endpoints. It hands bus addresses from
  * user space to the device: for test machines only.
+ *
+ * With hands_off the program alone touches registers, see plx_agent.c.
  */
 #include <linux/dma-mapping.h>
 #include <linux/idr.h>
@@ -14,6 +16,9 @@
 #include <linux/slab.h>
 
 #include "plx_test.h"
+
+/* What an ID that stands for no chip in particular carries. */
+#define PLX_TEST_ANY_CHIP	1
 
 static DEFINE_IDA(plx_test_ida);
 
@@ -45,9 +50,33 @@ static int plx_map_bars(struct plx_test *plx)
 		if (!plx->bar[bar])
 			return dev_err_probe(&pdev->dev, -ENOMEM, "cannot map BAR %d\n", bar);
 	}
-	if (!plx->bar[0] || plx->bar_len[0] <= PLX_PABTADR)
+	/* A program that knows its chip is content with the 256 bytes of an older one. */
+	if (!plx->bar[0] || (!plx_hands_off && plx->bar_len[0] <= PLX_PABTADR))
 		return dev_err_probe(&pdev->dev, -ENODEV, "BAR 0 is no register window\n");
 	return 0;
+}
+
+/* What probe does to the chip when it may: note its registers, bring it to rest. */
+static int plx_take_over(struct plx_test *plx)
+{
+	struct device *dev = &plx->pdev->dev;
+	int ret;
+
+	plx_take_snapshot(plx);
+	if (plx->snapshot.mem[0] == ~0U)
+		return dev_err_probe(dev, -EIO, "the registers read all ones\n");
+	ret = plx_quiesce(plx);
+	if (ret)
+		return dev_err_probe(dev, ret, "a DMA channel does not come to rest\n");
+	return 0;
+}
+
+static int plx_have_irq(struct plx_test *plx)
+{
+	/* A handler that only listens cannot say whose a shared interrupt is. */
+	if (plx_hands_off)
+		return request_irq(plx->irq, plx_agent_isr, IRQF_NO_AUTOEN, PLX_TEST_NAME, plx);
+	return request_irq(plx->irq, plx_test_isr, IRQF_SHARED, PLX_TEST_NAME, plx);
 }
 
 static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -56,6 +85,9 @@ static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct plx_test *plx;
 	int ret;
 
+	/* The cases of the program know one chip; an agent's caller knows his. */
+	if (id->driver_data == PLX_TEST_ANY_CHIP && !plx_hands_off)
+		return -ENODEV;
 	plx = kzalloc(sizeof(*plx), GFP_KERNEL);
 	if (!plx)
 		return -ENOMEM;
@@ -64,6 +96,7 @@ static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	mutex_init(&plx->mutex);
 	spin_lock_init(&plx->lock);
 	init_waitqueue_head(&plx->wait);
+	init_completion(&plx->called);
 	plx->adapter.dev = dev;
 	INIT_LIST_HEAD(&plx->adapter.buffers);
 
@@ -85,20 +118,13 @@ static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto put;
 	}
 
-	plx_take_snapshot(plx);
-	if (plx->snapshot.mem[0] == ~0U) {
-		ret = dev_err_probe(dev, -EIO, "the registers read all ones\n");
+	ret = plx_hands_off ? plx_agent_probe(plx) : plx_take_over(plx);
+	if (ret)
 		goto put;
-	}
-	ret = plx_quiesce(plx);
-	if (ret) {
-		dev_err_probe(dev, ret, "a DMA channel does not come to rest\n");
-		goto put;
-	}
 
 	plx->irq = pdev->irq;
 	if (plx->irq) {
-		ret = request_irq(plx->irq, plx_test_isr, IRQF_SHARED, PLX_TEST_NAME, plx);
+		ret = plx_have_irq(plx);
 		if (ret) {
 			dev_err_probe(dev, ret, "cannot have interrupt %d\n", plx->irq);
 			goto stop;
@@ -126,8 +152,11 @@ static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		dev_err_probe(dev, ret, "cannot make /dev/%s\n", plx->misc_name);
 		goto free_id;
 	}
-	dev_info(dev, "/dev/%s, chip %08x, interrupt %d\n", plx->misc_name,
-		 plx->snapshot.mem[PLX_PCIHIDR / 4], plx->irq);
+	if (plx_hands_off)
+		dev_info(dev, "/dev/%s, hands off, interrupt %d\n", plx->misc_name, plx->irq);
+	else
+		dev_info(dev, "/dev/%s, chip %08x, interrupt %d\n", plx->misc_name,
+			 plx->snapshot.mem[PLX_PCIHIDR / 4], plx->irq);
 	return 0;
 
 free_id:
@@ -152,8 +181,12 @@ static void plx_test_remove(struct pci_dev *pdev)
 	wake_up_interruptible(&plx->wait);
 
 	mutex_lock(&plx->mutex);
-	plx_quiesce(plx);
-	writel(0, plx->bar[0] + PLX_INTCSR);
+	if (plx_hands_off) {
+		plx_hot_reset(plx);
+	} else {
+		plx_quiesce(plx);
+		writel(0, plx->bar[0] + PLX_INTCSR);
+	}
 	if (plx->irq)
 		free_irq(plx->irq, plx);
 	pci_clear_master(pdev);
@@ -168,6 +201,7 @@ static void plx_test_remove(struct pci_dev *pdev)
 static const struct pci_device_id plx_test_ids[] = {
 	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9656_RDK_LITE) },
 	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9656) },
+	{ PCI_DEVICE(PLX_VENDOR, PCI_ANY_ID), .driver_data = PLX_TEST_ANY_CHIP },
 	{ }
 };
 MODULE_DEVICE_TABLE(pci, plx_test_ids);

@@ -3,6 +3,8 @@
 #ifndef PLX_TEST_H
 #define PLX_TEST_H
 
+#include <linux/completion.h>
+#include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/kref.h>
 #include <linux/list.h>
@@ -67,6 +69,8 @@ struct plx_adapter {
  * @irq: the interrupt, 0 if none
  * @adapter: makes the common buffers
  * @snapshot: the registers as probe found them
+ * @config: configuration space as probe left it; only with hands_off
+ * @called: the interrupt came; only with hands_off
  * @lock: guards everything below, and every write to a register
  * @mode: DMAMODE as last written; tells the handler where an interrupt goes
  * @policy: how the handler acts
@@ -88,6 +92,8 @@ struct plx_test {
 	int irq;
 	struct plx_adapter adapter;
 	struct plx_test_snapshot snapshot;
+	struct pci_saved_state *config;
+	struct completion called;
 
 	spinlock_t lock;
 	u32 mode[PLX_TEST_CHANNELS];
@@ -147,5 +153,12 @@ int plx_irq_wait(struct plx_test *plx, struct plx_test_irq_wait *wait);
 
 /* plx_bench.c */
 int plx_bench(struct plx_test *plx, struct plx_test_bench *bench);
+
+/* plx_agent.c */
+extern bool plx_hands_off;
+int plx_agent_probe(struct plx_test *plx);
+irqreturn_t plx_agent_isr(int irq, void *data);
+int plx_level(struct plx_test *plx, struct plx_test_level *level);
+int plx_hot_reset(struct plx_test *plx);
 
 #endif /* PLX_TEST_H */

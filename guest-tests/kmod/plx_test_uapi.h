@@ -12,7 +12,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define PLX_TEST_ABI		1
+#define PLX_TEST_ABI		2
 #define PLX_TEST_BARS		6
 #define PLX_TEST_CHANNELS	2
 
@@ -22,6 +22,9 @@
 #define PLX_TEST_BAR_MEM	0x1
 #define PLX_TEST_BAR_IO		0x2
 
+/* The driver makes no register access of its own: it was loaded with hands_off. */
+#define PLX_TEST_HANDS_OFF	0x1
+
 struct plx_test_info {
 	__u32 abi;
 	__u16 vendor;
@@ -30,7 +33,7 @@ struct plx_test_info {
 	__u16 subdevice;
 	__u8  revision;
 	__u8  pin;
-	__u16 reserved;
+	__u16 flags;				/* PLX_TEST_HANDS_OFF */
 	__s32 irq;				/* 0: no interrupt */
 	__u32 bar_flags[PLX_TEST_BARS];		/* 0: not there */
 	__u64 bar_len[PLX_TEST_BARS];
@@ -234,6 +237,15 @@ struct plx_test_irq_wait {
 	__u64 value;
 };
 
+/*
+ * Whether INTA# is asserted, found without any register access: listens for
+ * @wait_ms at most. Only with PLX_TEST_HANDS_OFF.
+ */
+struct plx_test_level {
+	__u32 wait_ms;
+	__u32 asserted;
+};
+
 /* ------------------------------------------------------------------ */
 /* Timing                                                              */
 
@@ -283,11 +295,14 @@ struct plx_test_bench {
 #define PLX_TEST_DONE		_IOWR(PLX_TEST_MAGIC, 0x21, struct plx_test_done)
 #define PLX_TEST_ABORT		_IOWR(PLX_TEST_MAGIC, 0x22, struct plx_test_done)
 #define PLX_TEST_QUIESCE	_IO(PLX_TEST_MAGIC, 0x23)
+/* RST# by the bridge above; configuration space is then as probe left it. */
+#define PLX_TEST_HOT_RESET	_IO(PLX_TEST_MAGIC, 0x24)
 
 #define PLX_TEST_IRQ_POLICY	_IOW(PLX_TEST_MAGIC, 0x30, struct plx_test_irq_policy)
 #define PLX_TEST_IRQ_STATS	_IOR(PLX_TEST_MAGIC, 0x31, struct plx_test_irq_stats)
 #define PLX_TEST_IRQ_RESET	_IO(PLX_TEST_MAGIC, 0x32)
 #define PLX_TEST_IRQ_WAIT	_IOWR(PLX_TEST_MAGIC, 0x33, struct plx_test_irq_wait)
+#define PLX_TEST_LEVEL		_IOWR(PLX_TEST_MAGIC, 0x34, struct plx_test_level)
 
 #define PLX_TEST_BENCH		_IOWR(PLX_TEST_MAGIC, 0x40, struct plx_test_bench)
 /* Refused unless the module parameter allow_break is set. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * plx_test [--output PATH] [--list] [--only NAME,..]... [--bench] [--break MODE]
+ * plx_test --agent PATH
  *
  * Runs the cases (or the benches) and reports in KTAP to standard output, or
  * to PATH: a file, or a virtio-serial port. Exit code: 0 all passed, 1 one
@@ -15,6 +16,8 @@
  *   oops      the driver oopses, the cases go on and pass
  *   hang      a case that never ends
  *   truncate  the program ends without a word
+ *
+ * --agent runs no case: it serves requests that come by PATH, see agent.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -274,13 +277,15 @@ static void introduce(void)
 static void usage(void)
 {
 	fprintf(stderr, "usage: plx_test [--output PATH] [--list] [--only NAME,..] [--bench]\n"
-			"                [--break fail|panic|oops|hang|truncate]\n");
+			"                [--break fail|panic|oops|hang|truncate]\n"
+			"       plx_test --agent PATH\n");
 	exit(2);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "agent", required_argument, NULL, 'a' },
 		{ "output", required_argument, NULL, 'o' },
 		{ "only", required_argument, NULL, 'n' },
 		{ "break", required_argument, NULL, 'x' },
@@ -288,7 +293,7 @@ int main(int argc, char **argv)
 		{ "list", no_argument, NULL, 'l' },
 		{ }
 	};
-	const char *output = NULL, *only = NULL, *trouble;
+	const char *agent = NULL, *output = NULL, *only = NULL, *trouble;
 	static struct test tests[TESTS_MAX];
 	const struct test *broken = NULL;
 	bool bench = false, list = false;
@@ -298,6 +303,9 @@ int main(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
+		case 'a':
+			agent = optarg;
+			break;
 		case 'o':
 			output = optarg;
 			break;
@@ -321,6 +329,8 @@ int main(int argc, char **argv)
 	}
 	if (optind < argc)
 		usage();
+	if (agent)
+		return agent_run(agent);
 
 	count = collect(tests, only, bench);
 	if (list) {

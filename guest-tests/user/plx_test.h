@@ -43,6 +43,10 @@ int report_exit_code(void);
 void diag(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void bail_out(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* agent.c: requests from outside; the exit code, once nobody asks any more */
+
+int agent_run(const char *path);
+
 /* ------------------------------------------------------------------ */
 /* Inside a case                                                       */
 

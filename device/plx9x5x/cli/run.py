@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from plx9x5x.errors import UsageError
 from plx9x5x.lab import defaults
 
 NAME: Final = "run"
@@ -55,6 +56,11 @@ def run(args: argparse.Namespace) -> int:
     if args.only:
         session.check_case(args.only, names)
     load_board(args.board)  # a wrong name is a usage error, found before anything is fetched
+    if args.board != defaults.BOARD:
+        raise UsageError(
+            f"the guest's test driver knows {defaults.BOARD} only; for your own driver on {args.board}: "
+            f"plx9x5x serve --board {args.board} --socket-path S"
+        )
     spec = session.RunSpec(
         board=args.board,
         kernel=args.kernel,

@@ -6,12 +6,14 @@ code 0. The line `listening on PATH` on stdout says that a client may connect; i
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -20,7 +22,12 @@ from plx9x5x.errors import SetupError, UsageError
 from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
-    from plx9x5x.ports import BusMaster, IrqLine, PciDevice
+    from plx9x5x.board import Board
+    from plx9x5x.model.chip import Chip
+    from plx9x5x.model.timing import BusSpeed
+    from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, TraceSink
+    from plx9x5x.trace.regtrace import RegisterTrace
+    from plx9x5x.trace.text import FaultLog
     from plx9x5x.transport.libvfio_abi import LibVfioUser
 
 NAME: Final = "serve"
@@ -37,6 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--board", default=defaults.BOARD, metavar="B", help="what is behind the bridge (%(default)s)")
     parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
+    parser.add_argument(
+        "--trace", type=Path, metavar="F", help="write register accesses and transfers to the file F, at most 64 MiB"
+    )
+    parser.add_argument(
+        "--bus", metavar="MHZxBITS", help="make transfers take as long as on this bus: 33x32, 33x64, 66x32, 66x64"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bus's waits (%(default)s)")
+    parser.add_argument(
+        "--quiet-aborts",
+        action="store_true",
+        help="keep bus errors out of INTCSR, for drivers that enable the interrupt and never clear its cause",
+    )
     parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
     parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")
 
@@ -49,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.socket_path is None:
         raise UsageError("serve needs --socket-path, as in: plx9x5x serve --socket-path /tmp/plx.sock")
     from plx9x5x.board import load_board
-    from plx9x5x.model.chip import Chip
+    from plx9x5x.model.timing import BusSpeed
     from plx9x5x.trace.text import FaultLog
     from plx9x5x.transport.libvfio import LibvfioServer
 
@@ -60,11 +79,12 @@ def run(args: argparse.Namespace) -> int:
     )
     board = load_board(args.board)
     faults = FaultLog(logging.getLogger("plx9x5x.driver").warning)
-
-    def make_device(bus: "BusMaster", irq: "IrqLine") -> "PciDevice":
-        return Chip(board, bus=bus, irq=irq, trace=faults)
-
-    with LibvfioServer(args.socket_path, make_device, library=_library(args.libvfio_user)) as server:
+    with contextlib.ExitStack() as stack:
+        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
+        speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus else None
+        made: list[Chip] = []
+        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
+        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user)))
         caught: list[int] = []
 
         def end(number: int, _frame: FrameType | None) -> None:
@@ -82,13 +102,67 @@ def run(args: argparse.Namespace) -> int:
             print(READY_LINE.format(path=server.socket_path), flush=True)
             server.run()
         finally:
+            for chip in made:
+                chip.list_unmodelled()
             if summary := faults.summary():
                 logging.getLogger("plx9x5x.driver").warning(summary)
+            if trace is not None and trace.trouble:
+                logging.getLogger("plx9x5x.trace").warning(trace.trouble)
             for number, handler in before.items():
                 signal.signal(number, handler)
         if signal.SIGINT in caught:
             raise KeyboardInterrupt
     return 0
+
+
+def _factory(
+    board: "Board",
+    faults: "FaultLog",
+    trace: "RegisterTrace | None",
+    made: "list[Chip]",
+    *,
+    speed: "BusSpeed | None",
+    report_aborts: bool,
+) -> "DeviceFactory":
+    """Give what makes the device and notes it in `made`; a trace is told how each of its steps ended."""
+    from plx9x5x.model.chip import Chip
+    from plx9x5x.trace.tee import Tee
+    from plx9x5x.transport.host_clock import HostClock
+
+    kind: type[Chip] = Chip
+    sink: TraceSink = faults
+    if trace is not None:
+        stepped = trace.stepped
+
+        class TracedChip(Chip):
+            def step(self, budget: int) -> bool:
+                more = super().step(budget)
+                stepped(goes_on=more or self.wait_ns() is not None)
+                return more
+
+        kind, sink = TracedChip, Tee(faults, trace)
+
+    def make(bus: "BusMaster", irq: "IrqLine") -> Chip:
+        chip = kind(board, bus=bus, irq=irq, clock=HostClock(), trace=sink, speed=speed, report_aborts=report_aborts)
+        made.append(chip)
+        return chip
+
+    return make
+
+
+@contextlib.contextmanager
+def _open_trace(path: Path) -> Iterator["RegisterTrace"]:
+    """Open the trace for a while. Raises: SetupError."""
+    from plx9x5x.trace.regtrace import RegisterTrace
+
+    try:
+        trace = RegisterTrace(path)
+    except OSError as exc:
+        raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
+    try:
+        yield trace
+    finally:
+        trace.close()
 
 
 def qemu_command(socket_path: Path) -> str:

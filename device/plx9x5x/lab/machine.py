@@ -6,7 +6,7 @@ bytes), the message time-out is long (or one stall loses the device for good), a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.image import COMMAND_LINE_MAX
 
 PORT_NAME: Final = "org.plx9x5x.ktap"
+AGENT_PORT_NAME: Final = "org.plx9x5x.agent"
 MSG_TIMEOUT_MS: Final = 60_000
 """QEMU's default of 5 s loses the device for good at the first stall."""
 
@@ -48,13 +49,18 @@ class Device:
         return json.dumps({"driver": self.driver, **self.properties})
 
 
-def vfio_user_pci(socket_path: Path, *, address: str | None = None) -> Device:
-    """The device that a vfio-user server gives at `socket_path`; `address` is its slot, as '10.0'."""
-    where = {} if address is None else {"addr": address}
+def vfio_user_pci(socket_path: Path, *, address: str | None = None, bus: str | None = None) -> Device:
+    """The device that a vfio-user server gives at `socket_path`; `address` is its slot, as '10.0', `bus` its bridge."""
+    where = {key: value for key, value in (("addr", address), ("bus", bus)) if value is not None}
     return Device(
         "vfio-user-pci",
         {"socket": {"type": "unix", "path": str(socket_path)}, "x-msg-timeout": MSG_TIMEOUT_MS, **where},
     )
+
+
+def pci_bridge(name: str) -> Device:
+    """A bridge to a conventional PCI bus of its own, with id `name`; what is behind it can be reset alone."""
+    return Device("pci-bridge", {"id": name, "chassis_nr": 1, "shpc": False, "msi": "off"})
 
 
 EDU: Final = Device("edu", {})
@@ -77,8 +83,10 @@ class VmSpec:
     accel: str = "tcg"
     cpus: frozenset[int] | None = None
 
-    def command_line(self, *, serial: Path, report_fd: int | None = None) -> list[str]:
+    def command_line(self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None) -> list[str]:
         """QEMU's whole argument vector; `report_fd` is a connected socket that it inherits, for the report.
+
+        `agent_fd` is another one, for requests to a program in the guest.
 
         Raises: SetupError if the kernel would cut its command line.
         """
@@ -95,15 +103,17 @@ class VmSpec:
             *("-object", f"memory-backend-memfd,id=ram,size={self.memory_mib}M,share=on"),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
             *("-serial", f"file:{serial}"),
-            *(_report_port(report_fd) if report_fd is not None else ()),
+            *_ports(("report", PORT_NAME, report_fd), ("agent", AGENT_PORT_NAME, agent_fd)),
             *devices,
             *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", words),
         ]
 
 
-def _report_port(fd: int) -> tuple[str, ...]:
-    return (
-        *("-device", "virtio-serial-pci,max_ports=2"),
-        *("-chardev", f"socket,id=report,fd={fd}"),
-        *("-device", f"virtserialport,chardev=report,name={PORT_NAME}"),
-    )
+def _ports(*wanted: tuple[str, str, int | None]) -> Iterator[str]:
+    """A virtio-serial port for each (id, name, socket); a socket of None is none. Port 0 is the console's."""
+    given = [(channel, name, fd) for channel, name, fd in wanted if fd is not None]
+    if given:
+        yield from ("-device", f"virtio-serial-pci,max_ports={len(given) + 1}")
+    for channel, name, fd in given:
+        yield from ("-chardev", f"socket,id={channel},fd={fd}")
+        yield from ("-device", f"virtserialport,chardev={channel},name={name}")

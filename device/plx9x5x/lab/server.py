@@ -50,8 +50,9 @@ class DeviceServer:
         logs: Path,
         cpus: Collection[int] | None = None,
         verbose: bool = False,
+        trace: Path | None = None,
     ) -> Self:
-        """Start it for `board`. Raises: SetupError."""
+        """Start it for `board`; it writes its register trace to the file `trace`. Raises: SetupError."""
         # A socket's path is short; a cache folder's need not be.
         own_folder = None
         folder = logs.absolute()
@@ -61,6 +62,8 @@ class DeviceServer:
         argv = [sys.executable, "-m", "plx9x5x", "serve", "--socket-path", str(socket_path), "--board", board]
         if verbose:
             argv.append("--verbose")
+        if trace is not None:
+            argv += ["--trace", str(trace)]
         try:
             child = Child(
                 argv,

@@ -14,12 +14,23 @@ from typing import Final, Protocol, Self
 
 from plx9x5x.errors import LostVm
 from plx9x5x.lab.ktap import Case, Parser, Report
-from plx9x5x.lab.machine import EDU, Device, VmSpec, vfio_user_pci
+from plx9x5x.lab.machine import EDU, Device, VmSpec, pci_bridge, vfio_user_pci
 from plx9x5x.lab.process import Child, tail_of
 from plx9x5x.lab.symptoms import Oops, SerialLog, tail_lines, vfio_errors
 from plx9x5x.units import MIB
 
-__all__ = ["EDU", "Companion", "Device", "GuestVm", "LostGuest", "Nobody", "VmSpec", "Watcher", "vfio_user_pci"]
+__all__ = [
+    "EDU",
+    "Companion",
+    "Device",
+    "GuestVm",
+    "LostGuest",
+    "Nobody",
+    "VmSpec",
+    "Watcher",
+    "pci_bridge",
+    "vfio_user_pci",
+]
 
 _TERMINATED: Final = "terminating on signal"
 TAIL_LINES: Final = 30
@@ -114,16 +125,28 @@ class GuestVm:
         self._started = time.monotonic()
 
     @classmethod
-    def boot(cls, spec: VmSpec, *, logs: Path, timeout_s: float, companions: Sequence[Companion] = ()) -> Self:
+    def boot(
+        cls,
+        spec: VmSpec,
+        *,
+        logs: Path,
+        timeout_s: float,
+        companions: Sequence[Companion] = (),
+        agent: socket.socket | None = None,
+    ) -> Self:
         """Start QEMU. The guest may live for `timeout_s`, and no longer than any of its `companions`.
+
+        `agent` is the far end of a socket pair, for requests to a program in the guest; the caller closes it then.
 
         Raises: SetupError if QEMU cannot be started at all.
         """
         ours, theirs = socket.socketpair()
+        agent_fd = None if agent is None else agent.fileno()
+        fds = (theirs.fileno(),) if agent_fd is None else (theirs.fileno(), agent_fd)
         try:
-            argv = spec.command_line(serial=logs / "serial.log", report_fd=theirs.fileno())
+            argv = spec.command_line(serial=logs / "serial.log", report_fd=fds[0], agent_fd=agent_fd)
             (logs / "qemu.cmd").write_text("\n".join(argv) + "\n", encoding="utf-8")
-            qemu = Child(argv, name="QEMU", log=logs / "qemu.log", pass_fds=(theirs.fileno(),), cpus=spec.cpus)
+            qemu = Child(argv, name="QEMU", log=logs / "qemu.log", pass_fds=fds, cpus=spec.cpus)
         except BaseException:
             ours.close()
             raise
@@ -137,6 +160,11 @@ class GuestVm:
     def pid(self) -> int:
         """QEMU's process id."""
         return self._qemu.pid
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs are."""
+        return self._logs
 
     @property
     def alive(self) -> bool:
@@ -193,6 +221,21 @@ class GuestVm:
         if not seen:
             raise self.lost(f"the guest ended before its console said '{text}'", said=self._qemu_said())
         return seen[0]
+
+    def check(self) -> None:
+        """Look, without waiting, whether the guest can still do what it was booted for.
+
+        Raises: LostGuest if it has ended, or will: QEMU or a companion gone, panic, time limit.
+        """
+        self._take_report(Nobody(), 0)
+        self._take_serial(Nobody())
+        self._check_companions()
+        if self._serial.panic is not None:
+            raise self.lost(f"the guest's kernel panicked: {self._serial.panic}")
+        if not self.alive:
+            raise self.lost(f"the guest has ended (QEMU: {self._qemu.how_it_ended()})", said=self._qemu_said())
+        if time.monotonic() > self._deadline:
+            raise self.lost(self._reason_to_stop or f"the guest ran longer than {self._limit_s:g} s")
 
     def lost(self, reason: str, *, said: Sequence[str] = ()) -> LostGuest:
         """Make the error, with the report and the console as they are now."""

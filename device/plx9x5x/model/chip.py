@@ -180,7 +180,7 @@ class Chip:
     def reset(self, kind: ResetKind) -> None:
         """Power-on defaults, then the EEPROM load; the board is new. Another client finds the EEPROM as made."""
         if kind is ResetKind.LOST_CLIENT:
-            self.unmodelled.clear()
+            self.list_unmodelled()
             if self.eeprom:
                 self.eeprom.restore()
         self._power_up()
@@ -201,11 +201,17 @@ class Chip:
 
     def wait_ns(self) -> int | None:
         """Nanoseconds until a bus that is busy is free, or a channel that waits looks again."""
-        busy = self._bus_free_at - self._clock.now()
-        if busy > 0 and any(channel.runnable for channel in self.channels):
-            return busy
+        if any(channel.runnable for channel in self.channels):
+            # Also when time has passed since `step` found nothing: then it is due now.
+            return max(0, self._bus_free_at - self._clock.now())
         waits = [wait for channel in self.channels if (wait := channel.wait_ns) is not None]
         return max(0, min(waits)) if waits else None
+
+    def list_unmodelled(self) -> None:
+        """Tell which accesses meant nothing, and start counting afresh."""
+        if lines := self.unmodelled.lines():
+            self._trace.emit(events.UnmodelledSeen(self._clock.now(), tuple(lines)))
+        self.unmodelled.clear()
 
     @property
     def local_bus(self) -> LocalBus:

@@ -230,10 +230,15 @@ class Channel:
 
     @property
     def wait_ns(self) -> int | None:
-        """Nanoseconds until a channel that waits looks again; None if it does not wait."""
-        if not self._ready or not self._waits:
+        """Nanoseconds until a channel that waits looks again; None if it does not wait.
+
+        It may be due by now: time passes between a step that found nothing and this question.
+        """
+        if not self._ready:
             return None
-        return self._poll_at - self._now() if self.state is State.POLL else RECHECK_NS
+        if self.state is State.POLL:
+            return self._poll_at - self._now()
+        return RECHECK_NS if self._waits else None
 
     def _demanded(self) -> int:
         """Bytes that the board lets move now."""

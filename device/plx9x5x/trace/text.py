@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from plx9x5x.events import BusError, ChipReset, Fault, LocalUndecoded, Purpose, TransferHeld
+from plx9x5x.events import BusError, ChipReset, Fault, LocalUndecoded, Purpose, TransferHeld, UnmodelledSeen
 from plx9x5x.ports import ResetKind
 
 _WANTED: Final = {
@@ -31,6 +31,10 @@ class FaultLog:
 
     def emit(self, event: object) -> None:
         """Say a fault; drop any other event. A client that leaves takes its counts with it."""
+        if isinstance(event, UnmodelledSeen):
+            self._say("accesses that mean nothing on this chip (reads gave 0, writes vanished):")
+            for line in event.lines:
+                self._say(f"  {line}")
         if isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
             if summary := self.summary():
                 self._say(summary)

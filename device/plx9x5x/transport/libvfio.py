@@ -195,7 +195,7 @@ class LibvfioServer:
                 if nanoseconds is None:
                     poll.poll()
                 else:
-                    # poll knows no time below a millisecond; select does, and minds a descriptor that the library closed.
+                    # poll knows no time below a millisecond. select does, and minds a closed descriptor.
                     with contextlib.suppress(OSError):
                         select.select(fds, (), (), min(nanoseconds, LONGEST_WAIT_NS) * 1e-9)
 

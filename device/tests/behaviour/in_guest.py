@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The behaviour suite's driver in a Linux guest under QEMU, and what its trace has to be."""
+"""The behaviour suite's driver in a Linux guest under QEMU, and what its trace has to be.
+
+A case that a guest cannot express says `guest=False`: an access that is not aligned to its width, or 8 bytes wide (the
+guest's driver refuses it); one to a BAR that does not decode, or in D3hot (QEMU answers by itself, the chip never hears
+of it); a look at a channel that has not settled (there the transfer runs on at once, in process only in `settle`).
+"""
 
 from typing import Final
 
 from plx9x5x.lab.agent import GuestAgent, GuestBuffer
 from plx9x5x.trace.regtrace import Access, difference, normal
-from tests.behaviour.driver import MEMORY_AT, REGISTERS, Case
+from tests.behaviour.driver import MEMORY_AT, REGISTERS, Case, LocalSide
 from tests.behaviour.in_process import InProcess
 
 SAME_FOR_A_REASON: Final[dict[str, str]] = {
@@ -53,6 +58,10 @@ class InGuest:
 
     def inta(self) -> bool:
         return self.agent.inta()
+
+    @property
+    def local(self) -> LocalSide:
+        raise AssertionError("a guest has no hand on the local side: the case must say guest=False")
 
 
 def model_trace(chip: str, case: Case, addresses: tuple[int, ...]) -> tuple[Access, ...]:

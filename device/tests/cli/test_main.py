@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from plx9x5x.board import load_board
 from plx9x5x.cli import main as cli
 from plx9x5x.cli import serve
 from plx9x5x.errors import LostVm, SetupError, UsageError
+from plx9x5x.model.chip import Chip
+from plx9x5x.trace.text import FaultLog
+from plx9x5x.transport.guest_memory import GuestMemory
+from plx9x5x.transport.loopback import CountingLine
 
 
 class Verb:
@@ -98,8 +103,32 @@ def test_serve_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--socket-path" in capsys.readouterr().err
     assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--board", "no-such-board"]) == 2
     assert "rdk-9656-lite" in capsys.readouterr().err
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--bus", "100x32"]) == 2
+    assert "33x32, 33x64, 66x32 and 66x64" in capsys.readouterr().err
     assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--libvfio-user", "/dev/null"]) == 69
     assert "hint: " in capsys.readouterr().err
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(tmp_path / "no" / "t")]) == 69
+    assert "cannot write the trace" in capsys.readouterr().err
+
+
+def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_path: Path) -> None:
+    faults = FaultLog(pytest.fail)
+    with serve._open_trace(tmp_path / "t") as trace:
+        made: list[Chip] = []
+        factory = serve._factory(load_board("rdk-9656-lite"), faults, trace, made, speed=None, report_aborts=True)
+        device = factory(GuestMemory(), CountingLine())
+        assert made == [device]
+        device.config_write(4, 2, 7)
+        device.read(0, 0x68, 4)
+        assert not device.step(4096)
+        # A ring in local memory whose first descriptor is not valid: the chip looks again and again.
+        for width, offset, value in ((4, 0x80, 0x10_0243), (4, 0x90, 0), (1, 0xA8, 3)):
+            device.write(0, offset, width, value)
+        for _ in range(3):
+            device.step(4096)
+    lines = (tmp_path / "t").read_text().splitlines()
+    assert lines[:4] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
+    assert lines[-2:] == ["start 0 chained", "waiting"]
 
 
 def test_serve_describes_itself_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,14 @@ def runner(monkeypatch: pytest.MonkeyPatch, result: RunResult) -> list[RunSpec]:
     return asked
 
 
+def test_a_board_that_the_test_driver_does_not_know_is_refused_with_what_to_do(
+    runner: list[RunSpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main_module.main(["run", "--board", "rdk-9056-lite"]) == 2
+    assert "knows rdk-9656-lite only; for your own driver on rdk-9056-lite: plx9x5x serve" in capsys.readouterr().err
+    assert runner == []
+
+
 def test_last_line_is_the_totals_and_the_failure_is_named(
     runner: list[RunSpec], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,10 @@ def main() -> None:
     match behaviour:
         case "good":
             report.sendall(GOOD)
+        case "agent":
+            agent = next(value for value in sys.argv if value.startswith("socket,id=agent,fd="))
+            socket.socket(fileno=int(agent.rpartition("=")[2])).sendall(b"ready\n")
+            time.sleep(60)
         case "slow":
             for line in GOOD.splitlines(keepends=True):
                 report.sendall(line)

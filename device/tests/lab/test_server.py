@@ -27,6 +27,7 @@ if how == "stumbles":
 if how in ("leaves", "good"):
     import signal
     signal.signal(signal.SIGTERM, lambda *_: os._exit(70 if how == "leaves" else 0))
+print("arguments", *sys.argv[1:])
 print("board\\nlistening on PATH", os.environ["PLX9X5X_LIBVFIO_USER"], flush=True)
 time.sleep(60)
 """
@@ -55,6 +56,11 @@ def test_ready_server_has_its_library_and_leaves_nothing(pose: Path) -> None:
         assert server.socket_path.exists()
     assert not server.alive
     assert not server.socket_path.exists()
+
+
+def test_server_is_told_where_to_write_its_trace(pose: Path) -> None:
+    with DeviceServer.start(board="good", libvfio_user=Path("x"), logs=pose, trace=pose / "t").wait_ready() as server:
+        assert f"--trace {pose / 't'}" in server.output()
 
 
 def test_refusal_is_passed_on_with_its_hint(pose: Path) -> None:

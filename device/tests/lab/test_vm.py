@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from plx9x5x.errors import SetupError
 from plx9x5x.lab import vm as vm_module
 from plx9x5x.lab.ktap import Case
-from plx9x5x.lab.machine import EDU, PORT_NAME, VmSpec, vfio_user_pci
+from plx9x5x.lab.machine import AGENT_PORT_NAME, EDU, PORT_NAME, VmSpec, pci_bridge, vfio_user_pci
 from plx9x5x.lab.process import Child
 from plx9x5x.lab.vm import MAX_REPORT, GuestVm, LostGuest, Nobody
 
@@ -76,6 +77,13 @@ class TestCommandLine:
     def test_report_has_its_own_port(self, tmp_path: Path) -> None:
         assert f"virtserialport,chardev=report,name={PORT_NAME}" in self.argv(tmp_path)
 
+    def test_agent_has_a_port_beside_it(self, tmp_path: Path) -> None:
+        argv = spec("x").command_line(serial=tmp_path / "s", report_fd=7, agent_fd=8)
+        assert f"virtserialport,chardev=agent,name={AGENT_PORT_NAME}" in argv
+        assert "socket,id=agent,fd=8" in argv
+        assert "virtio-serial-pci,max_ports=3" in argv, "the console's own takes one"
+        assert not any("virtio" in word for word in spec("x").command_line(serial=tmp_path / "s"))
+
     def test_command_line_that_the_kernel_would_cut_is_refused(self, tmp_path: Path) -> None:
         long = VmSpec(("q",), Path("k"), Path("i"), append=("x" * 2048,))
         with pytest.raises(SetupError, match="the kernel's command line"):
@@ -83,6 +91,10 @@ class TestCommandLine:
 
     def test_slot_can_be_chosen(self) -> None:
         assert json.loads(vfio_user_pci(Path("s"), address="10.0").json())["addr"] == "10.0"
+
+    def test_bus_can_be_chosen(self) -> None:
+        bridge = json.loads(pci_bridge("own").json())
+        assert json.loads(vfio_user_pci(Path("s"), bus="own").json())["bus"] == bridge["id"]
 
 
 @pytest.mark.parametrize("behaviour", ["good", "slow"])
@@ -244,3 +256,46 @@ def test_interrupt_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), GuestVm.boot(spec("hang"), logs=tmp_path, timeout_s=9) as vm:
         vm.run_ktap(Stop())
     assert group_is_gone(vm.pid)
+
+
+class TestCheck:
+    def test_guest_that_runs_is_left_alone(self, boot: Boot) -> None:
+        vm = boot("hang")
+        vm.wait_for("booting")
+        vm.check()
+        assert vm.alive
+
+    def test_guest_that_panicked_is_lost(self, boot: Boot) -> None:
+        vm = boot("panic-hang")
+        with pytest.raises(LostGuest, match="panicked: Attempted to kill init"):
+            check_until_lost(vm)
+
+    def test_guest_that_ended_is_lost_with_what_qemu_said(self, boot: Boot) -> None:
+        with pytest.raises(LostGuest, match=r"the guest has ended \(QEMU: exit code 1\)[^|]*no such device"):
+            check_until_lost(boot("early"))
+
+    def test_guest_whose_time_is_up_is_lost(self, boot: Boot) -> None:
+        with pytest.raises(LostGuest, match=r"ran longer than 0.2 s"):
+            check_until_lost(boot("hang", timeout_s=0.2))
+
+    def test_guest_whose_server_died_is_lost(self, boot: Boot, tmp_path: Path) -> None:
+        with Child(["true"], name="the device server", log=tmp_path / "c.log") as server:
+            server.wait(2)
+            with pytest.raises(LostGuest, match="the device server ended under the guest"):
+                check_until_lost(boot("hang", companions=(server,)))
+
+
+def check_until_lost(vm: GuestVm) -> None:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        vm.check()
+        time.sleep(0.01)
+    pytest.fail("the guest was never lost")
+
+
+def test_agents_socket_reaches_qemu(boot: Boot, tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, GuestVm.boot(spec("agent"), logs=tmp_path, timeout_s=5, agent=theirs):
+        theirs.close()
+        ours.settimeout(5)
+        assert ours.recv(100) == b"ready\n"

@@ -101,3 +101,15 @@ def test_no_fault_no_summary(host: Host) -> None:
 def test_every_purpose_has_words(purpose: events.Purpose) -> None:
     fault = events.BusError(0, 1, events.BusErrorKind.TARGET_ABORT, purpose, 0x10, (), "it is read-only")
     assert "DMA channel 1: target abort at 0x10 while " in describe(fault)
+
+
+def test_accesses_that_mean_nothing_are_listed_when_the_client_leaves(host: Host) -> None:
+    host.host.device.read(0, 0x1F0, 4)
+    host.host.device.write(0, 0x80, 4, 0xFF00_0043)
+    assert host.lines == []
+    host.host.device.reset(ResetKind.LOST_CLIENT)
+    assert host.lines == [
+        "accesses that mean nothing on this chip (reads gave 0, writes vanished):",
+        "  BAR0 0x080 write: no such bits 0xff000000 (1 x)",
+        "  BAR0 0x1f0 read: no such register (1 x)",
+    ]

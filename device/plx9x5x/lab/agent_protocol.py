@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words that the agent in the guest (guest-tests/user/agent.c) understands, and its answers.
+
+A request is a line `NUMBER VERB WORD...`; its answer `NUMBER ok WORD...` or `NUMBER error TEXT`. The first line comes
+from the agent: `ready 1 DEVICE VENDOR:ID BAR-LENGTH...`, or `failed TEXT`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from plx9x5x.errors import PlxError
+
+PROTOCOL: Final = 1
+CHUNK: Final = 4096
+"""Bytes of a buffer that one request carries at most."""
+
+MAX_LINE: Final = 2 * CHUNK + 128
+_NOT_UNDERSTOOD: Final = "?"
+
+
+class AgentRefused(PlxError):
+    """The agent, or the driver below it, said no: the caller asked for something that does not exist."""
+
+
+class BadAnswer(PlxError):
+    """What came is no answer to what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the agent found: the device's place, its IDs, and the bytes of BAR0 to BAR5."""
+
+    device: str
+    vendor_id: int
+    device_id: int
+    bars: tuple[int, ...]
+
+
+def greeting(line: str) -> Greeting:
+    """Read the agent's first line. Raises: BadAnswer, also for an agent that found no device."""
+    match line.split(" "):
+        case ["ready", protocol, device, ids, *bars] if protocol == str(PROTOCOL):
+            try:
+                vendor, _, chip = ids.partition(":")
+                return Greeting(device, int(vendor, 16), int(chip, 16), tuple(int(bar, 16) for bar in bars))
+            except ValueError:
+                pass
+        case ["failed", *words]:
+            raise BadAnswer(f"the agent cannot work: {' '.join(words)}")
+    raise BadAnswer(f"this is no agent of protocol {PROTOCOL}: {line[:80]!r}")
+
+
+def request(number: int, verb: str, *words: int | bytes) -> bytes:
+    """Make the line; numbers go as hex, bytes as their digits."""
+    texts = (word.hex() if isinstance(word, bytes) else f"{word:#x}" for word in words)
+    return " ".join((str(number), verb, *texts)).encode("ascii") + b"\n"
+
+
+def answer(line: str, *, number: int) -> tuple[str, ...]:
+    """Give what came after `ok`. Raises: AgentRefused, BadAnswer."""
+    match line.split(" "):
+        case [came, "ok", *words] if came == str(number):
+            return tuple(words)
+        case [came, "error", *words] if came in (str(number), _NOT_UNDERSTOOD):
+            raise AgentRefused(" ".join(words))
+    raise BadAnswer(f"no answer to request {number}: {line[:80]!r}")
+
+
+def one_number(words: tuple[str, ...]) -> int:
+    """The only word, a number. Raises: BadAnswer."""
+    return numbers(words, count=1)[0]
+
+
+def numbers(words: tuple[str, ...], *, count: int) -> tuple[int, ...]:
+    """Exactly `count` numbers, with 0x or decimal. Raises: BadAnswer."""
+    try:
+        values = tuple(int(word, 16 if word.startswith("0x") else 10) for word in words)
+    except ValueError:
+        values = ()
+    if len(values) != count or len(words) != count:
+        raise BadAnswer(f"{count} numbers had to come, not {' '.join(words)[:80]!r}")
+    return values
+
+
+class Lines:
+    """Cuts a stream into lines of at most `MAX_LINE` characters. Raises: BadAnswer from `feed` for a longer one."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take what arrived; give the lines that are complete."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE or any(len(line) > MAX_LINE for line in whole):
+            self._rest = b""
+            raise BadAnswer("the agent sends a line without an end")
+        return [line.decode("ascii", "replace") for line in whole]

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Register accesses, and what became of the transfers they started: a file that another process reads meanwhile.
+
+::
+
+    R 0 0x068 4 0x0f010100      read of BAR 0 at 0x68, 4 bytes wide, and what it gave
+    W 1 0x0a8 1 0x03            write
+    C 0x004 2 0x0007            write of configuration space; its reads leave no line
+    start 0 chained             also: done 0 aborted, held 0 WHY, error 0 WHY, latched 0
+    line 1                      INTA# was asserted (0: released)
+    reset WHY                   the chip is as after power-on, or as after a software reset
+    idle                        the chip has done all that it can do by itself
+    waiting                     so it has, but it looks again by itself: at a descriptor, or at what the board asks for
+    full                        the file has reached its limit: nothing comes after this line
+
+Each line is one write, in the file before the chip goes on. `idle` comes once after what it follows: a reader that has
+seen it, and all accesses that it waits for before it, may look at memory and registers. `waiting` is said again while
+it lasts, so a reader that has changed memory waits for two more: a look lies between them.
+
+Two traces are compared in their normal form (`normal`): BAR accesses only, runs of equal ones as one, since how often
+a status was polled says nothing about the chip.
+"""
+
+import difflib
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plx9x5x import events
+from plx9x5x.units import MIB
+
+LIMIT: Final = 64 * MIB
+"""Some two million accesses. A ring that never ends would fill the disk; this ends the trace instead."""
+
+WAITING_NS: Final = 2_000_000
+"""Quiet before `waiting` is said again; longer than the chip waits before it looks again, or for its bus."""
+
+_LAST: Final = b"full\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One access to a BAR. `width` in bytes."""
+
+    is_write: bool
+    bar: int
+    offset: int
+    width: int
+    value: int
+
+    def __str__(self) -> str:
+        return (
+            f"{'W' if self.is_write else 'R'} {self.bar} {self.offset:#05x} {self.width} {self.value:#0{self.digits}x}"
+        )
+
+    @property
+    def digits(self) -> int:
+        """Characters of the value with its 0x."""
+        return 2 + 2 * self.width
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigWrite:
+    """One write of configuration space. `width` in bytes."""
+
+    offset: int
+    width: int
+    value: int
+
+    def __str__(self) -> str:
+        return f"C {self.offset:#05x} {self.width} {self.value:#0{2 + 2 * self.width}x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Any other line: its first word, and the rest."""
+
+    kind: str
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.text}" if self.text else self.kind
+
+
+Line = Access | ConfigWrite | Note
+
+IDLE: Final = Note("idle")
+WAITING: Final = Note("waiting")
+FULL: Final = Note("full")
+
+
+def line_of(event: object) -> Line | None:
+    """Give the line that an event leaves, None for one that leaves none."""
+    match event:
+        case events.RegionAccess(bar=-1):
+            return ConfigWrite(event.offset, event.width, event.value) if event.is_write else None
+        case events.RegionAccess():
+            return Access(event.is_write, event.bar, event.offset, event.width, event.value)
+        case events.TransferStarted():
+            return Note("start", f"{event.channel}{' chained' if event.chained else ''}")
+        case events.TransferDone():
+            return Note("done", f"{event.channel}{' aborted' if event.aborted else ''}")
+        case events.TransferHeld():
+            return Note("held", f"{event.channel} {event.reason}")
+        case events.BusError():
+            return Note("error", f"{event.channel} {event.kind.value} at {event.address:#x}, {event.purpose.value}")
+        case events.InterruptLatched():
+            return Note("latched", f"{event.channel}")
+        case events.LineChanged():
+            return Note("line", f"{int(event.level)}")
+        case events.ChipReset():
+            return Note("reset", event.reason)
+        case _:
+            return None
+
+
+def parse(line: str) -> Line:
+    """Read a line back. Raises: ValueError."""
+    kind, _, rest = line.partition(" ")
+    if kind not in ("R", "W", "C"):
+        return Note(kind, rest)
+    try:
+        numbers = [int(word, 0 if word.startswith("0x") else 10) for word in rest.split(" ")]
+        return ConfigWrite(*numbers) if kind == "C" else Access(kind == "W", *numbers)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(f"not a line of a register trace: {line!r}") from exc
+
+
+class RegisterTrace:
+    """Writes the trace to `path`, a file that it makes anew; up to `limit` bytes, the last line included.
+
+    An error of the file system ends the trace as well, without a last line: a sink must not stop the chip.
+    `trouble` then says what it was. Raises: OSError from the constructor.
+    """
+
+    def __init__(self, path: Path, *, limit: int = LIMIT, now: Callable[[], int] = time.monotonic_ns) -> None:
+        self.enabled = True
+        self.trouble: str | None = None
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._left = limit - len(_LAST)
+        self._now = now
+        self._news = False
+        self._quiet_since = 0
+        self._events = 0
+        self._events_before = 0
+
+    def emit(self, event: object) -> None:
+        """Write the event's line, if it has one."""
+        if not self.enabled:
+            return
+        self._events += 1
+        line = line_of(event)
+        if line is not None:
+            self._news = True
+            self._write(line)
+
+    def stepped(self, *, goes_on: bool) -> None:
+        """Tell how a step ended: `goes_on` if the chip may find more to do by itself, now or after a while.
+
+        One that may, but whose steps are without any event, only looks in vain, at a descriptor that is not valid or a
+        board that asks for nothing: it waits for others.
+        """
+        nothing_happened = self._events == self._events_before
+        self._events_before = self._events
+        if not goes_on:
+            if self._news:
+                self._say(IDLE)
+        elif not nothing_happened:
+            self._quiet_since = self._now()
+        elif self._news or self._now() - self._quiet_since >= WAITING_NS:
+            self._quiet_since = self._now()
+            self._say(WAITING)
+
+    def close(self) -> None:
+        """End the trace; events that still come are dropped. May be called twice."""
+        self.enabled = False
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _say(self, state: Note) -> None:
+        self._news = False
+        if self.enabled:
+            self._write(state)
+
+    def _write(self, line: Line) -> None:
+        data = f"{line}\n".encode("ascii", "replace")
+        self._left -= len(data)
+        try:
+            if self._left < 0:
+                self.enabled = False
+                data = _LAST
+                self.trouble = "the register trace is full: later accesses are not in it"
+            whole = os.write(self._file, data) == len(data)
+            problem = None if whole else "half a line was written"
+        except OSError as exc:
+            problem = exc.strerror
+        if problem is not None:
+            self.enabled = False
+            self.trouble = f"the register trace ended early: {problem}"
+
+
+def normal(accesses: Iterable[Access]) -> tuple[Access, ...]:
+    """Give the form that is compared: runs of equal accesses count as one."""
+    kept: list[Access] = []
+    for access in accesses:
+        if not kept or access != kept[-1]:
+            kept.append(access)
+    return tuple(kept)
+
+
+def difference(ours: Sequence[Access], theirs: Sequence[Access], *, names: tuple[str, str]) -> str | None:
+    """Give the lines around each difference of two normal traces, None if they are equal. `names` are the sides'."""
+    if tuple(ours) == tuple(theirs):
+        return None
+    left, right = ([str(access) for access in side] for side in (ours, theirs))
+    lines = list(difflib.unified_diff(left, right, *names, lineterm="", n=4))
+    return "\n".join(lines)
