@@ -1,5 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common-buffer DMA contract of Windows (AllocateCommonBuffer and its NT and KMDF forms) as an executable model.
 
-The package is typed and importable on its own; its content arrives with the contract's own work.
+Layers, lowest first; an arrow means "is used by"::
+
+    types, windows -> runs, memory, space, cache -> platforms, policy -> verifier, events
+        -> machine, bus -> adapter -> common_buffer
+                                   -> channel, mdl, packet, scatter_gather, system_dma
+        -> framework, transaction
+    façades without logic: nt, wdm, kmdf        views: dump, attach        the rules: contract
+
+A driver's life in it::
+
+    with Machine(platforms.IOMMU):
+        adapter = wdm.IoGetDmaAdapter(pdo, description, registers)
+        va = adapter.DmaOperations.AllocateCommonBuffer(adapter, 8192, la, False)
 """

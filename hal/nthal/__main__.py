@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m nthal clauses | check FILE | vectors | schema`: the contract on the command line.
+
+Exit codes: 0, 1 if a clause is violated, 2 for usage.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nthal.contract import CLAUSES, BadObservation, check, from_json_lines, summary, violations
+from nthal.contract.vectors import SCHEMA, export
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _clauses() -> int:
+    for clause in CLAUSES.values():
+        _say(f"{clause.id:<7} {clause.confidence}  {clause.text}  [{clause.source}]")
+    return 0
+
+
+def _check(path: str) -> int:
+    lines = sys.stdin if path == "-" else Path(path).read_text(encoding="utf-8").splitlines()
+    seen = from_json_lines(lines)
+    judged = check(seen)
+    broken = violations(judged)
+    for one in broken:
+        _say(f"observation {one.order}: {one.clause} {one.verdict}")
+    _say(summary(seen, judged))
+    return 1 if broken else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; give the exit code."""
+    parser = argparse.ArgumentParser(prog="nthal", description="The common-buffer DMA contract, executable.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("clauses", help="list every clause")
+    judge = verbs.add_parser("check", help="judge observations, a JSON object a line")
+    judge.add_argument("file", help="file of observations, - for standard input")
+    verbs.add_parser("vectors", help="print the test vectors as JSON")
+    verbs.add_parser("schema", help="print the JSON Schema of the vectors")
+    chosen = parser.parse_args(argv)
+    match chosen.verb:
+        case "clauses":
+            return _clauses()
+        case "check":
+            try:
+                return _check(chosen.file)
+            except (BadObservation, OSError) as error:
+                sys.stderr.write(f"nthal check: {error}\n")
+                return 2
+        case "vectors":
+            _say(json.dumps(export(), indent=1))
+        case _:
+            _say(json.dumps(SCHEMA, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

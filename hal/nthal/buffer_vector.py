@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Common-buffer vectors: N buffers of one size, fetched and freed by index; misuse is bug check 0x1DC.
+
+Source: reference hal-contract CB-133. The parameter order of the façade's routines is UNVERIFIED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from nthal import common_buffer
+from nthal.adapter import usable
+from nthal.verifier import BugCheck
+from nthal.windows import Irql, NtStatus
+
+if TYPE_CHECKING:
+    from nthal.adapter import Adapter
+    from nthal.common_buffer import BufferRequest, CommonBuffer
+    from nthal.machine import Machine
+
+VECTOR_BUG_CHECK: Final = 0x1DC
+WRONG_IRQL: Final = 1
+NOT_EMPTY: Final = 2
+OUT_OF_BOUNDS: Final = 3
+ALREADY_FREED: Final = 4
+LEAKED: Final = 5
+
+
+@dataclass(eq=False, slots=True)
+class BufferVector:
+    """Elements by index; None where one was freed."""
+
+    adapter: Adapter
+    elements: list[CommonBuffer | None] = field(default_factory=list)
+
+    @property
+    def live(self) -> int:
+        """Elements that are not freed."""
+        return sum(element is not None for element in self.elements)
+
+
+def _stop(parameter: int, words: str) -> BugCheck:
+    return BugCheck(f"common-buffer vector: {words}", VECTOR_BUG_CHECK, parameter)
+
+
+def _passive(machine: Machine) -> None:
+    if machine.irql != Irql.PASSIVE_LEVEL:
+        raise _stop(WRONG_IRQL, f"IRQL is {machine.irql.name}")
+
+
+def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest, count: int) -> BufferVector | NtStatus:
+    """Make `count` buffers; all of them or none. Raises: BugCheck at a wrong IRQL."""
+    if not usable(machine, adapter, "AllocateCommonBufferVector") or adapter is None or count <= 0:
+        return NtStatus.INVALID_PARAMETER
+    _passive(machine)
+    vector = BufferVector(adapter)
+    for _ in range(count):
+        made = common_buffer.allocate(machine, adapter, request)
+        if made is None:
+            for element in vector.elements:
+                if element is not None:
+                    common_buffer.release(element)
+            return NtStatus.INSUFFICIENT_RESOURCES
+        vector.elements.append(made)
+    return vector
+
+
+def element(vector: BufferVector, index: int) -> CommonBuffer:
+    """Give an element. Raises: BugCheck for an index that is outside or freed."""
+    if not 0 <= index < len(vector.elements):
+        raise _stop(OUT_OF_BOUNDS, f"index {index} of {len(vector.elements)}")
+    found = vector.elements[index]
+    if found is None:
+        raise _stop(ALREADY_FREED, f"index {index} was freed")
+    return found
+
+
+def free_element(machine: Machine, vector: BufferVector, index: int) -> None:
+    """Free one element. Raises: BugCheck for a wrong IRQL or index."""
+    _passive(machine)
+    common_buffer.release(element(vector, index))
+    vector.elements[index] = None
+
+
+def free(machine: Machine, vector: BufferVector) -> None:
+    """Free the vector itself. Raises: BugCheck if an element is left."""
+    _passive(machine)
+    if vector.live:
+        raise _stop(NOT_EMPTY, f"{vector.live} elements are left")

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A clause of the contract as a value: words, source, confidence, and a predicate over a few named facts.
+
+A check never answers with a bare boolean: a verdict says that the clause holds, is violated and why, does not apply, or
+that a fact is missing. Source: reference hal-contract 0.1, 2 and 11.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Fact = int | str | bool | None
+"""One observed or chosen value; integers are bytes, addresses or status values as the fact's name says."""
+
+
+class Kind(enum.Enum):
+    """How a check ends."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    NOT_APPLICABLE = "not applicable"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A check's answer; `why` names the facts, or what is missing."""
+
+    kind: Kind
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}: {self.why}"
+
+
+class MissingFact(LookupError):
+    """A predicate asked for a fact that nobody observed."""
+
+
+class Facts:
+    """Facts by name, typed as they are asked for. Remembers what was asked, for the words of a verdict."""
+
+    def __init__(self, facts: Mapping[str, Fact]) -> None:
+        self._facts = facts
+        self.asked: dict[str, Fact] = {}
+
+    def _get(self, name: str) -> Fact:
+        if name not in self._facts:
+            raise MissingFact(name)
+        self.asked[name] = self._facts[name]
+        return self._facts[name]
+
+    def n(self, name: str) -> int:
+        """Give a number. Raises: MissingFact."""
+        value = self._get(name)
+        if not isinstance(value, int):
+            raise MissingFact(f"{name} as a number")
+        return value
+
+    def yes(self, name: str) -> bool:
+        """Give a truth value. Raises: MissingFact."""
+        return bool(self._get(name))
+
+    def text(self, name: str) -> str:
+        """Give a word. Raises: MissingFact."""
+        return str(self._get(name))
+
+
+Predicate = Callable[[Facts], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One clause. `confidence` is A to D; `good` and `bad` are facts that pass and violate it.
+
+    `linux` marks clauses that a Linux guest's dma_alloc_coherent promises too (reference 8.2).
+    """
+
+    id: str
+    text: str
+    source: str
+    confidence: str
+    holds: Predicate
+    good: Mapping[str, Fact]
+    bad: Mapping[str, Fact]
+    advisory: bool = False
+    linux: bool = False
+
+    def check(self, facts: Mapping[str, Fact]) -> Verdict:
+        """Judge the facts."""
+        asked = Facts(facts)
+        try:
+            holds = self.holds(asked)
+        except MissingFact as missing:
+            return Verdict(Kind.UNKNOWN, f"{self.id} needs the fact {missing}")
+        told = ", ".join(f"{name}={_show(value)}" for name, value in asked.asked.items())
+        return Verdict(Kind.HOLDS if holds else Kind.VIOLATED, f"{told}; {self.text}")
+
+
+def _show(value: Fact) -> str:
+    return hex(value) if isinstance(value, int) and not isinstance(value, bool) and value > 9 else str(value)
+
+
+def pages(length: int, page_size: int) -> int:
+    """Pages that `length` bytes need at least; written out again so that the clauses do not lean on the model."""
+    return (length + page_size - 1) // page_size

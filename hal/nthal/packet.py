@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packet DMA: map a piece of a locked buffer for the device, bounce it where the device cannot reach, flush it.
+
+Source: reference hal-contract 4.6, 5.1 and 3.5.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nthal.adapter import usable
+from nthal.bus import Window
+from nthal.channel import Mapping, MapRegisterFile, state_of
+from nthal.events import Flushed, Mapped, NullReason
+from nthal.memory import FrameList
+from nthal.platforms import Translation
+from nthal.runs import Run, Where
+from nthal.types import La, Va, span_pages
+from nthal.verifier import Misuse, Rank
+from nthal.windows import Irql
+
+if TYPE_CHECKING:
+    from nthal.adapter import Adapter
+    from nthal.common_buffer import CommonBuffer
+    from nthal.machine import Machine
+    from nthal.mdl import Mdl
+
+
+def _file_of(adapter: Adapter, file: MapRegisterFile | None) -> MapRegisterFile:
+    """The NULL base of an adapter without registers still has its books (reference 4.5)."""
+    if file is not None:
+        return file
+    owner = state_of(adapter).owner
+    return owner if owner is not None else MapRegisterFile(adapter, adapter.granted)
+
+
+def map_transfer(  # the shape of the real routine
+    machine: Machine,
+    adapter: Adapter | None,
+    mdl: Mdl,
+    file: MapRegisterFile | None,
+    va: Va,
+    length: int,
+    *,
+    to_device: bool,
+) -> tuple[La, int] | None:
+    """MapTransfer: (logical address, bytes mapped), or None if refused. Fewer bytes than asked: scatter/gather only."""
+    if not usable(machine, adapter, "MapTransfer") or adapter is None:
+        return None
+    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer") or not _range_ok(machine, mdl, va, length):
+        return None
+    file = _file_of(adapter, file)
+    loops = adapter.description.auto_initialize and not adapter.description.master
+    if not loops and any(_overlaps(mapping, mdl, int(va), length) for mapping in file.mappings):
+        machine.verifier.violate(Misuse.ALREADY_MAPPED, f"{length} bytes at {va!r}", int(va), int(va) + length)
+        return None
+    file.map_calls += 1
+    if file.map_calls > 1 and loops:
+        detail = f"call {file.map_calls} on {adapter!r}"
+        machine.verifier.note(Misuse.MAPPED_TWICE, detail, rank=Rank.WARNING)
+    frames = mdl.frames
+    assert frames is not None  # _range_ok asked
+    offset = int(va) - mdl.start_va
+    mapped = _map(adapter, file, mdl, frames, offset, length, to_device=to_device)
+    if mapped is None:
+        return None
+    la, size = mapped
+    machine.emit(Mapped(machine.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None))
+    if not adapter.description.master and not machine.dma.program(adapter, la, size, to_device=to_device):
+        _unmap(machine, file, file.mappings[-1], copy=False)
+        return None
+    return la, size
+
+
+def _range_ok(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
+    if length == 0:
+        machine.verifier.violate(Misuse.ZERO_MAP, f"at {va!r}")
+        return False
+    if not mdl.resident or mdl.frames is None:
+        machine.verifier.violate(Misuse.NOT_LOCKED, f"the MDL of {mdl.va!r}")
+        return False
+    start = int(va) - int(mdl.va)
+    if not 0 <= start < mdl.byte_count:
+        machine.verifier.violate(Misuse.OUTSIDE_MDL, f"{va!r}, the MDL has {mdl.byte_count} at {mdl.va!r}", int(va))
+        return False
+    missing = start + length - mdl.byte_count
+    if missing > 0:
+        machine.verifier.violate(Misuse.MDL_TOO_SHORT, f"{missing} bytes are missing at {va!r}", missing)
+        return False
+    return True
+
+
+def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
+    return mapping.mdl is mdl and mapping.va < va + length and va < mapping.va + mapping.length
+
+
+def _map(
+    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, frames: FrameList, offset: int, length: int, *, to_device: bool
+) -> tuple[La, int] | None:
+    machine = adapter.machine
+    buffer = _common_buffer_at(machine, mdl)
+    if buffer is not None:
+        # A common buffer is never bounced: it has a logical address already (CB-54).
+        la = La(int(buffer.la) + mdl.start_va + offset - int(buffer.va))
+        file.mappings.append(Mapping(mdl, mdl.start_va + offset, length, to_device, None, 0, file.used, 0))
+        file.ever_mapped = True
+        return la, length
+    if machine.platform.translation.scatters:
+        return _translate(adapter, file, mdl, frames, offset, length, to_device=to_device)
+    direct = _direct_bytes(adapter, frames, offset, length)
+    if direct and (adapter.description.scatter_gather or direct == length):
+        pa = frames.pa(offset)
+        la = La(int(pa) + machine.platform.bus_offset)
+        return _open(adapter, file, mdl, frames, offset, direct, la, to_device=to_device)
+    if adapter.description.scatter_gather:
+        page = frames.page_size
+        length = min(length, page - offset % page)
+    return _bounce(adapter, file, mdl, offset, length, to_device=to_device)
+
+
+def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
+    region = machine.space.find(mdl.va)
+    if region is None or not region.is_common_buffer:
+        return None
+    return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
+
+
+def _direct_bytes(adapter: Adapter, frames: FrameList, offset: int, length: int) -> int:
+    """Bytes from `offset` on that are contiguous and that the device reaches by itself."""
+    pa, size = next(iter(frames.pieces(offset, length)))
+    total = size
+    for next_pa, next_size in list(frames.pieces(offset, length))[1:]:
+        if int(next_pa) != int(pa) + total:
+            break
+        total += next_size
+    la = int(pa) + adapter.machine.platform.bus_offset
+    if adapter.boundary:
+        total = min(total, adapter.boundary - la % adapter.boundary)
+    return max(0, min(total, adapter.limit - la + 1))
+
+
+def _registers_for(adapter: Adapter, file: MapRegisterFile, pages: int) -> bool:
+    if file.used + pages <= file.count or not adapter.needs_registers:
+        return True
+    detail = f"{pages} more pages, {file.count - file.used} of {file.count} registers are left"
+    adapter.machine.verifier.violate(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages, file.count - file.used)
+    return False
+
+
+def _open(
+    adapter: Adapter,
+    file: MapRegisterFile,
+    mdl: Mdl,
+    frames: FrameList,
+    offset: int,
+    length: int,
+    la: La,
+    *,
+    to_device: bool,
+    bounce: FrameList | None = None,
+    registers: int = 0,
+) -> tuple[La, int]:
+    machine = adapter.machine
+    bounce_offset = offset % frames.page_size
+    mapping = Mapping(mdl, mdl.start_va + offset, length, to_device, bounce, bounce_offset, file.used, registers)
+    file.mappings.append(mapping)
+    file.ever_mapped = True
+    file.used += registers
+    window = Window(la, length, bounce or frames, bounce_offset if bounce else offset, adapter, to_device)
+    machine.bus.windows.append(window)
+    machine.bus.by_mapping[mapping] = window
+    return la, length
+
+
+def _bounce(
+    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, offset: int, length: int, *, to_device: bool
+) -> tuple[La, int] | None:
+    machine = adapter.machine
+    page = machine.platform.page_size
+    pages = span_pages(offset, length, page)
+    if not _registers_for(adapter, file, pages):
+        return None
+    limit = adapter.limit - machine.platform.bus_offset
+    runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
+    if runs is None:
+        machine.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
+        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
+        return None
+    machine.frames.take(runs)
+    bounce = FrameList(runs, page)
+    source = mdl.frames
+    assert source is not None  # map_transfer asked
+    if to_device:
+        _copy(machine, source, offset, bounce, offset % page, length)
+    la = La(int(bounce.pa(offset % page)) + machine.platform.bus_offset)
+    return _open(adapter, file, mdl, source, offset, length, la, to_device=to_device, bounce=bounce, registers=pages)
+
+
+def _translate(
+    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, frames: FrameList, offset: int, length: int, *, to_device: bool
+) -> tuple[La, int] | None:
+    machine = adapter.machine
+    page = machine.platform.page_size
+    pages = span_pages(offset, length, page)
+    if machine.platform.translation is Translation.MAPREG:
+        if not _registers_for(adapter, file, pages) or file.hardware is None:
+            return None
+        first = machine.platform.register_base // page + file.hardware.start + file.used
+        la = La(first * page + offset % page)
+        return _open(adapter, file, mdl, frames, offset, length, la, to_device=to_device, registers=pages)
+    start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
+    if start is None:
+        machine.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        return None
+    machine.iova.take(start, pages)
+    return _open(adapter, file, mdl, frames, offset, length, La(start * page + offset % page), to_device=to_device)
+
+
+def _copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
+    data = b"".join(machine.memory.read(pa, size) for pa, size in source.pieces(at, length))
+    done = 0
+    for pa, size in target.pieces(into, length):
+        machine.memory.write(pa, data[done : done + size])
+        done += size
+
+
+def flush(  # the shape of the real routine
+    machine: Machine,
+    adapter: Adapter | None,
+    mdl: Mdl,
+    file: MapRegisterFile | None,
+    va: Va,
+    length: int,
+    *,
+    to_device: bool,
+) -> bool:
+    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now."""
+    if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
+        return False
+    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
+        return False
+    file = _file_of(adapter, file)
+    if not file.ever_mapped:
+        machine.verifier.violate(Misuse.FLUSH_NEVER_MAPPED, f"{length} bytes at {va!r}", 0, int(va))
+        return False
+    start, end = int(va), int(va) + length
+    inside = [m for m in file.mappings if m.mdl is mdl and start <= m.va and m.va + m.length <= end]
+    if not inside or any(mapping.to_device is not to_device for mapping in inside):
+        machine.verifier.violate(Misuse.FLUSH_NOT_MAPPED, f"{length} bytes at {va!r}", int(va))
+        return False
+    past = end - max(mapping.va + mapping.length for mapping in inside)
+    if past > 0:
+        machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
+        return False
+    if not adapter.description.master:
+        machine.dma.stop(adapter.description.dma_channel)
+    for mapping in inside:
+        _unmap(machine, file, mapping, copy=True)
+    machine.emit(Flushed(machine.clock, adapter.number, va, length))
+    return True
+
+
+def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: bool) -> None:
+    file.mappings.remove(mapping)
+    if not file.mappings:
+        file.used = 0
+        file.map_calls = 0
+    window = machine.bus.by_mapping.pop(mapping, None)
+    if window is None:
+        return
+    machine.bus.windows.remove(window)
+    page = machine.platform.page_size
+    if mapping.bounce is not None:
+        if copy and not mapping.to_device and mapping.mdl.frames is not None:
+            at = mapping.va - mapping.mdl.start_va
+            _copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, mapping.length)
+        machine.frames.give(mapping.bounce.runs)
+        machine.memory.forget(mapping.bounce.runs)
+    elif machine.platform.translation is Translation.IOMMU:
+        run = Run(int(window.la) // page, span_pages(window.la, window.length, page))
+        machine.iova.give(run.start, run.count)
+
+
+def complete_request(machine: Machine, adapter: Adapter) -> None:
+    """IoCompleteRequest as DMA verification sees it: the transfer must have been flushed (0xE6/0x0D)."""
+    owner = state_of(adapter).owner
+    if machine.verifier.on and owner is not None and owner.mappings:
+        mapped = sum(mapping.length for mapping in owner.mappings)
+        machine.verifier.violate(Misuse.NOT_FLUSHED, f"{mapped} bytes on {adapter!r}", mapped)

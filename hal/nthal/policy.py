@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decisions of the contract as pure functions: size, limit, boundary, caching, registers.
+
+The core and `contract.predict` both ask here, so a prediction cannot drift from the model. Source: reference
+hal-contract 2.3 to 2.7, each function with its clause.
+"""
+
+import enum
+from typing import Final
+
+from nthal.platforms import Platform, Switches, Translation
+from nthal.types import GIB, KIB, MAX_ADDRESS, MIB, bytes_to_pages
+from nthal.windows import (
+    FIRST_WITH_DESCRIPTION,
+    Caching,
+    DeviceDescription,
+    DmaWidth,
+    InterfaceType,
+    WindowsVersion,
+)
+
+LIMIT_24: Final = 0xFF_FFFF
+LIMIT_32: Final = 0xFFFF_FFFF
+CLASSIC_REGISTERS: Final = 16
+"""Map registers per adapter that the classic x86 HAL gives a device without scatter/gather (CB-47)."""
+LARGE_PAGE_FACTOR: Final = 512
+
+
+class Routine(enum.Enum):
+    """Which allocator was called; they differ in caching and in address windows."""
+
+    ALLOCATE = "AllocateCommonBuffer"
+    EX = "AllocateCommonBufferEx"
+    BOUNDS = "AllocateCommonBufferWithBounds"
+
+
+def pages_for(length: int, page_size: int) -> int:
+    """Pages that a buffer consumes: at least one (CB-20)."""
+    return max(1, bytes_to_pages(length, page_size))
+
+
+def address_limit(description: DeviceDescription, switches: Switches) -> int:
+    """Highest logical address that the device can drive (CB-50, CB-51)."""
+    if not description.master:
+        return LIMIT_24
+    if description.version >= 3:
+        return (1 << description.dma_address_width) - 1
+    if description.dma_64bit_addresses:
+        return MAX_ADDRESS
+    sg_pci = description.scatter_gather and description.interface_type is InterfaceType.PCI
+    if description.dma_32bit_addresses or (sg_pci and switches.sg_pci_is_32bit):
+        return LIMIT_32
+    return LIMIT_24
+
+
+def address_bits(limit: int) -> int:
+    """Width in bits of a limit."""
+    return limit.bit_length()
+
+
+def boundary(description: DeviceDescription, switches: Switches) -> int:
+    """Distance in bytes of which a buffer may cross no multiple; 0 for none (CB-55 to CB-58)."""
+    if description.master:
+        return 0 if switches.cross_4g else 4 * GIB
+    return switches.word_channel_boundary if is_word_channel(description) else 64 * KIB
+
+
+def is_word_channel(description: DeviceDescription) -> bool:
+    """True for the 16-bit channels 5 to 7 of a plain AT."""
+    return not description.master and description.dma_channel >= 5
+
+
+def why_no_adapter(description: DeviceDescription, platform: Platform, *, nt_hal: bool = False) -> str | None:
+    """Reason why the adapter cannot be made, or None (CB-04, CB-59). `nt_hal` for HalGetAdapter."""
+    first = FIRST_WITH_DESCRIPTION.get(description.version)
+    if first is None:
+        return f"DEVICE_DESCRIPTION.Version {description.version} does not exist"
+    if platform.windows < first:
+        return f"version {description.version} is newer than this Windows"
+    if nt_hal and description.version > 2:
+        return f"HalGetAdapter takes no version {description.version}"
+    if description.version == 3 and description.master and not 24 <= description.dma_address_width <= 64:
+        return f"DmaAddressWidth {description.dma_address_width} is outside 24 to 64"
+    if description.master:
+        return None
+    if description.dma_channel == 4 or not 0 <= description.dma_channel <= 7:
+        return f"system DMA has no channel {description.dma_channel} for devices"
+    width = DmaWidth.WIDTH_16 if is_word_channel(description) else DmaWidth.WIDTH_8
+    if platform.isa_dma and description.dma_width is not width:
+        return f"channel {description.dma_channel} moves {8 << width} bits at a time"
+    return None
+
+
+def registers_granted(description: DeviceDescription, platform: Platform) -> int:
+    """NumberOfMapRegisters that the adapter comes with (CB-05, CB-06, CB-46)."""
+    if platform.switches.reactos_grant:
+        granted = _reactos_grant(description, platform.page_size)
+    else:
+        granted = bytes_to_pages(description.maximum_length, platform.page_size) + 1
+    if platform.register_cap is not None:
+        granted = min(granted, platform.register_cap)
+    if platform.translation is Translation.MAPREG:
+        granted = min(granted, platform.register_pool)
+    return granted
+
+
+def _reactos_grant(description: DeviceDescription, page_size: int) -> int:
+    needed = bytes_to_pages(description.maximum_length & 0x7FFF_FFFF, page_size) + 1
+    if description.scatter_gather:
+        if description.interface_type in (InterfaceType.EISA, InterfaceType.PCI):
+            return needed if description.master else 1
+        if not description.master:
+            return 1
+    return min(needed, CLASSIC_REGISTERS)
+
+
+def needs_map_registers(description: DeviceDescription, platform: Platform) -> bool:
+    """True if packet transfers of this adapter may need registers (reference 3.5)."""
+    if platform.translation is Translation.MAPREG:
+        return True
+    if platform.switches.reactos_grant:
+        wide = description.interface_type in (InterfaceType.EISA, InterfaceType.PCI)
+        return not (description.scatter_gather and wide)
+    return not description.scatter_gather or address_limit(description, platform.switches) < platform.memory_end - 1
+
+
+def buffer_registers(length: int, platform: Platform) -> int:
+    """Map registers that a common buffer holds: none unless the hardware translates by them (CB-33, CB-40)."""
+    return pages_for(length, platform.page_size) if platform.translation is Translation.MAPREG else 0
+
+
+def over_register_limit(length: int, granted: int, page_size: int) -> bool:
+    """True if the buffer's upper bound of registers is more than the adapter has (CB-41)."""
+    return bytes_to_pages(length, page_size) > granted
+
+
+def effective_caching(
+    platform: Platform, routine: Routine, *, cache_enabled: bool, cache_type: Caching | None = None
+) -> Caching | None:
+    """How the CPU maps the buffer (CB-60 to CB-65); None if the request is unsupported."""
+    if routine is Routine.BOUNDS and cache_type is not None:
+        return None if cache_type is Caching.WRITE_COMBINED else cache_type
+    if not platform.coherent:
+        return Caching.NON_CACHED
+    wish_counts = routine is Routine.EX or (routine is Routine.ALLOCATE and platform.switches.honour_cache_enabled)
+    return Caching.NON_CACHED if wish_counts and not cache_enabled else Caching.CACHED
+
+
+def verifier_offset(length: int, page_size: int) -> int:
+    """Bytes between the page and a verified buffer, which sits in the middle of its padding (reference 6)."""
+    return (page_size - length % page_size) // 2 if length % page_size else 0
+
+
+def fragment_length(maximum_length: int, granted: int, page_size: int) -> int:
+    """Bytes that a KMDF enabler moves at once (CB-45). Raises: ValueError unless `granted` exceeds 1."""
+    if granted <= 1:
+        raise ValueError(f"an enabler needs more than {granted} map registers")
+    return min(maximum_length, (granted - 1) * page_size)
+
+
+def has_extended_table(windows: WindowsVersion) -> bool:
+    """True if version 3 tables exist."""
+    return windows >= WindowsVersion.WINDOWS_8
+
+
+LARGE_PAGE_BYTES: Final = 2 * MIB

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Virtual address space: regions with guard pages between them, and freed ones remembered for a while.
+
+Freed addresses are reused as late as possible, so that a stale pointer meets nobody.
+"""
+
+import bisect
+from collections import deque
+from typing import Final, Generic, TypeVar
+
+from nthal.memory import FrameList
+from nthal.platforms import Arch
+from nthal.runs import RunSet, Where
+from nthal.types import Va
+from nthal.windows import Caching
+
+T = TypeVar("T")
+
+_KERNEL_SPACE: Final = {
+    Arch.X86: (0x8800_0000, 0x7000_0000),
+    Arch.ARM: (0x8800_0000, 0x7000_0000),
+    Arch.X64: (0xFFFF_A000_0000_0000, 1 << 40),
+    Arch.ARM64: (0xFFFF_A000_0000_0000, 1 << 40),
+    Arch.IA64: (0xE000_0100_0000_0000, 1 << 40),
+}
+"""Where nonpaged memory of this model stands: start and bytes. Any range of system space would do."""
+
+_REMEMBERED: Final = 1024
+
+
+class IntervalMap(Generic[T]):
+    """Disjoint ranges of whole numbers, each with a value."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._items: list[tuple[int, T]] = []
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, start: int, count: int, item: T) -> None:
+        """Add a range that overlaps none."""
+        at = bisect.bisect_left(self._starts, start)
+        self._starts.insert(at, start)
+        self._items.insert(at, (start + count, item))
+
+    def remove(self, start: int) -> None:
+        """Remove the range that starts at `start`. Raises: KeyError if there is none."""
+        at = bisect.bisect_left(self._starts, start)
+        if at == len(self._starts) or self._starts[at] != start:
+            raise KeyError(start)
+        del self._starts[at], self._items[at]
+
+    def find(self, number: int) -> T | None:
+        """Value of the range that `number` is in."""
+        at = bisect.bisect_right(self._starts, number) - 1
+        if at < 0:
+            return None
+        end, item = self._items[at]
+        return item if number < end else None
+
+    def values(self) -> list[T]:
+        """Every value, lowest range first."""
+        return [item for _, item in self._items]
+
+
+class Region:
+    """Virtual pages backed by frames; the driver may use `length` bytes from `base` on.
+
+    `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes.
+    """
+
+    def __init__(
+        self, page_base: int, offset: int, length: int, frames: FrameList, caching: Caching, *, what: str
+    ) -> None:
+        self.page_base = page_base
+        self.base = Va(page_base + offset)
+        self.offset = offset
+        self.length = length
+        self.frames = frames
+        self.caching = caching
+        self.what = what
+        self.is_common_buffer = False
+        self.pageable = False
+        self.shadow: tuple[bytearray, bytearray] | None = None
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of all its pages."""
+        return self.frames.count * self.frames.page_size
+
+    def inside(self, va: int, length: int) -> bool:
+        """True if all of the range is the driver's to use."""
+        start = va - int(self.base)
+        return start >= 0 and start + length <= self.length
+
+    def in_pages(self, va: int, length: int) -> bool:
+        """True if all of the range is at least on its pages."""
+        start = va - self.page_base
+        return start >= 0 and start + length <= self.page_bytes
+
+
+class VirtualSpace:
+    """The system part of one address space; units of the bookkeeping are pages."""
+
+    def __init__(self, arch: Arch, page_size: int) -> None:
+        base, size = _KERNEL_SPACE[arch]
+        self.page_size = page_size
+        self._free = RunSet([(base // page_size, size // page_size)])
+        self._cursor = 0
+        self._regions: IntervalMap[Region] = IntervalMap()
+        self._ghosts: deque[Region] = deque(maxlen=_REMEMBERED)
+        self._script: list[int] = []
+
+    def place(self, *addresses: int) -> None:
+        """Say at which virtual addresses the next regions start, one each; page aligned, anywhere, taken or refused."""
+        self._script.extend(addresses)
+
+    def reserve(self, pages: int) -> int | None:
+        """Take `pages` pages and a guard page on either side; give the address of the first, None if space ran out."""
+        if self._script:
+            first = self._script.pop(0) // self.page_size - 1
+            if not self._free.contains(first, pages + 2):
+                self._free.give(first, pages + 2)
+        else:
+            found = self._free.find(pages + 2, Where(after=self._cursor))
+            if found is None:
+                return None
+            first = found
+            self._cursor = first + pages + 2
+        self._free.take(first, pages + 2)
+        return (first + 1) * self.page_size
+
+    def add(self, region: Region) -> None:
+        """Make a reserved range accessible."""
+        first = region.page_base // self.page_size - 1
+        self._regions.add(first, region.frames.count + 2, region)
+
+    def remove(self, region: Region) -> None:
+        """Give the range back; its past is remembered for stale pointers."""
+        first = region.page_base // self.page_size - 1
+        self._regions.remove(first)
+        self._free.give(first, region.frames.count + 2)
+        self._ghosts.append(region)
+
+    def find(self, va: Va) -> Region | None:
+        """Region whose pages or guard pages hold `va`."""
+        return self._regions.find(int(va) // self.page_size)
+
+    def ghost(self, va: Va) -> Region | None:
+        """Freed region that held `va` last, if nobody lives there now."""
+        for region in reversed(self._ghosts):
+            if region.in_pages(int(va), 1):
+                return region
+        return None
+
+    def regions(self) -> list[Region]:
+        """Every live region, lowest first."""
+        return self._regions.values()
+
+    @property
+    def free_pages(self) -> int:
+        """Pages of virtual space that are free."""
+        return self._free.total

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The AT's pair of 8237 DMA controllers with page registers, behind their ports, and the HAL's use of them.
+
+Controller 1 has channels 0 to 3 and counts bytes, controller 2 channels 4 to 7 and counts 16-bit words. Addresses wrap
+inside 64 KiB (128 KiB) because the page register never moves. Source: reference hal-contract 4.1 to 4.4; Intel 8237A.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nthal.adapter import usable
+from nthal.channel import ChannelState
+from nthal.events import PortWrite
+from nthal.types import KIB, La
+from nthal.verifier import Misuse
+from nthal.windows import Irql
+
+if TYPE_CHECKING:
+    from nthal.adapter import Adapter
+    from nthal.machine import Machine
+
+PAGE_PORTS: Final = (0x87, 0x83, 0x81, 0x82, 0x8F, 0x8B, 0x89, 0x8A)
+AUTO_INITIALIZE: Final = 0x10
+DECREMENT: Final = 0x20
+TO_MEMORY: Final = 0x04
+FROM_MEMORY: Final = 0x08
+
+
+class Request(enum.IntEnum):
+    """Bits 7 and 6 of the mode register."""
+
+    DEMAND = 0
+    SINGLE = 1
+    BLOCK = 2
+    CASCADE = 3
+
+
+def mode_byte(channel: int, request: Request, *, to_device: bool, auto_initialize: bool) -> int:
+    """Value of the mode register; the 8237 names the direction as memory sees it."""
+    direction = FROM_MEMORY if to_device else TO_MEMORY
+    return request << 6 | (AUTO_INITIALIZE if auto_initialize else 0) | direction | channel & 3
+
+
+@dataclass(slots=True)
+class Channel:
+    """Registers of one channel; addresses and counts are 16 bits, in bytes or words."""
+
+    base_address: int = 0
+    base_count: int = 0
+    address: int = 0
+    count: int = 0
+    mode: int = 0
+    page: int = 0
+    masked: bool = True
+    terminal_count: bool = False
+    requested: bool = False
+
+    @property
+    def auto_initialize(self) -> bool:
+        """True if the channel reloads itself at terminal count."""
+        return bool(self.mode & AUTO_INITIALIZE)
+
+
+class Controller:
+    """One 8237: four channels, a byte-pointer flip-flop, command and mask registers."""
+
+    def __init__(self) -> None:
+        self.channels = tuple(Channel() for _ in range(4))
+        self.high_byte = False
+        self.command = 0
+
+    def write(self, register: int, value: int) -> None:
+        """Write register 0 to 15."""
+        if register < 8:
+            self._write_word(self.channels[register // 2], register % 2, value)
+            return
+        match register:
+            case 0x8:
+                self.command = value
+            case 0x9:
+                self.channels[value & 3].requested = bool(value & 4)
+            case 0xA:
+                self.channels[value & 3].masked = bool(value & 4)
+            case 0xB:
+                self.channels[value & 3].mode = value
+            case 0xC:
+                self.high_byte = False
+            case 0xD:
+                self._clear()
+            case 0xE:
+                for channel in self.channels:
+                    channel.masked = False
+            case _:
+                for number, channel in enumerate(self.channels):
+                    channel.masked = bool(value >> number & 1)
+
+    def read(self, register: int) -> int:
+        """Read register 0 to 15; reading status clears its terminal-count bits."""
+        if register < 8:
+            channel = self.channels[register // 2]
+            word = channel.count if register % 2 else channel.address
+            self.high_byte = not self.high_byte
+            return word & 0xFF if self.high_byte else word >> 8
+        if register != 0x8:
+            return 0xFF
+        status = 0
+        for number, channel in enumerate(self.channels):
+            status |= channel.terminal_count << number | channel.requested << (number + 4)
+            channel.terminal_count = False
+        return status
+
+    def _write_word(self, channel: Channel, is_count: int, value: int) -> None:
+        old = channel.base_count if is_count else channel.base_address
+        word = (old & 0xFF) | value << 8 if self.high_byte else (old & 0xFF00) | value
+        self.high_byte = not self.high_byte
+        if is_count:
+            channel.base_count = channel.count = word
+        else:
+            channel.base_address = channel.address = word
+
+    def _clear(self) -> None:
+        self.high_byte = False
+        self.command = 0
+        for channel in self.channels:
+            channel.masked = True
+            channel.terminal_count = channel.requested = False
+
+
+class SystemDma:
+    """Both controllers, their ports, and the subordinate devices' end of them."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.controllers = (Controller(), Controller())
+        self._states = tuple(ChannelState(machine) for _ in range(8))
+        self.port_log: list[tuple[int, int]] = []
+
+    def channel(self, number: int) -> Channel:
+        """Registers of channel 0 to 7."""
+        return self.controllers[number // 4].channels[number % 4]
+
+    def channel_state(self, number: int) -> ChannelState:
+        """Who owns channel 0 to 7, and who waits."""
+        return self._states[number]
+
+    # --- ports -----------------------------------------------------------------------------------------------------
+
+    def out(self, port: int, value: int) -> None:
+        """Write a byte to a port; ports that are not the controllers' are ignored."""
+        self.port_log.append((port, value))
+        self._machine.emit(PortWrite(self._machine.clock, port, value))
+        if port in PAGE_PORTS:
+            self.channel(PAGE_PORTS.index(port)).page = value
+        elif port <= 0x0F:
+            self.controllers[0].write(port, value)
+        elif 0xC0 <= port <= 0xDF:
+            self.controllers[1].write((port - 0xC0) // 2, value)
+
+    def inp(self, port: int) -> int:
+        """Read a byte from a port; 0xFF where nothing answers."""
+        if port in PAGE_PORTS:
+            return self.channel(PAGE_PORTS.index(port)).page
+        if port <= 0x0F:
+            return self.controllers[0].read(port)
+        if 0xC0 <= port <= 0xDF:
+            return self.controllers[1].read((port - 0xC0) // 2)
+        return 0xFF
+
+    # --- the HAL's use ---------------------------------------------------------------------------------------------
+
+    def _port(self, channel: int, register: int) -> int:
+        return register if channel < 4 else 0xC0 + 2 * register
+
+    def cascade(self, channel: int) -> None:
+        """Let a bus master on the ISA bus use the channel's arbitration."""
+        self.out(self._port(channel, 0xB), Request.CASCADE << 6 | channel & 3)
+        self.out(self._port(channel, 0xA), channel & 3)
+
+    def program(self, adapter: Adapter, la: La, length: int, *, to_device: bool) -> bool:
+        """Set the channel up and unmask it; False if controller and range do not fit."""
+        description = adapter.description
+        number = description.dma_channel
+        words = number >= 4
+        largest = 128 * KIB if words else 64 * KIB
+        if length > largest or (words and (int(la) | length) & 1):
+            self._machine.verifier.violate(Misuse.BAD_CHANNEL, f"{length} bytes at {la!r} on channel {number}")
+            return False
+        request = Request.DEMAND if description.demand_mode else Request.SINGLE
+        mode = mode_byte(number, request, to_device=to_device, auto_initialize=description.auto_initialize)
+        address = int(la) >> 1 if words else int(la)
+        if words and self._machine.platform.switches.reactos_grant:
+            address = (int(la) & 0xFFFF) >> 1  # what ReactOS does: it loses A16
+        count = (length >> 1 if words else length) - 1
+        local = number & 3
+        self.out(self._port(number, 0xC), 0)
+        self.out(self._port(number, 0xB), mode)
+        self.out(self._port(number, 2 * local), address & 0xFF)
+        self.out(self._port(number, 2 * local), address >> 8 & 0xFF)
+        self.out(PAGE_PORTS[number], int(la) >> 16 & 0xFF)
+        self.out(self._port(number, 2 * local + 1), count & 0xFF)
+        self.out(self._port(number, 2 * local + 1), count >> 8 & 0xFF)
+        self.out(self._port(number, 0xA), local)
+        return True
+
+    def stop(self, channel: int) -> None:
+        """Mask the channel."""
+        self.out(self._port(channel, 0xA), 4 | channel & 3)
+
+    def remaining(self, channel: int) -> int:
+        """Bytes left in the current pass, read as the HAL does: twice, until the upper bytes agree."""
+        port = self._port(channel, 2 * (channel & 3) + 1)
+        before = -1
+        while True:
+            self.out(self._port(channel, 0xC), 0)
+            low = self.inp(port)
+            count = self.inp(port) << 8 | low
+            if before >> 8 == count >> 8:
+                break
+            before = count
+        left = (count + 1) & 0xFFFF
+        return left * 2 if channel >= 4 else left
+
+    # --- the device's end ------------------------------------------------------------------------------------------
+
+    def device_moves(self, channel: int, length: int, data: bytes | None = None) -> bytes:
+        """Let the device move `length` bytes by DREQ, as far as the controller lets it.
+
+        Give `data` for a transfer to memory; the bytes that the device got come back for one from memory. A masked
+        channel moves nothing.
+        """
+        registers = self.channel(channel)
+        unit = 2 if channel >= 4 else 1
+        got = bytearray()
+        done = 0
+        while done < length and not registers.masked:
+            la = self._address(channel, registers)
+            if registers.mode & FROM_MEMORY:
+                got += self._machine.bus.read(la, unit, None)
+            elif registers.mode & TO_MEMORY and data is not None:
+                self._machine.bus.write(la, data[done : done + unit], None)
+            done += unit
+            self._count_down(registers)
+        return bytes(got)
+
+    def _address(self, channel: int, registers: Channel) -> La:
+        if channel >= 4:
+            return La((registers.page & 0xFE) << 16 | registers.address << 1)
+        return La(registers.page << 16 | registers.address)
+
+    def _count_down(self, registers: Channel) -> None:
+        step = -1 if registers.mode & DECREMENT else 1
+        registers.address = (registers.address + step) & 0xFFFF
+        registers.count = (registers.count - 1) & 0xFFFF
+        if registers.count != 0xFFFF:
+            return
+        registers.terminal_count = True
+        if registers.auto_initialize:
+            registers.address, registers.count = registers.base_address, registers.base_count
+        else:
+            registers.masked = True
+
+
+def read_counter(machine: Machine, adapter: Adapter | None) -> int:
+    """ReadDmaCounter: bytes left in the current pass; only for adapters of system DMA (CB-144)."""
+    if not usable(machine, adapter, "ReadDmaCounter") or adapter is None:
+        return 0
+    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "ReadDmaCounter"):
+        return 0
+    if adapter.description.master:
+        machine.verifier.violate(Misuse.MASTER_COUNTER, f"ReadDmaCounter({adapter!r})")
+        return 0
+    return machine.dma.remaining(adapter.description.dma_channel)

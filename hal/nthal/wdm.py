@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N802, N803, ARG001, ARG002  (the DDK's names and parameter names are the point of a façade)
+"""The WDM façade: IoGetDmaAdapter, DMA_ADAPTER and its DMA_OPERATIONS table, MDL routines. No logic of its own.
+
+The table of version 1 has 12 routines, of version 2 three more, of version 3 the extended ones; reaching for a routine
+that the table lacks is a violation, as calling past the end of the structure would be.
+Source: reference hal-contract 1.7.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from nthal import adapter as _adapter
+from nthal import buffer_vector as _vector
+from nthal import channel as _channel
+from nthal import common_buffer as _buffer
+from nthal import mdl as _mdl
+from nthal import operations
+from nthal import packet as _packet
+from nthal import scatter_gather as _list
+from nthal import system_dma as _system_dma
+from nthal.channel import AdapterControl, MapRegisterFile
+from nthal.machine import DeviceObject, Machine, current_machine
+from nthal.mdl import Mdl
+from nthal.policy import Routine
+from nthal.scatter_gather import ListControl, ScatterGatherList
+from nthal.types import La, Out, Pa, Va
+from nthal.verifier import Misuse
+from nthal.windows import Caching, DeviceDescription, NtStatus
+
+DEVICE_DESCRIPTION = DeviceDescription
+DOMAIN_COMMON_BUFFER_LARGE_PAGE: Final = 0x1
+
+
+class DMA_OPERATIONS:
+    """The routines that an adapter offers. A bound one may be saved and called later (CB-03)."""
+
+    def __init__(self, machine: Machine, version: int) -> None:
+        self._machine = machine
+        self.names = operations.names(version, machine.platform.windows)
+        self.Size = 8 + 8 * len(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names
+
+    def _has(self, name: str) -> bool:
+        if name in self.names:
+            return True
+        self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, name)
+        return False
+
+    def PutDmaAdapter(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
+        """Release the adapter; everything allocated through it must be free (CB-08)."""
+        _adapter.put(self._machine, _core(DmaAdapter))
+
+    def AllocateCommonBuffer(
+        self, DmaAdapter: "DMA_ADAPTER | None", Length: int, LogicalAddress: Out[La], CacheEnabled: bool
+    ) -> Va | None:
+        """Allocate `Length` bytes for driver and device; `CacheEnabled` is ignored (CB-60)."""
+        return self._allocate(DmaAdapter, _buffer.BufferRequest(Length, CacheEnabled), LogicalAddress)
+
+    def AllocateCommonBufferEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        MaximumAddress: La | None,
+        Length: int,
+        LogicalAddress: Out[La],
+        CacheEnabled: bool,
+        PreferredNode: int,
+    ) -> Va | None:
+        """Allocate below `MaximumAddress`; `CacheEnabled` counts here (CB-63, CB-130)."""
+        if not self._has("AllocateCommonBufferEx") or PreferredNode < 0:
+            return None
+        request = _buffer.BufferRequest(Length, CacheEnabled, Routine.EX, maximum=MaximumAddress)
+        return self._allocate(DmaAdapter, request, LogicalAddress)
+
+    def AllocateCommonBufferWithBounds(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        MinimumAddress: La | None,
+        MaximumAddress: La | None,
+        Length: int,
+        Flags: int,
+        CacheType: Caching | None,
+        PreferredNode: int,
+        LogicalAddress: Out[La],
+    ) -> Va | None:
+        """Allocate inside an address window, with a caching of one's own choice (CB-65, CB-132)."""
+        if not self._has("AllocateCommonBufferWithBounds") or PreferredNode < 0:
+            return None
+        request = _buffer.BufferRequest(
+            Length,
+            routine=Routine.BOUNDS,
+            minimum=MinimumAddress,
+            maximum=MaximumAddress,
+            cache_type=CacheType,
+            large_pages=bool(Flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE),
+        )
+        return self._allocate(DmaAdapter, request, LogicalAddress)
+
+    def _allocate(self, adapter: "DMA_ADAPTER | None", request: _buffer.BufferRequest, logical: Out[La]) -> Va | None:
+        made = _buffer.allocate(self._machine, _core(adapter), request)
+        logical.value = La(0) if made is None else made.la
+        return None if made is None else made.va
+
+    def FreeCommonBuffer(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Length: int,
+        LogicalAddress: La,
+        VirtualAddress: Va,
+        CacheEnabled: bool,
+    ) -> None:
+        """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""
+        request = _buffer.FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
+        _buffer.free(self._machine, _core(DmaAdapter), request)
+
+    def AllocateAdapterChannel(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        NumberOfMapRegisters: int,
+        ExecutionRoutine: AdapterControl,
+        Context: object,
+    ) -> NtStatus:
+        """Ask for channel and registers; `ExecutionRoutine` runs when they are there, now or later."""
+        return _channel.allocate(
+            self._machine, _core(DmaAdapter), DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context
+        )
+
+    def MapTransfer(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        MapRegisterBase: MapRegisterFile | None,
+        CurrentVa: Va,
+        Length: Out[int],
+        WriteToDevice: bool,
+    ) -> La:
+        """Map a piece; `Length` says how much was mapped, La(0) and 0 if nothing was."""
+        mapped = _packet.map_transfer(
+            self._machine,
+            _core(DmaAdapter),
+            Mdl,
+            MapRegisterBase,
+            CurrentVa,
+            Length.taken,
+            to_device=WriteToDevice,
+        )
+        la, Length.value = mapped or (La(0), 0)
+        return la
+
+    def FlushAdapterBuffers(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        MapRegisterBase: MapRegisterFile | None,
+        CurrentVa: Va,
+        Length: int,
+        WriteToDevice: bool,
+    ) -> bool:
+        """End the transfer; data that was bounced arrives now."""
+        return _packet.flush(
+            self._machine, _core(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice
+        )
+
+    def FreeAdapterChannel(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
+        """Free the channel that KeepObject kept."""
+        _channel.free_channel(self._machine, _core(DmaAdapter))
+
+    def FreeMapRegisters(
+        self, DmaAdapter: "DMA_ADAPTER | None", MapRegisterBase: MapRegisterFile | None, NumberOfMapRegisters: int
+    ) -> None:
+        """Free the registers that DeallocateObjectKeepRegisters kept."""
+        _channel.free_registers(self._machine, _core(DmaAdapter), MapRegisterBase, NumberOfMapRegisters)
+
+    def GetDmaAlignment(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
+        """Bytes that transfers must be aligned to."""
+        return _adapter.alignment(self._machine, _core(DmaAdapter))
+
+    def ReadDmaCounter(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
+        """Bytes that the system DMA channel has left in this pass."""
+        return _system_dma.read_counter(self._machine, _core(DmaAdapter))
+
+    def GetScatterGatherList(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        Mdl: Mdl,
+        CurrentVa: Va,
+        Length: int,
+        ExecutionRoutine: ListControl,
+        Context: object,
+        WriteToDevice: bool,
+    ) -> NtStatus:
+        """Map a whole buffer and hand its list to `ExecutionRoutine`."""
+        return _list.get(
+            self._machine,
+            _core(DmaAdapter),
+            DeviceObject,
+            Mdl,
+            CurrentVa,
+            Length,
+            ExecutionRoutine,
+            Context,
+            to_device=WriteToDevice,
+        )
+
+    def PutScatterGatherList(
+        self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList, WriteToDevice: bool
+    ) -> None:
+        """Flush and free a list; required before its data is read."""
+        _list.put(self._machine, _core(DmaAdapter), ScatterGather)
+
+    def CalculateScatterGatherList(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl | None,
+        CurrentVa: Va,
+        Length: int,
+        ScatterGatherListSize: Out[int],
+        NumberOfMapRegisters: Out[int],
+    ) -> NtStatus:
+        """Bytes that a list for the buffer needs, and map registers."""
+        if not self._has("CalculateScatterGatherList"):
+            return NtStatus.NOT_SUPPORTED
+        ScatterGatherListSize.value, NumberOfMapRegisters.value = _list.calculate(self._machine, Mdl, CurrentVa, Length)
+        return NtStatus.SUCCESS
+
+    def BuildScatterGatherList(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        Mdl: Mdl,
+        CurrentVa: Va,
+        Length: int,
+        ExecutionRoutine: ListControl,
+        Context: object,
+        WriteToDevice: bool,
+        ScatterGatherLength: int,
+    ) -> NtStatus:
+        """As GetScatterGatherList, into `ScatterGatherLength` bytes of the caller."""
+        if not self._has("BuildScatterGatherList"):
+            return NtStatus.NOT_SUPPORTED
+        return _list.get(
+            self._machine,
+            _core(DmaAdapter),
+            DeviceObject,
+            Mdl,
+            CurrentVa,
+            Length,
+            ExecutionRoutine,
+            Context,
+            to_device=WriteToDevice,
+            room=ScatterGatherLength,
+        )
+
+    def BuildMdlFromScatterGatherList(
+        self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList, TargetMdl: Out[Mdl]
+    ) -> NtStatus:
+        """Make an MDL over what a list describes, once."""
+        if not self._has("BuildMdlFromScatterGatherList"):
+            return NtStatus.NOT_SUPPORTED
+        made = _list.build_mdl(self._machine, ScatterGather)
+        if isinstance(made, NtStatus):
+            return made
+        TargetMdl.value = made
+        return NtStatus.SUCCESS
+
+    def AllocateCommonBufferVector(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        LowAddress: La | None,
+        HighAddress: La | None,
+        CacheType: Caching | None,
+        IdealNode: int,
+        Flags: int,
+        NumberOfElements: int,
+        SizeOfElements: int,
+        VectorOut: Out[_vector.BufferVector],
+    ) -> NtStatus:
+        """Allocate buffers of one size, all or none (CB-133)."""
+        if not self._has("AllocateCommonBufferVector"):
+            return NtStatus.NOT_SUPPORTED
+        request = _buffer.BufferRequest(
+            SizeOfElements,
+            routine=Routine.BOUNDS,
+            minimum=LowAddress,
+            maximum=HighAddress,
+            cache_type=CacheType,
+            large_pages=bool(Flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE),
+        )
+        made = _vector.allocate(self._machine, _core(DmaAdapter), request, NumberOfElements)
+        if isinstance(made, NtStatus):
+            return made
+        VectorOut.value = made
+        return NtStatus.SUCCESS
+
+    def GetCommonBufferFromVectorByIndex(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Vector: _vector.BufferVector,
+        Index: int,
+        VirtualAddressOut: Out[Va],
+        LogicalAddressOut: Out[La],
+    ) -> None:
+        """Give both addresses of an element."""
+        found = _vector.element(Vector, Index)
+        VirtualAddressOut.value, LogicalAddressOut.value = found.va, found.la
+
+    def FreeCommonBufferFromVector(
+        self, DmaAdapter: "DMA_ADAPTER | None", Vector: _vector.BufferVector, Index: int
+    ) -> None:
+        """Free one element."""
+        _vector.free_element(self._machine, Vector, Index)
+
+    def FreeCommonBufferVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: _vector.BufferVector) -> None:
+        """Free the vector, which must be empty."""
+        _vector.free(self._machine, Vector)
+
+
+@dataclass(eq=False)
+class DMA_ADAPTER:
+    """DMA_ADAPTER. `Version` reads 1 whatever was asked for (CB-04); `core` is what the machine knows it by."""
+
+    core: _adapter.Adapter
+    DmaOperations: DMA_OPERATIONS
+    Version: int = 1
+    Size: int = 16
+
+
+def _core(adapter: DMA_ADAPTER | None) -> _adapter.Adapter | None:
+    return None if adapter is None else adapter.core
+
+
+def IoGetDmaAdapter(
+    PhysicalDeviceObject: DeviceObject | None, DeviceDescription: DeviceDescription, NumberOfMapRegisters: Out[int]
+) -> DMA_ADAPTER | None:
+    """Give the adapter for a device, NULL if it cannot be made or the version is unknown (CB-04)."""
+    machine = current_machine()
+    made = _adapter.create(machine, DeviceDescription, PhysicalDeviceObject)
+    NumberOfMapRegisters.value = 0 if made is None else made.granted
+    return None if made is None else DMA_ADAPTER(made, DMA_OPERATIONS(machine, made.description.version))
+
+
+def IoAllocateMdl(
+    VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool, Irp: object = None
+) -> Mdl | None:
+    """Describe a range; the last three parameters play no part in DMA."""
+    return _mdl.allocate(current_machine(), VirtualAddress, Length)
+
+
+def MmBuildMdlForNonPagedPool(MemoryDescriptorList: Mdl) -> None:
+    """Fill in the frames of resident memory, as of a common buffer (CB-142)."""
+    _mdl.build_for_nonpaged_pool(current_machine(), MemoryDescriptorList)
+
+
+def MmProbeAndLockPages(MemoryDescriptorList: Mdl, AccessMode: int = 0, Operation: int = 0) -> None:
+    """Make pageable memory resident."""
+    _mdl.probe_and_lock(current_machine(), MemoryDescriptorList)
+
+
+def MmUnlockPages(MemoryDescriptorList: Mdl) -> None:
+    """Let the memory page out again."""
+    _mdl.unlock(current_machine(), MemoryDescriptorList)
+
+
+def MmGetMdlVirtualAddress(Mdl: Mdl) -> Va:
+    """Address that the MDL was made for."""
+    return Mdl.va
+
+
+def MmGetMdlByteCount(Mdl: Mdl) -> int:
+    """Bytes that the MDL describes."""
+    return Mdl.byte_count
+
+
+def MmGetPhysicalAddress(BaseAddress: Va) -> Pa:
+    """Physical address behind a virtual one; never for a device (CB-36)."""
+    return current_machine().physical_address(BaseAddress)
+
+
+def KeFlushIoBuffers(Mdl: Mdl, ReadOperation: bool, DmaOperation: bool) -> None:
+    """Make caches and memory agree about a buffer; does nothing where DMA is coherent (CB-67)."""
+    current_machine().flush_io_buffers(Mdl.va, Mdl.byte_count)
+
+
+def IoCompleteRequest(DmaAdapter: DMA_ADAPTER) -> None:
+    """End the IRP of a transfer: the moment when DMA verification looks for what was not flushed."""
+    _packet.complete_request(current_machine(), DmaAdapter.core)
