@@ -13,6 +13,7 @@ from plx9x5x.board import Board, Eeprom, EepromPart, Window
 from plx9x5x.model.localbus import Sram
 from plx9x5x.regs.config import PCIREV
 from plx9x5x.regs.eeprom_map import entries
+from plx9x5x.regs.local import LMISC1
 from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
 
@@ -44,7 +45,8 @@ def reference_board(
         "class_revision": 0x0680_0000 | PCIREV.on(profile.chip).reset,
         "latency_interrupt": 0x0000_0100,  # INTA#
         "marbr": 0x0020_0000,
-        "misc": 0x0030_0500,  # BAR1 present, local initialisation done, VPD writes from dword 30h on
+        # BAR1 present, local initialisation done, VPD writes from dword 30h on
+        "misc": 0x0030_0500 if profile.chip in LMISC1.chips else 0,
         "lbrd0": 0x4243_0043,  # bit 25: load the rest as well
         "lbrd1": 0x0000_0043,
         "las1rr": 0xFFF0_0000,

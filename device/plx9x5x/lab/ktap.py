@@ -5,6 +5,7 @@
 trusted: junk between the lines is kept and ignored, and whatever makes the report less than complete (no plan, tests
 without a result, a number twice, a last line cut in the middle, `Bail out!`, totals that do not add up) is named in
 `Report.problems`. Indented lines are subtests: they are kept with the next test and must not fail under a passing one.
+A diagnostic `observed ...` is for a program (`contract_guest`), not for people, and kept apart.
 
 Source: Linux Documentation/dev-tools/ktap.rst.
 """
@@ -29,6 +30,7 @@ _PLAN: Final = re.compile(r"1\.\.(\d{1,9})\s*(?:#\s*(.*))?$")
 _RESULT: Final = re.compile(r"(not )?ok\b[ \t]*(\d{1,9}(?!\d))?(?:[ \t]+-(?=[ \t]|$))?[ \t]*(.*)$")
 _DIRECTIVE: Final = re.compile(r"(?:^|\s)#\s*(SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?\s*(.*)$", re.IGNORECASE)
 _TIME: Final = re.compile(r"time (\S+) us=(\d{1,15})$")
+_OBSERVED: Final = "observed "
 _GROUP: Final = re.compile(r"group (\S.*)$")
 _TOTALS: Final = re.compile(r"#\s*Totals:((?:\s*\w+:\d{1,9})+)\s*$", re.IGNORECASE)
 
@@ -53,7 +55,8 @@ class Case:
     """One test. `reason` is what the directive says.
 
     `seconds` is the time that the guest gives in a diagnostic `time NAME us=N`, which is taken out of the others;
-    without one, the time since the result before. `group` is what its last diagnostic `group NAME` said.
+    without one, the time since the result before. `group` is what its last diagnostic `group NAME` said; `observed`
+    are its diagnostics of that kind, without the word.
     """
 
     number: int
@@ -64,16 +67,21 @@ class Case:
     subtests: tuple["Case", ...] = ()
     seconds: float = 0.0
     group: str = ""
+    observed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a guest said. `planned` is None without a plan; `trailing` are diagnostics after the last test."""
+    """All that a guest said. `planned` is None without a plan.
+
+    `trailing` are diagnostics after the last test, `trailing_observed` those of that kind.
+    """
 
     cases: tuple[Case, ...] = ()
     planned: int | None = None
     problems: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
+    trailing_observed: tuple[str, ...] = ()
     junk: tuple[str, ...] = ()
     bailed_out: str | None = None
     started: bool = False
@@ -128,6 +136,7 @@ class _Pending:
     """What belongs to the next test."""
 
     diagnostics: list[str] = field(default_factory=list)
+    observed: list[str] = field(default_factory=list)
     subtests: list[Case] = field(default_factory=list)
 
 
@@ -199,6 +208,7 @@ class Parser:
             planned=self._planned,
             problems=tuple(problems),
             trailing=tuple(self._pending.diagnostics),
+            trailing_observed=tuple(self._pending.observed),
             junk=tuple(self._junk),
             bailed_out=self._bailed,
             started=self._started,
@@ -228,6 +238,8 @@ class Parser:
             said = body[1:].strip()
             if match := _GROUP.match(said):
                 self._group = match[1]
+            elif said.startswith(_OBSERVED):
+                _keep(self._pending.observed, said.removeprefix(_OBSERVED))
             else:
                 _keep(self._pending.diagnostics, said)
         else:
@@ -340,6 +352,7 @@ def _case(match: re.Match[str], number: int, *, pending: _Pending, seconds: floa
         subtests=tuple(pending.subtests),
         seconds=seconds,
         group=group,
+        observed=tuple(pending.observed),
     )
 
 

@@ -63,6 +63,11 @@ def pci_bridge(name: str) -> Device:
     return Device("pci-bridge", {"id": name, "chassis_nr": 1, "shpc": False, "msi": "off"})
 
 
+IOMMU: Final = Device("intel-iommu", {"caching-mode": True})
+"""An IOMMU between devices and memory; has to come before them, and vfio needs its caching mode."""
+IOMMU_WORD: Final = "intel_iommu=on"
+"""The guest's kernel leaves it alone without this word."""
+
 EDU: Final = Device("edu", {})
 """QEMU's own teaching device: the yardstick for register accesses."""
 

@@ -20,6 +20,7 @@ from plx9x5x.errors import LostVm, UsageError
 from plx9x5x.lab import accel, defaults, guest_sources, junit, runs
 from plx9x5x.lab.image import GuestImage, program
 from plx9x5x.lab.ktap import Report
+from plx9x5x.lab.machine import IOMMU, IOMMU_WORD
 from plx9x5x.lab.placement import CorePicker
 from plx9x5x.lab.server import DeviceServer
 from plx9x5x.lab.symptoms import Oops
@@ -49,6 +50,8 @@ class RunSpec:
     keep: bool = False
     more_devices: tuple[Device, ...] = ()
     """Plugged in after the board."""
+    iommu: bool = False
+    """The guest has one and uses it: logical addresses differ from physical ones."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -222,6 +225,8 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         built = guest_sources.build(tc, sources)
         expected = list_cases(built.program, only=spec.only, bench=spec.mode == BENCH)
     image = driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
+    if spec.iommu:
+        image = replace(image, words=(*image.words, IOMMU_WORD))
     result = RunResult(
         Report(),
         expected,
@@ -278,7 +283,11 @@ def _boot(
             tc.kernel.vmlinuz,
             initrd,
             append=image.kernel_words(),
-            devices=(*((vfio_user_pci(server.socket_path),) if server else ()), *spec.more_devices),
+            devices=(
+                *((IOMMU,) if spec.iommu else ()),
+                *((vfio_user_pci(server.socket_path),) if server else ()),
+                *spec.more_devices,
+            ),
             memory_mib=spec.memory_mib,
             accel=spec.accel,
             cpus=cpus,

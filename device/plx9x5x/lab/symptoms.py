@@ -26,7 +26,9 @@ _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t -\U0010ffff]")
 _VFIO: Final = re.compile(r"vfio", re.IGNORECASE)
 # Said by a QEMU that works: a remark, and the unmaps at shutdown of an IOMMU that libvfio-user answers with ENOENT.
 _VFIO_HARMLESS: Final = re.compile(
-    r"warning: |Could not enable error recovery|unmap.*(?:-2\b|No such file or directory|ENOENT)", re.IGNORECASE
+    r"warning: |Could not enable error recovery|unmap.*(?:-2\b|No such file or directory|ENOENT)"
+    r"|error reply on async request:? command 3 error No such file or directory",  # 3 is DMA_UNMAP
+    re.IGNORECASE,
 )
 
 

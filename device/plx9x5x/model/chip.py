@@ -40,6 +40,8 @@ CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
 
 _WIDTHS: Final = (1, 2, 4, 8)
+_RESET: Final = intr.CNTRL.software_reset.mask
+_RELOAD: Final = intr.CNTRL.reload.mask
 _BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
 
@@ -271,7 +273,8 @@ class Chip:
         """Whose step it is: MARBR's priority, or the channels in turn."""
         first, second = self.channels
         runnable = first.runnable, second.runnable
-        self._alone = runnable != (True, True)
+        # One that waits for its board or its descriptor may be able to go on after the other's next step.
+        self._alone = not (first.under_way and second.under_way)
         match runnable:
             case (True, False):
                 return first
@@ -489,12 +492,13 @@ class Chip:
         pins = intr.CNTRL(write.new)
         if self.eeprom:
             self.eeprom.pins(select=pins.eeprom_select, clock=pins.eeprom_clock, data_in=pins.eeprom_data_out)
-        if rising & intr.CNTRL.software_reset.mask:
+        if rising & _RESET:
             self._software_reset()
-        if rising & intr.CNTRL.reload.mask:
+        if rising & _RELOAD:
             self._load_eeprom()
             self._interrupts.update()
-        self._arrange_windows()
+        if rising & (_RESET | _RELOAD) or write.old & ~write.new & _RESET:
+            self._arrange_windows()
         self.local_side.control_written()
 
     def _read_cntrl(self, value: int) -> int:
@@ -578,5 +582,6 @@ class Chip:
                 self.registers.load(entry.register, value)
             elif entry.space is Space.CONFIG and wanted is None:
                 self.config.load(entry.register, value)
-        # A chip that answers at all has finished its local initialisation, whatever its EEPROM says.
+        # A chip that answers at all is awake and has finished its local initialisation, whatever its EEPROM says.
         self.registers.set_bits(local.LMISC1, local.LMISC1.init_done.mask, to=True)
+        self.config.set_bits(cfg.PMCSR, cfg.PMCSR.power_state.mask, to=False)

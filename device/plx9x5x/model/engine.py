@@ -206,7 +206,7 @@ class Channel:
     @property
     def runnable(self) -> bool:
         """True if a step would do something now."""
-        return self._ready and not self._waits
+        return self.under_way and not self._waits
 
     @property
     def goes_on(self) -> bool:
@@ -214,8 +214,8 @@ class Channel:
         return self.busy and not self._waits
 
     @property
-    def _ready(self) -> bool:
-        """True if nothing in the chip keeps the channel from going on."""
+    def under_way(self) -> bool:
+        """True if nothing in the chip keeps the channel from going on; it may wait for memory or for the board."""
         return self.busy and self._host.may_master and self.enabled
 
     @property
@@ -226,7 +226,11 @@ class Channel:
         transfer = self._transfer
         if self.state is not State.MOVE or transfer is None or not transfer.mode.demand or self._eot:
             return False
-        return transfer.moved < transfer.count and self._demanded() == 0
+        left = transfer.count - transfer.moved
+        # At a held address the board gives and takes whole words of the local bus.
+        word = transfer.mode.word
+        least = min(left, word - transfer.moved % word) if transfer.mode.hold_local else 1
+        return left > 0 and self._demanded() < least
 
     @property
     def wait_ns(self) -> int | None:
@@ -234,7 +238,7 @@ class Channel:
 
         It may be due by now: time passes between a step that found nothing and this question.
         """
-        if not self._ready:
+        if not self.under_way:
             return None
         if self.state is State.POLL:
             return self._poll_at - self._now()

@@ -24,6 +24,10 @@ _MAILBOX_BITS: Final = {
 }
 
 
+_ALWAYS_MAILBOX: Final = {box.offset: box.aliases[0] for box in intr.MAILBOXES if box.aliases}
+"""Where the local side finds a mailbox whose place the host's queue ports may have taken."""
+
+
 class LocalSide:
     """One chip's local side, shared by all its peripherals and by whoever plays the local processor."""
 
@@ -101,7 +105,7 @@ class LocalSide:
 
     def read_register(self, offset: int) -> int:
         """Read a dword register; MBOX0 to MBOX3 take their interrupt back."""
-        value = self._regs.read(offset, 4)
+        value = self._regs.read(_ALWAYS_MAILBOX.get(offset, offset), 4)
         if offset in _MAILBOX_BITS:
             self._regs.set_bits(intr.INTCSR, _MAILBOX_BITS[offset], to=False)
             self._interrupts.update()

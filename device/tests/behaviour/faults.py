@@ -10,9 +10,12 @@ from typing import Any
 
 from plx9x5x.board import load_board
 from plx9x5x.ports import ResetKind
+from plx9x5x.regs.config import PCIBAR0, PCIBAR1
 from plx9x5x.regs.kernel import Access, Field, Register, RegisterFile, Write
 from tests.behaviour.driver import BOARD_OF, Case
 from tests.behaviour.in_process import InProcess
+
+_board = functools.cache(load_board)
 
 STEPS = 300
 """A broken chip that has not settled by then never will."""
@@ -49,6 +52,7 @@ CONSTANT = frozenset(
         "PCISR.user_definable",
         "PCISR.fast_back_to_back",
         "PCISR.devsel",
+        "PCISR.signaled_target_abort",
         "MARBR.write_fifo_full",
         "LMISC1.init_done",
         "INTCSR.not_direct_master",
@@ -61,8 +65,12 @@ CONSTANT = frozenset(
 )
 """Registers and fields that never change on one board: being stuck at what they are is no fault.
 
-INTCSR: no direct master is modelled, and no target retries here. MARBR: the same FIFO's.
+INTCSR: no direct master is modelled, and no target retries here; MARBR: the same FIFO's. PCISR: as a target the chip
+never aborts.
 """
+
+ALWAYS_ZERO = {"PCIBAR1": 0xFE, "PABTADR": 0x3}
+"""Bits that are below every size that the register's window can have, or below a dword."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +113,11 @@ def _inject(regs: Any, stuck: Stuck) -> None:
     regs._on_read[stuck.register] = lambda value: stuck.of(shown(value) if shown else value)
     acts = regs._on_write.get(stuck.register)
     triggers = sum(field.mask for field in stuck.register.fields if field.access is not Access.RW)
-    if acts and stuck.mask & triggers:
+    if acts:
 
         def broken(write: Write) -> None:
-            acts(Write(write.old, write.new, stuck.of(write.data) & write.lanes, write.lanes))
+            data = stuck.of(write.data) & write.lanes if stuck.mask & triggers else write.data
+            acts(Write(stuck.of(write.old), stuck.of(write.new), data, write.lanes))
 
         regs._on_write[stuck.register] = broken
 
@@ -136,9 +145,12 @@ def survives(case: Case, chip: str, stuck: Stuck) -> bool:
 def can_happen(chip: str, stuck: Stuck) -> bool:
     """False if the bit never has another value on the board that the chip is tried on."""
     reg = stuck.register
-    name = next(
-        field.name for field in reg.fields_on(load_board(BOARD_OF[chip]).profile.chip) if field.mask & stuck.mask
-    )
+    below = ALWAYS_ZERO.get(reg.__name__, 0) | (_board(BOARD_OF[chip]).profile.register_window - 1) * (reg is PCIBAR0)
+    if stuck.mask & below:
+        return stuck.level
+    if reg is PCIBAR1 and stuck.mask == 1:
+        return not stuck.level  # I/O
+    name = next(field.name for field in reg.fields_on(_board(BOARD_OF[chip]).profile.chip) if field.mask & stuck.mask)
     if not CONSTANT & {reg.__name__, f"{reg.__name__}.{name}"}:
         return True
     return bool(_at_reset(chip, reg) & stuck.mask) is not stuck.level
