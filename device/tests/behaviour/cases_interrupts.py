@@ -36,6 +36,7 @@ def _level(driver: Driver, *, active: int, enable: int, clear: Callable[[], None
     driver.write(INTCSR, QUIET | 0x000C_0E00 & ~enable)
     assert not driver.inta(), "the other sources' enables are not its own"
     driver.write(INTCSR, QUIET | enable)
+    assert driver.inta()
     clear()
     assert not driver.inta()
     assert driver.read(INTCSR) == RESET | enable
