@@ -2,10 +2,11 @@
 """The bridge: what each register does, which windows decode, who gets the bus.
 
 The chip is given the host's side (`BusMaster`, `IrqLine`), a board and a clock, and is a `PciDevice` to any transport.
-No guest input raises out of it. DMA runs in `step`, never inside a register write.
+No guest input raises out of it. DMA runs in `step`, never inside a register write. The file is long because what each
+register does stands here and nowhere else; how it is done is in the modules that it calls.
 
 Source: PCI Local Bus Specification 2.2, PLX SDK, PCI 9080 data book 1.02. UNVERIFIED: the scope of the software reset,
-D3hot to D0 as a power-on reset, SERR# by INTCSR bit 2, VPD while no EEPROM is there.
+D3hot to D0 as a power-on reset, SERR# by INTCSR bit 2.
 """
 
 from collections.abc import Callable
@@ -15,19 +16,19 @@ from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.model.clock import VirtualClock
-from plx9x5x.model.eeprom import SerialEeprom
+from plx9x5x.model.eeprom_port import EepromPort
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
 from plx9x5x.model.pins import LocalSide
+from plx9x5x.model.space_access import SpaceAccess
 from plx9x5x.model.timing import BusSpeed, BusTimer
 from plx9x5x.model.unmodelled import Unmodelled, UnmodelledAccesses
 from plx9x5x.model.windows import SHAPING, Bar, arrange
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
-from plx9x5x.regs.eeprom_map import Space, loaded_dwords
 from plx9x5x.regs.kernel import SHADOW, ReadHook, Register, RegisterFile, Write, WriteHook
 from plx9x5x.units import KIB
 
@@ -86,7 +87,6 @@ class Chip:
         self.may_master = False
         self.last_bus_address = 0
         self.unmodelled: Final = UnmodelledAccesses()
-        self.eeprom: Final = SerialEeprom(board.eeprom) if board.eeprom else None
         chip = self.profile.chip
         self.registers: Final = RegisterFile(
             (*local.LOCAL_REGISTERS, *intr.RUNTIME_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS),
@@ -102,15 +102,13 @@ class Chip:
             on_read=self._config_reads(),
             on_unknown=lambda offset, bits, is_write: self._unknown(CONFIG, offset, bits, is_write),
         )
-        # The part's DO reaches CNTRL only while the chip listens, and only some chips can be told not to.
-        self._eeprom_listens = intr.CNTRL.eeprom_select.mask | sum(
-            field.mask for field in intr.CNTRL.fields_on(chip) if field.name == "eeprom_input_enable"
-        )
+        self.eeprom: Final = EepromPort(self.profile, board.eeprom, registers=self.registers, config=self.config)
         self._interrupts = Interrupts(
             self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
         )
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
+        self._spaces = SpaceAccess(self.registers, self.unmodelled, lambda: self._local)
         self.channels: Final = tuple(
             Channel(
                 index,
@@ -145,7 +143,7 @@ class Chip:
         elif offset + width <= window.registers:
             value = self.registers.read(offset, width)
         else:
-            value = self._read_window(bar, window, offset, width)
+            value = self._spaces.read(bar, window, offset, width)
         if width not in _WIDTHS:
             self._note(bar, offset, is_write=False, what=f"{width} bytes at once")
         if self._trace.enabled:
@@ -164,7 +162,7 @@ class Chip:
         if offset + width <= window.registers:
             self.registers.write(offset, width, data)
         else:
-            self._write_window(bar, window, offset, width, data)
+            self._spaces.write(bar, window, offset, width, data)
 
     def config_read(self, offset: int, width: int) -> int:
         """Read configuration space; offsets without a register read 0."""
@@ -183,8 +181,7 @@ class Chip:
         """Power-on defaults, then the EEPROM load; the board is new. Another client finds the EEPROM as made."""
         if kind is ResetKind.LOST_CLIENT:
             self.list_unmodelled()
-            if self.eeprom:
-                self.eeprom.restore()
+            self.eeprom.restore()
         self._power_up()
         self._trace.emit(events.ChipReset(self._clock.now(), kind.value))
 
@@ -265,8 +262,8 @@ class Chip:
             if channel is None:
                 return False
             budget -= channel.step(min(budget, TIMED_BURST))
-            if channel.bus_bytes:
-                self._bus_free_at = self._clock.now() + timer.nanoseconds(channel.bus_bytes)
+            if channel.path.bus_bytes:
+                self._bus_free_at = self._clock.now() + timer.nanoseconds(channel.path.bus_bytes)
         return self._clock.now() >= self._bus_free_at and any(channel.runnable for channel in self.channels)
 
     def _next_channel(self) -> Channel | None:
@@ -307,50 +304,6 @@ class Chip:
         }
         for channel in self.channels:
             channel.note_hold()
-
-    def _read_window(self, bar: int, window: Bar, offset: int, width: int) -> int:
-        """Read past the registers: local memory, or nothing."""
-        inside = max(0, min(width, window.registers - offset))
-        value = self.registers.read(offset, inside) if inside else 0
-        if window.registers >= window.size:
-            self._note(bar, offset, is_write=False, what="beyond the registers")
-            return value
-        raw = b""
-        for at, length in self._window_runs(bar, window, offset + inside, width - inside, is_write=False):
-            raw += (
-                self._local.read_swapped(at, length, window.swapped) if window.swapped else self._local.read(at, length)
-            )
-        return value | int.from_bytes(raw, "little") << 8 * inside
-
-    def _write_window(self, bar: int, window: Bar, offset: int, width: int, data: int) -> None:
-        """Write past the registers: local memory, or nothing."""
-        inside = max(0, min(width, window.registers - offset))
-        if inside:
-            self.registers.write(offset, inside, data)
-        if window.registers >= window.size:
-            self._note(bar, offset, is_write=True, what="beyond the registers")
-            return
-        raw = (data >> 8 * inside & _ones(width - inside)).to_bytes(width - inside, "little")
-        done = 0
-        for at, length in self._window_runs(bar, window, offset + inside, len(raw), is_write=True):
-            piece = raw[done : done + length]
-            if window.swapped:
-                self._local.write_swapped(at, piece, window.swapped)
-            else:
-                self._local.write(at, piece)
-            done += length
-
-    def _window_runs(self, bar: int, window: Bar, offset: int, width: int, *, is_write: bool) -> list[tuple[int, int]]:
-        """Local (address, length) of an access to a space's window: one run, or more if it wraps at the end."""
-        if offset + width > window.size:
-            self._note(bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes")
-        runs = []
-        while width > 0:
-            offset %= window.size
-            length = min(width, window.size - offset)
-            runs.append((window.local_base + offset, length))
-            offset, width = offset + length, width - length
-        return runs
 
     def _unknown(self, bar: int, offset: int, bits: int, is_write: bool) -> None:
         self._note(bar, offset, is_write=is_write, what=f"no such bits {bits:#x}" if bits else "no such register")
@@ -476,35 +429,22 @@ class Chip:
         self._interrupts.update()
 
     def _wrote_vpd_address(self, write: Write) -> None:
-        """F=0 asks for a read, F=1 for a write; F flips when the dword has crossed, which is at once."""
-        flag = cfg.PVPDAD.flag.mask
-        if not write.lanes & flag:
-            return
-        at = cfg.PVPDAD(write.new).address
-        if not write.new & flag:
-            self.config[cfg.PVPDATA] = self.eeprom.read_dword(at) if self.eeprom else 0xFFFF_FFFF
-        elif self.eeprom and at // 4 >= local.PROT_AREA(self.registers[local.PROT_AREA]).first_writable:
-            self.eeprom.write_dword(at, self.config[cfg.PVPDATA])
-        self.config[cfg.PVPDAD] = write.new ^ flag
+        self.eeprom.vpd_address_written(write)
+
+    def _read_cntrl(self, value: int) -> int:
+        return self.eeprom.sense(value)
 
     def _wrote_cntrl(self, write: Write) -> None:
         rising = write.new & ~write.old
-        pins = intr.CNTRL(write.new)
-        if self.eeprom:
-            self.eeprom.pins(select=pins.eeprom_select, clock=pins.eeprom_clock, data_in=pins.eeprom_data_out)
+        self.eeprom.drive(write.new)
         if rising & _RESET:
             self._software_reset()
         if rising & _RELOAD:
-            self._load_eeprom()
+            self.eeprom.load()
             self._interrupts.update()
         if rising & (_RESET | _RELOAD) or write.old & ~write.new & _RESET:
             self._arrange_windows()
         self.local_side.control_written()
-
-    def _read_cntrl(self, value: int) -> int:
-        if self.eeprom is None or value & self._eeprom_listens != self._eeprom_listens:
-            return value
-        return value | (intr.CNTRL.eeprom_data_in.mask if self.eeprom.data_out else 0)
 
     def _wrote_port(self, push: Callable[[int], None], write: Write) -> None:
         push(write.data)
@@ -540,7 +480,7 @@ class Chip:
         self.config.reset()
         self.registers.reset()
         self._new_board()
-        self._load_eeprom()
+        self.eeprom.load()
         self._turn = 0
         self._bus_free_at = 0
         self._arrange_windows()
@@ -552,7 +492,7 @@ class Chip:
         Source: PLX SDK, Windows sample and plx_pci sequences.
         """
         self.registers.reset((*local.LOCAL_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS))
-        self._load_eeprom(only=local.LOCAL_REGISTERS)
+        self.eeprom.load(only=local.LOCAL_REGISTERS)
         self._new_board()
         self._interrupts.update()
         self._trace.emit(events.ChipReset(self._clock.now(), "software reset"))
@@ -567,21 +507,7 @@ class Chip:
         self._show_ports()
         self._local = LocalBus(self.board.windows, self._undecoded, self.local_side.new_pins)
         for channel in self.channels:
-            channel.local = self._local
+            channel.path.local = self._local
 
     def _undecoded(self, address: int, length: int) -> None:
         self._trace.emit(events.LocalUndecoded(self._clock.now(), address, length))
-
-    def _load_eeprom(self, only: tuple[type[Register], ...] | None = None) -> None:
-        self.registers.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self.eeprom is not None)
-        if self.eeprom is None or self.board.eeprom is None:
-            return
-        wanted = None if only is None else {reg.offset & ~3 for reg in only}
-        for entry, value in loaded_dwords(self.profile, self.eeprom.image, short=self.board.eeprom.short_load):
-            if entry.space is Space.LOCAL and (wanted is None or entry.register in wanted):
-                self.registers.load(entry.register, value)
-            elif entry.space is Space.CONFIG and wanted is None:
-                self.config.load(entry.register, value)
-        # A chip that answers at all is awake and has finished its local initialisation, whatever its EEPROM says.
-        self.registers.set_bits(local.LMISC1, local.LMISC1.init_done.mask, to=True)
-        self.config.set_bits(cfg.PMCSR, cfg.PMCSR.power_state.mask, to=False)

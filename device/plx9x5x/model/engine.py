@@ -27,8 +27,9 @@ import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from plx9x5x import events
-from plx9x5x.errors import BusAbort, ParityError
-from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, Span
+from plx9x5x.errors import BusAbort
+from plx9x5x.model.datapath import DataPath
+from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus
 from plx9x5x.model.transfer import Mode, Transfer, decode
 from plx9x5x.ports import BusMaster, Clock, TraceSink
 from plx9x5x.regs.dma import ChannelRegisters, DescriptorPointer, DmaCommand, DmaMode, DmaSize
@@ -69,7 +70,6 @@ _ENABLE: Final = DmaCommand.enable.mask
 _IN_PCI: Final = DescriptorPointer.in_pci_memory.mask
 _LAST: Final = DescriptorPointer.end_of_chain.mask
 _TERMINAL_COUNT: Final = DescriptorPointer.terminal_count_intr.mask
-_TO_PCI: Final = DescriptorPointer.to_pci.mask
 _NEXT: Final = DescriptorPointer.next.mask
 
 
@@ -132,9 +132,8 @@ class Channel:
     ) -> None:
         self.index: Final = index
         self.names: Final = names
-        self._regs, self._bus, self._host = registers, bus, host
-        self.local = local
-        """The local bus, which is new after a reset."""
+        self._regs, self._host = registers, host
+        self.path: Final = DataPath(bus, local, lambda address: host.parity_error(index, address))
         self._now, self._trace = clock.now, trace
         self.state = State.IDLE
         self.interrupt = False
@@ -149,8 +148,6 @@ class Channel:
         self._poll_at = 0
         self.demand: Callable[[], int] | None = None
         """DREQ# as the board drives it: how many bytes may move now. None never asks."""
-        self.bus_bytes = 0
-        """What the last step put on the PCI bus."""
         self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
 
     # -- what software does ------------------------------------------------------------------------
@@ -279,7 +276,7 @@ class Channel:
 
     def step(self, budget: int) -> int:
         """Do one bus transaction of at most about `budget` bytes; give what it cost, in bytes."""
-        self.bus_bytes = 0
+        self.path.bus_bytes = 0
         purpose = events.Purpose.DATA
         try:
             match self.state:
@@ -356,11 +353,11 @@ class Channel:
         try:
             if transfer.mode.hold_local:
                 cost = length * (HELD_COST // transfer.mode.word)
-                length = self._move_held(transfer, address, length)
+                length = self.path.held(transfer, address, length, lambda: self._eot)
             else:
-                span = self.local.find((transfer.local + done) % LOCAL_SPACE, length)
+                span = self.path.local.find((transfer.local + done) % LOCAL_SPACE, length)
                 cost = length = span.length
-                self._move_linear(transfer, address, span)
+                self.path.linear(transfer, address, span)
         except BusAbort as abort:
             self._advance(transfer, address, abort.moved)
             raise
@@ -375,85 +372,10 @@ class Channel:
             return
         if self._trace.enabled:
             local = transfer.local if transfer.mode.hold_local else (transfer.local + transfer.moved) % LOCAL_SPACE
-            to_pci = bool(transfer.pointer & _TO_PCI)
+            to_pci = transfer.to_pci
             self._trace.emit(events.DataMoved(self._now(), self.index, to_pci, address, local, moved))
         transfer.moved += moved
         self._host.last_bus_address = address + moved - 1
-
-    def _move_linear(self, transfer: Transfer, address: BusAddr, span: Span) -> None:
-        """Move a run of local addresses that has one answer, without a copy where the target is plain memory."""
-        to_pci = transfer.pointer & _TO_PCI
-        word = transfer.swapped
-        self.bus_bytes = span.length
-        memory = span.target.view(span.offset, span.length) if span.target and not word else None
-        if to_pci:
-            if memory is None:
-                memory = memoryview(self._read_local(span.address, span.length, word))
-            self._bus.write_from(address, memory)
-        elif memory is not None:
-            self._read_bus(address, memory)
-        else:
-            buffer = memoryview(bytearray(span.length))
-            arrived = span.length
-            try:
-                self._read_bus(address, buffer)
-            except BusAbort as abort:
-                arrived = abort.moved
-                raise
-            finally:
-                self._write_local(span.address, buffer[:arrived], word)
-
-    def _move_held(self, transfer: Transfer, address: BusAddr, length: int) -> int:
-        """Move word by word from or to one local address; give the bytes moved, fewer if the board asserts EOT#."""
-        word, swapped = transfer.mode.word, transfer.swapped
-        pieces = []
-        at, phase = 0, transfer.moved % word
-        while at < length:
-            size = min(word - phase, length - at)
-            pieces.append((at, (transfer.local + phase) % LOCAL_SPACE, size))
-            at, phase = at + size, 0
-        if transfer.pointer & _TO_PCI:
-            data = bytearray()
-            for _, local, size in pieces:
-                data += self._read_local(local, size, swapped)
-                if self._eot:
-                    break
-            self.bus_bytes = len(data)
-            self._bus.write_from(address, memoryview(data))
-            return len(data)
-        buffer = memoryview(bytearray(length))
-        arrived, taken = length, 0
-        self.bus_bytes = length
-        try:
-            self._read_bus(address, buffer)
-        except BusAbort as abort:
-            arrived = abort.moved
-            raise
-        finally:
-            for at, local, size in pieces:
-                if at >= arrived or self._eot:
-                    break
-                taken = min(at + size, arrived)
-                self._write_local(local, buffer[at:taken], swapped)
-        return taken
-
-    def _read_local(self, address: int, length: int, word: int) -> bytes:
-        if word:
-            return self.local.read_swapped(address, length, word)
-        return self.local.read(address, length)
-
-    def _write_local(self, address: int, data: memoryview, word: int) -> None:
-        if word:
-            self.local.write_swapped(address, data, word)
-        else:
-            self.local.write(address, data)
-
-    def _read_bus(self, address: BusAddr, into: memoryview) -> None:
-        """Read as bus master; bad parity sets status bits and the transfer goes on."""
-        try:
-            self._bus.read_into(address, into)
-        except ParityError:
-            self._host.parity_error(self.index, address)
 
     def _retire(self) -> int:
         """Finish a descriptor: write-back, DONE, the interrupt; a mid-chain terminal count waits for FETCH."""
@@ -479,10 +401,9 @@ class Channel:
         """Store what EOT# left of the count, otherwise 0, in the descriptor's size word; that clears VALID too."""
         rest = memoryview((transfer.count - transfer.moved).to_bytes(4, "little"))
         if not transfer.size_word_in_pci:
-            self.local.write(transfer.size_word, rest)
+            self.path.local.write(transfer.size_word, rest)
         elif self._count_to_pci:
-            self.bus_bytes = len(rest)
-            self._bus.write_from(BusAddr(transfer.size_word), rest)
+            self.path.write_bus(BusAddr(transfer.size_word), rest)
             self._host.last_bus_address = transfer.size_word
 
     def _end(self, *, aborted: bool) -> None:
@@ -523,11 +444,11 @@ class Channel:
     def _load(self, into: memoryview) -> None:
         """Read the next descriptor; the address counter wraps at 4 GiB."""
         if not self._next_in_pci:
-            into[:] = self.local.read(self._next, len(into))
+            into[:] = self.path.local.read(self._next, len(into))
             return
         head = min(len(into), LOW_HALF - self._next)
-        self.bus_bytes = len(into)
-        self._read_bus(BusAddr(self._next), into[:head])
+        self.path.bus_bytes = len(into)
+        self.path.read_bus(BusAddr(self._next), into[:head])
         if head < len(into):
-            self._read_bus(BusAddr(0), into[head:])
+            self.path.read_bus(BusAddr(0), into[head:])
         self._host.last_bus_address = (self._next + len(into) - 1) % LOW_HALF

@@ -3,8 +3,11 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Final
 
-from plx9x5x.regs.dma import DmaMode
+from plx9x5x.regs.dma import DescriptorPointer, DmaMode
+
+_TO_PCI: Final = DescriptorPointer.to_pci.mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,8 @@ class Transfer:
     swapped: int = 0
     """Bytes of the local bus words whose bytes change places (BIGEND), or 0."""
     moved: int = 0
+
+    @property
+    def to_pci(self) -> bool:
+        """Direction."""
+        return bool(self.pointer & _TO_PCI)

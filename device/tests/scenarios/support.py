@@ -141,8 +141,9 @@ class Machine(InProcess):
     @property
     def eeprom_image(self) -> bytes:
         """What the board's EEPROM holds now."""
-        assert self.device.eeprom is not None
-        return self.device.eeprom.image
+        image = self.device.eeprom.image
+        assert image is not None
+        return image
 
     def settle(self) -> None:
         if self._speed is None:

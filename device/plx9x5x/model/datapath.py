@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a channel's bytes cross the bridge: a run of local addresses at once, or word by word at a held one."""
+
+from collections.abc import Callable
+
+from plx9x5x.errors import BusAbort, ParityError
+from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, Span
+from plx9x5x.model.transfer import Transfer
+from plx9x5x.ports import BusMaster
+from plx9x5x.units import BusAddr
+
+
+class DataPath:
+    """One channel's way between guest memory and the local bus. `on_parity` is told where bad data was read."""
+
+    def __init__(self, bus: BusMaster, local: LocalBus, on_parity: Callable[[int], None]) -> None:
+        self._bus, self._on_parity = bus, on_parity
+        self.local = local
+        """The local bus, which is new after a reset."""
+        self.bus_bytes = 0
+        """What the last step put on the PCI bus."""
+
+    def linear(self, transfer: Transfer, address: BusAddr, span: Span) -> None:
+        """Move a run of local addresses that has one answer, without a copy where the target is plain memory."""
+        to_pci = transfer.to_pci
+        word = transfer.swapped
+        self.bus_bytes = span.length
+        memory = span.target.view(span.offset, span.length) if span.target and not word else None
+        if to_pci:
+            if memory is None:
+                memory = memoryview(self._read_local(span.address, span.length, word))
+            self._bus.write_from(address, memory)
+        elif memory is not None:
+            self.read_bus(address, memory)
+        else:
+            buffer = memoryview(bytearray(span.length))
+            arrived = span.length
+            try:
+                self.read_bus(address, buffer)
+            except BusAbort as abort:
+                arrived = abort.moved
+                raise
+            finally:
+                self._write_local(span.address, buffer[:arrived], word)
+
+    def held(self, transfer: Transfer, address: BusAddr, length: int, stopped: Callable[[], bool]) -> int:
+        """Move word by word from or to one local address; give the bytes moved, fewer once `stopped` says so."""
+        word, swapped = transfer.mode.word, transfer.swapped
+        pieces = []
+        at, phase = 0, transfer.moved % word
+        while at < length:
+            size = min(word - phase, length - at)
+            pieces.append((at, (transfer.local + phase) % LOCAL_SPACE, size))
+            at, phase = at + size, 0
+        if transfer.to_pci:
+            data = bytearray()
+            for _, local, size in pieces:
+                data += self._read_local(local, size, swapped)
+                if stopped():
+                    break
+            self.bus_bytes = len(data)
+            self._bus.write_from(address, memoryview(data))
+            return len(data)
+        buffer = memoryview(bytearray(length))
+        arrived, taken = length, 0
+        self.bus_bytes = length
+        try:
+            self.read_bus(address, buffer)
+        except BusAbort as abort:
+            arrived = abort.moved
+            raise
+        finally:
+            for at, local, size in pieces:
+                if at >= arrived or stopped():
+                    break
+                taken = min(at + size, arrived)
+                self._write_local(local, buffer[at:taken], swapped)
+        return taken
+
+    def _read_local(self, address: int, length: int, word: int) -> bytes:
+        if word:
+            return self.local.read_swapped(address, length, word)
+        return self.local.read(address, length)
+
+    def _write_local(self, address: int, data: memoryview, word: int) -> None:
+        if word:
+            self.local.write_swapped(address, data, word)
+        else:
+            self.local.write(address, data)
+
+    def read_bus(self, address: BusAddr, into: memoryview) -> None:
+        """Read as bus master; bad parity sets status bits and the transfer goes on."""
+        try:
+            self._bus.read_into(address, into)
+        except ParityError:
+            self._on_parity(address)
+
+    def write_bus(self, address: BusAddr, data: memoryview) -> None:
+        """Write as bus master. Raises: MasterAbort, TargetAbort."""
+        self.bus_bytes = len(data)
+        self._bus.write_from(address, data)

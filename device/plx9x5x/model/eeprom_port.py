@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The chip's side of the serial EEPROM: the load at power-on, the wires in CNTRL, and VPD.
+
+Source: PLX SDK (load order, VPD), read-back of a PEX 8311 (when DO is seen). UNVERIFIED: VPD while no part is there,
+that a load leaves the power state at D0.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from plx9x5x.board import Eeprom
+from plx9x5x.model.eeprom import SerialEeprom
+from plx9x5x.regs import config as cfg
+from plx9x5x.regs import intr, local
+from plx9x5x.regs.eeprom_map import Space, loaded_dwords
+from plx9x5x.regs.kernel import Register, RegisterFile, Write
+from plx9x5x.regs.profile import Profile
+
+_NOBODY: Final = 0xFFFF_FFFF
+
+
+class EepromPort:
+    """Works on the chip's two register files; `eeprom` None is an empty socket."""
+
+    def __init__(
+        self, profile: Profile, eeprom: Eeprom | None, *, registers: RegisterFile, config: RegisterFile
+    ) -> None:
+        self._profile, self._made = profile, eeprom
+        self._regs, self._config = registers, config
+        self._part = SerialEeprom(eeprom) if eeprom else None
+        # The part's DO reaches CNTRL only while the chip listens, and only some chips can be told not to.
+        self._listens = intr.CNTRL.eeprom_select.mask | sum(
+            field.mask for field in intr.CNTRL.fields_on(profile.chip) if field.name == "eeprom_input_enable"
+        )
+
+    @property
+    def image(self) -> bytes | None:
+        """What the part holds now, each word with its low byte first; None for an empty socket."""
+        return self._part.image if self._part else None
+
+    def restore(self) -> None:
+        """Let the part hold again what the board left the factory with."""
+        if self._part:
+            self._part.restore()
+
+    def load(self, only: Sequence[type[Register]] | None = None) -> None:
+        """Load the registers, or only some, as at power-on."""
+        self._regs.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self._part is not None)
+        if self._part is None or self._made is None:
+            return
+        wanted = None if only is None else {reg.offset & ~3 for reg in only}
+        for entry, value in loaded_dwords(self._profile, self._part.image, short=self._made.short_load):
+            if entry.space is Space.LOCAL and (wanted is None or entry.register in wanted):
+                self._regs.load(entry.register, value)
+            elif entry.space is Space.CONFIG and wanted is None:
+                self._config.load(entry.register, value)
+        # A chip that answers at all is awake and has finished its local initialisation, whatever its EEPROM says.
+        self._regs.set_bits(local.LMISC1, local.LMISC1.init_done.mask, to=True)
+        self._config.set_bits(cfg.PMCSR, cfg.PMCSR.power_state.mask, to=False)
+
+    def drive(self, control: int) -> None:
+        """Put CNTRL's three outputs on the wires."""
+        if self._part:
+            pins = intr.CNTRL(control)
+            self._part.pins(select=pins.eeprom_select, clock=pins.eeprom_clock, data_in=pins.eeprom_data_out)
+
+    def sense(self, control: int) -> int:
+        """Give CNTRL as it reads, with DO if the chip listens."""
+        if self._part is None or control & self._listens != self._listens:
+            return control
+        return control | (intr.CNTRL.eeprom_data_in.mask if self._part.data_out else 0)
+
+    def vpd_address_written(self, write: Write) -> None:
+        """F=0 asks for a read, F=1 for a write; F flips when the dword has crossed, which is at once."""
+        flag = cfg.PVPDAD.flag.mask
+        if not write.lanes & flag:
+            return
+        at = cfg.PVPDAD(write.new).address
+        if not write.new & flag:
+            self._config[cfg.PVPDATA] = self._part.read_dword(at) if self._part else _NOBODY
+        elif self._part and at // 4 >= local.PROT_AREA(self._regs[local.PROT_AREA]).first_writable:
+            self._part.write_dword(at, self._config[cfg.PVPDATA])
+        self._config[cfg.PVPDAD] = write.new ^ flag

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accesses of a BAR that go past the chip's registers: to local memory as the window maps it, or to nothing."""
+
+from collections.abc import Callable, Iterator
+
+from plx9x5x.model.localbus import LocalBus
+from plx9x5x.model.unmodelled import Unmodelled, UnmodelledAccesses
+from plx9x5x.model.windows import Bar
+from plx9x5x.regs.kernel import RegisterFile
+
+
+class SpaceAccess:
+    """What `Chip` asks when an access does not lie in the registers whole. `local_bus` gives the board's bus of now."""
+
+    def __init__(
+        self, registers: RegisterFile, unmodelled: UnmodelledAccesses, local_bus: Callable[[], LocalBus]
+    ) -> None:
+        self._regs, self._unmodelled, self._local_bus = registers, unmodelled, local_bus
+
+    def read(self, bar: int, window: Bar, offset: int, width: int) -> int:
+        """Read `width` bytes: what lies in the registers from them, the rest from local memory; 0 where neither is."""
+        inside = max(0, min(width, window.registers - offset))
+        value = self._regs.read(offset, inside) if inside else 0
+        if window.registers >= window.size:
+            self._note(bar, offset, is_write=False, what="beyond the registers")
+            return value
+        local, raw = self._local_bus(), b""
+        for at, length in self._runs(bar, window, offset + inside, width - inside, is_write=False):
+            raw += local.read_swapped(at, length, window.swapped) if window.swapped else local.read(at, length)
+        return value | int.from_bytes(raw, "little") << 8 * inside
+
+    def write(self, bar: int, window: Bar, offset: int, width: int, data: int) -> None:
+        """Write `width` bytes: what lies in the registers to them, the rest to local memory."""
+        inside = max(0, min(width, window.registers - offset))
+        if inside:
+            self._regs.write(offset, inside, data)
+        if window.registers >= window.size:
+            self._note(bar, offset, is_write=True, what="beyond the registers")
+            return
+        rest = width - inside
+        raw = (data >> 8 * inside & (1 << 8 * rest) - 1).to_bytes(rest, "little")
+        local, done = self._local_bus(), 0
+        for at, length in self._runs(bar, window, offset + inside, rest, is_write=True):
+            piece = raw[done : done + length]
+            if window.swapped:
+                local.write_swapped(at, piece, window.swapped)
+            else:
+                local.write(at, piece)
+            done += length
+
+    def _runs(self, bar: int, window: Bar, offset: int, width: int, *, is_write: bool) -> Iterator[tuple[int, int]]:
+        """Local (address, length) of an access to a space's window: one run, or more if it wraps at the end."""
+        if offset + width > window.size:
+            self._note(bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes")
+        while width > 0:
+            offset %= window.size
+            length = min(width, window.size - offset)
+            yield window.local_base + offset, length
+            offset, width = offset + length, width - length
+
+    def _note(self, bar: int, offset: int, *, is_write: bool, what: str) -> None:
+        self._unmodelled.note(Unmodelled(bar, offset & ~3, is_write, what))
