@@ -12,7 +12,7 @@ with a message that names the field.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, Self, TypeVar, overload
 
@@ -303,6 +303,46 @@ UnknownHook = Callable[[int, int, bool], None]
 """Told (dword offset, bits, is_write) of an access that means nothing on this chip: bits 0 is a whole dword."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What register files of the same registers on the same chip share; none of it changes."""
+
+    registers: tuple[type[Register], ...]
+    layouts: Mapping[type[Register], Layout]
+    values: Mapping[type[Register], int]
+    """At power-on."""
+    dwords: Mapping[int, Sequence[tuple[type[Register], int]]]
+    """What stands in each dword: registers, with their shift, from the lowest byte up."""
+    known: Mapping[int, int]
+    """Bits of each dword that mean anything."""
+
+
+_SHAPES: Final[dict[tuple[tuple[type[Register], ...], Chips], _Shape]] = {}
+
+
+def _shape(declared: tuple[type[Register], ...], chip: Chips) -> _Shape:
+    """Work it out once. Raises: TypeError if two registers share bytes."""
+    if (declared, chip) in _SHAPES:
+        return _SHAPES[declared, chip]
+    present = tuple(reg for reg in declared if chip in reg.chips)
+    layouts = {reg: reg.on(chip) for reg in present}
+    dwords: dict[int, list[tuple[type[Register], int]]] = {}
+    known: dict[int, int] = {}
+    for reg in present:
+        for offset in (reg.offset | (SHADOW if reg.shadow else 0), *reg.aliases):
+            slots = dwords.setdefault(offset & ~3, [])
+            shift = 8 * (offset & 3)
+            for other, at in slots:
+                if shift < at + other.width and at < shift + reg.width:
+                    raise TypeError(f"{reg.__name__} and {other.__name__} share bytes at offset {offset:#x}")
+            slots.append((reg, shift))
+            slots.sort(key=lambda slot: slot[1])
+            known[offset & ~3] = known.get(offset & ~3, 0) | layouts[reg].known << shift
+    values = {reg: layouts[reg].reset if reg in layouts else reg.missing for reg in declared}
+    shape = _SHAPES[declared, chip] = _Shape(present, layouts, values, dwords, known)
+    return shape
+
+
 class RegisterFile:
     """The stored values of a set of registers on one chip, with byte-lane access at dword granularity.
 
@@ -320,30 +360,18 @@ class RegisterFile:
         on_read: Mapping[type[Register], ReadHook] | None = None,
         on_unknown: UnknownHook | None = None,
     ) -> None:
-        declared = tuple(registers)
+        shape = _shape(tuple(registers), chip)
         self.chip: Final = chip
-        self.registers = tuple(reg for reg in declared if chip in reg.chips)
-        self._layout: dict[type[Register], Layout] = {reg: reg.on(chip) for reg in self.registers}
-        self._value: dict[type[Register], int] = {
-            reg: self._layout[reg].reset if reg in self._layout else reg.missing for reg in declared
-        }
+        self.registers: Final = shape.registers
+        self._layout: Final = shape.layouts
+        self._dwords: Final = shape.dwords
+        self._known: Final = shape.known
+        self._value = dict(shape.values)
         self._on_write = dict(on_write or {})
         self._on_read = dict(on_read or {})
         self._on_unknown = on_unknown
-        self._dwords: dict[int, list[tuple[type[Register], int]]] = {}
-        self._known: dict[int, int] = {}
         self.moved: dict[int, int] = {}
         """Dword offset -> dword offset, for registers that trade places at run time."""
-        for reg in self.registers:
-            for offset in (reg.offset | (SHADOW if reg.shadow else 0), *reg.aliases):
-                slots = self._dwords.setdefault(offset & ~3, [])
-                shift = 8 * (offset & 3)
-                for other, at in slots:
-                    if shift < at + other.width and at < shift + reg.width:
-                        raise TypeError(f"{reg.__name__} and {other.__name__} share bytes at offset {offset:#x}")
-                slots.append((reg, shift))
-                slots.sort(key=lambda slot: slot[1])
-                self._known[offset & ~3] = self._known.get(offset & ~3, 0) | self._layout[reg].known << shift
 
     def __getitem__(self, reg: type[Register]) -> int:
         return self._value[reg]
