@@ -4,7 +4,7 @@ PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 FAST := -m "not guest" -n auto $(if $(COVERAGE),--cov --cov-report=term)
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fast-test guest-test lint bench mutate prove clean
+.PHONY: help setup run test fast-test guest-test lint bench mutate prove churn clean
 
 help:        ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,9 @@ mutate: setup ## change the model in 600 places, one at a time, and list what no
 
 prove: setup ## break each bit of the register table and record which case of the behaviour suite notices
 	@$(PY) scripts/prove.py $(ARGS)
+
+churn: setup ## 100 000 random allocations and frees on nthal's platforms, with exact books after every step
+	@$(PY) scripts/churn.py $(ARGS)
 
 clean:       ## remove the environment and build results; the cache of downloads stays (plx9x5x toolchain clean)
 	rm -rf .venv build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

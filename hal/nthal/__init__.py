@@ -7,7 +7,8 @@ Layers, lowest first; an arrow means "is used by"::
         -> machine, bus -> adapter -> common_buffer
                                    -> channel, mdl, packet, scatter_gather, system_dma
         -> framework, transaction
-    façades without logic: nt, wdm, kmdf        views: dump, attach        the rules: contract
+    façades without logic: nt, wdm, kmdf        for a device model: attach        the rules: contract
+    for people: dump, views
 
 A driver's life in it::
 

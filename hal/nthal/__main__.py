@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m nthal clauses | check FILE | vectors | schema`: the contract on the command line.
+"""`python -m nthal clauses | check FILE | vectors | schema | doc`: the contract on the command line.
 
-Exit codes: 0, 1 if a clause is violated, 2 for usage.
+Exit codes: 0, 1 if a clause is violated or a document is not current, 2 for usage.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nthal.contract import CLAUSES, BadObservation, check, from_json_lines, summary, violations
 from nthal.contract.vectors import SCHEMA, export
+from nthal.views import page
 
 
 def _say(text: str) -> None:
@@ -35,6 +36,18 @@ def _check(path: str) -> int:
     return 1 if broken else 0
 
 
+def _doc(root: Path, *, write: bool) -> int:
+    """Write the contract's page and pictures, or say which of them are not what they would be."""
+    stale = 0
+    for path, text in page.documents(root).items():
+        if write:
+            path.write_text(text, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text:
+            _say(f"{path} is not current")
+            stale += 1
+    return 1 if stale else 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; give the exit code."""
     parser = argparse.ArgumentParser(prog="nthal", description="The common-buffer DMA contract, executable.")
@@ -44,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     judge.add_argument("file", help="file of observations, - for standard input")
     verbs.add_parser("vectors", help="print the test vectors as JSON")
     verbs.add_parser("schema", help="print the JSON Schema of the vectors")
+    doc = verbs.add_parser("doc", help="write docs/contract.md and its pictures, from a checkout")
+    doc.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout (default: here)")
+    doc.add_argument("--check", action="store_true", help="write nothing, say what is not current")
     chosen = parser.parse_args(argv)
     match chosen.verb:
         case "clauses":
@@ -54,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             except (BadObservation, OSError) as error:
                 sys.stderr.write(f"nthal check: {error}\n")
                 return 2
+        case "doc":
+            return _doc(chosen.root, write=not chosen.check)
         case "vectors":
             _say(json.dumps(export(), indent=1))
         case _:

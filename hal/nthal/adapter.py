@@ -16,7 +16,7 @@ from nthal.verifier import Misuse, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
-    from nthal.channel import ChannelState
+    from nthal.channel import ChannelState, MapRegisterFile
     from nthal.common_buffer import CommonBuffer
     from nthal.machine import DeviceObject, Machine
     from nthal.scatter_gather import ScatterGatherList
@@ -78,6 +78,7 @@ class Adapter:
         self.books = Books()
         self.buffers: list[CommonBuffer] = []
         self.lists: list[ScatterGatherList] = []
+        self.files: list[MapRegisterFile] = []
         self.gone = False
         self.made_at = driver_place()
         self.channel_state: ChannelState | None = None

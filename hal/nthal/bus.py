@@ -6,8 +6,9 @@ Source: reference hal-contract 3.1 and 3.2.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nthal.events import DeviceAccess
 from nthal.platforms import Tail, Translation
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from nthal.machine import Machine
     from nthal.memory import FrameList
 
+_REMEMBERED: Final = 64
+"""Ranges that a device may not use any more, kept for the words of a finding."""
+
 
 @dataclass(eq=False, slots=True)
 class Window:
@@ -35,6 +39,16 @@ class Window:
     offset: int
     adapter: Adapter
     to_device: bool
+    made_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A logical range that was given back; `what` says what it was."""
+
+    la: int
+    length: int
+    what: str
 
 
 class Bus:
@@ -43,6 +57,7 @@ class Bus:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._buffers: IntervalMap[CommonBuffer] = IntervalMap()
+        self._past: deque[Past] = deque(maxlen=_REMEMBERED)
         self.windows: list[Window] = []
         self.by_mapping: dict[Mapping, Window] = {}
 
@@ -53,10 +68,51 @@ class Bus:
     def detach(self, buffer: CommonBuffer) -> None:
         """Take the translation away (CB-80)."""
         self._buffers.remove(buffer.page_la // buffer.frames.page_size)
+        what = f"the common buffer made at {buffer.made_at} was there until it was freed"
+        self._past.append(Past(int(buffer.la), buffer.length, what))
+
+    def open(self, mapping: Mapping, window: Window) -> None:
+        """Show a packet mapping to the device."""
+        self.windows.append(window)
+        self.by_mapping[mapping] = window
+
+    def close(self, mapping: Mapping) -> Window | None:
+        """Hide a packet mapping again; None if it had no window of its own."""
+        window = self.by_mapping.pop(mapping, None)
+        if window is not None:
+            self.windows.remove(window)
+            what = f"the transfer mapped at {window.made_at} was there until it was flushed"
+            self._past.append(Past(int(window.la), window.length, what))
+        return window
 
     def buffers(self) -> list[CommonBuffer]:
         """Every live common buffer by logical address."""
         return self._buffers.values()
+
+    def ranges(self) -> list[tuple[int, int]]:
+        """(logical address, bytes) of everything that answers, ascending."""
+        buffers = [(int(buffer.la), buffer.length) for buffer in self._buffers.values()]
+        return sorted(buffers + [(int(window.la), window.length) for window in self.windows])
+
+    def reach(self, la: La, length: int, adapter: Adapter | None) -> int:
+        """Bytes from `la` on, `length` at most, that the device may touch. Asks only: leaves no finding."""
+        at = int(la)
+        end = at + length if adapter is None else min(at + length, adapter.limit + 1)
+        while at < end:
+            answering = self._window_at(at, adapter)
+            if answering is not None:
+                at = min(end, int(answering.la) + answering.length)
+                continue
+            buffer = self._buffer_at(at, adapter)
+            if buffer is None:
+                break
+            first, last = int(buffer.la), int(buffer.la) + buffer.length
+            if self._machine.platform.switches.tail is not Tail.VIOLATION:
+                first, last = buffer.page_la, buffer.page_la + buffer.frames.count * buffer.frames.page_size
+            if not first <= at < last:
+                break
+            at = min(end, last)
+        return max(0, at - int(la))
 
     def read(self, la: La, length: int, adapter: Adapter | None) -> bytes:
         """Read for a device; in report mode a refused access gives all ones, as a bus that nobody drives."""
@@ -81,7 +137,7 @@ class Bus:
         at, left = int(la), length
         ok = self._in_width(la, length, adapter, doing)
         while ok and left > 0:
-            found = self._one(at, left, adapter, doing)
+            found = self._one(at, left, adapter, doing, write=write)
             ok = found is not None
             for pa, size in found or ():
                 pieces.append((pa, size))
@@ -93,32 +149,64 @@ class Bus:
     def _in_width(self, la: La, length: int, adapter: Adapter | None, doing: str) -> bool:
         if adapter is None or int(la) + length - 1 <= adapter.limit:
             return True
-        self._machine.verifier.violate(Misuse.BEYOND_WIDTH, f"{doing}: the adapter reaches {adapter.limit:#x}")
+        words = (f"{doing}: the adapter reaches {adapter.limit:#x}", *self._guesses(int(la)))
+        self._machine.verifier.violate(Misuse.BEYOND_WIDTH, "; ".join(words))
         return False
 
-    def _one(self, at: int, left: int, adapter: Adapter | None, doing: str) -> list[tuple[Pa, int]] | None:
-        page_size = self._machine.platform.page_size
+    def _window_at(self, at: int, adapter: Adapter | None) -> Window | None:
         for window in self.windows:
+            if 0 <= at - int(window.la) < window.length and self._may_use(window.adapter, adapter):
+                return window
+        return None
+
+    def _buffer_at(self, at: int, adapter: Adapter | None) -> CommonBuffer | None:
+        buffer = self._buffers.find(at // self._machine.platform.page_size)
+        return buffer if buffer is not None and self._may_use(buffer.adapter, adapter) else None
+
+    def _one(
+        self, at: int, left: int, adapter: Adapter | None, doing: str, *, write: bool
+    ) -> list[tuple[Pa, int]] | None:
+        window = self._window_at(at, adapter)
+        if window is not None:
             start = at - int(window.la)
-            if 0 <= start < window.length and self._may_use(window.adapter, adapter):
-                size = min(left, window.length - start)
-                return list(window.frames.pieces(window.offset + start, size))
-        buffer = self._buffers.find(at // page_size)
-        if buffer is None or not self._may_use(buffer.adapter, adapter):
+            pieces = list(window.frames.pieces(window.offset + start, min(left, window.length - start)))
+            self._look_for_stale(pieces, f"{doing}, mapped at {window.made_at}", write=write)
+            return pieces
+        buffer = self._buffer_at(at, adapter)
+        if buffer is None:
             return self._astray(at, doing)
         start = at - buffer.page_la
         offset = at - int(buffer.la)
         inside = offset >= 0 and offset + left <= buffer.length
-        if inside:
-            return list(buffer.frames.pieces(start, left))
-        return self._tail(buffer, at, left, doing)
+        if not inside:
+            return self._tail(buffer, at, left, doing)
+        if write and buffer.region.unwritten is not None:
+            buffer.region.unwritten.discard(offset, left)
+        elif not write:
+            self._machine.must_be_written(buffer.region, offset, left, f"{doing}, made at {buffer.made_at}")
+        pieces = list(buffer.frames.pieces(start, left))
+        self._look_for_stale(pieces, f"{doing}, made at {buffer.made_at}", write=write)
+        return pieces
+
+    def _look_for_stale(self, pieces: list[tuple[Pa, int]], doing: str, *, write: bool) -> None:
+        """Tell of a read that misses what the CPU has newer in its cache, and of a write behind its back (AM-20)."""
+        cache, verifier = self._machine.cache, self._machine.verifier
+        if cache is None or not any(cache.holds(pa, size, dirty=not write) for pa, size in pieces):
+            return
+        what = "the CPU goes on reading its old line" if write else "the device gets bytes older than the CPU's"
+        detail = f"{doing}: {what}"
+        if not any(finding.detail == detail for finding in verifier.of(Misuse.STALE_DATA)):
+            verifier.note(Misuse.STALE_DATA, detail)
 
     def _may_use(self, owner: Adapter, adapter: Adapter | None) -> bool:
-        return adapter is None or adapter is owner or self._machine.platform.translation is not Translation.IOMMU
+        if adapter is None or adapter is owner or self._machine.platform.translation is not Translation.IOMMU:
+            return True
+        # The domain of an IOMMU belongs to the device: the two adapters of a duplex enabler share it.
+        return owner.device is not None and owner.device is adapter.device
 
     def _tail(self, buffer: CommonBuffer, at: int, left: int, doing: str) -> list[tuple[Pa, int]] | None:
         offset = at - int(buffer.la)
-        detail = f"{doing}: buffer of {buffer.length} bytes at {buffer.la!r}, offset {offset}"
+        detail = f"{doing}: buffer of {buffer.length} bytes at {buffer.la!r} made at {buffer.made_at}, offset {offset}"
         tail = self._machine.platform.switches.tail
         parameters = (1 if offset < 0 else 2, buffer.length)
         if tail is Tail.VIOLATION:
@@ -140,10 +228,21 @@ class Bus:
         return None
 
     def _guesses(self, at: int) -> Iterator[str]:
-        """Words for the two mistakes that a number betrays."""
+        """Words for the mistakes that a number betrays."""
         for buffer in self.buffers():
-            for pa, size in buffer.frames.pieces(0, buffer.frames.count * buffer.frames.page_size):
-                if int(pa) <= at < int(pa) + size and int(pa) != buffer.page_la:
-                    yield f"that is the physical address of the buffer whose logical address is {buffer.la!r} (CB-36)"
-            if buffer.la.high and at == buffer.la.low:
-                yield f"that is {buffer.la!r} without its upper half (CB-154)"
+            whose = f"of the buffer whose logical address is {buffer.la!r}, made at {buffer.made_at}"
+            if any(int(pa) <= at < int(pa) + size for pa, size in buffer.frames.pieces(0, buffer.region.page_bytes)):
+                yield f"that is the physical address {whose} (CB-36)"
+            if 0 <= at - int(buffer.va) < buffer.length or 0 <= at - buffer.va.low < buffer.length:
+                yield f"that is the virtual address {whose} (CB-35)"
+            if buffer.la.high and 0 <= at - buffer.la.low < buffer.length:
+                yield f"that is {buffer.la!r} without its upper half, made at {buffer.made_at} (CB-154)"
+        for window in self.windows:
+            whose = f"{window.la!r}, mapped at {window.made_at}"
+            if window.la.high and 0 <= at - window.la.low < window.length:
+                yield f"that is {whose}, without its upper half (CB-154)"
+            if any(int(pa) <= at < int(pa) + size for pa, size in window.frames.pieces(window.offset, window.length)):
+                yield f"that is the physical address of the transfer at {whose} (CB-36)"
+            if at - int(window.la) == window.length:
+                yield f"that is the byte after the transfer of {window.length} bytes at {whose}"
+        yield from (f"{past.what} (CB-80)" for past in reversed(self._past) if 0 <= at - past.la < past.length)

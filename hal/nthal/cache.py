@@ -54,6 +54,11 @@ class Cache:
             self._dirty.add(number)
             done += size
 
+    def holds(self, address: Pa, length: int, *, dirty: bool) -> bool:
+        """True if a line of the range is here; with `dirty`, if one is that memory does not have yet."""
+        wanted = self._dirty if dirty else self._lines.keys()
+        return any(number in wanted for number in range(int(address) // LINE, -(-(int(address) + length) // LINE)))
+
     def flush(self, address: Pa, length: int) -> None:
         """Write dirty lines of the range to memory and drop all of its lines, as KeFlushIoBuffers does before DMA."""
         for number in range(int(address) // LINE, -(-(int(address) + length) // LINE)):

@@ -60,13 +60,14 @@ AdapterControl = Callable[["DeviceObject", object, "MapRegisterFile | None", obj
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A queued request for the channel."""
+    """A queued request for the channel. The HAL's own ones see the file that a driver is shown as NULL."""
 
     adapter: Adapter
     device: DeviceObject
     count: int
     routine: AdapterControl
     context: object
+    sees_hidden: bool = False
 
 
 class ChannelState:
@@ -98,9 +99,8 @@ class ChannelState:
         self.in_callback = True
         try:
             with machine.at_irql(Irql.DISPATCH_LEVEL):
-                answer = waiter.routine(
-                    waiter.device, waiter.device.current_irp, None if file.hidden else file, waiter.context
-                )
+                shown = None if file.hidden and not waiter.sees_hidden else file
+                answer = waiter.routine(waiter.device, waiter.device.current_irp, shown, waiter.context)
         finally:
             self.in_callback = False
         if answer is AllocationAction.KEEP_OBJECT:
@@ -142,6 +142,7 @@ def grant_registers(adapter: Adapter, count: int) -> MapRegisterFile:
                 machine.registers.take(start, count)
                 file.hardware = Run(start, count)
     adapter.books.registers.allocated += count
+    adapter.files.append(file)
     return file
 
 
@@ -152,9 +153,11 @@ def give_registers(file: MapRegisterFile, count: int) -> None:
     adapter.books.registers.freed += count
     if adapter.needs_registers:
         adapter.held_registers -= count
-    if file.freed >= file.count and file.hardware is not None:
-        adapter.machine.registers.give(file.hardware.start, file.hardware.count)
-        file.hardware = None
+    if file.freed >= file.count:
+        adapter.files.remove(file)
+        if file.hardware is not None:
+            adapter.machine.registers.give(file.hardware.start, file.hardware.count)
+            file.hardware = None
     for other in adapter.machine.adapters:
         if other.channel_state is not None:
             other.channel_state.wake()
@@ -191,6 +194,13 @@ def allocate(  # the shape of the real routine
     state.queue.append(Waiter(adapter, device, count, routine, context))
     state.wake()
     return NtStatus.SUCCESS
+
+
+def enqueue(adapter: Adapter, device: DeviceObject, count: int, routine: AdapterControl) -> None:
+    """Ask for channel and registers in the name of the HAL itself, whose requests may be many for one device."""
+    state = state_of(adapter)
+    state.queue.append(Waiter(adapter, device, count, routine, None, sees_hidden=True))
+    state.wake()
 
 
 def free_channel(machine: Machine, adapter: Adapter | None) -> None:

@@ -16,7 +16,7 @@ from nthal.events import AllocationFailed, BufferAllocated, BufferFreed, NullRea
 from nthal.memory import FrameList
 from nthal.platforms import Translation
 from nthal.policy import Routine
-from nthal.runs import Run, Where
+from nthal.runs import Run, RunSet, Where
 from nthal.types import MAX_ADDRESS, MAXULONG, La, Va
 from nthal.verifier import Misuse, Rank, driver_place
 from nthal.windows import Caching, Irql
@@ -238,6 +238,7 @@ def _take(adapter: Adapter, request: BufferRequest, place: Place, caching: Cachi
     region.is_common_buffer = True
     if verified:
         machine.arm_guards(region)
+        region.unwritten = RunSet([(0, request.length)])
     la = La(place.page_la + offset)
     buffer = CommonBuffer(
         adapter, request, region.base, la, place.page_la, region, frames, place.registers, place.iova, driver_place()

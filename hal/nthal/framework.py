@@ -142,7 +142,7 @@ def live(handle: object, kind: type[H]) -> H:
 class Device(WdfObject):
     """WDFDEVICE: the FDO's alignment mask, the client's framework version, and the framework's own verifier.
 
-    `fdo_alignment` is a mask. `pointer_bits` bounds size_t.
+    `fdo_alignment` is a mask. `pointer_bits` bounds size_t. `pdo` is the bus driver's device object, where one exists.
     """
 
     def __init__(
@@ -152,12 +152,13 @@ class Device(WdfObject):
         client: tuple[int, int] = (1, 33),
         fx_verifier_on: bool = False,
         driver: str = "driver",
+        pdo: DeviceObject | None = None,
     ) -> None:
         super().__init__(None)
         self.machine = machine
         self.client = client
         self.fx_verifier_on = fx_verifier_on
-        self.pdo = DeviceObject(driver)
+        self.pdo = pdo or DeviceObject(driver)
         self.fdo_alignment = 0
         self.pointer_bits = 32 if machine.platform.arch in (Arch.X86, Arch.ARM) else 64
 
@@ -173,7 +174,14 @@ class Device(WdfObject):
         """WdfDeviceSetAlignmentRequirement: stored as it is (CB-101)."""
         self.check()
         self.machine.irql_at_most(Irql.DISPATCH_LEVEL, "WdfDeviceSetAlignmentRequirement")
+        look_at_mask(self.machine, mask)
         self.fdo_alignment = mask
+
+
+def look_at_mask(machine: Machine, mask: int) -> None:
+    """Tell of an alignment that is no mask; it is used all the same (CB-101, CB-112)."""
+    if mask & (mask + 1):
+        machine.verifier.note(Misuse.NOT_A_MASK, f"AlignmentRequirement {mask:#x}, {mask - 1:#x} was meant perhaps")
 
 
 class Enabler(WdfObject):
@@ -371,6 +379,8 @@ def create_common_buffer(
     if attributes is not None and attributes.parent_object is not None:
         return NtStatus.WDF_PARENT_ASSIGNMENT_NOT_ALLOWED
     mask = enabler.mask if config is None else config.alignment_requirement
+    if config is not None:
+        look_at_mask(machine, mask)
     raw = raw_length(length, mask, page_size=machine.platform.page_size, masks=device.masks())
     if raw >> device.pointer_bits:
         return NtStatus.INTEGER_OVERFLOW

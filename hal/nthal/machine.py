@@ -150,16 +150,19 @@ class Machine:
                 self.cache.drop(pa, size)
         self.space.remove(region)
 
-    def allocate_pool(self, length: int, *, pageable: bool = False, frame: int | None = None) -> Va | None:
-        """Give driver memory that is no common buffer, at page frame `frame` if one is named; None if there is none.
+    def allocate_pool(
+        self, length: int, *, pageable: bool = False, frame: int | None = None, scattered: bool = False
+    ) -> Va | None:
+        """Give memory that is no common buffer, at page frame `frame` if one is named; None if there is none.
 
-        This is what packet DMA moves, and what MmAllocateContiguousMemory would give: contiguous, anywhere.
+        This is what packet DMA moves. As it stands it is what MmAllocateContiguousMemory would give: contiguous,
+        anywhere. A program's buffer is `scattered` over whatever pages are free.
         """
         pages = max(1, bytes_to_pages(length, self.platform.page_size))
         if frame is not None:
             runs: list[Run] | None = [Run(frame, pages)] if self.frames.free.contains(frame, pages) else None
         else:
-            runs = self.frames.find(pages, Where())
+            runs = self.frames.find_scattered(pages) if scattered else self.frames.find(pages, Where())
         base = None if runs is None else self.space.reserve(pages)
         if runs is None or base is None:
             self.fail(NullReason.NO_MEMORY, f"{pages} pages of pool")
@@ -189,18 +192,27 @@ class Machine:
 
     # --- the processor's view --------------------------------------------------------------------------------------
 
-    def cpu_read(self, va: Va, length: int) -> bytes:
+    def cpu_read(self, va: Va | None, length: int) -> bytes:
         """Read bytes as driver code does. In report mode a refused access gives the fill byte."""
         region = self._cpu_region(va, length, write=False)
-        if region is None:
+        if region is None or va is None:
             return bytes([self.memory.fill]) * length
         self.emit(CpuAccess(self.clock, va, length, write=False))
+        self.must_be_written(region, va - region.base, length, f"CPU read of {length} bytes at {va!r}")
         return self._region_read(region, int(va) - region.page_base, length)
 
-    def cpu_write(self, va: Va, data: bytes) -> None:
+    def must_be_written(self, region: Region, offset: int, length: int, doing: str) -> None:
+        """Tell, once a buffer, of a read of bytes that nobody wrote: what they hold is unspecified (CB-28)."""
+        if region.unwritten is not None and region.unwritten.meets(offset, length):
+            region.unwritten = None
+            self.verifier.note(Misuse.NEVER_WRITTEN, f"{doing}: {region.what} of {region.length} bytes")
+
+    def cpu_write(self, va: Va | None, data: bytes) -> None:
         """Write bytes as driver code does. In report mode a refused access changes nothing."""
         region = self._cpu_region(va, len(data), write=True)
-        if region is not None:
+        if region is not None and va is not None:
+            if region.unwritten is not None:
+                region.unwritten.discard(va - region.base, len(data))
             self.emit(CpuAccess(self.clock, va, len(data), write=True))
             self._region_write(region, int(va) - region.page_base, data)
 
@@ -228,10 +240,14 @@ class Machine:
             return False
         return True
 
-    def _cpu_region(self, va: Va, length: int, *, write: bool) -> Region | None:
-        if not isinstance(va, Va):
+    def _cpu_region(self, va: Va | None, length: int, *, write: bool) -> Region | None:
+        if va is not None and not isinstance(va, Va):
             raise AddressKindError(f"driver code dereferences virtual addresses, not {va!r}")
         doing = f"CPU {'write' if write else 'read'} of {length} bytes at {va!r}"
+        if va is None or not int(va):
+            failed = "" if self.last_failure is None else f"; what gave NULL last: {self.last_failure}"
+            self.verifier.violate(Misuse.NULL_USED, f"{doing}{failed}")
+            return None
         region = self.space.find(va)
         if region is None:
             ghost = self.space.ghost(va)
@@ -317,6 +333,8 @@ class Machine:
         now_before = bytes(region.shadow[0]) + self.memory.read(region.frames.pa(0), region.offset)
         in_page = region.page_bytes - tail
         now_after = (self.memory.read(region.frames.pa(tail), in_page) if in_page else b"") + bytes(region.shadow[1])
+        if (now_before, now_after) == (before, after):
+            return None
         for back in range(1, len(before) + 1):
             if now_before[-back] != before[-back]:
                 return (1 if back <= len(TAG) else 4), -back

@@ -16,7 +16,7 @@ from nthal.memory import FrameList
 from nthal.platforms import Translation
 from nthal.runs import Run, Where
 from nthal.types import La, Va, span_pages
-from nthal.verifier import Misuse, Rank
+from nthal.verifier import Misuse, Rank, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
@@ -166,9 +166,8 @@ def _open(
     file.mappings.append(mapping)
     file.ever_mapped = True
     file.used += registers
-    window = Window(la, length, bounce or frames, bounce_offset if bounce else offset, adapter, to_device)
-    machine.bus.windows.append(window)
-    machine.bus.by_mapping[mapping] = window
+    shown = bounce or frames, bounce_offset if bounce else offset
+    machine.bus.open(mapping, Window(la, length, *shown, adapter, to_device, driver_place()))
     return la, length
 
 
@@ -265,10 +264,9 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: b
     if not file.mappings:
         file.used = 0
         file.map_calls = 0
-    window = machine.bus.by_mapping.pop(mapping, None)
+    window = machine.bus.close(mapping)
     if window is None:
         return
-    machine.bus.windows.remove(window)
     page = machine.platform.page_size
     if mapping.bounce is not None:
         if copy and not mapping.to_device and mapping.mdl.frames is not None:
@@ -281,9 +279,12 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: b
         machine.iova.give(run.start, run.count)
 
 
-def complete_request(machine: Machine, adapter: Adapter) -> None:
-    """IoCompleteRequest as DMA verification sees it: the transfer must have been flushed (0xE6/0x0D)."""
-    owner = state_of(adapter).owner
-    if machine.verifier.on and owner is not None and owner.mappings:
-        mapped = sum(mapping.length for mapping in owner.mappings)
+def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None) -> None:
+    """IoCompleteRequest as DMA verification sees it: the transfer must have been flushed (0xE6/0x0D).
+
+    With `mdl` only its mappings count: other requests may be under way on the adapter.
+    """
+    open_ones = [one for file in adapter.files for one in file.mappings if mdl is None or one.mdl is mdl]
+    if machine.verifier.on and open_ones:
+        mapped = sum(mapping.length for mapping in open_ones)
         machine.verifier.violate(Misuse.NOT_FLUSHED, f"{mapped} bytes on {adapter!r}", mapped)

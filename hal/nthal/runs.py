@@ -122,6 +122,22 @@ class RunSet:
         self._ends[at : at + 1] = [b for _, b in pieces]
         self._total -= count
 
+    def meets(self, start: int, count: int) -> bool:
+        """True if any of the run is in the set."""
+        return bisect.bisect_right(self._ends, start) < bisect.bisect_left(self._starts, start + count)
+
+    def discard(self, start: int, count: int) -> None:
+        """Remove what there is of a run."""
+        end = start + count
+        low, high = bisect.bisect_right(self._ends, start), bisect.bisect_left(self._starts, end)
+        if low >= high:
+            return
+        for at in range(low, high):
+            self._total -= min(self._ends[at], end) - max(self._starts[at], start)
+        pieces = [(a, b) for a, b in ((self._starts[low], start), (end, self._ends[high - 1])) if a < b]
+        self._starts[low:high] = [a for a, _ in pieces]
+        self._ends[low:high] = [b for _, b in pieces]
+
     def give(self, start: int, count: int) -> None:
         """Add a run. Raises: ValueError if part of it is in the set already."""
         end = start + count

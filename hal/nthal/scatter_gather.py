@@ -17,7 +17,7 @@ from nthal.memory import FrameList
 from nthal.runs import Run
 from nthal.types import La, Va, span_pages
 from nthal.verifier import Misuse
-from nthal.windows import Irql, NtStatus
+from nthal.windows import AllocationAction, Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.adapter import Adapter
@@ -75,26 +75,51 @@ def get(  # the shape of the real routine
     to_device: bool,
     room: int | None = None,
 ) -> NtStatus:
-    """GetScatterGatherList, and BuildScatterGatherList with `room` bytes for the list: map all, then call `routine`."""
+    """GetScatterGatherList, and BuildScatterGatherList with `room` bytes for the list: map all, then call `routine`.
+
+    While channel or map registers are held by others the request waits its turn, and the status is success all the
+    same. What can never be mapped is refused at once.
+    """
     if not usable(machine, adapter, "GetScatterGatherList") or adapter is None:
         return NtStatus.INVALID_PARAMETER
     if not machine.irql_is(Irql.DISPATCH_LEVEL, "GetScatterGatherList"):
         return NtStatus.INVALID_PARAMETER
+    if _invalid(machine, adapter, mdl, va, length):
+        return NtStatus.INVALID_PARAMETER
     size, pages = calculate(machine, mdl, va, length)
     if (room is not None and room < size) or int(va) - int(mdl.va) + length > mdl.byte_count:
         return NtStatus.BUFFER_TOO_SMALL
-    if pages > adapter.granted or (adapter.needs_registers and not adapter.registers_free(pages)):
+    if pages > adapter.granted:
         return NtStatus.INSUFFICIENT_RESOURCES
-    file = channel.grant_registers(adapter, pages)
-    elements = _map_all(machine, adapter, mdl, file, va, length, to_device=to_device)
-    if elements is None:
-        channel.give_registers(file, pages)
-        return NtStatus.INSUFFICIENT_RESOURCES
-    made = ScatterGatherList(elements, adapter, file, mdl, va, length, to_device)
-    adapter.lists.append(made)
-    adapter.books.lists.allocated += 1
-    routine(device, device.current_irp, made, context)
-    return NtStatus.SUCCESS
+    status = NtStatus.SUCCESS
+
+    def granted(_device: object, irp: object, file: MapRegisterFile | None, _context: object) -> AllocationAction:
+        nonlocal status
+        assert file is not None  # the HAL's own requests see it always
+        elements = _map_all(machine, adapter, mdl, file, va, length, to_device=to_device)
+        if elements is None:
+            status = NtStatus.INSUFFICIENT_RESOURCES
+            return AllocationAction.DEALLOCATE_OBJECT
+        made = ScatterGatherList(elements, adapter, file, mdl, va, length, to_device)
+        adapter.lists.append(made)
+        adapter.books.lists.allocated += 1
+        routine(device, irp, made, context)
+        return AllocationAction.DEALLOCATE_OBJECT_KEEP_REGISTERS
+
+    channel.enqueue(adapter, device, pages, granted)
+    return status
+
+
+def _invalid(machine: Machine, adapter: Adapter, mdl: Mdl, va: Va, length: int) -> bool:
+    """DMA verification's look at the buffer of a list (0xE6/0x1F); parameter 2 says what is wrong."""
+    if not machine.verifier.on:
+        return False
+    start, grain = int(va) - int(mdl.va), machine.platform.hal_alignment
+    kind = 1 if start < 0 else 2 if start >= mdl.byte_count else 4 if int(va) % grain else 5 if length % grain else 0
+    if kind:
+        detail = f"{length} bytes at {va!r} on {adapter!r}; the MDL has {mdl.byte_count} at {mdl.va!r}, grain {grain}"
+        machine.verifier.violate(Misuse.INVALID_BUFFER, detail, kind)
+    return bool(kind)
 
 
 def _map_all(

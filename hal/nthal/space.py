@@ -67,7 +67,8 @@ class IntervalMap(Generic[T]):
 class Region:
     """Virtual pages backed by frames; the driver may use `length` bytes from `base` on.
 
-    `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes.
+    `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes,
+    and `unwritten` the offsets from `base` of a common buffer that nobody wrote yet; None once a read of one was told.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Region:
         self.is_common_buffer = False
         self.pageable = False
         self.shadow: tuple[bytearray, bytearray] | None = None
+        self.unwritten: RunSet | None = None
 
     @property
     def page_bytes(self) -> int:

@@ -8,8 +8,10 @@ fault of an IOMMU. In report mode nothing is raised and the call has no effect.
 Source: reference hal-contract 0.2 and 6.
 """
 
+import contextlib
 import enum
 import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final
@@ -150,6 +152,21 @@ class Misuse(enum.Enum):
     MISALIGNED = Rule(
         None, ("CB-64",), "a misaligned access to Device memory", "align accesses in uncached buffers on ARM"
     )
+    NULL_USED = Rule(
+        None, ("CB-72",), "a NULL address is used", "test for NULL what an allocation gives, and fail the start"
+    )
+    NEVER_WRITTEN = Rule(
+        None, ("CB-28",), "bytes are read that nobody wrote: a new buffer is not zero", "RtlZeroMemory the whole Length"
+    )
+    STALE_DATA = Rule(
+        None,
+        ("CB-66", "CB-67"),
+        "the processor's cache and memory disagree about what a device moves",
+        "KeFlushIoBuffers before the transfer",
+    )
+    NOT_A_MASK = Rule(
+        None, ("CB-101", "CB-112"), "the alignment requirement is no mask", "give the boundary less one: 15 for 16"
+    )
     FREE_MISMATCH = Rule(
         None, ("CB-81", "CB-82"), "the arguments of the free are not those of the allocation", "keep all five"
     )
@@ -181,7 +198,18 @@ class Misuse(enum.Enum):
     NO_EFFECT = Rule(None, ("CB-107",), "the request has no effect", "use CreateWithConfig")
     WASTEFUL = Rule(None, ("CB-24",), "the length leaves part of a page unused", "a page or whole pages")
     MANY_SMALL = Rule(None, ("CB-25",), "one large request where pages would do", "several one-page requests")
-    BAD_INDEX = Rule(None, ("CB-133",), "misuse of a common-buffer vector", "see bug check 0x1DC")
+
+
+LISTED_ONLY: Final = {
+    Misuse.COUNTER_BACKWARDS: "the virtual clock is the model's own, and only goes forward",
+    Misuse.COUNTER_JUMPED: "the virtual clock is the model's own, and only goes forward",
+    Misuse.TOO_MANY_REFERENCES: "an adapter object of this model has one owner and no reference count",
+    Misuse.WRONG_IRQL_GENERIC: "every routine here knows the level it wants, so 0x13 is said with the two levels",
+    Misuse.REGISTERS_EXCEEDED: "requests that fit NumberOfMapRegisters one by one wait for each other instead",
+    Misuse.NO_SYSTEM_VA: "the model copies bounce pages by frame, and needs no system address of a buffer",
+    Misuse.FLUSH_UNFINISHED: "it speaks of cancelling a channel, which no routine modelled here does",
+}
+"""Subcodes that are documented but cannot arise in this model, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +265,11 @@ class BugCheck(Exception):
         self.parameter = parameter
 
 
-def driver_place() -> str:
-    """File, line and function of the innermost caller that is not part of this package."""
+def driver_place(*also: str) -> str:
+    """File, line and function of the innermost caller outside of this package and of the packages `also`."""
+    packages = ("nthal", *also)
     frame = inspect.currentframe()
-    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == "nthal":
+    while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in packages:
         frame = frame.f_back
     if frame is None:
         return "the model itself"
@@ -255,6 +284,16 @@ class Verifier:
         self.stop = stop
         self.advisories = advisories
         self.findings: list[Finding] = []
+        self._acting: str | None = None
+
+    @contextlib.contextmanager
+    def on_behalf_of(self, place: str) -> Iterator[None]:
+        """Name `place` in findings: what happens now happens because of what the driver did there."""
+        before, self._acting = self._acting, place
+        try:
+            yield
+        finally:
+            self._acting = before
 
     def note(self, misuse: Misuse, detail: str, *parameters: int, rank: Rank = Rank.FINDING) -> None:
         """Record something without stopping the call."""
@@ -273,7 +312,7 @@ class Verifier:
     def _record(self, misuse: Misuse, rank: Rank, parameters: tuple[int, ...], detail: str) -> Finding:
         code = misuse.value.code
         shown = code if self.on or code == IOMMU_FAULT else None
-        finding = Finding(misuse, rank, shown, parameters, detail, driver_place())
+        finding = Finding(misuse, rank, shown, parameters, detail, self._acting or driver_place())
         self.findings.append(finding)
         return finding
 

@@ -385,6 +385,9 @@ def KeFlushIoBuffers(Mdl: Mdl, ReadOperation: bool, DmaOperation: bool) -> None:
     current_machine().flush_io_buffers(Mdl.va, Mdl.byte_count)
 
 
-def IoCompleteRequest(DmaAdapter: DMA_ADAPTER) -> None:
-    """End the IRP of a transfer: the moment when DMA verification looks for what was not flushed."""
-    _packet.complete_request(current_machine(), DmaAdapter.core)
+def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) -> None:
+    """End the IRP of a transfer: the moment when DMA verification looks for what was not flushed.
+
+    The IRP is known by its MDL here; without one every transfer of the adapter must be done.
+    """
+    _packet.complete_request(current_machine(), DmaAdapter.core, MdlAddress)

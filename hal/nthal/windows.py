@@ -107,6 +107,8 @@ class Irql(enum.IntEnum):
     PASSIVE_LEVEL = 0
     APC_LEVEL = 1
     DISPATCH_LEVEL = 2
+    DEVICE_LEVEL = 3
+    """The lowest DIRQL, where an interrupt service routine runs; which one a device gets plays no part here."""
 
 
 class WindowsVersion(enum.IntEnum):

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from nthal import kmdf
+from nthal import kmdf, wdm
 from nthal.__main__ import main
 from nthal.attach import BusRefused, DeviceBus
 from nthal.dump import Show, dump, dump_adapter, picture
 from nthal.framework import Device
 from nthal.machine import Machine, NotRunning, current_machine
-from nthal.platforms import ARM0, ARM1, BIG, FLAT, FRAG, HIGH, IOMMU, MAPREG, OFFSET, PAE, PCI32, SERVER
+from nthal.platforms import ARM0, ARM1, BIG, FLAT, FRAG, HIGH, IOMMU, MAPREG, OFFSET, PAE, PCI32, SERVER, Tail
 from nthal.types import AddressKindError, La, Out, Pa, Va
 from nthal.verifier import DmaViolation, Misuse
 from nthal.windows import Irql, nt_success
@@ -224,6 +224,80 @@ def test_strict_keeps_the_advice(bench):
     b = bench(FLAT.with_profile("strict"))
     b.ok(5000)
     assert {finding.misuse for finding in b.machine.verifier.findings} == {Misuse.WASTEFUL, Misuse.MANY_SMALL}
+
+
+def mapped(b, length, **where):
+    """A packet mapping of a program's buffer; gives its only element."""
+    pool = b.machine.allocate_pool(length, **where)
+    mdl = wdm.IoAllocateMdl(pool, length, False, False)
+    wdm.MmProbeAndLockPages(mdl)
+    made = []
+    with b.machine.at_irql(Irql.DISPATCH_LEVEL):
+        b.ops.GetScatterGatherList(
+            b.adapter, wdm.DeviceObject(), mdl, pool, length, lambda *a: made.append(a[2]), None, True
+        )
+    return made[0], pool
+
+
+@pytest.mark.parametrize("stop", [True, False], ids=["stop", "report"])
+def test_what_fits_has_moved_when_a_device_is_refused(bench, stop):
+    b = bench(FLAT.verified(stop=stop))
+    buffer = b.ok(100)
+    bus = DeviceBus(b.machine, b.adapter.core)
+    with pytest.raises(BusRefused, match="offset 100") as caught:
+        bus.write_from(int(buffer.la) + 96, memoryview(b"12345678"))
+    assert (caught.value.moved, caught.value.address) == (4, int(buffer.la) + 100)
+    into = bytearray(8)
+    with pytest.raises(BusRefused, match="offset 100"):
+        bus.read_into(int(buffer.la) + 96, memoryview(into))
+    assert into == b"1234" + bytes(4)
+    with pytest.raises(BusRefused, match="cannot drive so wide"):
+        bus.read_into(0xFFFF_FFFF + 1, memoryview(into))
+
+
+def test_a_silent_tail_is_within_a_devices_reach(bench):
+    b = bench(FLAT.with_switches(tail=Tail.SILENT))
+    buffer = b.ok(100)
+    assert b.machine.bus.reach(buffer.la, 5000, b.adapter.core) == 4096
+    assert b.machine.bus.reach(buffer.la + -1, 1, b.adapter.core) == 0
+
+
+def refusal(b, la):
+    with pytest.raises(DmaViolation) as caught:
+        b.machine.device_read(la, 1, b.adapter.core)
+    return str(caught.value)
+
+
+def test_the_words_of_a_refusal_name_the_mistake_that_the_number_betrays(bench):
+    b = bench(IOMMU)
+    buffer = b.ok(4096)
+    made, pool = mapped(b, 4096)
+    element = made.elements[0]
+    assert "physical address of the buffer" in refusal(b, La(b.pa(buffer)))
+    assert "virtual address of the buffer" in refusal(b, La(buffer.va.low))
+    assert "physical address of the transfer" in refusal(b, La(int(b.machine.physical_address(pool))))
+    assert "the byte after the transfer of 4096 bytes" in refusal(b, element.address + 4096)
+    with b.machine.at_irql(Irql.DISPATCH_LEVEL):
+        b.ops.PutScatterGatherList(b.adapter, made, True)
+    assert "was there until it was flushed" in refusal(b, element.address)
+    b.free(buffer)
+    assert "was there until it was freed" in refusal(b, buffer.la)
+
+
+def test_a_packet_address_without_its_upper_half_is_named(bench):
+    b = bench(HIGH, "A64")
+    made, _ = mapped(b, 4096)
+    assert "without its upper half" in refusal(b, La(made.elements[0].address.low))
+
+
+def test_a_finding_on_behalf_of_a_place_stands_there(bench):
+    b = bench(FLAT.verified(stop=False))
+    with b.machine.verifier.on_behalf_of("driver.c:7 in Start"):
+        b.machine.device_read(La(0x10), 1)
+    b.machine.device_read(La(0x10), 1)
+    places = [finding.place for finding in b.machine.verifier.findings]
+    assert places[0] == "driver.c:7 in Start"
+    assert places[1].startswith("test_driver.py:")
 
 
 # --- views ---------------------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Edges of core, framework and contract that no vector reaches."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from nthal import kmdf, wdm
+from nthal import kmdf, verifier, wdm
 from nthal.attach import BusRefused, DeviceBus
 from nthal.cache import Cache
 from nthal.common_buffer import BufferRequest
@@ -394,3 +396,114 @@ def test_cb104_and_cb105_alignments_belong_to_an_enabler_or_to_one_buffer():
     assert kmdf.WdfCommonBufferCreateWithConfig(enabler, 8, kmdf.WDF_COMMON_BUFFER_CONFIG(255), None, one) == 0
     assert kmdf.WdfCommonBufferCreate(enabler, 8, None, next_one) == 0
     assert (one.taken.mask, next_one.taken.mask) == (255, 31)
+
+
+# --- what is listed and cannot happen --------------------------------------------------------------------------------
+
+
+def test_every_misuse_but_the_listed_ones_is_raised_somewhere():
+    root = Path(verifier.__file__).parent
+    source = "\n".join(path.read_text() for path in sorted(root.rglob("*.py")) if path.name != "verifier.py")
+    raised = set(re.findall(r"Misuse\.([A-Z0-9_]+)", source))
+    assert {misuse.name for misuse in Misuse} - raised == {misuse.name for misuse in verifier.LISTED_ONLY}
+    assert all(misuse.value.code is not None and why for misuse, why in verifier.LISTED_ONLY.items())
+
+
+def test_the_codes_are_those_of_dma_verification():
+    undocumented = {0x12, 0x17, 0x1A, 0x1C}
+    assert {misuse.value.code for misuse in Misuse} - {None} == set(range(0x27)) - undocumented
+
+
+def test_runs_know_what_they_hold_of_a_range():
+    runs = RunSet([(10, 10), (30, 10), (50, 1)])
+    assert [runs.meets(*one) for one in [(0, 10), (0, 11), (19, 1), (20, 10), (25, 6)]] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
+    runs.discard(20, 10)
+    assert runs.total == 21
+    runs.discard(15, 20)
+    assert runs.snapshot() == ((10, 15), (35, 40), (50, 51))
+    runs.discard(36, 1)
+    assert runs.snapshot() == ((10, 15), (35, 36), (37, 40), (50, 51))
+    runs.discard(0, 100)
+    assert (runs.snapshot(), runs.total) == ((), 0)
+
+
+def test_a_read_of_what_nobody_wrote_is_told_once_and_under_verification_only(bench):
+    for platform, told in ((FLAT, 0), (FLAT.verified(), 1)):
+        b = bench(platform)
+        buffer = b.ok(64)
+        b.machine.cpu_write(buffer.va, bytes(32))
+        b.machine.device_write(buffer.la + 32, bytes(16))
+        b.machine.cpu_read(buffer.va, 48)
+        assert not b.machine.verifier.findings
+        b.machine.device_read(buffer.la + 40, 10)
+        b.machine.cpu_read(buffer.va + 48, 1)
+        assert len(b.machine.verifier.of(Misuse.NEVER_WRITTEN)) == told
+
+
+def test_an_mdl_over_nothing_is_refused_and_a_too_long_one_is_null(bench):
+    b = bench(FLAT.verified(stop=False))
+    pool = b.machine.allocate_pool(4096, pageable=True)
+    paged = wdm.IoAllocateMdl(pool, 4096, False, False)
+    wdm.MmBuildMdlForNonPagedPool(paged)
+    assert not paged.resident
+    beyond = wdm.IoAllocateMdl(pool, 8192, False, False)
+    wdm.MmProbeAndLockPages(beyond)
+    wdm.MmBuildMdlForNonPagedPool(wdm.IoAllocateMdl(Va(0x1000), 1, False, False))
+    assert not beyond.resident
+    wdm.MmProbeAndLockPages(paged)
+    wdm.MmUnlockPages(paged)
+    assert not paged.resident
+    assert wdm.IoAllocateMdl(pool, 1 << 32, False, False) is None
+    with b.machine.at_irql(Irql.DEVICE_LEVEL):
+        assert wdm.IoAllocateMdl(pool, 1, False, False) is None
+    assert {one.misuse for one in b.machine.verifier.findings} == {
+        Misuse.NOT_LOCKED, Misuse.WILD_ADDRESS, Misuse.WRONG_IRQL
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("windows", "longest"),
+    [
+        (WindowsVersion.WINDOWS_7, (4 << 30) - 4096),
+        (WindowsVersion.WINDOWS_VISTA, (2 << 30) - 4096),
+        (WindowsVersion.WINDOWS_2000, 4096 * (65535 - 0x30) // 8),
+    ],
+)
+def test_the_longest_mdl_grew_with_windows(bench, windows, longest):
+    bench(replace(FLAT, windows=windows))
+    assert wdm.IoAllocateMdl(Va(0x1000), longest, False, False)
+    assert wdm.IoAllocateMdl(Va(0x1000), longest + 1, False, False) is None
+
+
+def test_fixed_mdls_are_neither_locked_nor_unlocked_in_report_mode(bench):
+    b = bench(FLAT.verified(stop=False))
+    buffer = b.ok(4096)
+    mdl = wdm.IoAllocateMdl(buffer.va, 4096, False, False)
+    wdm.MmBuildMdlForNonPagedPool(mdl)
+    wdm.MmProbeAndLockPages(mdl)
+    wdm.MmUnlockPages(mdl)
+    assert mdl.resident
+    assert len(b.machine.verifier.of(Misuse.FIXED_MDL)) == 2
+
+
+def test_a_bus_that_knows_its_device_takes_the_adapter_that_the_driver_got_last(bench):
+    b = bench(IOMMU)
+    pdo = wdm.DeviceObject()
+    bus = DeviceBus(b.machine, pdo=pdo)
+    assert bus.adapter is None
+    into = bytearray(1)
+    buffer = b.ok(1)
+    bus.read_into(int(buffer.la), memoryview(into))
+    registers = Out()
+    mine = wdm.IoGetDmaAdapter(pdo, b.adapter.core.description, registers)
+    assert bus.adapter is mine.core
+    with pytest.raises(BusRefused) as caught:
+        bus.read_into(int(buffer.la), memoryview(into))
+    assert caught.value.misuse is Misuse.DMA_FAULT
+    assert caught.value.nearest == ((int(buffer.la), 1),)

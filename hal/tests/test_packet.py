@@ -329,3 +329,76 @@ def test_a_transaction_in_the_wrong_state_is_a_bug_check(bench):
     assert kmdf.WdfDmaTransactionExecute(t.transaction, "context") == 0
     with pytest.raises(BugCheck):
         kmdf.WdfDmaTransactionExecute(t.transaction, None)
+
+
+# --- lists that wait (CB-42) -----------------------------------------------------------------------------------------
+
+
+def test_cb42_a_list_waits_for_registers_and_comes_when_they_are_free(bench):
+    packet = Packet(bench, MAPREG, length=8192, maximum_length=3 * 4096)
+    b, made = packet.b, []
+    held = b.ok(2 * 4096)
+    core = b.adapter.core
+    assert (core.granted, core.held_registers) == (4, 2)
+
+    def ask(note):
+        return packet.ops.GetScatterGatherList(
+            packet.adapter, packet.device, packet.mdl, packet.va, 8192, lambda *a: made.append((note, a[2])), None, True
+        )
+
+    with packet.machine.at_irql(Irql.DISPATCH_LEVEL):
+        assert ask("first") == 0
+        assert ask("second") == 0, "success means that it will be called"
+    assert [note for note, _ in made] == ["first"]
+    b.free(held)
+    assert [note for note, _ in made] == ["first", "second"], "freeing a common buffer frees registers too"
+    with packet.machine.at_irql(Irql.DISPATCH_LEVEL):
+        assert ask("third") == 0
+        packet.ops.PutScatterGatherList(packet.adapter, made[0][1], True)
+        assert [note for note, _ in made] == ["first", "second", "third"]
+        for _, one in made[1:]:
+            packet.ops.PutScatterGatherList(packet.adapter, one, True)
+    assert core.held_registers == 0
+    assert not core.files
+
+
+def test_a_list_waits_behind_a_channel_that_another_holds(bench):
+    packet = Packet(bench, FLAT, length=4096)
+    made = []
+    packet.channel(answer=AllocationAction.KEEP_OBJECT)
+    with packet.machine.at_irql(Irql.DISPATCH_LEVEL):
+        packet.ops.GetScatterGatherList(
+            packet.adapter, packet.device, packet.mdl, packet.va, 4096, lambda *a: made.append(a[2]), None, True
+        )
+        assert not made
+        packet.ops.FreeAdapterChannel(packet.adapter)
+        assert len(made) == 1
+        packet.ops.PutScatterGatherList(packet.adapter, made[0], True)
+
+
+def test_a_list_that_cannot_be_mapped_is_refused_and_holds_nothing(bench):
+    packet = Packet(bench, BIG.with_free((0x1_0000_0000, 0x1_0000_FFFF)), length=4096)
+    with packet.machine.at_irql(Irql.DISPATCH_LEVEL):
+        status = packet.ops.GetScatterGatherList(
+            packet.adapter, packet.device, packet.mdl, packet.va, 4096, lambda *a: None, None, True
+        )
+    assert status == 0xC000009A
+    core = packet.adapter.core
+    assert (core.held_registers, core.lists, core.files) == (0, [], [])
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "grain", "kind"), [(-1, 8, 1, 1), (4096, 8, 1, 2), (2, 8, 4, 4), (0, 6, 4, 5)]
+)
+@pytest.mark.parametrize("stop", [True, False], ids=["stop", "report"])
+def test_a_list_of_an_invalid_buffer_is_code_1f(bench, offset, length, grain, kind, stop):
+    packet = Packet(bench, replace(FLAT, hal_alignment=grain).verified(stop=stop), length=4096)
+    with packet.machine.at_irql(Irql.DISPATCH_LEVEL):
+        ask = (packet.adapter, packet.device, packet.mdl, packet.va + offset, length, lambda *a: None, None, True)
+        if stop:
+            with pytest.raises(DmaViolation):
+                packet.ops.GetScatterGatherList(*ask)
+        else:
+            assert packet.ops.GetScatterGatherList(*ask) == 0xC000000D
+    finding = packet.machine.verifier.findings[0]
+    assert (finding.code, finding.parameters) == (0x1F, (kind,))

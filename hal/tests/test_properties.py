@@ -2,7 +2,6 @@
 """Properties: live buffers never overlap, the books are exact, a failed call leaves no trace."""
 
 import itertools
-import random
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from nthal.platforms import ARM0, FLAT, IOMMU, MAPREG, OFFSET
 from nthal.runs import RunSet, Where
 from nthal.types import GIB
 from nthal.windows import DeviceDescription, InterfaceType
+from tests.churn import SCENES, churn
 
 SMALL = FLAT.with_free((0x100000, 0x13FFFF), (0x200000, 0x2FFFFF))
 PLATFORMS = [SMALL, SMALL.verified(), IOMMU, MAPREG, OFFSET, ARM0]
@@ -124,27 +124,12 @@ def test_a_run_set_agrees_with_a_plain_set(requests):
         assert runs.total == len(plain)
 
 
-def test_page_accounting_is_exact_over_many_random_allocations_and_frees():
-    machine, adapter = start(FLAT)
-    machine.recording = False
-    first = machine.frames.free.snapshot()
-    chooser = random.Random(5)
-    live, expected = [], 0
-    for _ in range(8_000):
-        if live and chooser.random() < 0.5:
-            buffer = live.pop(chooser.randrange(len(live)))
-            expected -= buffer.frames.count
-            release(machine, adapter, buffer)
-        else:
-            length = chooser.randrange(1, 40_000)
-            made = allocate(machine, adapter, BufferRequest(length))
-            assert made is not None
-            live.append(made)
-            expected += -(-length // 4096)
-        assert machine.frames.used == expected
-    while live:
-        release(machine, adapter, live.pop())
-    assert machine.frames.free.snapshot() == first
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_cb31_and_cb70_and_cb80_page_accounting_is_exact_over_random_allocations_and_frees(scene):
+    """1500 steps a platform; `scripts/churn.py` does the 100 000."""
+    tally = churn(*scene, steps=1500, seed=5)
+    assert tally.allocated == tally.freed
+    assert tally.allocated + tally.refused > 700
 
 
 def test_64_gib_cost_nothing_until_written_and_fragment_by_seed():

@@ -36,7 +36,7 @@ def test_tv23_reactos_caps_slaves(bench, maximum, granted):
     [(InterfaceType.ISA, False, 1), (InterfaceType.EISA, False, 1), (InterfaceType.ISA, True, 16)],
     ids=["tv24", "tv25", "tv26"],
 )
-def test_tv24_to_tv26_reactos_grants_with_scatter_gather(bench, bus, master, granted):
+def test_tv24_and_tv25_and_tv26_reactos_grants_with_scatter_gather(bench, bus, master, granted):
     assert bench(ISA_REACTOS, "S1", scatter_gather=True, interface_type=bus, master=master).registers == granted
 
 

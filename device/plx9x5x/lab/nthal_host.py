@@ -16,7 +16,7 @@ Units: bytes and nanoseconds.
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from nthal.attach import BusRefused, DeviceBus
 from nthal.machine import DeviceObject, Machine
@@ -29,7 +29,6 @@ from plx9x5x.ports import BusMaster, Clock, IrqLine, PciDevice, TraceSink
 from plx9x5x.units import KIB, BusAddr
 
 DeviceT = TypeVar("DeviceT", bound=PciDevice)
-DeviceCo = TypeVar("DeviceCo", bound=PciDevice, covariant=True)
 
 Isr = Callable[[], bool]
 """An interrupt service routine; True if the interrupt was its device's."""
@@ -176,19 +175,16 @@ class Interrupt:
         return True
 
 
-class MakeDevice(Protocol[DeviceCo]):
-    """Builds the device around the host's side."""
-
-    def __call__(self, bus: BusMaster, irq: IrqLine, clock: Clock) -> DeviceCo:
-        """Make one device."""
-        ...
-
-
 class NthalHost(Generic[DeviceT]):
     """A machine with one device in it. `pdo` is the device object that the bus driver made for it."""
 
     def __init__(
-        self, machine: Machine, make_device: MakeDevice[DeviceT], *, driver: str = "driver", address_bits: int = 64
+        self,
+        machine: Machine,
+        make_device: Callable[[BusMaster, IrqLine, Clock], DeviceT],
+        *,
+        driver: str = "driver",
+        address_bits: int = 64,
     ) -> None:
         self.machine: Final = machine
         self.pdo: Final = DeviceObject(driver)
