@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m nthal clauses | check FILE | vectors | schema | doc`: the contract on the command line.
 
-Exit codes: 0, 1 if a clause is violated or a document is not current, 2 for usage.
+Exit codes: 0, 1 if a clause is violated or a document is not current, 2 for usage, 141 if nobody reads what it prints.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,15 +62,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     doc.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout (default: here)")
     doc.add_argument("--check", action="store_true", help="write nothing, say what is not current")
     chosen = parser.parse_args(argv)
+    try:
+        code = _run(chosen)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # As after `| head`. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def _run(chosen: argparse.Namespace) -> int:
     match chosen.verb:
         case "clauses":
             return _clauses()
         case "check":
             try:
                 return _check(chosen.file)
-            except (BadObservation, OSError) as error:
-                sys.stderr.write(f"nthal check: {error}\n")
-                return 2
+            except BadObservation as error:
+                sys.stderr.write(f"error: {chosen.file}: {error}\n")
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                sys.stderr.write(f"error: cannot read {chosen.file}: {error.strerror}\n")
+            return 2
         case "doc":
             return _doc(chosen.root, write=not chosen.check)
         case "vectors":
