@@ -18,6 +18,8 @@ from plx9x5x.lab import guest_sources, session
 from plx9x5x.lab.toolchain import KERNEL_SERIES
 
 NO_LIST = "(the cases could not be listed)"
+IOMMU_CASE = "cpu_and_device_share_buffers_of_every_length"
+"""Fits the 16 mappings that libvfio-user has."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -47,10 +49,11 @@ def case_names() -> Sequence[str]:
 
 
 @functools.cache
-def _run(kernel: str) -> session.RunResult | PlxError:
+def _run(kernel: str, *, iommu: bool = False) -> session.RunResult | PlxError:
     """One guest per kernel, whatever the number of tests that ask; an error is kept for each of them as well."""
+    only = IOMMU_CASE if iommu else None
     try:
-        return session.run(session.RunSpec(kernel=kernel))
+        return session.run(session.RunSpec(kernel=kernel, iommu=iommu, only=only))
     except (SetupError, LostVm) as exc:
         return exc
 
@@ -58,7 +61,16 @@ def _run(kernel: str) -> session.RunResult | PlxError:
 @pytest.fixture
 def guest_run(kernel: str) -> session.RunResult:
     """What the guest with this kernel reported."""
-    result = _run(kernel)
+    return _reported(_run(kernel))
+
+
+@pytest.fixture
+def iommu_run(kernel: str) -> session.RunResult:
+    """What the guest with this kernel and an IOMMU reported, of one case."""
+    return _reported(_run(kernel, iommu=True))
+
+
+def _reported(result: session.RunResult | PlxError) -> session.RunResult:
     if isinstance(result, SetupError):
         pytest.fail(f"{result}\nhint: {result.hint}", pytrace=False)
     if isinstance(result, PlxError):

@@ -25,6 +25,8 @@ from plx9x5x.lab.toolchain import Toolchain
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
 
 ONE_CASE = "block_moves_the_whole_sram"
+EVERY_LENGTH = "cpu_and_device_share_buffers_of_every_length"
+NARROW = "a_narrow_device_gets_low_memory"
 PROCESSES = re.compile(r"server: process (\d+|-), QEMU: process (\d+)")
 
 
@@ -128,6 +130,53 @@ def test_hanging_guest_meets_the_time_limit(cli: Callable[..., Cli], tmp_path: P
     suite = ET.parse(tmp_path / "out.xml").getroot()[0]
     assert int(suite.get("errors", "0")) >= 1
     run.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clauses", "said"),
+    [
+        (
+            ("shim-length", "--only", EVERY_LENGTH),
+            "CB-21, CB-22",
+            "CB-22 is violated: Past a whole number of pages the rest of the last page is not the caller's.",
+        ),
+        (
+            ("shim-limit", "--only", NARROW),
+            "CB-50",
+            "CB-50 is violated: Every byte of the buffer is within the device's address limit.",
+        ),
+        (
+            # What was only said to be freed can still be read.
+            ("shim-twice", "--only", EVERY_LENGTH),
+            "CB-80, CB-83",
+            "CB-83 is violated: A buffer is freed once.",
+        ),
+        (
+            # The IOMMU blocks the device, so it shares no byte with the CPU either.
+            ("shim-physical", "--only", EVERY_LENGTH, "--iommu"),
+            "CB-23, CB-30, CB-34, CB-35, CB-36, CB-66",
+            "CB-36 is violated: The device is programmed with the logical address that the allocation returned, "
+            "not with a physical one.",
+        ),
+    ],
+    ids=["wrong-length", "above-the-limit", "freed-twice", "physical-address"],
+)
+def test_broken_shim_is_named_by_the_clause_that_it_breaks(
+    cli: Callable[..., Cli], arguments: tuple[str, ...], clauses: str, said: str
+) -> None:
+    run = cli("--mode", *arguments)
+    assert run.finish() == 1, run.text
+    assert f"PROBLEM: common buffers: {said}" in run.text
+    line = next(line for line in run.lines if line.startswith("common buffers: "))
+    assert re.fullmatch(rf"common buffers: \d+ observed, \d+ clauses hold, violated: {clauses}( \(.*\))?", line)
+    assert run.text.count("PROBLEM: ") == clauses.count("CB-")
+    run.assert_nothing_is_left()
+
+
+def test_physical_address_goes_unnoticed_where_it_is_the_logical_one(cli: Callable[..., Cli]) -> None:
+    """Why the guest above has an IOMMU: on a plain PC this mistake works (reference hal-contract 3.1)."""
+    run = cli("--mode", "shim-physical", "--only", EVERY_LENGTH)
+    assert run.finish() == 0, run.text
 
 
 @pytest.mark.parametrize("victim", ["server", "qemu"])

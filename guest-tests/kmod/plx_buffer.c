@@ -5,10 +5,14 @@
  * The Windows contract is the weaker one, so a caller gets only that: at least
  * a page is taken, only the bytes asked for may be touched, contents are not
  * specified, NULL may come at any time, and a buffer is freed with exactly
- * what it was allocated with. Every request is recorded and stays recorded
- * after its buffer is gone, for a checker that wants to see all of them.
+ * what it was allocated with. Every request is recorded, to allocate or to
+ * free, and stays recorded after its buffer is gone, for a checker that wants
+ * to see all of them.
+ *
+ * The checker is checked by a shim that is wrong: &struct plx_adapter.broken.
  */
 #include <linux/dma-mapping.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -50,7 +54,7 @@ static void plx_trim_records(struct plx_adapter *adapter)
 static bool plx_take_pages(struct plx_adapter *adapter, struct plx_buffer *buf)
 {
 	size_t size = max_t(size_t, PAGE_SIZE, PAGE_ALIGN((size_t)buf->length));
-	u32 i;
+	u32 i, broken = READ_ONCE(adapter->broken);
 
 	if (!buf->length)
 		return false;
@@ -66,13 +70,58 @@ static bool plx_take_pages(struct plx_adapter *adapter, struct plx_buffer *buf)
 	buf->pages = size >> PAGE_SHIFT;
 	for (i = 0; i < buf->pages; i++)
 		buf->pfns[i] = plx_pfn_of(buf->va + i * PAGE_SIZE);
+	buf->usable = broken == PLX_TEST_BREAK_LENGTH ? size : buf->length;
+	buf->given = buf->logical;
+	if (broken == PLX_TEST_BREAK_PHYSICAL)
+		buf->given = PFN_PHYS(buf->pfns[0]);
+	if (!memchr_inv(buf->va, 0, size))
+		buf->flags |= PLX_TEST_REC_ZEROED;
 	memset(buf->va, PLX_FRESH_BYTE, size);
 	return true;
 }
 
+static void plx_keep_record(struct plx_adapter *adapter, struct plx_buffer *buf)
+{
+	list_add_tail(&buf->node, &adapter->buffers);
+	adapter->kept++;
+}
+
+/**
+ * plx_translated() - does an IOMMU translate for the device?
+ * @dev: the device
+ *
+ * Return: false also for one that is there and passes addresses on.
+ */
+bool plx_translated(struct device *dev)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && domain->type & __IOMMU_DOMAIN_PAGING;
+}
+
+/**
+ * plx_address_bits() - describe a device with fewer address lines
+ * @adapter: whose buffers come from below that, from now on
+ * @bits: 12 to 32
+ *
+ * Return: 0, -EINVAL, or -EIO if there is no memory that low.
+ */
+int plx_address_bits(struct plx_adapter *adapter, u32 bits)
+{
+	int ret = 0;
+
+	if (bits < PAGE_SHIFT || bits > 32)
+		return -EINVAL;
+	if (READ_ONCE(adapter->broken) != PLX_TEST_BREAK_LIMIT)
+		ret = dma_set_coherent_mask(adapter->dev, DMA_BIT_MASK(bits));
+	if (!ret)
+		adapter->limit = DMA_BIT_MASK(bits);
+	return ret;
+}
+
 /**
  * plx_allocate_common_buffer() - the shim for AllocateCommonBuffer
- * @adapter: made at probe, 32-bit mask
+ * @adapter: made at probe
  * @length: bytes; 0 is refused
  * @logical: where the device sees the buffer; 0 on failure
  * @cache_enabled: recorded; x86 caches in any case
@@ -95,17 +144,33 @@ void *plx_allocate_common_buffer(struct plx_adapter *adapter, u32 length,
 		return NULL;
 	buf->order = adapter->orders;
 	buf->length = length;
+	buf->limit = adapter->limit;
 	if (cache_enabled)
 		buf->flags |= PLX_TEST_REC_CACHED;
 	if (plx_take_pages(adapter, buf)) {
 		buf->flags |= PLX_TEST_REC_LIVE;
-		*logical = buf->logical;
+		*logical = buf->given;
 	} else {
 		buf->flags |= PLX_TEST_REC_FAILED;
 	}
-	list_add_tail(&buf->node, &adapter->buffers);
-	adapter->kept++;
+	plx_keep_record(adapter, buf);
 	return buf->va;
+}
+
+static bool plx_release(struct plx_adapter *adapter, struct plx_buffer *buf,
+			const struct plx_buffer *asked)
+{
+	if (buf->length != asked->length || buf->given != asked->given ||
+	    (buf->flags ^ asked->flags) & PLX_TEST_REC_CACHED)
+		return false;
+	/* To be wrong without harm: says that it did, and does it the second time. */
+	if (READ_ONCE(adapter->broken) == PLX_TEST_BREAK_TWICE && !buf->pretended) {
+		buf->pretended = true;
+		return true;
+	}
+	dma_free_coherent(adapter->dev, (size_t)buf->pages << PAGE_SHIFT, buf->va, buf->logical);
+	buf->flags &= ~PLX_TEST_REC_LIVE;
+	return true;
 }
 
 /**
@@ -124,20 +189,31 @@ void *plx_allocate_common_buffer(struct plx_adapter *adapter, u32 length,
 int plx_free_common_buffer(struct plx_adapter *adapter, u32 length,
 			   dma_addr_t logical, void *va, bool cache_enabled)
 {
-	struct plx_buffer *buf;
+	struct plx_buffer asked = {
+		.length = length,
+		.va = va,
+		.logical = logical,
+		.given = logical,
+		.limit = adapter->limit,
+		.flags = PLX_TEST_REC_FREE | PLX_TEST_REC_REFUSED |
+			 (cache_enabled ? PLX_TEST_REC_CACHED : 0),
+		.order = ++adapter->orders,
+	};
+	struct plx_buffer *buf, *record;
 
 	list_for_each_entry(buf, &adapter->buffers, node) {
 		if (!(buf->flags & PLX_TEST_REC_LIVE) || buf->va != va)
 			continue;
-		if (buf->length != length || buf->logical != logical ||
-		    !!(buf->flags & PLX_TEST_REC_CACHED) != cache_enabled)
-			break;
-		dma_free_coherent(adapter->dev, (size_t)buf->pages << PAGE_SHIFT,
-				  buf->va, buf->logical);
-		buf->flags &= ~PLX_TEST_REC_LIVE;
-		return 0;
+		asked.of = buf->order;
+		if (plx_release(adapter, buf, &asked))
+			asked.flags &= ~PLX_TEST_REC_REFUSED;
+		break;
 	}
-	return -EINVAL;
+	/* Without memory for it, a number is missing in the records. */
+	record = kmemdup(&asked, sizeof(asked), GFP_KERNEL);
+	if (record)
+		plx_keep_record(adapter, record);
+	return asked.flags & PLX_TEST_REC_REFUSED ? -EINVAL : 0;
 }
 
 /**
@@ -189,7 +265,7 @@ void *plx_buffer_span(struct plx_adapter *adapter, u32 order, u32 offset, u32 le
 
 	if (!buf)
 		return ERR_PTR(-ENOENT);
-	if (offset > buf->length || length > buf->length - offset)
+	if (offset > buf->usable || length > buf->usable - offset)
 		return ERR_PTR(-ERANGE);
 	return buf->va + offset;
 }
@@ -204,7 +280,7 @@ void plx_free_live_buffers(struct plx_adapter *adapter)
 
 	list_for_each_entry(buf, &adapter->buffers, node)
 		if (buf->flags & PLX_TEST_REC_LIVE)
-			plx_free_common_buffer(adapter, buf->length, buf->logical, buf->va,
+			plx_free_common_buffer(adapter, buf->length, buf->given, buf->va,
 					       buf->flags & PLX_TEST_REC_CACHED);
 }
 

@@ -196,6 +196,8 @@ static void plx_do_info(struct plx_test *plx, struct plx_test_info *info)
 	info->revision = pdev->revision;
 	info->pin = pdev->pin;
 	info->flags = plx_hands_off ? PLX_TEST_HANDS_OFF : 0;
+	if (plx_translated(&pdev->dev))
+		info->flags |= PLX_TEST_TRANSLATED;
 	info->irq = plx->irq;
 	info->dma_mask = pdev->dev.coherent_dma_mask;
 	for (bar = 0; bar < PLX_TEST_BARS; bar++) {
@@ -297,6 +299,10 @@ static int plx_do_record(struct plx_test *plx, struct plx_test_record *record)
 	record->flags = buf->flags;
 	record->va = (uintptr_t)buf->va;
 	record->logical = buf->logical;
+	record->given = buf->given;
+	record->limit = buf->limit;
+	record->usable = buf->usable;
+	record->of = buf->of;
 	record->pfn_count = min(record->pfn_room, buf->pages);
 	for (i = 0; i < record->pfn_count; i++)
 		if (put_user((__u64)buf->pfns[i], pfns + i))
@@ -306,7 +312,7 @@ static int plx_do_record(struct plx_test *plx, struct plx_test_record *record)
 
 /* ------------------------------------------------------------------ */
 
-static int plx_do_break(u32 how)
+static int plx_do_break(struct plx_test *plx, u32 how)
 {
 	if (!READ_ONCE(allow_break))
 		return -EPERM;
@@ -316,6 +322,12 @@ static int plx_do_break(u32 how)
 	case PLX_TEST_BREAK_OOPS:
 		/* A write through NULL, as a broken driver would do it. */
 		*(volatile int *)NULL = 0;
+		return 0;
+	case PLX_TEST_BREAK_LENGTH:
+	case PLX_TEST_BREAK_LIMIT:
+	case PLX_TEST_BREAK_TWICE:
+	case PLX_TEST_BREAK_PHYSICAL:
+		WRITE_ONCE(plx->adapter.broken, how);
 		return 0;
 	default:
 		return -EINVAL;
@@ -392,6 +404,8 @@ static int plx_command(struct plx_test *plx, unsigned int cmd, union plx_argumen
 		return plx_do_sum(plx, &arg->sum);
 	case PLX_TEST_RECORD:
 		return plx_do_record(plx, &arg->record);
+	case PLX_TEST_ADDRESS_BITS:
+		return plx_address_bits(&plx->adapter, arg->word);
 	case PLX_TEST_START:
 		return plx_start(plx, &arg->start);
 	case PLX_TEST_DONE:
@@ -448,7 +462,7 @@ static long plx_test_ioctl(struct file *file, unsigned int cmd, unsigned long ra
 		return -EFAULT;
 	/* Without the mutex, which an oops would leave locked. */
 	if (cmd == PLX_TEST_BREAK)
-		return plx_do_break(arg.word);
+		return plx_do_break(plx, arg.word);
 
 	mutex_lock(&plx->mutex);
 	ret = plx->gone ? -ENODEV : plx_command(plx, cmd, &arg);

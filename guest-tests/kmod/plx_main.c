@@ -98,6 +98,7 @@ static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	init_waitqueue_head(&plx->wait);
 	init_completion(&plx->called);
 	plx->adapter.dev = dev;
+	plx->adapter.limit = DMA_BIT_MASK(32);
 	INIT_LIST_HEAD(&plx->adapter.buffers);
 
 	ret = pcim_enable_device(pdev);

@@ -20,24 +20,34 @@
 #define PLX_TEST_NAME		"plx_test"
 
 /**
- * struct plx_buffer - one request for a common buffer, served or not
+ * struct plx_buffer - one request for a common buffer or to free one
  * @node: in &struct plx_adapter.buffers, oldest first
  * @order: counts requests, from 1
- * @length: bytes that were asked for; only these may be touched
+ * @of: number of the allocation that a free meant, 0 if there is none
+ * @length: bytes that were asked for
+ * @usable: bytes that may be touched: these
  * @pages: pages that were taken, 0 if none
  * @flags: PLX_TEST_REC_*
  * @va: where the CPU sees it; stale once freed
  * @logical: where the device sees it; stale once freed
+ * @given: what the caller was told about that
+ * @limit: highest address that the adapter had then
+ * @pretended: it was not freed when the caller was told so
  * @pfns: page frame behind each page, NULL if there is none
  */
 struct plx_buffer {
 	struct list_head node;
 	u32 order;
+	u32 of;
 	u32 length;
+	u32 usable;
 	u32 pages;
 	u32 flags;
 	void *va;
 	dma_addr_t logical;
+	dma_addr_t given;
+	u64 limit;
+	bool pretended;
 	unsigned long *pfns;
 };
 
@@ -47,12 +57,16 @@ struct plx_buffer {
  * @buffers: every request made through it
  * @orders: how many these are
  * @kept: how many records are kept
+ * @limit: highest address that the device drives
+ * @broken: 0, or PLX_TEST_BREAK_*: how to be wrong on purpose
  */
 struct plx_adapter {
 	struct device *dev;
 	struct list_head buffers;
 	u32 orders;
 	u32 kept;
+	u64 limit;
+	u32 broken;
 };
 
 /**
@@ -128,6 +142,8 @@ extern const struct file_operations plx_test_fops;
 void plx_test_release_ref(struct kref *ref);
 
 /* plx_buffer.c */
+int plx_address_bits(struct plx_adapter *adapter, u32 bits);
+bool plx_translated(struct device *dev);
 void *plx_allocate_common_buffer(struct plx_adapter *adapter, u32 length,
 				 dma_addr_t *logical, bool cache_enabled);
 int plx_free_common_buffer(struct plx_adapter *adapter, u32 length,

@@ -12,7 +12,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define PLX_TEST_ABI		2
+#define PLX_TEST_ABI		3
 #define PLX_TEST_BARS		6
 #define PLX_TEST_CHANNELS	2
 
@@ -24,6 +24,8 @@
 
 /* The driver makes no register access of its own: it was loaded with hands_off. */
 #define PLX_TEST_HANDS_OFF	0x1
+/* An IOMMU translates for the device: logical addresses are not physical ones. */
+#define PLX_TEST_TRANSLATED	0x2
 
 struct plx_test_info {
 	__u32 abi;
@@ -33,7 +35,7 @@ struct plx_test_info {
 	__u16 subdevice;
 	__u8  revision;
 	__u8  pin;
-	__u16 flags;				/* PLX_TEST_HANDS_OFF */
+	__u16 flags;				/* PLX_TEST_HANDS_OFF, PLX_TEST_TRANSLATED */
 	__s32 irq;				/* 0: no interrupt */
 	__u32 bar_flags[PLX_TEST_BARS];		/* 0: not there */
 	__u64 bar_len[PLX_TEST_BARS];
@@ -138,18 +140,26 @@ struct plx_test_sum {
 #define PLX_TEST_REC_LIVE	0x1		/* not freed yet */
 #define PLX_TEST_REC_FAILED	0x2		/* AllocateCommonBuffer gave NULL */
 #define PLX_TEST_REC_CACHED	0x4		/* CacheEnabled was true */
+#define PLX_TEST_REC_FREE	0x8		/* a request to free, not to allocate */
+#define PLX_TEST_REC_REFUSED	0x10		/* of these, one that freed nothing */
+#define PLX_TEST_REC_ZEROED	0x20		/* all of it was 0 when Linux gave it */
 
 /*
- * The record of one request, kept after the buffer was freed. @order in: the
- * lowest number wanted; out: the one that this is. -ENOENT after the last.
+ * The record of one request, kept after the buffer was freed. Allocations and
+ * frees are counted alike. @order in: the lowest number wanted; out: the one
+ * that this is. -ENOENT after the last.
  */
 struct plx_test_record {
 	__u32 order;
-	__u32 length;
+	__u32 length;				/* as asked, or as passed to the free */
 	__u32 pages;
 	__u32 flags;
-	__u64 va;
-	__u64 logical;
+	__u64 va;				/* of a free: as passed to it */
+	__u64 logical;				/* the mapping's; of a free: as passed */
+	__u64 given;				/* what the caller was told it is */
+	__u64 limit;				/* highest address of the adapter */
+	__u32 usable;				/* bytes that the shim lets the caller touch */
+	__u32 of;				/* of a free: number of the allocation, or 0 */
 	__u32 pfn_room;				/* in: entries behind @pfns */
 	__u32 pfn_count;			/* out: entries written */
 	__u64 pfns;				/* user pointer to __u64 */
@@ -269,6 +279,11 @@ struct plx_test_bench {
 
 #define PLX_TEST_BREAK_PANIC	1
 #define PLX_TEST_BREAK_OOPS	2
+/* From here on the shim of AllocateCommonBuffer is wrong, as many a driver is. */
+#define PLX_TEST_BREAK_LENGTH	3		/* gives whole pages, not the length */
+#define PLX_TEST_BREAK_LIMIT	4		/* keeps the adapter's limit to itself */
+#define PLX_TEST_BREAK_TWICE	5		/* takes a free that it took before */
+#define PLX_TEST_BREAK_PHYSICAL	6		/* gives the physical address as logical */
 
 #define PLX_TEST_MAGIC		'x'
 
@@ -290,6 +305,9 @@ struct plx_test_bench {
 #define PLX_TEST_BUF_FILL	_IOW(PLX_TEST_MAGIC, 0x14, struct plx_test_fill)
 #define PLX_TEST_BUF_SUM	_IOWR(PLX_TEST_MAGIC, 0x15, struct plx_test_sum)
 #define PLX_TEST_RECORD		_IOWR(PLX_TEST_MAGIC, 0x16, struct plx_test_record)
+
+/* How many address bits the adapter has: 12 to 32, and 32 to begin with. */
+#define PLX_TEST_ADDRESS_BITS	_IOW(PLX_TEST_MAGIC, 0x17, __u32)
 
 #define PLX_TEST_START		_IOW(PLX_TEST_MAGIC, 0x20, struct plx_test_start)
 #define PLX_TEST_DONE		_IOWR(PLX_TEST_MAGIC, 0x21, struct plx_test_done)

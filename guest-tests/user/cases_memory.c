@@ -155,7 +155,10 @@ static void every_allocation_is_on_record(void)
 	SAME("logical address", record.logical, buf->logical);
 	SAME("virtual address", record.va, buf->va);
 	SAME("page frames", record.pfn_count, 3);
-	SAME("flags", record.flags, PLX_TEST_REC_LIVE | PLX_TEST_REC_CACHED);
+	SAME("flags", record.flags & ~PLX_TEST_REC_ZEROED,
+	     PLX_TEST_REC_LIVE | PLX_TEST_REC_CACHED);
+	SAME("bytes that may be touched", record.usable, buf->length);
+	SAME("highest address of the device", record.limit, 0xffffffff);
 	CHECK(pfns[0] && pfns[1] && pfns[2], "a page frame number is missing");
 	CHECK(!buffer_try(0, &none), "0 bytes gave a buffer");
 	record.order = none.order;

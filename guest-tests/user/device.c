@@ -14,12 +14,14 @@
 #define DEVICE_NODE	"/dev/plx_test0"
 #define PCI_DEVICES	"/sys/bus/pci/devices"
 #define BUFFERS_MAX	64
+#define ADDRESS_BITS	32
 
 struct plx_test_info info;
 
 static int device_fd = -1;
 static struct common_buffer buffers[BUFFERS_MAX];
 static unsigned int buffer_count;
+static bool narrow;
 
 /* ------------------------------------------------------------------ */
 
@@ -92,6 +94,8 @@ bool device_rest(void)
 	for (i = 0; i < buffer_count; i++)
 		buffer_free(&buffers[i]);
 	buffer_count = 0;
+	if (narrow)
+		address_bits(ADDRESS_BITS);
 	irq_reset();
 	return !error;
 }
@@ -255,6 +259,16 @@ uint64_t buffer_sum(const struct common_buffer *buf, uint32_t offset, uint32_t l
 
 	must("sum a buffer", PLX_TEST_BUF_SUM, &sum);
 	return sum.sum;
+}
+
+bool address_bits(unsigned int bits)
+{
+	__u32 word = bits;
+	int error = device_ioctl(PLX_TEST_ADDRESS_BITS, &word);
+
+	if (!error)
+		narrow = bits < ADDRESS_BITS;
+	return !error;
 }
 
 /* ------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * plx_test [--output PATH] [--list] [--only NAME,..]... [--bench] [--break MODE]
+ *          [--seed N]
  * plx_test --agent PATH
  *
  * Runs the cases (or the benches) and reports in KTAP to standard output, or
@@ -16,6 +17,13 @@
  *   oops      the driver oopses, the cases go on and pass
  *   hang      a case that never ends
  *   truncate  the program ends without a word
+ * or has the driver's AllocateCommonBuffer be wrong all the time:
+ *   shim-length    gives whole pages, not the length asked for
+ *   shim-limit     gives memory above what the device can address
+ *   shim-twice     takes the same free twice
+ *   shim-physical  gives the physical address as the logical one
+ *
+ * --seed repeats the random lengths of a run that reported it.
  *
  * --agent runs no case: it serves requests that come by PATH, see agent.c.
  */
@@ -44,6 +52,7 @@ static const struct {
 } all_cases[] = {
 	{ "BARs, configuration space, registers", register_tests },
 	{ "SRAM and common buffers", memory_tests },
+	{ "the contract of common buffers", contract_tests },
 	{ "block DMA", block_tests },
 	{ "scatter-gather chains", chain_tests },
 	{ "rings, pause, abort", ring_tests },
@@ -119,7 +128,27 @@ bool same_bytes_at(const char *file, int line, const char *what, const void *got
 /* ------------------------------------------------------------------ */
 /* Broken on purpose                                                   */
 
-static void ask_kernel(__u32 how)
+static const struct {
+	const char *mode;
+	__u32 how;
+} broken_shims[] = {
+	{ "shim-length", PLX_TEST_BREAK_LENGTH },
+	{ "shim-limit", PLX_TEST_BREAK_LIMIT },
+	{ "shim-twice", PLX_TEST_BREAK_TWICE },
+	{ "shim-physical", PLX_TEST_BREAK_PHYSICAL },
+};
+
+static __u32 find_broken_shim(const char *mode)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(broken_shims); i++)
+		if (!strcmp(broken_shims[i].mode, mode))
+			return broken_shims[i].how;
+	return 0;
+}
+
+static int ask_kernel(__u32 how)
 {
 	static const char parameter[] = "/sys/module/plx_test/parameters/allow_break";
 	int fd = open(parameter, O_WRONLY | O_CLOEXEC);
@@ -127,7 +156,7 @@ static void ask_kernel(__u32 how)
 	if (fd < 0 || write(fd, "1", 1) != 1)
 		bail_out("%s: %s", parameter, strerror(errno));
 	close(fd);
-	device_ioctl(PLX_TEST_BREAK, &how);
+	return device_ioctl(PLX_TEST_BREAK, &how);
 }
 
 static void broken_fail(void)
@@ -207,6 +236,7 @@ static void run_case(const struct test *test)
 	test->run();
 	CHECK(device_rest(), "the chip did not come to rest after the case");
 	alarm(0);
+	observe_requests();
 	if (now.failures > CHECKS_SHOWN)
 		diag("... and %u failed checks more", now.failures - CHECKS_SHOWN);
 	diag("time %s us=%llu", test->name, (unsigned long long)(now_ns() - began) / 1000);
@@ -272,12 +302,15 @@ static void introduce(void)
 	diag("subsystem %04x:%04x, revision %02x, BARs of %llu, %llu and %llu bytes",
 	     info.subvendor, info.subdevice, info.revision, (unsigned long long)info.bar_len[0],
 	     (unsigned long long)info.bar_len[1], (unsigned long long)info.bar_len[2]);
+	observe_begin();
 }
 
 static void usage(void)
 {
 	fprintf(stderr, "usage: plx_test [--output PATH] [--list] [--only NAME,..] [--bench]\n"
-			"                [--break fail|panic|oops|hang|truncate]\n"
+			"                [--break fail|panic|oops|hang|truncate|\n"
+			"                 shim-length|shim-limit|shim-twice|shim-physical]\n"
+			"                [--seed N]\n"
 			"       plx_test --agent PATH\n");
 	exit(2);
 }
@@ -291,10 +324,12 @@ int main(int argc, char **argv)
 		{ "break", required_argument, NULL, 'x' },
 		{ "bench", no_argument, NULL, 'b' },
 		{ "list", no_argument, NULL, 'l' },
+		{ "seed", required_argument, NULL, 's' },
 		{ }
 	};
 	const char *agent = NULL, *output = NULL, *only = NULL, *trouble;
 	static struct test tests[TESTS_MAX];
+	__u32 broken_shim = 0;
 	const struct test *broken = NULL;
 	bool bench = false, list = false;
 	unsigned int i, count;
@@ -314,7 +349,8 @@ int main(int argc, char **argv)
 			break;
 		case 'x':
 			broken = find_broken(optarg);
-			if (!broken)
+			broken_shim = find_broken_shim(optarg);
+			if (!broken && !broken_shim)
 				usage();
 			break;
 		case 'b':
@@ -322,6 +358,9 @@ int main(int argc, char **argv)
 			break;
 		case 'l':
 			list = true;
+			break;
+		case 's':
+			contract_seed(strtoul(optarg, NULL, 0));
 			break;
 		default:
 			usage();
@@ -356,11 +395,14 @@ int main(int argc, char **argv)
 		bail_out("no case of that name: see --list");
 	report_plan(count);
 	introduce();
+	if (broken_shim && ask_kernel(broken_shim))
+		bail_out("the driver does not know this way to be wrong");
 	device_rest();
 	for (i = 0; i < count; i++) {
 		name_group(&tests[i]);
 		run_case(&tests[i]);
 	}
+	observe_end();
 	report_totals();
 	return report_exit_code();
 }

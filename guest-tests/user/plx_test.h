@@ -110,6 +110,9 @@ void start(const struct plx_test_start *values);
 bool done_within(int ch, uint32_t ms);
 bool abort_channel(int ch);
 
+/* How far the device's addresses reach, until the case ends. */
+bool address_bits(unsigned int bits);
+
 void irq_policy(uint32_t style, const struct common_buffer *watch, uint32_t offset);
 void irq_reset(void);
 struct plx_test_irq_stats irq_stats(void);
@@ -119,6 +122,24 @@ uint64_t irq_wait(enum plx_test_counter counter, uint64_t target, uint32_t ms);
 
 void sleep_ms(unsigned int ms);
 uint64_t now_ns(void);
+
+/* ------------------------------------------------------------------ */
+/* observe.c: common buffers as a judge outside wants to see them      */
+
+void observe_begin(void);
+void observe_requests(void);	/* those of the case that ended */
+void observe_end(void);
+void observe_seed(uint32_t seed);
+/* @length bytes from @offset as either side has them; whether they agree. */
+bool observe_bytes(const struct common_buffer *buf, uint32_t offset, const uint8_t *cpu,
+		   const uint8_t *device, uint32_t length);
+/* Whether the driver gives the byte after the last. */
+void observe_past(const struct common_buffer *buf, bool cpu);
+/* Who still reads it although it was freed; NULL: the device was not asked. */
+void observe_gone(const struct common_buffer *buf, bool cpu, const bool *device);
+
+/* cases_contract.c: 0 for one that differs every time */
+void contract_seed(uint32_t value);
 
 /* ------------------------------------------------------------------ */
 /* dma.c: what most DMA cases do                                       */
@@ -174,6 +195,7 @@ struct test {
 
 extern const struct test register_tests[];
 extern const struct test memory_tests[];
+extern const struct test contract_tests[];
 extern const struct test block_tests[];
 extern const struct test chain_tests[];
 extern const struct test ring_tests[];

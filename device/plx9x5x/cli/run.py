@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML too")
     parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
+    parser.add_argument(
+        "--seed", metavar="N", type=_seed, help="repeat the random lengths of a run that gave this number"
+    )
+    parser.add_argument("--iommu", action="store_true", help=argparse.SUPPRESS)  # few cases fit: session.RunSpec
     parser.add_argument("--mode", default="test", help=argparse.SUPPRESS)  # break the run on purpose: initramfs/init
 
 
@@ -71,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         only=args.only,
         verbose=args.verbose,
         keep=args.keep,
+        iommu=args.iommu,
+        seed=args.seed,
     )
     with run_view.view_for(sys.stdout, verbose=args.verbose) as view:
         result = session.run(spec, watcher=view, progress=for_stream(sys.stderr))
@@ -94,6 +100,12 @@ def _memory(text: str) -> int:
     if not 96 <= value <= 64 * 1024:
         raise argparse.ArgumentTypeError(f"{value} MiB: a guest takes 96 to 65536")
     return value
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {(1 << 32) - 1}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -179,6 +179,10 @@ def tables(result: RunResult, *, width: int = 100) -> list[str]:
         rows.append((_cut(group.title, name_width), *counts, _time(group.seconds).strip()))
     lines = [_row(row, name_width) for row in rows]
     lines.insert(1, "-" * len(lines[0]))
+    if result.contract is not None:
+        lines += [lines[1], result.contract.line]
+        if result.contract.seen.seed is not None:
+            lines[-1] += f" (random lengths: --seed {result.contract.seen.seed})"
     slow = sorted(result.report.cases, key=lambda case: -case.seconds)[:3]
     if slow:
         lines += ["", "slowest: " + ", ".join(f"{case.name} {_time(case.seconds).strip()}" for case in slow)]

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from plx9x5x.errors import LostVm, UsageError
-from plx9x5x.lab import accel, defaults, guest_sources, junit, runs
+from plx9x5x.lab import accel, contract_guest, defaults, guest_sources, junit, runs
+from plx9x5x.lab.contract_guest import ContractVerdict
 from plx9x5x.lab.image import GuestImage, program
 from plx9x5x.lab.ktap import Report
 from plx9x5x.lab.machine import IOMMU, IOMMU_WORD
@@ -31,6 +32,8 @@ EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
 NO_DEVICE: Final = "nodevice"
 """The mode of a guest that is booted without the device."""
+BUFFERS: Final = "buffers.jsonl"
+"""The guest's common buffers among the logs, for `nthal check`."""
 BENCH: Final = "bench"
 """The mode of a guest that measures instead of testing."""
 
@@ -51,12 +54,16 @@ class RunSpec:
     more_devices: tuple[Device, ...] = ()
     """Plugged in after the board."""
     iommu: bool = False
-    """The guest has one and uses it: logical addresses differ from physical ones."""
+    """The guest has one and uses it: logical addresses differ from physical ones. Few cases fit: libvfio-user as Debian
+    has it takes 16 mappings, and each page is one."""
+    seed: int | None = None
+    """Of the guest's random lengths; None for others every time."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The test program's."""
-        return ("--only", self.only) if self.only else ()
+        only = ("--only", self.only) if self.only else ()
+        return (*only, "--seed", str(self.seed)) if self.seed is not None else only
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,8 @@ class RunResult:
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
     server_trouble: str | None = None
+    contract: ContractVerdict | None = None
+    """On the guest's common buffers; None if it reported none."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -106,6 +115,8 @@ class RunResult:
             found += [f"report: {text}" for text in self.report.problems]
             if self.report.started and not self.report.problems and self.report.passed == 0 and not self.failed:
                 found.append("nothing was tested")
+        if self.contract is not None:
+            found += self.contract.problems
         if self.missing:
             shown = ", ".join(self.missing[:6]) + (", ..." if len(self.missing) > 6 else "")
             found.append(f"{len(self.missing)} cases gave no result: {shown}")
@@ -151,7 +162,7 @@ class RunResult:
             suite=f"plx9x5x.guest.{self.kernel}",
             errors=errors,
             expected=self.expected,
-            properties=self.facts,
+            properties={**self.facts, **({"common buffers": self.contract.line} if self.contract else {})},
         )
 
 
@@ -238,8 +249,10 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         result = _boot(replace(spec, accel=accelerator), tc, image, result, clock=clock, watcher=watcher)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
-    result = replace(result, phases=tuple(clock.phases))
+    result = replace(result, phases=tuple(clock.phases), contract=contract_guest.judge(result.report))
     junit.write(logs / "junit.xml", result.junit())
+    if result.contract is not None:
+        (logs / BUFFERS).write_text(contract_guest.json_lines(result.contract.observations), encoding="ascii")
     if not result.ok:
         runs.mark_failed(logs)
     return result

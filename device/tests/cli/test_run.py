@@ -10,11 +10,12 @@ import pytest
 
 from plx9x5x.cli import main as main_module
 from plx9x5x.cli import run_view
-from plx9x5x.lab import guest_sources, session
+from plx9x5x.lab import contract_guest, guest_sources, session
 from plx9x5x.lab.ktap import parse
 from plx9x5x.lab.session import Phase, RunResult, RunSpec
 from plx9x5x.lab.symptoms import Oops
 from plx9x5x.lab.vm import LostGuest
+from tests.lab import guest_words
 
 TEXT = b"KTAP version 1\n1..3\n# group first\nok 1 alpha\n# got 1, not 2\nnot ok 2 beta\n# group second\nok 3 gamma # SKIP no window\n"
 
@@ -68,6 +69,22 @@ def test_last_line_is_the_totals_and_the_failure_is_named(
     assert runner[0] == RunSpec()
 
 
+def test_verdict_on_the_common_buffers_is_a_line_of_the_table(result: RunResult) -> None:
+    lines = [guest_words.GOOD[0], "seed value=42", *guest_words.GOOD[1:]]
+    judged = replace(result, contract=contract_guest.judge(guest_words.report(lines)))
+    row = next(line for line in run_view.tables(judged) if line.startswith("common buffers"))
+    assert row == "common buffers: 1 observed, 17 clauses hold (random lengths: --seed 42)"
+
+
+def test_without_common_buffers_there_is_no_such_line(result: RunResult) -> None:
+    assert not any("common buffers" in line for line in run_view.tables(result))
+
+
+def test_seed_and_iommu_reach_the_run(runner: list[RunSpec]) -> None:
+    main_module.main(["run", "--seed", "42", "--iommu"])
+    assert (runner[0].seed, runner[0].iommu) == (42, True)
+
+
 def test_verbose_shows_console_and_processes(runner: list[RunSpec], capsys: pytest.CaptureFixture[str]) -> None:
     main_module.main(["run", "--verbose", "--memory", "512", "--only", "alpha", "--timeout", "7"])
     out = capsys.readouterr().out
@@ -96,7 +113,16 @@ def test_name_that_does_not_exist_is_a_usage_error_before_anything_runs(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--memory", "1"], ["--memory", "x"], ["--timeout", "0"], ["--timeout", "inf"], ["--timeout", "nan"]]
+    "arguments",
+    [
+        ["--memory", "1"],
+        ["--memory", "x"],
+        ["--timeout", "0"],
+        ["--timeout", "inf"],
+        ["--timeout", "nan"],
+        ["--seed", "0"],
+        ["--seed", "x"],
+    ],
 )
 def test_number_out_of_range_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -138,6 +138,12 @@ def test_group_holds_until_the_next_one() -> None:
     assert [c.group for c in got.cases] == ["a b", "a b", "c"]
 
 
+def test_what_was_observed_is_kept_apart_from_what_people_read() -> None:
+    got = report("1..2", "# observed begin a=1", "# said", "ok 1 x", "ok 2 y", "# observed end order=0", "# last")
+    assert [(c.observed, c.diagnostics) for c in got.cases] == [(("begin a=1",), ("said",)), ((), ())]
+    assert (got.trailing_observed, got.trailing) == (("end order=0",), ("last",))
+
+
 def test_endless_line_is_cut() -> None:
     parser = Parser()
     parser.feed(b"KTAP version 1\n1..1\n")

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 import plx9x5x
+from nthal.contract import from_json_lines
 from plx9x5x.errors import LostVm, SetupError, UsageError
-from plx9x5x.lab import accel, guest_sources, placement, runs, session
+from plx9x5x.lab import accel, contract_guest, guest_sources, placement, runs, session
 from plx9x5x.lab.ktap import parse
 from plx9x5x.lab.session import RunResult, RunSpec
 from plx9x5x.lab.symptoms import Oops
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
-from plx9x5x.lab.vm import LostGuest
+from plx9x5x.lab.vm import EDU, LostGuest
+from tests.lab import guest_words
 from tests.lab.elf import module
 
 FAKE_QEMU = Path(__file__).with_name("fake_qemu.py")
+BROKEN = [guest_words.BEGIN, *guest_words.alloc(), "end order=1"]
 GOOD = b"KTAP version 1\n1..2\nok 1 a\nok 2 b # SKIP no\n"
 
 
@@ -49,6 +52,16 @@ def test_trouble_in_the_server_beside_passing_tests_is_1_and_said() -> None:
     got = result(server_trouble="ValueError: boom")
     assert got.exit_code == 1
     assert "ValueError: boom" in got.problems[0]
+
+
+def test_common_buffer_that_breaks_the_contract_is_1_and_named_by_its_clause() -> None:
+    text = "\n".join(["KTAP version 1", "1..2", *(f"# observed {line}" for line in BROKEN), "ok 1 a", "ok 2 b", ""])
+    got = result(text.encode(), contract=contract_guest.judge(parse(text.encode())))
+    assert got.exit_code == 1
+    assert [problem.split(" (")[0] for problem in got.problems] == [
+        "common buffers: CB-84 is violated: An unloading driver frees each of its buffers."
+    ]
+    assert "common buffers: 1 observed" in got.junit().decode()
 
 
 def test_lost_guest_is_75_whatever_else() -> None:
@@ -97,6 +110,7 @@ def test_unknown_case_is_refused_with_a_near_one() -> None:
 
 def test_arguments_of_the_program() -> None:
     assert RunSpec(only="x").arguments == ("--only", "x")
+    assert RunSpec(only="x", seed=7).arguments == ("--only", "x", "--seed", "7")
     assert RunSpec().arguments == ()
 
 
@@ -137,6 +151,19 @@ class TestRun:
         assert got.logs.parent == fake.cache / "runs"
         assert {p.name for p in got.logs.iterdir()} >= {"serial.log", "qemu.log", "qemu.cmd", "ktap.log", "junit.xml"}
         assert got.facts["accelerator"] == "tcg (asked for)"
+
+    def test_guest_with_an_iommu_has_it_before_the_device_and_uses_it(self) -> None:
+        got = session.run(RunSpec(iommu=True, more_devices=(EDU,), mode=session.NO_DEVICE))
+        words = (got.logs / "qemu.cmd").read_text()
+        assert words.index("intel-iommu") < words.index('"edu"')
+        assert "intel_iommu=on" in words
+
+    def test_what_the_guest_told_of_its_buffers_is_judged_and_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = guest_words.report(guest_words.GOOD)
+        monkeypatch.setattr(session.GuestVm, "run_ktap", lambda *_: told)
+        got = session.run(RunSpec(mode=session.NO_DEVICE))
+        assert got.contract is not None
+        assert len(from_json_lines((got.logs / session.BUFFERS).read_text().splitlines())) == 3
 
     def test_server_that_does_not_start_is_a_setup_error(self) -> None:
         with pytest.raises(SetupError, match="no board is named 'none'"):

@@ -74,6 +74,8 @@ def test_growing_log_is_read_line_by_line(tmp_path: Path) -> None:
 def test_vfio_errors_are_named_once_and_remarks_are_not() -> None:
     said = """qemu: warning: vfio 0000:00:02.0: Could not enable error recovery for the device
 qemu: vfio_container_dma_unmap(0x5, 0x0, 0x8) = -2 (No such file or directory)
+vfio_user_process: error reply on async request command 3 error No such file or directory
+vfio_user_wait_reqs - error reply on async request: command 3 error No such file or directory
 qemu: vfio-user: bad header size
 qemu: vfio-user: bad header size
 qemu: something else
