@@ -27,7 +27,7 @@ from plx9x5x.regs.kernel import Field  # noqa: E402
 from plx9x5x.regs.profile import PROFILES  # noqa: E402
 from tests.behaviour.collect import all_cases  # noqa: E402
 from tests.behaviour.driver import Case  # noqa: E402
-from tests.behaviour.faults import Stuck, can_happen, faults_of, survives  # noqa: E402
+from tests.behaviour.faults import NOTHING_BEHIND, Stuck, can_happen, faults_of, survives  # noqa: E402
 from tests.behaviour.in_process import InProcess  # noqa: E402
 
 PLACE = ROOT / "device/plx9x5x/lab" / ledger.PROOFS
@@ -60,6 +60,8 @@ def prove(chip: str, listed: Listed, field: Field[object]) -> tuple[list[Case], 
         telling = (case for case in claiming if not case.generic)
         found = next((case for case in telling if not all(survives(case, chip, stuck) for stuck in faults)), None)
         used = [found, *used] if found else used
+    if name in NOTHING_BEHIND:
+        used = [case for case in used if case.generic] or used
     return sorted(used, key=lambda case: case.generic), missed
 
 
@@ -84,7 +86,8 @@ def prove_chip(chip: str) -> tuple[Chapter, list[str]]:
         if missed or not cases:
             gaps.append(f"{chip} {name}: " + (", ".join(map(str, missed[:4])) if cases else "no case claims it"))
             continue
-        kind = ledger.State.STORED if all(case.generic for case in cases) else ledger.State.MODELLED
+        stored = name in NOTHING_BEHIND or all(case.generic for case in cases)
+        kind = ledger.State.STORED if stored else ledger.State.MODELLED
         chapter[kind.value][name] = [case.name for case in cases]
     return chapter, gaps
 
@@ -100,7 +103,8 @@ def check_chip(chip: str) -> list[str]:
             continue
         cases = [all_cases().get(case) for case in proof.cases]
         known = [case for case in cases if case is not None and name in case.proves]
-        if len(known) < len(cases) or proof.modelled is all(case.generic for case in known):
+        stored = name in NOTHING_BEHIND or all(case.generic for case in known)
+        if len(known) < len(cases) or proof.modelled is stored:
             gaps.append(f"{chip} {name}: its cases have changed")
             continue
         faults = [stuck for stuck in faults_of(listed.register, field) if can_happen(chip, stuck)]

@@ -18,6 +18,8 @@ from plx9x5x.units import LocalAddr
 
 BOARD_GROUP: Final = "plx9x5x.boards"
 
+_BOARD_HINT: Final = "mend the package that registers it"
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -91,8 +93,11 @@ class Board:
     windows: tuple[Window, ...]
 
 
-def _installed() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=BOARD_GROUP)}
+def _installed() -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group=BOARD_GROUP):
+        found.setdefault(entry.name, []).append(entry)
+    return found
 
 
 def board_names() -> tuple[str, ...]:
@@ -103,15 +108,24 @@ def board_names() -> tuple[str, ...]:
 def load_board(name: str) -> Board:
     """Give the board registered as `name`.
 
-    Raises: UsageError if there is none; SetupError if what is registered is no board.
+    Raises: UsageError if there is none; SetupError if two packages register it, if its module does not import, or if
+    what is registered is no board.
     """
-    entry = _installed().get(name)
-    if entry is None:
+    registered = _installed().get(name)
+    if not registered:
         raise UsageError(f"no board is named {name!r}; there are: {', '.join(board_names()) or 'none'}")
-    board = entry.load()
-    if not isinstance(board, Board):
+    entry = registered[0]
+    if len({one.value for one in registered}) > 1:
         raise SetupError(
-            f"entry point {entry.name} = {entry.value} is not a plx9x5x.board.Board",
-            hint="mend the package that registers it",
+            f"two packages register a board named {name!r}: {' and '.join(sorted(one.value for one in registered))}",
+            hint="uninstall one of them, or rename its board",
         )
+    try:
+        board = entry.load()
+    except Exception as exc:
+        raise SetupError(
+            f"the board {name!r} ({entry.value}) cannot be made: {type(exc).__name__}: {exc}", hint=_BOARD_HINT
+        ) from exc
+    if not isinstance(board, Board):
+        raise SetupError(f"entry point {entry.name} = {entry.value} is not a plx9x5x.board.Board", hint=_BOARD_HINT)
     return board

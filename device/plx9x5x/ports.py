@@ -51,7 +51,11 @@ class Clock(Protocol):
 
 
 class LocalBusTarget(Protocol):
-    """One peripheral behind a local-bus window; `offset` counts bytes from its start."""
+    """One peripheral behind a local-bus window; `offset` counts bytes from its start.
+
+    One access may be up to 64 KiB long, at any alignment: a DMA burst, or what a CPU reads or writes at once. At a held
+    local address (DMAMODE bit 11) it is one word.
+    """
 
     @property
     def size(self) -> int:
@@ -98,15 +102,37 @@ class LocalPins(Protocol):
         ...
 
     def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
-        """Pace a DMA channel in demand mode (DREQ#): `ready` says how many bytes may move now; None never asks."""
+        """Pace a DMA channel in demand mode (DREQ#): `ready` says how many bytes may move now; None never asks.
+
+        It is called at any time and any number of times, and has no effect by itself.
+        """
         ...
 
     def assert_eot(self, channel: int) -> None:
-        """Assert EOT# for a channel: what has not moved by now does not, if the driver enabled EOT#."""
+        """Assert EOT# for a channel: the transfer ends after the access that runs now, if the driver enabled EOT#.
+
+        At a held address an access is one local bus word; otherwise it is whatever one `read` or `write` was asked for.
+        """
         ...
 
     def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
         """Call `changed` at once, and whenever the pin changes."""
+        ...
+
+    def call_at(self, time: int, call: Callable[[], None]) -> None:
+        """Have `call` called once the clock shows `time`; a reset forgets it."""
+        ...
+
+    def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
+        """Give the result of the built-in self test (0 is passed) and end it."""
+        ...
+
+    def wake_host(self) -> None:
+        """Note a power management event: PME# would be driven."""
+        ...
+
+    def parity_error(self) -> None:
+        """Note a parity error on the local bus."""
         ...
 
     def read_register(self, offset: int) -> int:

@@ -4,6 +4,10 @@
 import argparse
 from typing import Final
 
+from plx9x5x.errors import SetupError
+
+EXIT_HOST: Final = 69
+
 NAME: Final = "boards"
 HELP: Final = "List the boards, with their chip, EEPROM and local memory map."
 
@@ -17,11 +21,18 @@ def run(args: argparse.Namespace) -> int:
     """Print them."""
     from plx9x5x.board import board_names, load_board
 
+    broken = False
     for name in board_names():
         if args.names:
             print(name)
             continue
-        board = load_board(name)
+        try:
+            board = load_board(name)
+        except SetupError as exc:
+            # One package that is broken must not hide the others.
+            print(f"{name:16} cannot be used: {exc}")
+            broken = True
+            continue
         part = board.eeprom.part.name if board.eeprom else "no EEPROM"
         print(f"{name:16} {board.summary}")
         print(f"{'':16} {board.profile.name}, {part}")
@@ -29,4 +40,4 @@ def run(args: argparse.Namespace) -> int:
             size = window.target().size
             first = int(window.local_base)
             print(f"{'':16} local {first:08x}-{first + size - 1:08x}  {window.name}")
-    return 0
+    return EXIT_HOST if broken else 0

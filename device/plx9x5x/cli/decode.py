@@ -5,6 +5,7 @@ import argparse
 from typing import Final
 
 from plx9x5x.errors import UsageError
+from plx9x5x.regs.profile import PROFILES
 
 NAME: Final = "decode"
 HELP: Final = "Take a register's value apart, as in: decode DMACSR0=0x13 INTCSR=0x0f010100"
@@ -13,7 +14,7 @@ HELP: Final = "Take a register's value apart, as in: decode DMACSR0=0x13 INTCSR=
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("values", nargs="+", metavar="NAME=VALUE", help="a register and a value (0x, 0b or decimal)")
-    parser.add_argument("--chip", default="9656", metavar="C", help="9080, 9054, 9056, 9656 or 8311 (%(default)s)")
+    parser.add_argument("--chip", default="9656", metavar="C", help=f"{' or '.join(PROFILES)} (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:

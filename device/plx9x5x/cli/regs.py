@@ -4,6 +4,8 @@
 import argparse
 from typing import Final
 
+from plx9x5x.regs.profile import PROFILES
+
 NAME: Final = "regs"
 HELP: Final = "List the registers, show one with its fields, or print the ledger of what is modelled."
 
@@ -13,7 +15,7 @@ _FAILED: Final = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="one register, with its fields")
-    parser.add_argument("--chip", default="9656", metavar="C", help="9080, 9054, 9056, 9656 or 8311 (%(default)s)")
+    parser.add_argument("--chip", metavar="C", help=f"{' or '.join(PROFILES)} (9656; the ledger: all)")
     parser.add_argument(
         "--format",
         choices=("text", "md", "json", "c"),
@@ -33,12 +35,12 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.lab import ledger, register_text
     from plx9x5x.regs import catalog
 
-    profile = catalog.profile_of(args.chip)
+    profile = catalog.profile_of(args.chip or "9656")
     if args.format != "text" and (args.ledger or args.unverified):
         raise UsageError(f"--format {args.format} goes with the plain list of registers only")
     listed = (catalog.find(args.name),) if args.name else tuple(catalog.on(profile))
     if args.ledger:
-        books = ledger.books(args.name and listed)
+        books = [book for book in ledger.books(args.name and listed) if args.chip in (None, book.profile.key)]
         for line in ledger.text(books):
             print(line)
         return _FAILED if any(book.short for book in books) else 0

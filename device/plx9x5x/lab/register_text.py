@@ -25,9 +25,11 @@ def bits_text(field: Field[object]) -> str:
 
 
 def where(listed: Listed) -> str:
-    """Space and offset; a port that takes another register's place is named so."""
+    """Space and offset; a queue port, which takes a mailbox's place while QSR bit 0 is 1, is marked."""
     reg = listed.register
     place = f"config 0x{reg.offset:02x}" if listed.space is Space.CONFIG else f"0x{reg.offset:02x}"
+    if reg.shadow:
+        return f"{place} (QSR 0)"
     return place + "".join(f", 0x{alias:02x}" for alias in reg.aliases)
 
 
@@ -130,6 +132,7 @@ def as_json(registers: Iterable[Listed], profile: Profile) -> Iterator[str]:
                     "space": "config" if listed.space is Space.CONFIG else "bar0",
                     "offset": listed.register.offset,
                     "aliases": list(listed.register.aliases),
+                    "shadow": listed.register.shadow,
                     "width": listed.register.width,
                     "reset": listed.register.on(profile.chip).reset,
                     "doc": title(listed.register),

@@ -187,6 +187,7 @@ class Chip:
 
     def step(self, budget: int) -> bool:
         """Let the channels move about `budget` bytes; True while one could go on."""
+        self.local_side.run_timers()
         if self._timer:
             return self._timed_step(self._timer, budget)
         while budget > 0:
@@ -194,16 +195,17 @@ class Chip:
             if channel is None:
                 return False
             budget -= channel.step(budget)
-            while budget > 0 and self._alone and channel.goes_on:
+            while budget > 0 and self._alone and channel.runnable:
                 budget -= channel.step(budget)
         return any(channel.runnable for channel in self.channels)
 
     def wait_ns(self) -> int | None:
-        """Nanoseconds until a bus that is busy is free, or a channel that waits looks again."""
+        """Nanoseconds until a bus that is busy is free, a channel that waits looks again, or a board's timer is due."""
+        asked = [self.local_side.wait_ns, *(channel.wait_ns for channel in self.channels)]
         if any(channel.runnable for channel in self.channels):
-            # Also when time has passed since `step` found nothing: then it is due now.
-            return max(0, self._bus_free_at - self._clock.now())
-        waits = [wait for channel in self.channels if (wait := channel.wait_ns) is not None]
+            asked.append(self._bus_free_at - self._clock.now())
+        waits = [wait for wait in asked if wait is not None]
+        # Time passes between a step that found nothing and this question: what was not due then may be now.
         return max(0, min(waits)) if waits else None
 
     def list_unmodelled(self) -> None:
@@ -348,6 +350,7 @@ class Chip:
             cfg.PCIBISTR: lambda _: self._interrupts.update(),
             cfg.PMCSR: self._wrote_power,
             cfg.PVPDAD: self._wrote_vpd_address,
+            cfg.PCIERBAR: self._wrote_rom_base,
             **{bar: self._bar_write_hook(index) for index, bar in enumerate(cfg.BASE_ADDRESSES)},
         }
 
@@ -367,10 +370,15 @@ class Chip:
 
     def _bar_write_hook(self, index: int) -> WriteHook:
         def written(write: Write) -> None:
-            if not self._bars[index].size:  # a BAR that is off stores nothing
-                self.config[cfg.BASE_ADDRESSES[index]] = write.old
+            # The bits below the size ignore writes, and so do all of a BAR that is off.
+            size = self._bars[index].size
+            self.config[cfg.BASE_ADDRESSES[index]] = write.new & -size if size else write.old
 
         return written
+
+    def _wrote_rom_base(self, write: Write) -> None:
+        mask = self._rom_mask()
+        self.config[cfg.PCIERBAR] = write.new & mask | write.old & ~mask
 
     def _rom_mask(self) -> int:
         size_mask = self.registers[local.EROMRR] & local.EROMRR.mask.mask
@@ -398,6 +406,7 @@ class Chip:
 
     def _command_hook(self, index: int) -> WriteHook:
         def written(write: Write) -> None:
+            self._alone = False  # the local side may do this in the middle of the other channel's step
             held = self._held_in_reset
             self.channels[index].command(write.data & ~dma.DmaCommand.start.mask if held else write.data)
 
@@ -479,6 +488,7 @@ class Chip:
     def _power_up(self) -> None:
         self.config.reset()
         self.registers.reset()
+        self.eeprom.release()
         self._new_board()
         self.eeprom.load()
         self._turn = 0

@@ -47,7 +47,7 @@ class SerialEeprom:
         raw = self._made.image.ljust(self._made.part.size, b"\xff")
         self._words = [int.from_bytes(raw[at : at + 2], "little") for at in range(0, len(raw), 2)]
         self._enabled = False
-        self._deselect()
+        self.release()
 
     @property
     def image(self) -> bytes:
@@ -82,6 +82,11 @@ class SerialEeprom:
         self._clock = clock
         if rising and select:
             self._clocked(data_in)
+
+    def release(self) -> None:
+        """Let all wires fall; a write that was clocked in is not programmed."""
+        self._select = self._clock = False
+        self._deselect()
 
     def _deselect(self) -> None:
         self._phase, self._count, self._shift, self._pending = _Phase.IDLE, 0, 0, None

@@ -2,7 +2,7 @@
 """The chip's side of the serial EEPROM: the load at power-on, the wires in CNTRL, and VPD.
 
 Source: PLX SDK (load order, VPD), read-back of a PEX 8311 (when DO is seen). UNVERIFIED: VPD while no part is there,
-that a load leaves the power state at D0.
+that a load of PMCSR leaves the chip in D0.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,8 @@ class EepromPort:
         self._regs, self._config = registers, config
         self._part = SerialEeprom(eeprom) if eeprom else None
         # The part's DO reaches CNTRL only while the chip listens, and only some chips can be told not to.
-        self._listens = intr.CNTRL.eeprom_select.mask | sum(
-            field.mask for field in intr.CNTRL.fields_on(profile.chip) if field.name == "eeprom_input_enable"
-        )
+        enable = intr.CNTRL.on(profile.chip).rw & intr.CNTRL.eeprom_input_enable.mask
+        self._listens = intr.CNTRL.eeprom_select.mask | enable
 
     @property
     def image(self) -> bytes | None:
@@ -53,10 +52,15 @@ class EepromPort:
             if entry.space is Space.LOCAL and (wanted is None or entry.register in wanted):
                 self._regs.load(entry.register, value)
             elif entry.space is Space.CONFIG and wanted is None:
-                self._config.load(entry.register, value)
-        # A chip that answers at all is awake and has finished its local initialisation, whatever its EEPROM says.
+                asleep = cfg.PMCSR.power_state.mask if entry.register == cfg.PMCSR.offset else 0
+                self._config.load(entry.register, value & ~asleep)
+        # A chip that answers at all has finished its local initialisation, whatever its EEPROM says.
         self._regs.set_bits(local.LMISC1, local.LMISC1.init_done.mask, to=True)
-        self._config.set_bits(cfg.PMCSR, cfg.PMCSR.power_state.mask, to=False)
+
+    def release(self) -> None:
+        """Let go of the wires, as CNTRL's reset value does; what was being clocked in is forgotten."""
+        if self._part:
+            self._part.release()
 
     def drive(self, control: int) -> None:
         """Put CNTRL's three outputs on the wires."""
@@ -76,6 +80,8 @@ class EepromPort:
         if not write.lanes & flag:
             return
         at = cfg.PVPDAD(write.new).address
+        if self._made:  # the part ignores the upper address bits, and so must its write protection
+            at %= self._made.part.size
         if not write.new & flag:
             self._config[cfg.PVPDATA] = self._part.read_dword(at) if self._part else _NOBODY
         elif self._part and at // 4 >= local.PROT_AREA(self._regs[local.PROT_AREA]).first_writable:

@@ -84,6 +84,10 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
+class _Superseded(Exception):
+    """A peripheral ended or started the channel's transfer while it was being asked for data, or told of a pin."""
+
+
 class ChannelHost(Protocol):
     """What a channel needs of the chip around it."""
 
@@ -146,6 +150,8 @@ class Channel:
         self._count_to_pci: Final = count_to_pci
         self._eot = False
         self._poll_at = 0
+        self._life = 0
+        """Counts transfers that began or ended: a step that finds another number after a local access is void."""
         self.demand: Callable[[], int] | None = None
         """DREQ# as the board drives it: how many bytes may move now. None never asks."""
         self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
@@ -165,6 +171,7 @@ class Channel:
         self.note_hold()
 
     def _start(self) -> None:
+        self._life += 1
         regs, names = self._regs, self.names
         mode, pointer = decode(regs[names.mode]), regs[names.pointer]
         regs.set_bits(names.command, DmaCommand.done.mask, to=False)
@@ -206,11 +213,6 @@ class Channel:
         return self.under_way and not self._waits
 
     @property
-    def goes_on(self) -> bool:
-        """True if another step would do something, given that one just did and software has not acted since."""
-        return self.busy and not self._waits
-
-    @property
     def under_way(self) -> bool:
         """True if nothing in the chip keeps the channel from going on; it may wait for memory or for the board."""
         return self.busy and self._host.may_master and self.enabled
@@ -223,11 +225,15 @@ class Channel:
         transfer = self._transfer
         if self.state is not State.MOVE or transfer is None or not transfer.mode.demand or self._eot:
             return False
-        left = transfer.count - transfer.moved
-        # At a held address the board gives and takes whole words of the local bus.
+        return transfer.moved < transfer.count and self._demanded() < self._least(transfer)
+
+    @staticmethod
+    def _least(transfer: Transfer) -> int:
+        """Bytes below which nothing moves: at a held address the board gives and takes whole words of the local bus."""
+        if not transfer.mode.hold_local:
+            return 1
         word = transfer.mode.word
-        least = min(left, word - transfer.moved % word) if transfer.mode.hold_local else 1
-        return left > 0 and self._demanded() < least
+        return min(transfer.count - transfer.moved, word - transfer.moved % word)
 
     @property
     def wait_ns(self) -> int | None:
@@ -239,7 +245,8 @@ class Channel:
             return None
         if self.state is State.POLL:
             return self._poll_at - self._now()
-        return RECHECK_NS if self._waits else None
+        # A board that drives no DREQ# at all will not drive it later.
+        return RECHECK_NS if self._waits and self.demand is not None else None
 
     def _demanded(self) -> int:
         """Bytes that the board lets move now."""
@@ -265,6 +272,7 @@ class Channel:
 
     def reset(self) -> None:
         """Forget everything, what the board drives too. The register file is reset by the chip."""
+        self._life += 1
         self.state = State.IDLE
         self.interrupt = False
         self._terminal_count_pending = False
@@ -277,7 +285,7 @@ class Channel:
     def step(self, budget: int) -> int:
         """Do one bus transaction of at most about `budget` bytes; give what it cost, in bytes."""
         self.path.bus_bytes = 0
-        purpose = events.Purpose.DATA
+        purpose, life = events.Purpose.DATA, self._life
         try:
             match self.state:
                 case State.MOVE:
@@ -290,18 +298,27 @@ class Channel:
                     return self._fetch()
                 case State.IDLE | State.FAILED:
                     return budget
+        except _Superseded:
+            return TRANSACTION_COST
         except BusAbort as abort:
-            self._fail(abort, purpose)
+            if self._life == life:
+                self._fail(abort, purpose)
             return TRANSACTION_COST
 
+    def _go_on(self, life: int) -> None:
+        """Raises: _Superseded if a peripheral has meanwhile ended the transfer that was in its `life`."""
+        if self._life != life:
+            raise _Superseded
+
     def _fetch(self) -> int:
-        regs, names = self._regs, self.names
+        regs, names, life = self._regs, self.names, self._life
         mode = decode(regs[names.mode])
         try:
             self._load(self._scratch[: LONG_DESCRIPTOR if mode.dac_chain else DESCRIPTOR])
         except BusAbort:
             self._latch_pending()
             raise
+        self._go_on(life)
         pci, local, size, pointer, upper = _WORDS.unpack(self._scratch)
         if mode.valid_mode:
             size, pci, local = pci, local, size
@@ -311,6 +328,7 @@ class Channel:
         else:
             upper = regs[names.upper_address]
         self._latch_pending()
+        self._go_on(life)
         if mode.valid_mode and not size & _VALID:
             # DMADPR keeps pointing here: another START, or the next poll, reads the same descriptor again.
             if mode.valid_stop:
@@ -333,14 +351,18 @@ class Channel:
         return TRANSACTION_COST
 
     def _move(self, budget: int) -> int:
-        transfer = self._current()
+        transfer, life = self._current(), self._life
         done = transfer.moved
         left = transfer.count - done
         if left == 0 or self._eot:
             self.state = State.RETIRE
             return TRANSACTION_COST
         if transfer.mode.demand:
-            budget = min(budget, self._demanded())
+            # Once: the board may say something else the next time.
+            ready = self._demanded()
+            if ready < self._least(transfer):
+                return TRANSACTION_COST
+            budget = min(budget, ready)
         pci = (transfer.pci + done) % LOW_HALF
         address = BusAddr(transfer.upper << 32 | pci)
         most = HELD_WORDS * transfer.mode.word if transfer.mode.hold_local else MAX_BURST
@@ -359,8 +381,10 @@ class Channel:
                 cost = length = span.length
                 self.path.linear(transfer, address, span)
         except BusAbort as abort:
+            self._go_on(life)
             self._advance(transfer, address, abort.moved)
             raise
+        self._go_on(life)
         self._advance(transfer, address, length)
         if length == left:
             self.state = State.RETIRE
@@ -379,7 +403,7 @@ class Channel:
 
     def _retire(self) -> int:
         """Finish a descriptor: write-back, DONE, the interrupt; a mid-chain terminal count waits for FETCH."""
-        transfer = self._current()
+        transfer, life = self._current(), self._life
         pointer = transfer.pointer
         stopped = self._eot and not (transfer.mode.eot_end_link and transfer.chained)
         self._eot = False
@@ -389,6 +413,7 @@ class Channel:
             return TRANSACTION_COST
         if transfer.mode.clear_count and transfer.chained:
             self._write_back(transfer)
+            self._go_on(life)
         if pointer & _TERMINAL_COUNT:
             self._terminal_count_pending = True
         if last:
@@ -408,6 +433,7 @@ class Channel:
 
     def _end(self, *, aborted: bool) -> None:
         """DONE, then the interrupt. An abort drops a terminal count that waits."""
+        self._life += 1
         terminal_count = self._terminal_count_pending and not aborted
         self._terminal_count_pending = self._eot = False
         self._transfer = None

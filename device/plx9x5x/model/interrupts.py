@@ -33,6 +33,8 @@ _BIST: Final = intr.INTCSR.bist_active.mask
 _PCI_ENABLE: Final = intr.INTCSR.pci_enable.mask
 _LOCAL_ENABLE: Final = intr.INTCSR.local_output_enable.mask
 _NOT_EMPTY: Final = intr.OPQIS.not_empty.mask
+_LINTO_STATUS: Final = intr.CNTRL.linto_status.mask
+_LSERR_STATUS: Final = intr.CNTRL.lserr_status.mask
 _LIVE: Final = _DOORBELL | _ABORT | _LINTI | _LOCAL_DOORBELL | _BIST | sum(_CHANNEL_ACTIVE)
 """INTCSR bits that follow their sources."""
 _TO_HOST: Final = (
@@ -133,8 +135,7 @@ class Interrupts:
             self._irq.set(inta)
             if self._trace.enabled:
                 self._trace.emit(events.LineChanged(self._clock.now(), inta))
-        self._drive(Pin.LINTO, self._drives_linto(value), intr.CNTRL.linto_status.mask)
-        self._drive(Pin.LSERR, self._drives_lserr(value), intr.CNTRL.lserr_status.mask)
+        self._drive(self._drives_linto(value), self._drives_lserr(value))
 
     def _drives_inta(self, status: int) -> bool:
         if not status & _PCI_ENABLE:
@@ -179,12 +180,16 @@ class Interrupts:
             for channel in self.channels
         )
 
-    def _drive(self, pin: Pin, level: bool, note: int) -> None:
-        if level == self._pins[pin]:
-            return
-        self._pins[pin] = level
-        if level:
-            self._regs.set_bits(intr.CNTRL, note, to=True)
-        for watched, changed in tuple(self._watchers):
-            if watched is pin:
-                changed(level)
+    def _drive(self, linto: bool, lserr: bool) -> None:
+        """Set both pins, then tell who watches: a watcher may act on the chip, and so change them again."""
+        changed = []
+        for pin, level, note in ((Pin.LINTO, linto, _LINTO_STATUS), (Pin.LSERR, lserr, _LSERR_STATUS)):
+            if level != self._pins[pin]:
+                self._pins[pin] = level
+                changed.append((pin, level))
+                if level:
+                    self._regs.set_bits(intr.CNTRL, note, to=True)
+        for pin, level in changed:
+            for watched, tell in tuple(self._watchers):
+                if watched is pin and self._pins[pin] is level:  # else it has been told of the newer one
+                    tell(level)

@@ -10,9 +10,12 @@ from typing import Final
 import numpy as np
 
 from plx9x5x.board import Window
+from plx9x5x.errors import SetupError
 from plx9x5x.ports import LocalBusTarget, LocalPins, Pluggable
 
 LOCAL_SPACE: Final = 1 << 32
+
+_BOARD_HINT: Final = "mend the package that the board comes from"
 
 _STAGGER: Final = 1088
 """Bytes that plain memory is shifted off a page boundary: copies between two page-aligned buffers ran up to ten times
@@ -55,6 +58,9 @@ class LocalBus:
 
     `on_undecoded` is told (local address, length) of every access that no target decodes: such reads give ones and
     such writes vanish. UNVERIFIED: silicon waits for READY# or its timeout instead.
+
+    Raises: SetupError if windows overlap, and from any access if a target gives another number of bytes than asked for:
+    the board is at fault, not the guest.
     """
 
     def __init__(
@@ -63,13 +69,18 @@ class LocalBus:
         on_undecoded: Callable[[int, int], None],
         new_pins: Callable[[], LocalPins] | None = None,
     ) -> None:
-        built = sorted(((int(window.local_base), window.target()) for window in windows), key=lambda pair: pair[0])
-        self._bases = [base for base, _ in built]
-        self._targets = [target for _, target in built]
+        placed = sorted(windows, key=lambda window: window.local_base)
+        self._names = [window.name for window in placed]
+        self._bases = [int(window.local_base) for window in placed]
+        self._targets = [window.target() for window in placed]
         self._on_undecoded = on_undecoded
-        for (base, target), next_base in zip(built, [*self._bases[1:], LOCAL_SPACE], strict=False):
-            if base + target.size > next_base:
-                raise ValueError(f"local window at {base:#x} of {target.size:#x} bytes runs into {next_base:#x}")
+        ends = [*zip(self._bases[1:], self._names[1:], strict=True), (LOCAL_SPACE, "the end of the local bus")]
+        for base, name, target, (end, what) in zip(self._bases, self._names, self._targets, ends, strict=False):
+            if base + target.size > end:
+                raise SetupError(
+                    f"local window {name!r} at {base:#x} of {target.size:#x} bytes runs into {what} at {end:#x}",
+                    hint=_BOARD_HINT,
+                )
         if new_pins is not None:
             for target in self._targets:
                 if isinstance(target, Pluggable):
@@ -100,7 +111,15 @@ class LocalBus:
     def read_span(self, span: Span) -> bytes:
         """Read a run that `find` gave."""
         if span.target is not None:
-            return span.target.read(span.offset, span.length)
+            data = span.target.read(span.offset, span.length)
+            if len(data) != span.length:
+                # Moved as it is, this would be a transfer that reports success over bytes that never came.
+                name = self._names[self._targets.index(span.target)]
+                raise SetupError(
+                    f"local window {name!r}: read({span.offset:#x}, {span.length}) gave {len(data)} bytes",
+                    hint=_BOARD_HINT,
+                )
+            return data
         self._on_undecoded(span.address, span.length)
         return b"\xff" * span.length
 

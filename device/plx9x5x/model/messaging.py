@@ -13,7 +13,8 @@ outbound free   3       hardware  local     dropped, QSR overflow
 A queue is empty when head and tail are equal and full one entry earlier. Pointers hold the offset from QBAR.
 
 Source: PCI 9080 data book 1.02 (places and owners), PLX SDK (registers). UNVERIFIED: the sizes' codes, what an empty
-queue reads, what a full one does with a message, the ports while the unit is off.
+queue reads, what a full one does with a message, the ports while the unit is off,
+that an access of any width takes or gives a whole entry.
 """
 
 from collections.abc import Callable

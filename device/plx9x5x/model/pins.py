@@ -7,6 +7,7 @@ Source: PCI 9080 data book 1.02 (doorbells), PLX SDK (pins). UNVERIFIED: that re
 interrupt.
 """
 
+import heapq
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -44,11 +45,14 @@ class LocalSide:
         self._linti: set[object] = set()
         self._watchers: list[Callable[[bool], None]] = []
         self._user_out = False
+        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self._timers_made = 0
 
     def reset(self) -> None:
         """The board is new: nothing is driven, nobody watches."""
         self._linti.clear()
         self._watchers.clear()
+        self._timers.clear()
         self._interrupts.board_gone()
         self._user_out = self._user_level
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=True)
@@ -62,6 +66,22 @@ class LocalSide:
     def now(self) -> int:
         """The model's clock, nanoseconds."""
         return self._clock.now()
+
+    def call_at(self, time: int, call: Callable[[], None]) -> None:
+        """Have `call` called by the first step at or after `time`."""
+        self._timers_made += 1  # two of one time go in the order that they were asked for
+        heapq.heappush(self._timers, (time, self._timers_made, call))
+
+    def run_timers(self) -> None:
+        """Call what is due now. What a call asks for anew at this very time waits for the next step."""
+        now, last = self._clock.now(), self._timers_made
+        while self._timers and self._timers[0][0] <= now and self._timers[0][1] <= last:
+            heapq.heappop(self._timers)[2]()
+
+    @property
+    def wait_ns(self) -> int | None:
+        """Nanoseconds until the next timer, or None."""
+        return self._timers[0][0] - self._clock.now() if self._timers else None
 
     def drive_linti(self, level: bool, *, by: object = None) -> None:
         """Drive LINTi# on behalf of `by`."""
@@ -150,6 +170,10 @@ class Pins:
         self.demand = side.demand
         self.assert_eot = side.assert_eot
         self.watch = side.watch
+        self.call_at = side.call_at
+        self.finish_self_test = side.finish_self_test
+        self.wake_host = side.wake_host
+        self.parity_error = side.parity_error
         self.read_register = side.read_register
         self.write_register = side.write_register
 

@@ -24,9 +24,11 @@ class SpaceAccess:
         if window.registers >= window.size:
             self._note(bar, offset, is_write=False, what="beyond the registers")
             return value
-        local, raw = self._local_bus(), b""
-        for at, length in self._runs(bar, window, offset + inside, width - inside, is_write=False):
-            raw += local.read_swapped(at, length, window.swapped) if window.swapped else local.read(at, length)
+        local = self._local_bus()
+        raw = b"".join(
+            local.read_swapped(at, length, window.swapped) if window.swapped else local.read(at, length)
+            for at, length in self._runs(bar, window, offset + inside, width - inside, is_write=False)
+        )
         return value | int.from_bytes(raw, "little") << 8 * inside
 
     def write(self, bar: int, window: Bar, offset: int, width: int, data: int) -> None:

@@ -51,7 +51,8 @@ def arrange(profile: Profile, regs: RegisterFile) -> tuple[Bar, Bar, Bar, Bar]:
         space1 = replace(space1, swapped=_word(local.LBRD1(regs[local.LBRD1]).bus_width))
     bar0 = Bar(profile.register_window, registers=profile.register_window)
     if regs[intr.QSR] & intr.QSR.i2o_enable.mask:
-        bar0 = replace(space1, size=max(space1.size, bar0.size), registers=bar0.size)
+        if space1.size and not space1.kind & 1:  # BAR0 is memory: a space in I/O has no place there
+            bar0 = replace(space1, size=max(space1.size, bar0.size), kind=bar0.kind, registers=bar0.size)
         space1 = OFF
     if misc.io_bar:
         return bar0, Bar(IO_WINDOW, kind=1, registers=IO_WINDOW), space0, space1

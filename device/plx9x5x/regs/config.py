@@ -76,8 +76,12 @@ class PCICCR_INTERFACE(Register, offset=0x09, width=8, source=_PCI):
 class PCICCR(Register, offset=0x0A, width=16, source=_PCI):
     """Class code, sub-class and base class."""
 
-    sub_class = bits(7, 0, Access.RO, reset=0x80, doc="Sub-class; 80 is 'other bridge'. Loaded from the EEPROM.")
-    base_class = bits(15, 8, Access.RO, reset=0x06, doc="Base class; 06 is a bridge. Loaded from the EEPROM.")
+    sub_class = bits(
+        7, 0, Access.RO, reset=0x80, doc="Sub-class; 80 is 'other bridge'. Loaded from the EEPROM.", unverified=True
+    )
+    base_class = bits(
+        15, 8, Access.RO, reset=0x06, doc="Base class; 06 is a bridge. Loaded from the EEPROM.", unverified=True
+    )
 
 
 class PCICLSR(Register, offset=0x0C, width=8, source=_PCI):

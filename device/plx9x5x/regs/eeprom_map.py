@@ -13,7 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from plx9x5x.regs.config import CONFIG_REGISTERS
 from plx9x5x.regs.family import Chips
+from plx9x5x.regs.intr import RUNTIME_REGISTERS
+from plx9x5x.regs.local import LOCAL_REGISTERS
 from plx9x5x.regs.profile import Profile
 
 
@@ -80,9 +83,11 @@ def entries(profile: Profile) -> tuple[EepromDword, ...]:
 
 
 def build_image(profile: Profile, values: Mapping[str, int], *, size: int) -> bytes:
-    """Lay out an image of `size` bytes; dwords that `values` does not name are 0, what the chip never loads is blank.
+    """Lay out an image of `size` bytes.
 
-    Raises: ValueError if a name is not in this chip's map, a value has more than 32 bits, or the part is too small.
+    A dword that `values` does not name holds what the chip has without an EEPROM, and LBRD0 then asks for the whole
+    load; what the chip never loads is blank. Raises: ValueError if a name is not in this chip's map, a value has more
+    than 32 bits, or the part is too small.
     """
     known = {entry.name: entry for entry in entries(profile)}
     unknown = sorted(set(values) - set(known))
@@ -91,11 +96,24 @@ def build_image(profile: Profile, values: Mapping[str, int], *, size: int) -> by
     if size < profile.eeprom_bytes:
         raise ValueError(f"{size} bytes are too few: the {profile.name} loads {profile.eeprom_bytes}")
     loaded = bytearray(profile.eeprom_bytes)
-    for name, value in values.items():
+    for name, entry in known.items():
+        value = values.get(name, _power_on(profile, entry))
         if not 0 <= value < 1 << 32:
             raise ValueError(f"{name}: {value:#x} is no 32-bit value")
-        struct.pack_into("<HH", loaded, known[name].at, value >> 16, value & 0xFFFF)
+        struct.pack_into("<HH", loaded, entry.at, value >> 16, value & 0xFFFF)
     return bytes(loaded).ljust(size, b"\xff")
+
+
+def _power_on(profile: Profile, entry: EepromDword) -> int:
+    """What the registers of a dword hold without an EEPROM; LBRD0 with the bit that loads the rest."""
+    tables = CONFIG_REGISTERS if entry.space is Space.CONFIG else (*LOCAL_REGISTERS, *RUNTIME_REGISTERS)
+    value = sum(
+        reg.on(profile.chip).reset << 8 * (offset & 3)
+        for reg in tables
+        for offset in (reg.offset, *reg.aliases)
+        if offset & ~3 == entry.register
+    )
+    return value | (EXTRA_LONG_LOAD if entry.name == "lbrd0" else 0)
 
 
 def loaded_dwords(profile: Profile, image: bytes, *, short: bool = False) -> Iterator[tuple[EepromDword, int]]:

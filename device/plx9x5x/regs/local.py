@@ -59,12 +59,12 @@ class BIGEND(Register, offset=0x0C, width=8, source=_SDK):
 
     configuration = bit(0, Access.RW, doc="Configuration registers, from the local side.")
     direct_master = bit(1, Access.RW, doc="Direct master.")
-    space0 = bit(2, Access.RW, doc="Local address space 0.")
+    space0 = bit(2, Access.RW, doc="Local address space 0.", unverified=True)
     rom = bit(3, Access.RW, doc="Expansion ROM.")
     byte_lane = bit(4, Access.RW, doc="Which lanes a narrow access uses.")
-    space1 = bit(5, Access.RW, doc="Local address space 1.")
-    dma1 = bit(6, Access.RW, doc="DMA channel 1.")
-    dma0 = bit(7, Access.RW, doc="DMA channel 0.")
+    space1 = bit(5, Access.RW, doc="Local address space 1.", unverified=True)
+    dma1 = bit(6, Access.RW, doc="DMA channel 1.", unverified=True)
+    dma0 = bit(7, Access.RW, doc="DMA channel 0.", unverified=True)
 
 
 class LMISC1(Register, offset=0x0D, width=8, source=_HEADERS, chips=Chips.SINCE_9054, missing=0x05):
@@ -91,10 +91,10 @@ class PROT_AREA(Register, offset=0x0E, width=8, source=_SDK, chips=Chips.SINCE_9
 class LMISC2(Register, offset=0x0F, width=8, source=_HEADERS, chips=Chips.SINCE_9056):
     """Local miscellaneous control 2."""
 
-    ready_timeout = bit(0, Access.RW, doc="READY# timeout runs.")
-    timeout_select = bit(1, Access.RW, doc="Which timeout.")
-    delayed_write = bits(4, 2, Access.RW, doc="Direct-slave delayed write, clocks.")
-    fifo_full = bit(5, Access.RW, doc="Direct-slave write FIFO full condition.")
+    ready_timeout = bit(0, Access.RW, doc="READY# timeout runs.", unverified=True)
+    timeout_select = bit(1, Access.RW, doc="Which timeout.", unverified=True)
+    delayed_write = bits(4, 2, Access.RW, doc="Direct-slave delayed write, clocks.", unverified=True)
+    fifo_full = bit(5, Access.RW, doc="Direct-slave write FIFO full condition.", unverified=True)
 
 
 class EROMRR(Register, offset=0x10, source=_SDK):

@@ -21,10 +21,6 @@ class Profile:
     chip: Chips
     register_window: int
     """Bytes of BAR0."""
-    bus_mhz: int
-    """Fastest PCI clock."""
-    bus_bits: int
-    """Widest PCI data path."""
     eeprom_bytes: int
     """Bytes of the serial EEPROM that a whole load reads."""
     short_load: bool = False
@@ -36,13 +32,11 @@ class Profile:
 PROFILES: Final = {
     profile.key: profile
     for profile in (
-        Profile(
-            "PCI 9080", "9080", Chips.PCI9080, 0x100, 33, 32, eeprom_bytes=0x58, short_load=True, count_to_pci=False
-        ),
-        Profile("PCI 9054", "9054", Chips.PCI9054, 0x100, 33, 32, eeprom_bytes=0x58),
-        Profile("PCI 9056", "9056", Chips.PCI9056, 0x200, 66, 32, eeprom_bytes=0x64),
-        Profile("PCI 9656", "9656", Chips.PCI9656, 0x200, 66, 64, eeprom_bytes=0x64),
-        Profile("PEX 8311", "8311", Chips.PEX8311, 0x200, 66, 32, eeprom_bytes=0x64),
+        Profile("PCI 9080", "9080", Chips.PCI9080, 0x100, eeprom_bytes=0x58, short_load=True, count_to_pci=False),
+        Profile("PCI 9054", "9054", Chips.PCI9054, 0x100, eeprom_bytes=0x58),
+        Profile("PCI 9056", "9056", Chips.PCI9056, 0x200, eeprom_bytes=0x64),
+        Profile("PCI 9656", "9656", Chips.PCI9656, 0x200, eeprom_bytes=0x64),
+        Profile("PEX 8311", "8311", Chips.PEX8311, 0x200, eeprom_bytes=0x64),
     )
 }
-"""Every chip, by key. The PEX 8311 is its endpoint, whose bus inside the package runs like a 9056's."""
+"""Every chip, by key. The PEX 8311 is its endpoint alone."""

@@ -22,6 +22,7 @@ from tests.behaviour.cases_eeprom import (
     RESET,
     SELECT,
     SPARE,
+    WRITE,
     WRITE_ALL,
     Wires,
     rise,
@@ -371,3 +372,29 @@ def test_an_image_that_asks_for_a_sleeping_chip_gets_one_that_is_awake(chip: str
     driver = machine(chip, Eeprom(part_of(chip), image(chip, at_60=0x0000_0103)))
     assert driver.config_read(0x44, 2) == 0x0100
     assert driver.read(0x68) == 0x0F01_0100
+
+
+@EACH
+def test_a_reset_lets_go_of_the_wires(chip: str) -> None:
+    """What was being clocked in is forgotten, and the next command needs no falling CS before it."""
+    driver = InProcess(chip)
+    before = driver.device.eeprom.image
+    wires = Wires(driver)
+    wires.bare(ENABLE)
+    wires.command(WRITE, 0)
+    wires.send(0, 16)
+    driver.device.reset(ResetKind.POWER_ON)
+    driver.config_write(0x04, 7, 2)
+    driver.write(CNTRL, 0x000F_767E)
+    assert driver.device.eeprom.image == before
+
+
+@pytest.mark.parametrize("chip", SINCE_9054)
+def test_a_vpd_address_that_wraps_meets_the_protection_of_where_it_lands(chip: str) -> None:
+    driver = InProcess(chip)
+    before = driver.device.eeprom.image
+    driver.config_write(0x50, 0xDEAD_BEEF)
+    driver.config_write(0x4C, 0x8100_0003)  # byte 100h of a part of 256 bytes: dword 0
+    assert driver.device.eeprom.image == before
+    driver.config_write(0x4C, 0x81F0_0003)
+    assert driver.device.eeprom.image != before, "dword 7Ch lies above PROT_AREA"

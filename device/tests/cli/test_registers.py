@@ -121,4 +121,6 @@ def test_the_ledger_exits_1_when_too_little_is_proved(
 
 def test_the_ledger_names_state_source_confidence_and_test(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "regs", "--ledger", "DMACSR0", code=0)
-    assert re.search(r"^DMACSR0.start \[1\] W1T modelled; sourced: PEX 8311 register dumps; on .*\n    \w+", text, re.M)
+    assert re.search(
+        r"^DMACSR0.start \[1\] W1T modelled; sourced: PEX 8311 register dumps; on .*\n    \w+", text, re.MULTILINE
+    )

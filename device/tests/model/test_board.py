@@ -10,7 +10,7 @@ from plx9x5x.board import Board, Eeprom, EepromPart, Window, board_names, load_b
 from plx9x5x.errors import SetupError, UsageError
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.regs.eeprom_map import build_image, loaded_dwords
-from plx9x5x.regs.profile import PROFILES
+from plx9x5x.regs.profile import PROFILES, Profile
 from plx9x5x.units import LocalAddr
 from tests.model.bench import Bench
 
@@ -35,10 +35,70 @@ def test_a_wrong_entry_point_says_who_is_at_fault() -> None:
             return 42
 
     with (
-        patch("plx9x5x.board._installed", return_value={"odd": Entry()}),
+        patch("plx9x5x.board._installed", return_value={"odd": [Entry()]}),
         pytest.raises(SetupError, match="somewhere:THING is not"),
     ):
         load_board("odd")
+
+
+class Registered:
+    def __init__(self, value: str, outcome: object) -> None:
+        self.name, self.value, self._outcome = "odd", value, outcome
+
+    def load(self) -> object:
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("no module named x"), ValueError("an image of 300 bytes"), KeyError("x")]
+)
+def test_a_board_whose_module_does_not_import_is_its_packages_fault(error: Exception) -> None:
+    with (
+        patch("plx9x5x.board._installed", return_value={"odd": [Registered("somewhere:THING", error)]}),
+        pytest.raises(SetupError, match=r"the board 'odd' \(somewhere:THING\) cannot be made: \w+Error: .*") as caught,
+    ):
+        load_board("odd")
+    assert caught.value.hint == "mend the package that registers it"
+
+
+def test_two_packages_with_one_name_are_told_apart() -> None:
+    both = [Registered("one:BOARD", None), Registered("two:BOARD", None)]
+    with (
+        patch("plx9x5x.board._installed", return_value={"odd": both}),
+        pytest.raises(SetupError, match="two packages register a board named 'odd': one:BOARD and two:BOARD"),
+    ):
+        load_board("odd")
+
+
+def test_a_target_that_gives_too_few_bytes_is_named(board: Board) -> None:
+    class Short(Sram):
+        def read(self, offset: int, length: int) -> bytes:
+            return bytes(length)[:4]
+
+        def view(self, offset: int, length: int) -> memoryview | None:
+            return None
+
+    bench = Bench(replace(board, windows=(Window("fifo", LocalAddr(0), lambda: Short(64)),)))
+    bench.channel(0).block(pci=bench.RAM, local=0, length=16, to="pci")
+    with pytest.raises(SetupError, match=r"local window 'fifo': read\(0x0, 16\) gave 4 bytes"):
+        bench.host.run()
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_board_that_names_its_ids_alone_is_a_whole_card(profile: Profile) -> None:
+    values = {"ids": 0x1234_10B5, "las0rr": 0xFFFF_0000, "las0ba": 1, "las1rr": 0xFFFF_0000, "las1ba": 0x1000_0001}
+    windows = (Window("memory", LocalAddr(0), lambda: Sram(64 * 1024)),)
+    board = Board("mine", "mine", profile, Eeprom.loading(profile, EepromPart.C93CS56, values), windows)
+    chip = Bench(board).chip
+    bare = Bench(replace(board, eeprom=None)).chip
+    assert [spec.size for spec in chip.regions[:4]] == [profile.register_window, 0x100, 0x1_0000, 0x1_0000]
+    assert chip.config_read(0x3D, 1) == 1
+    given = {0x00, 0x18, 0x1C}  # IDs and what the spaces' BARs show
+    assert [
+        hex(at) for at in range(0, 256, 4) if at not in given and chip.config_read(at, 4) != bare.config_read(at, 4)
+    ] == []
 
 
 def test_an_image_reads_back_as_the_chip_loads_it() -> None:
@@ -47,7 +107,9 @@ def test_an_image_reads_back_as_the_chip_loads_it() -> None:
     assert len(image) == 256
     assert image[:4] == bytes([0x01, 0x96, 0xB5, 0x10]), "most significant word first, each low byte first"
     assert image[0x64:] == b"\xff" * (256 - 0x64)
-    assert {entry.name: value for entry, value in loaded_dwords(PCI9656, image) if value} == values
+    loaded = {entry.name: value for entry, value in loaded_dwords(PCI9656, image)}
+    assert values.items() <= loaded.items()
+    assert (loaded["misc"], loaded["hot_swap"], loaded["pm_capability"]) == (0x0030_0500, 0x4C06, 0x4802_4801)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +172,7 @@ def test_two_chips_share_no_memory(board: Board) -> None:
 
 def test_overlapping_windows_are_refused() -> None:
     windows = (Window("a", LocalAddr(0), lambda: Sram(32)), Window("b", LocalAddr(16), lambda: Sram(16)))
-    with pytest.raises(ValueError, match="0x0 of 0x20 bytes runs into 0x10"):
+    with pytest.raises(SetupError, match="'a' at 0x0 of 0x20 bytes runs into b at 0x10"):
         LocalBus(windows, lambda a, n: None)
 
 

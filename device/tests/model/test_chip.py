@@ -140,6 +140,45 @@ def test_the_sram_window_and_dma_see_the_same_bytes(bench: Bench, width: int) ->
     assert bench.local(0x1_0001 + width, 8) == bytes(8)
 
 
+def test_a_bar_forgets_the_bits_below_its_size(bench: Bench) -> None:
+    bench.chip.config_write(0x18, 4, 0xE001_2340)
+    assert bench.chip.config_read(0x18, 4) == 0xE000_0000
+    bench.chip.write(0, 0, 4, 0xFFFF_FFF0)
+    assert bench.chip.config_read(0x18, 4) == 0xE000_0000
+
+
+def test_the_rom_bar_takes_nothing_while_there_is_no_rom(bench: Bench) -> None:
+    bench.chip.config_write(0x30, 4, 0xFFFF_FFFF)
+    bench.chip.write(0, 0x10, 4, 0xFFFF_0000)
+    assert bench.chip.config_read(0x30, 4) == 0
+
+
+def test_the_registers_stay_memory_whatever_space_1_is(bench: Bench) -> None:
+    bench.chip.write(0, 0xF0, 4, 0xFFFF_0001)
+    bench.chip.write(0, 0xF4, 4, 1)
+    bench.chip.write(0, 0xE8, 4, 0x51)
+    assert bench.chip.regions[0] == RegionSpec(0x200)
+    bench.chip.config_write(COMMAND, 2, 2)
+    assert bench.chip.read(0, 0xE8, 4) & 1
+    bench.chip.write(0, 0xE8, 4, 0x50)
+    assert bench.chip.regions[3] == RegionSpec(0x1_0000, is_io=True)
+
+
+@pytest.mark.parametrize("name", ["rdk-9054-lite", "rdk-9656-lite"])
+def test_a_software_reset_keeps_the_power_state(name: str, new_bench: Callable[[str], Bench]) -> None:
+    bench = new_bench(name)
+    bench.chip.config_write(0x44, 2, 0x101)
+    bench.chip.write(0, CNTRL, 4, 0x400F_767E)
+    assert bench.chip.config_read(0x44, 2) == 0x101
+
+
+def test_a_reload_without_an_entry_for_it_keeps_the_power_state(new_bench: Callable[[str], Bench]) -> None:
+    bench = new_bench("rdk-9054-lite")
+    bench.chip.config_write(0x44, 2, 0x101)
+    bench.chip.write(0, CNTRL, 4, 0x200F_767E)
+    assert bench.chip.config_read(0x44, 2) == 0x101
+
+
 def test_the_rom_bar_takes_what_its_range_leaves(bench: Bench) -> None:
     bench.chip.config_write(0x30, 4, 0xFFFF_FFFF)
     assert bench.chip.config_read(0x30, 4) == 0
