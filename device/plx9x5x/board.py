@@ -92,6 +92,15 @@ class Board:
     eeprom: Eeprom | None
     windows: tuple[Window, ...]
 
+    def __post_init__(self) -> None:
+        """Raises: TypeError for what is no chip or no window."""
+        profile: object = self.profile
+        windows: object = self.windows
+        if not isinstance(profile, Profile):
+            raise TypeError(f"board {self.name}: profile={profile!r} is none of plx9x5x.regs.profile.PROFILES")
+        if not isinstance(windows, tuple) or not all(isinstance(window, Window) for window in windows):
+            raise TypeError(f"board {self.name}: windows={windows!r} is no tuple of Window")
+
 
 def _installed() -> dict[str, list[EntryPoint]]:
     found: dict[str, list[EntryPoint]] = {}
@@ -122,7 +131,7 @@ def load_board(name: str) -> Board:
         )
     try:
         board = entry.load()
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise SetupError(
             f"the board {name!r} ({entry.value}) cannot be made: {type(exc).__name__}: {exc}", hint=_BOARD_HINT
         ) from exc

@@ -51,6 +51,7 @@ class Verb(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code."""
+    _open_standard_streams()
     args = _parser().parse_args(argv)
     verb: Verb = args.verb
     # A signal that ends us unwinds what was started, as Ctrl-C does; a verb may have handlers of its own.
@@ -131,6 +132,15 @@ class Ended(BaseException):
 
 def _unwind(number: int, _frame: FrameType | None) -> None:
     raise Ended(number)
+
+
+def _open_standard_streams() -> None:
+    """Give a stream that was closed (`2>&-`) the null device, lest the next file that is opened takes its number."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            while (opened := os.open(os.devnull, os.O_RDWR)) < fd:
+                pass
+            setattr(sys, name, os.fdopen(opened, "w" if fd else "r"))
 
 
 def _nobody_reads(fd: int) -> bool:

@@ -7,13 +7,14 @@ code 0. The line `listening on PATH` on stdout says that a client may connect; i
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,7 @@ NAME: Final = "serve"
 HELP: Final = "Serve a board on a unix socket, for your own QEMU."
 
 READY_LINE: Final = "listening on {path}"
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 CAPABILITIES: Final = {"type": "misc"}
 
 
@@ -72,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.trace.text import FaultLog
     from plx9x5x.transport.libvfio import LibvfioServer
 
+    # A guest whose memory file has no room, or was truncated, ends us with SIGBUS: at least say where.
+    faulthandler.enable(sys.__stderr__ or 2)
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO,
         format="%(relativeCreated)9.1f ms %(name)s: %(message)s",
@@ -80,19 +84,28 @@ def run(args: argparse.Namespace) -> int:
     board = load_board(args.board)
     faults = FaultLog(logging.getLogger("plx9x5x.driver").warning)
     with contextlib.ExitStack() as stack:
-        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
-        speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus else None
-        made: list[Chip] = []
-        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
-        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user)))
         caught: list[int] = []
+        stop: list[Callable[[], None]] = []
 
         def end(number: int, _frame: FrameType | None) -> None:
             # Only a note: an exception here might be raised inside a C callback and get lost there.
             caught.append(number)
-            server.stop()
+            for ask in stop:
+                ask()
 
-        before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+        # A raise in the middle of closing would leave half of it undone, so the old handlers come back last of all.
+        stack.callback(_restore, {number: signal.getsignal(number) for number in _ENDING})
+        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
+        speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
+        made: list[Chip] = []
+        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
+        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user)))
+        stop.append(server.stop)
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                signal.signal(number, end)
+        if args.trace is not None:
+            _beside(args.trace).replace(args.trace)
         try:
             print(f"board {board.name}: {board.summary}")
             print(
@@ -104,15 +117,17 @@ def run(args: argparse.Namespace) -> int:
         finally:
             for chip in made:
                 chip.list_unmodelled()
-            if summary := faults.summary():
-                logging.getLogger("plx9x5x.driver").warning(summary)
+            faults.conclude()
             if trace is not None and trace.trouble:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
-            for number, handler in before.items():
-                signal.signal(number, handler)
         if signal.SIGINT in caught:
             raise KeyboardInterrupt
-    return 0
+    return 128 + signal.SIGHUP if signal.SIGHUP in caught else 0
+
+
+def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _factory(
@@ -152,17 +167,27 @@ def _factory(
 
 @contextlib.contextmanager
 def _open_trace(path: Path) -> Iterator["RegisterTrace"]:
-    """Open the trace for a while. Raises: SetupError."""
+    """Open a trace for a while, beside `path`: `_publish` gives it that name. Raises: SetupError.
+
+    So a server that cannot start leaves the trace of one that runs alone.
+    """
     from plx9x5x.trace.regtrace import RegisterTrace
 
+    if path.exists() and not path.is_file():
+        raise SetupError(f"cannot write the trace {path}: it is no regular file", hint="name another file")
     try:
-        trace = RegisterTrace(path)
+        trace = RegisterTrace(_beside(path))
     except OSError as exc:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
     try:
         yield trace
     finally:
         trace.close()
+        _beside(path).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def qemu_command(socket_path: Path) -> str:

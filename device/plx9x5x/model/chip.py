@@ -37,6 +37,9 @@ D3HOT: Final = 3
 TIMED_BURST: Final = 4 * KIB
 """Longest burst while transfers take time, so that software finds them half done."""
 
+LOCAL_STEP_NS: Final = 100
+"""What a step without the PCI bus takes then, so that a chain in local memory takes time as well."""
+
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
 
@@ -264,8 +267,8 @@ class Chip:
             if channel is None:
                 return False
             budget -= channel.step(min(budget, TIMED_BURST))
-            if channel.path.bus_bytes:
-                self._bus_free_at = self._clock.now() + timer.nanoseconds(channel.path.bus_bytes)
+            on_bus = channel.path.bus_bytes
+            self._bus_free_at = self._clock.now() + (timer.nanoseconds(on_bus) if on_bus else LOCAL_STEP_NS)
         return self._clock.now() >= self._bus_free_at and any(channel.runnable for channel in self.channels)
 
     def _next_channel(self) -> Channel | None:

@@ -57,8 +57,10 @@ LONG_DESCRIPTOR: Final = 20
 """Bytes of a descriptor, without and with the upper PCI address."""
 
 RECHECK_NS: Final = 100_000
-"""How long a channel that waits for memory or for the board lets pass before it looks again. It bounds what a ring that
-nobody fills costs the host."""
+"""How long a channel that waits for memory or for the board lets pass before it looks again."""
+
+LONGEST_RECHECK_NS: Final = 2_000_000
+"""A ring that nobody fills is looked at less and less often, down to this: it bounds what it costs the host."""
 
 LOW_HALF: Final = 1 << 32
 """The PCI address counter is 32 bits wide and wraps without a carry into the upper half."""
@@ -150,6 +152,7 @@ class Channel:
         self._count_to_pci: Final = count_to_pci
         self._eot = False
         self._poll_at = 0
+        self._poll_ns = RECHECK_NS
         self._life = 0
         """Counts transfers that began or ended: a step that finds another number after a local access is void."""
         self.demand: Callable[[], int] | None = None
@@ -163,6 +166,7 @@ class Channel:
         if written & DmaCommand.clear_intr.mask and self.interrupt:
             self.interrupt = False
         enabled = self.enabled
+        self._poll_ns = RECHECK_NS
         if written & DmaCommand.abort.mask and not enabled and self.state is not State.IDLE:
             self._end(aborted=True)
         if written & DmaCommand.start.mask and enabled and self.state is State.IDLE:
@@ -335,8 +339,10 @@ class Channel:
                 self._end(aborted=False)
                 return TRANSACTION_COST
             self.state = State.POLL
-            self._poll_at = self._now() + RECHECK_NS
+            self._poll_at = self._now() + self._poll_ns
+            self._poll_ns = min(2 * self._poll_ns, LONGEST_RECHECK_NS)
             return TRANSACTION_COST
+        self._poll_ns = RECHECK_NS
         regs[names.pointer] = pointer
         at, in_pci = self._next, self._next_in_pci
         size_word = (at + (0 if mode.valid_mode else 8)) % LOW_HALF

@@ -72,7 +72,7 @@ class LocalBus:
         placed = sorted(windows, key=lambda window: window.local_base)
         self._names = [window.name for window in placed]
         self._bases = [int(window.local_base) for window in placed]
-        self._targets = [window.target() for window in placed]
+        self._targets = [_built(window) for window in placed]
         self._on_undecoded = on_undecoded
         ends = [*zip(self._bases[1:], self._names[1:], strict=True), (LOCAL_SPACE, "the end of the local bus")]
         for base, name, target, (end, what) in zip(self._bases, self._names, self._targets, ends, strict=False):
@@ -147,6 +147,20 @@ class LocalBus:
             yield span
             address += span.length
             length -= span.length
+
+
+def _built(window: Window) -> LocalBusTarget:
+    """Make a window's target. Raises: SetupError that names the window."""
+    try:
+        target = window.target()
+        size = target.size
+    except Exception as exc:
+        raise SetupError(
+            f"local window {window.name!r} cannot be made: {type(exc).__name__}: {exc}", hint=_BOARD_HINT
+        ) from exc
+    if size <= 0:
+        raise SetupError(f"local window {window.name!r} has a size of {size} bytes", hint=_BOARD_HINT)
+    return target
 
 
 def _word_runs(address: int, length: int, word: int) -> Iterator[tuple[int, int]]:

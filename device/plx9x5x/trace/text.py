@@ -36,9 +36,7 @@ class FaultLog:
             for line in event.lines:
                 self._say(f"  {line}")
         if isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
-            if summary := self.summary():
-                self._say(summary)
-            self._seen.clear()
+            self.conclude()
         if not isinstance(event, Fault):
             return
         kind = type(event).__name__
@@ -47,6 +45,12 @@ class FaultLog:
             self._say(describe(event))
         if self._seen[kind] == self._most:
             self._say(f"{kind}: {self._most} so far; more are counted and not shown")
+
+    def conclude(self) -> None:
+        """Say the summary, if there is anything to say, and start afresh."""
+        if summary := self.summary():
+            self._say(summary)
+        self._seen.clear()
 
     def summary(self) -> str | None:
         """How often each kind of fault came, or None without any."""

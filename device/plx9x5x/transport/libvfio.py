@@ -335,7 +335,7 @@ class LibvfioServer:
         def no_raise(*args: Any) -> Any:
             try:
                 return function(*args)
-            except Exception as exc:  # noqa: BLE001 - C cannot unwind Python: `run` raises it
+            except BaseException as exc:  # noqa: BLE001 - C cannot unwind Python: `run` raises it
                 self._failure = self._failure or exc
                 c.set_errno(errno.EIO)
                 return on_error

@@ -109,6 +109,24 @@ def test_serve_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "hint: " in capsys.readouterr().err
     assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(tmp_path / "no" / "t")]) == 69
     assert "cannot write the trace" in capsys.readouterr().err
+    os.mkfifo(tmp_path / "fifo")
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(tmp_path / "fifo")]) == 69
+    assert "it is no regular file" in capsys.readouterr().err
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--bus", ""]) == 2
+    capsys.readouterr()
+    # A server that cannot start leaves another one's trace alone.
+    (tmp_path / "t").write_text("another's")
+    (tmp_path / "s").touch()
+    assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(tmp_path / "t")]) == 69
+    assert (tmp_path / "t").read_text() == "another's"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fifo", "s", "t"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_bug(closed: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m plx9x5x boards --names {closed}; echo $? >{tmp_path}/code"
+    subprocess.run(["sh", "-c", command], check=False, capture_output=True, env=os.environ)
+    assert (tmp_path / "code").read_text() == "0\n"
 
 
 def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_path: Path) -> None:
@@ -126,7 +144,8 @@ def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_pat
             device.write(0, offset, width, value)
         for _ in range(3):
             device.step(4096)
-    lines = (tmp_path / "t").read_text().splitlines()
+        lines = serve._beside(tmp_path / "t").read_text().splitlines()
+    assert not list(tmp_path.iterdir()), "nobody published it"
     assert lines[:4] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
     assert lines[-2:] == ["start 0 chained", "waiting"]
 

@@ -63,6 +63,45 @@ def test_a_board_whose_module_does_not_import_is_its_packages_fault(error: Excep
     assert caught.value.hint == "mend the package that registers it"
 
 
+def test_a_board_whose_module_ends_python_is_its_packages_fault() -> None:
+    class Ending(Registered):
+        def load(self) -> object:
+            raise SystemExit(3)
+
+    with (
+        patch("plx9x5x.board._installed", return_value={"odd": [Ending("somewhere:THING", None)]}),
+        pytest.raises(SetupError, match="cannot be made: SystemExit: 3"),
+    ):
+        load_board("odd")
+
+
+def test_a_board_of_the_wrong_parts_is_refused_in_words(board: Board) -> None:
+    with pytest.raises(TypeError, match=r"board rdk-9656-lite: profile='9656' is none of"):
+        replace(board, profile="9656")  # type: ignore[arg-type]
+    for windows in (None, [], (1,)):
+        with pytest.raises(TypeError, match="is no tuple of Window"):
+            replace(board, windows=windows)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, -5])
+def test_a_target_without_bytes_is_refused_by_name(board: Board, size: int) -> None:
+    class Sized(Sram):
+        def __init__(self) -> None:
+            super().__init__(16)
+            self.size = size  # type: ignore[misc]
+
+    with pytest.raises(SetupError, match=f"local window 'odd' has a size of {size} bytes"):
+        Bench(replace(board, windows=(Window("odd", LocalAddr(0), Sized),)))
+
+
+def test_a_target_that_cannot_be_made_is_named(board: Board) -> None:
+    def broken() -> Sram:
+        raise RuntimeError("no such file")
+
+    with pytest.raises(SetupError, match="local window 'odd' cannot be made: RuntimeError: no such file"):
+        Bench(replace(board, windows=(Window("odd", LocalAddr(0), broken),)))
+
+
 def test_two_packages_with_one_name_are_told_apart() -> None:
     both = [Registered("one:BOARD", None), Registered("two:BOARD", None)]
     with (

@@ -866,3 +866,19 @@ def test_a_hostile_chain_neither_raises_nor_hangs(
         bench.chip.step(4 * KIB)
     channel.csr = ABORT
     assert channel.csr == DONE
+
+
+def test_a_ring_that_nobody_fills_is_looked_at_less_and_less_often(bench: Bench) -> None:
+    start = bench.put_chain([Descriptor(bench.RAM, 0, 4)], ring=True, valid_mode=True)
+    channel = bench.channel(0).chain(start, mode=MODE_RESET | CHAIN | VALID_MODE)
+    waits = []
+    for _ in range(8):
+        bench.chip.step(1 << 20)
+        wait = bench.chip.wait_ns()
+        assert wait is not None
+        waits.append(wait)
+        bench.clock.advance(wait)
+    assert waits == [100_000, 200_000, 400_000, 800_000, 1_600_000, 2_000_000, 2_000_000, 2_000_000]
+    channel.csr = ENABLE
+    bench.chip.step(1 << 20)
+    assert bench.chip.wait_ns() == 100_000, "a driver that does something is about to fill it"

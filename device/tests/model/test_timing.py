@@ -116,3 +116,14 @@ def test_an_unknown_bus_names_those_there_are(text: str) -> None:
 def test_a_speed_reads_back_as_it_is_written() -> None:
     assert str(BusSpeed.parse("66x64", seed=3)) == "66x64"
     assert BusSpeed.parse("66x64", seed=3).seed == 3
+
+
+def test_a_chain_in_local_memory_that_moves_nothing_takes_time_too(board: Board) -> None:
+    bench = timed(board)
+    start = bench.put_chain([Descriptor(bench.RAM, 0, 0)], at=0x100, in_pci=False, ring=True)
+    bench.channel(0).chain(start, in_pci=False)
+    for _ in range(50):
+        bench.chip.step(1 << 30)
+        bench.clock.advance(bench.chip.wait_ns() or 0)
+    assert bench.clock.now() >= 5000
+    assert bench.channel(0).csr == ENABLE

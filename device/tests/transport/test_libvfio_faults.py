@@ -316,7 +316,7 @@ class Serve:
         raise AssertionError(f"never ready: {self.process.communicate()}")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("client", ["none", "idle", "silent"])
 def test_serve_ends_at_a_signal(
     folder: Path, library_path: Path, number: signal.Signals, code: int, client: str
