@@ -18,6 +18,7 @@ from tests.behaviour.cases_eeprom import (
     ERASE_ALL,
     LISTEN,
     PRESENT,
+    READ,
     RELOAD,
     RESET,
     SELECT,
@@ -398,3 +399,16 @@ def test_a_vpd_address_that_wraps_meets_the_protection_of_where_it_lands(chip: s
     assert driver.device.eeprom.image == before
     driver.config_write(0x4C, 0x81F0_0003)
     assert driver.device.eeprom.image != before, "dword 7Ch lies above PROT_AREA"
+
+
+@EACH
+def test_a_clock_that_stays_high_is_one_edge(chip: str) -> None:
+    driver = InProcess(chip)
+    wires = Wires(driver)
+    wires.command(READ, 0)
+    value = 0
+    for _ in range(16):
+        for level in (CLOCK, CLOCK, CLOCK, 0, 0):
+            wires.drive(SELECT | DATA | wires.listen | level)
+        value = value << 1 | wires.answer
+    assert value == DEVICE[chip]

@@ -285,3 +285,50 @@ def test_held_by_the_command_register_in_the_middle_of_a_step(board: Board) -> N
     bench.channel(0).block(pci=0x0200_0000, local=0, length=16, to="pci").run()
     assert bench.channel(0).csr == ENABLE
     assert not bench.chip.config_read(COMMAND, 2) & BUS_MASTER
+
+
+def test_a_board_that_is_gone_watches_nothing(board: Board) -> None:
+    told: list[tuple[str, bool]] = []
+
+    class Named(Watcher):
+        def _changed(self, level: bool) -> None:
+            told.append((str(id(self)), level))
+
+    def plug(self: Named, pins: LocalPins) -> None:
+        pins.watch(Pin.LINTO, self._changed)
+        pins.watch(Pin.USERO, self._changed)
+
+    Named.plug = plug  # type: ignore[method-assign]
+    bench = Bench(replace(board, windows=(Window("w", LocalAddr(0), lambda: Named(0, acknowledges=False)),)))
+    bench.chip.reset(ResetKind.POWER_ON)
+    bench.chip.config_write(COMMAND, 2, 7)
+    told.clear()
+    bench.intcsr = 0x0003_0100
+    bench.chip.write(0, 0x60, 4, 1)
+    bench.chip.write(0, CNTRL, 4, 0x000E_767E)
+    assert [level for _, level in told] == [True, False], "the new board's one watcher of each pin"
+
+
+def test_a_hold_says_why(board: Board) -> None:
+    bench = Bench(board)
+    bench.bus_mastering(False)
+    assert "bus mastering is off" in bench.chip.hold_reason
+    bench.chip.write(0, CNTRL, 4, 0x400F_767E)
+    assert bench.chip.hold_reason == "software reset is held (CNTRL bit 30)"
+    bench.chip.config_write(0x44, 2, 3)
+    assert bench.chip.hold_reason == "the chip is in D3hot (power management)"
+
+
+def test_a_trace_that_nobody_reads_gets_no_routine_events(board: Board) -> None:
+    bench = Bench(board)
+    bench.trace.enabled = False
+    bench.trace.events.clear()
+    start = bench.put_chain([Descriptor(bench.RAM, 0, 64)])
+    bench.channel(0).chain(start).run()
+    bench.chip.config_read(0, 4)
+    bench.chip.config_write(COMMAND, 2, 7)
+    assert bench.trace.events == []
+    bench.trace.enabled = True
+    bench.chip.config_read(0, 4)
+    bench.chip.config_write(COMMAND, 2, 7)
+    assert [(event.bar, event.is_write) for event in bench.trace.events] == [(-1, False), (-1, True)]  # type: ignore[attr-defined]
