@@ -8,6 +8,7 @@ PLX9X5X_KERNEL runs one kernel instead of all.
 
 import functools
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import pytest
 from plx9x5x.errors import LostVm, PlxError, SetupError
 from plx9x5x.lab import guest_sources, session
 from plx9x5x.lab.toolchain import KERNEL_SERIES
+
+# As a terminal leaves it: a CI runner may start us with it ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_LIST = "(the cases could not be listed)"
 IOMMU_CASE = "cpu_and_device_share_buffers_of_every_length"

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user)))
         stop.append(server.stop)
         for number in _ENDING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
                 signal.signal(number, end)
         if args.trace is not None:
             _beside(args.trace).replace(args.trace)
