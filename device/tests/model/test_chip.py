@@ -448,7 +448,7 @@ accesses = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(sequence=accesses, seed=st.integers(0, 255), name=st.sampled_from(board_names()))
 def test_no_access_sequence_raises_or_hangs(
     sequence: list[tuple[str, int, int, int, int]], seed: int, name: str, new_bench: Callable[[str], Bench]

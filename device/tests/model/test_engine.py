@@ -823,7 +823,7 @@ def chains(draw: st.DrawFn) -> tuple[list[Descriptor], int, bool]:
     return list(order), draw(st.sampled_from([300, 4096, 10_000, 70_000])), draw(st.booleans())
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(case=chains(), index=st.integers(0, 1))
 def test_any_chain_equals_memcpy(
     case: tuple[list[Descriptor], int, bool], index: int, new_bench: Callable[[], Bench]

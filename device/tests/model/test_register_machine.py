@@ -178,5 +178,5 @@ class Registers(RuleBasedStateMachine):
             assert self.driver.read(CNTRL) >> 20 & 1, "CNTRL remembers that LINTo# was driven"
 
 
-Registers.TestCase.settings = settings(deadline=None, max_examples=40, stateful_step_count=25)
+Registers.TestCase.settings = settings(deadline=None, max_examples=25, stateful_step_count=25)
 TestRegisters = Registers.TestCase
