@@ -60,8 +60,6 @@ def prove(chip: str, listed: Listed, field: Field[object]) -> tuple[list[Case], 
         telling = (case for case in claiming if not case.generic)
         found = next((case for case in telling if not all(survives(case, chip, stuck) for stuck in faults)), None)
         used = [found, *used] if found else used
-    if name in NOTHING_BEHIND:
-        used = [case for case in used if case.generic] or used
     return sorted(used, key=lambda case: case.generic), missed
 
 
