@@ -153,6 +153,7 @@ def test_hanging_guest_meets_the_time_limit(cli: Callable[..., Cli], tmp_path: P
         ),
         (
             # The IOMMU blocks the device, so it shares no byte with the CPU either.
+            # TV-142
             ("shim-physical", "--only", EVERY_LENGTH, "--iommu"),
             "CB-23, CB-30, CB-34, CB-35, CB-36, CB-66",
             "CB-36 is violated: The device is programmed with the logical address that the allocation returned, "
