@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The character device: checks what comes in, then hands it on. */
+/*
+ * The character device: checks what comes in, then hands it on. Long, because
+ * nothing else looks at what user space says.
+ */
 #include <linux/fs.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edges of core, framework and contract that no vector reaches."""
+"""Edges of core, framework and contract that no vector reaches.
+
+Long, because it is a list of edges, each a few lines, from all over the package.
+"""
 
 import re
 from dataclasses import replace

@@ -2,6 +2,8 @@
 """Test vectors TV-01 to TV-16 and TV-40 to TV-85: size, access, addresses, caching, failure and freeing.
 
 Every constant is written by hand from the reference; none comes from the code under test.
+
+Long, because the vectors of the reference's 9.2 and 9.4 to 9.6 stand here one after the other.
 """
 
 import itertools

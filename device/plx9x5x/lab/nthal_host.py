@@ -9,7 +9,7 @@ the chip sees as a bus abort, as on a card; the finding in the machine names the
 
     driver (Python) -- Registers --> device model -- NthalBus --> nthal bus -> windows, common buffers
           ^                               |
-          '---- Interrupt (ISR, DPC) -- Line
+          '---- Interrupt (ISR, DPC) -- CountingLine
 
 Units: bytes and nanoseconds.
 """
@@ -26,6 +26,7 @@ from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
 from plx9x5x.model.chip import Chip
 from plx9x5x.ports import BusMaster, Clock, IrqLine, PciDevice, TraceSink
+from plx9x5x.transport.loopback import CountingLine
 from plx9x5x.units import KIB, BusAddr
 
 DeviceT = TypeVar("DeviceT", bound=PciDevice)
@@ -102,19 +103,6 @@ class NthalBus:
             raise _abort(refused) from refused
 
 
-class Line:
-    """INTA# as a level; implements `plx9x5x.ports.IrqLine`. The processor looks at it between the device's steps."""
-
-    def __init__(self) -> None:
-        self.level = False
-        self.rises = 0
-
-    def set(self, level: bool) -> None:
-        """Drive the line."""
-        self.rises += level and not self.level
-        self.level = level
-
-
 class MachineClock:
     """The machine's virtual time; implements `plx9x5x.ports.Clock`."""
 
@@ -188,7 +176,7 @@ class NthalHost(Generic[DeviceT]):
     ) -> None:
         self.machine: Final = machine
         self.pdo: Final = DeviceObject(driver)
-        self.line: Final = Line()
+        self.line: Final = CountingLine()
         self.clock: Final = MachineClock(machine)
         self.bus: Final = NthalBus(machine, self.pdo, address_bits=address_bits)
         self.device: Final = make_device(self.bus, self.line, self.clock)

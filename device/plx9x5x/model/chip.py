@@ -24,7 +24,7 @@ from plx9x5x.model.messaging import MessagingUnit
 from plx9x5x.model.pins import LocalSide
 from plx9x5x.model.space_access import SpaceAccess
 from plx9x5x.model.timing import BusSpeed, BusTimer
-from plx9x5x.model.unmodelled import Unmodelled, UnmodelledAccesses
+from plx9x5x.model.unmodelled import UnmodelledAccesses
 from plx9x5x.model.windows import SHAPING, Bar, arrange
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
@@ -148,7 +148,7 @@ class Chip:
         else:
             value = self._spaces.read(bar, window, offset, width)
         if width not in _WIDTHS:
-            self._note(bar, offset, is_write=False, what=f"{width} bytes at once")
+            self.unmodelled.note(bar, offset, is_write=False, what=f"{width} bytes at once")
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, value, is_write=False))
         return value
@@ -158,7 +158,7 @@ class Chip:
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
         if width not in _WIDTHS:
-            self._note(bar, offset, is_write=True, what=f"{width} bytes at once")
+            self.unmodelled.note(bar, offset, is_write=True, what=f"{width} bytes at once")
         window = self._open.get(bar)
         if window is None:
             return
@@ -311,11 +311,9 @@ class Chip:
             channel.note_hold()
 
     def _unknown(self, bar: int, offset: int, bits: int, is_write: bool) -> None:
-        self._note(bar, offset, is_write=is_write, what=f"no such bits {bits:#x}" if bits else "no such register")
-
-    def _note(self, bar: int, offset: int, *, is_write: bool, what: str) -> None:
-        """Count an access that means nothing."""
-        self.unmodelled.note(Unmodelled(bar, offset & ~3, is_write, what))
+        self.unmodelled.note(
+            bar, offset, is_write=is_write, what=f"no such bits {bits:#x}" if bits else "no such register"
+        )
 
     # -- what registers do -------------------------------------------------------------------------
 

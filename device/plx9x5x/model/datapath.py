@@ -28,7 +28,7 @@ class DataPath:
         memory = span.target.view(span.offset, span.length) if span.target and not word else None
         if to_pci:
             if memory is None:
-                memory = memoryview(self._read_local(span.address, span.length, word))
+                memory = memoryview(self.local.read_swapped(span.address, span.length, word))
             self._bus.write_from(address, memory)
         elif memory is not None:
             self.read_bus(address, memory)
@@ -41,7 +41,7 @@ class DataPath:
                 arrived = abort.moved
                 raise
             finally:
-                self._write_local(span.address, buffer[:arrived], word)
+                self.local.write_swapped(span.address, buffer[:arrived], word)
 
     def held(self, transfer: Transfer, address: BusAddr, length: int, stopped: Callable[[], bool]) -> int:
         """Move word by word from or to one local address; give the bytes moved, fewer once `stopped` says so."""
@@ -55,7 +55,7 @@ class DataPath:
         if transfer.to_pci:
             data = bytearray()
             for _, local, size in pieces:
-                data += self._read_local(local, size, swapped)
+                data += self.local.read_swapped(local, size, swapped)
                 if stopped():
                     break
             self.bus_bytes = len(data)
@@ -74,19 +74,8 @@ class DataPath:
                 if at >= arrived or stopped():
                     break
                 taken = min(at + size, arrived)
-                self._write_local(local, buffer[at:taken], swapped)
+                self.local.write_swapped(local, buffer[at:taken], swapped)
         return taken
-
-    def _read_local(self, address: int, length: int, word: int) -> bytes:
-        if word:
-            return self.local.read_swapped(address, length, word)
-        return self.local.read(address, length)
-
-    def _write_local(self, address: int, data: memoryview, word: int) -> None:
-        if word:
-            self.local.write_swapped(address, data, word)
-        else:
-            self.local.write(address, data)
 
     def read_bus(self, address: BusAddr, into: memoryview) -> None:
         """Read as bus master; bad parity sets status bits and the transfer goes on."""

@@ -56,15 +56,19 @@ class SerialEeprom:
 
     # -- the chip's own accesses -------------------------------------------------------------------
 
+    def place(self, at: int) -> int:
+        """Give the byte offset of the dword that address `at` reaches: rounded down, wrapped at the part's end."""
+        return (at & ~3) % self._made.part.size
+
     def read_dword(self, at: int) -> int:
-        """Give the dword at byte offset `at`, rounded down to one; addresses wrap at the part's end."""
-        return dword_at(self.image, (at & ~3) % self._made.part.size)
+        """Give the dword that address `at` reaches."""
+        return dword_at(self.image, self.place(at))
 
     def write_dword(self, at: int, value: int) -> None:
-        """Program the dword at byte offset `at`, as VPD does; a protected part keeps what it has."""
+        """Program the dword that address `at` reaches, as VPD does; a protected part keeps what it has."""
         if self._made.write_protected:
             return
-        first = (at & ~3) % self._made.part.size // 2
+        first = self.place(at) // 2
         self._words[first], self._words[first + 1] = value >> WORD_BITS, value & ERASED
 
     # -- the wires ---------------------------------------------------------------------------------

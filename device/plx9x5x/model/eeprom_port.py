@@ -25,8 +25,9 @@ class EepromPort:
     def __init__(
         self, profile: Profile, eeprom: Eeprom | None, *, registers: RegisterFile, config: RegisterFile
     ) -> None:
-        self._profile, self._made = profile, eeprom
+        self._profile = profile
         self._regs, self._config = registers, config
+        self._short_load = eeprom is not None and eeprom.short_load
         self._part = SerialEeprom(eeprom) if eeprom else None
         # The part's DO reaches CNTRL only while the chip listens, and only some chips can be told not to.
         enable = intr.CNTRL.on(profile.chip).rw & intr.CNTRL.eeprom_input_enable.mask
@@ -45,10 +46,10 @@ class EepromPort:
     def load(self, only: Sequence[type[Register]] | None = None) -> None:
         """Load the registers, or only some, as at power-on."""
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.eeprom_present.mask, to=self._part is not None)
-        if self._part is None or self._made is None:
+        if self._part is None:
             return
         wanted = None if only is None else {reg.offset & ~3 for reg in only}
-        for entry, value in loaded_dwords(self._profile, self._part.image, short=self._made.short_load):
+        for entry, value in loaded_dwords(self._profile, self._part.image, short=self._short_load):
             if entry.space is Space.LOCAL and (wanted is None or entry.register in wanted):
                 self._regs.load(entry.register, value)
             elif entry.space is Space.CONFIG and wanted is None:
@@ -80,10 +81,9 @@ class EepromPort:
         if not write.lanes & flag:
             return
         at = cfg.PVPDAD(write.new).address
-        if self._made:  # the part ignores the upper address bits, and so must its write protection
-            at %= self._made.part.size
         if not write.new & flag:
             self._config[cfg.PVPDATA] = self._part.read_dword(at) if self._part else _NOBODY
-        elif self._part and at // 4 >= local.PROT_AREA(self._regs[local.PROT_AREA]).first_writable:
+        # The part ignores the upper address bits, and so must its write protection.
+        elif self._part and self._part.place(at) // 4 >= local.PROT_AREA(self._regs[local.PROT_AREA]).first_writable:
             self._part.write_dword(at, self._config[cfg.PVPDATA])
         self._config[cfg.PVPDAD] = write.new ^ flag

@@ -214,11 +214,7 @@ class Channel:
     @property
     def runnable(self) -> bool:
         """True if a step would do something now."""
-        # Asked before every step: the same as `under_way and not _waits`, without three more calls.
-        state = self.state
-        if state is State.IDLE or state is State.FAILED or not self._host.may_master:
-            return False
-        return bool(self._regs[self.names.command] & _ENABLE) and not self._waits
+        return self.under_way and not self._waits
 
     @property
     def under_way(self) -> bool:

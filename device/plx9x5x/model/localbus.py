@@ -131,11 +131,16 @@ class LocalBus:
             self._on_undecoded(span.address, span.length)
 
     def read_swapped(self, address: int, length: int, word: int) -> bytes:
-        """Read with the bytes of each local bus word in reverse (BIGEND); `word` in bytes."""
+        """Read with the bytes of each local bus word in reverse (BIGEND); `word` in bytes, 0 for as they are."""
+        if not word:
+            return self.read(address, length)
         return b"".join(_turned(self.read(at, size), word) for at, size in _word_runs(address, length, word))
 
     def write_swapped(self, address: int, data: bytes | memoryview, word: int) -> None:
-        """Write with the bytes of each local bus word in reverse (BIGEND); `word` in bytes."""
+        """Write with the bytes of each local bus word in reverse (BIGEND); `word` in bytes, 0 for as they are."""
+        if not word:
+            self.write(address, data)
+            return
         raw, done = bytes(data), 0
         for at, size in _word_runs(address, len(raw), word):
             self.write(at, _turned(raw[done : done + size], word))

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterator
 
 from plx9x5x.model.localbus import LocalBus
-from plx9x5x.model.unmodelled import Unmodelled, UnmodelledAccesses
+from plx9x5x.model.unmodelled import UnmodelledAccesses
 from plx9x5x.model.windows import Bar
 from plx9x5x.regs.kernel import RegisterFile
 
@@ -22,11 +22,11 @@ class SpaceAccess:
         inside = max(0, min(width, window.registers - offset))
         value = self._regs.read(offset, inside) if inside else 0
         if window.registers >= window.size:
-            self._note(bar, offset, is_write=False, what="beyond the registers")
+            self._unmodelled.note(bar, offset, is_write=False, what="beyond the registers")
             return value
         local = self._local_bus()
         raw = b"".join(
-            local.read_swapped(at, length, window.swapped) if window.swapped else local.read(at, length)
+            local.read_swapped(at, length, window.swapped)
             for at, length in self._runs(bar, window, offset + inside, width - inside, is_write=False)
         )
         return value | int.from_bytes(raw, "little") << 8 * inside
@@ -37,28 +37,23 @@ class SpaceAccess:
         if inside:
             self._regs.write(offset, inside, data)
         if window.registers >= window.size:
-            self._note(bar, offset, is_write=True, what="beyond the registers")
+            self._unmodelled.note(bar, offset, is_write=True, what="beyond the registers")
             return
         rest = width - inside
         raw = (data >> 8 * inside & (1 << 8 * rest) - 1).to_bytes(rest, "little")
         local, done = self._local_bus(), 0
         for at, length in self._runs(bar, window, offset + inside, rest, is_write=True):
-            piece = raw[done : done + length]
-            if window.swapped:
-                local.write_swapped(at, piece, window.swapped)
-            else:
-                local.write(at, piece)
+            local.write_swapped(at, raw[done : done + length], window.swapped)
             done += length
 
     def _runs(self, bar: int, window: Bar, offset: int, width: int, *, is_write: bool) -> Iterator[tuple[int, int]]:
         """Local (address, length) of an access to a space's window: one run, or more if it wraps at the end."""
         if offset + width > window.size:
-            self._note(bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes")
+            self._unmodelled.note(
+                bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes"
+            )
         while width > 0:
             offset %= window.size
             length = min(width, window.size - offset)
             yield window.local_base + offset, length
             offset, width = offset + length, width - length
-
-    def _note(self, bar: int, offset: int, *, is_write: bool, what: str) -> None:
-        self._unmodelled.note(Unmodelled(bar, offset & ~3, is_write, what))

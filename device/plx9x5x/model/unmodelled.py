@@ -35,8 +35,9 @@ class UnmodelledAccesses:
         self.others = 0
         """Accesses of kinds beyond the first `MOST`."""
 
-    def note(self, access: Unmodelled) -> None:
-        """Count one."""
+    def note(self, bar: int, offset: int, *, is_write: bool, what: str) -> None:
+        """Count an access that means nothing, at the dword of its `offset`."""
+        access = Unmodelled(bar, offset & ~3, is_write, what)
         if access in self._seen or len(self._seen) < MOST:
             self._seen[access] += 1
         else:

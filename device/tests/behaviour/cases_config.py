@@ -2,6 +2,8 @@
 """Configuration space (reference section 1): IDs, command and status, BARs, capabilities, power states.
 
 Nearly all of it needs the chip's own configuration space, which QEMU hides from a guest.
+
+Long, because the header's storage and its effects are proved from one table of its registers.
 """
 
 from typing import Final

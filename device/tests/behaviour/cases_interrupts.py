@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""INTCSR, the equation of INTA#, and the pins to the local side (reference sections 3.2, 3.3 and 6)."""
+"""INTCSR, the equation of INTA#, and the pins to the local side (reference sections 3.2, 3.3 and 6).
+
+Long, because every source has the same few questions: does it show, does its enable gate it, what takes it back.
+"""
 
 from collections.abc import Callable
 from typing import Final
