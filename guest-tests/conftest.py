@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.errors import LostVm, PlxError, SetupError
-from plx9x5x.lab import guest_sources, session
+from plx9x5x.lab import session
+from plx9x5x.lab.card import driver
+from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.toolchain import KERNEL_SERIES
 
 # As a terminal leaves it: a CI runner may start us with it ignored, and children inherit that.
@@ -47,7 +49,7 @@ def kernels() -> Sequence[str]:
 @functools.cache
 def case_names() -> Sequence[str]:
     try:
-        return session.list_cases(guest_sources.build_program(guest_sources.find()))
+        return session.list_cases(driver.build_program(guest_sources.find()))
     except (OSError, PlxError):
         return (NO_LIST,)
 

@@ -13,8 +13,8 @@ import pytest
 
 from plx9x5x.board import board_names
 from plx9x5x.errors import LostVm
-from plx9x5x.lab import agent
-from plx9x5x.lab.agent import GuestAgent
+from plx9x5x.lab.agent import guest_agent as agent
+from plx9x5x.lab.agent.guest_agent import GuestAgent
 from tests.behaviour.collect import all_cases
 from tests.behaviour.driver import BOARD_OF, Case
 from tests.behaviour.in_guest import InGuest, model_trace, trace_difference

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from plx9x5x.lab import guest_sources
-from plx9x5x.lab.image import GuestFile, GuestImage
+from plx9x5x.lab.card.driver import build, driver_image
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.image import GuestFile, GuestImage
+from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.pytest_plugin import BootGuest
-from plx9x5x.lab.server import DeviceServer
-from plx9x5x.lab.session import driver_image
 from plx9x5x.lab.toolchain import Toolchain
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
@@ -255,7 +255,7 @@ def test_server_outlives_a_qemu_killed_while_dma_runs_and_serves_the_next_one(
         assert plx_server.alive, plx_server.output()
 
     sources = guest_sources.find()
-    image = driver_image(plx_toolchain, sources, guest_sources.build(plx_toolchain, sources), mode="test", arguments=())
+    image = driver_image(plx_toolchain, sources, build(plx_toolchain, sources), mode="test", arguments=())
     with plx_vm(image) as vm:
         report = vm.run_ktap()
         assert not vm.oopses

@@ -9,10 +9,10 @@ hal-contract 9.9.
 import pytest
 
 from nthal.contract import Kind, check, from_json_lines
-from plx9x5x.lab import contract_linux
-from plx9x5x.lab.contract_guest import ContractVerdict
-from plx9x5x.lab.contract_linux import APPLIES, NEEDS_TRANSLATION, PROMISES, Promise
-from plx9x5x.lab.observed import Buffer
+from plx9x5x.lab.contract import linux as contract_linux
+from plx9x5x.lab.contract.guest import ContractVerdict
+from plx9x5x.lab.contract.linux import APPLIES, NEEDS_TRANSLATION, PROMISES, Promise
+from plx9x5x.lab.contract.observed import Buffer
 from plx9x5x.lab.session import BUFFERS, RunResult
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]

@@ -3,7 +3,7 @@
 
 import pytest
 
-from plx9x5x.lab.ktap import Verdict
+from plx9x5x.lab.report.ktap import Verdict
 from plx9x5x.lab.session import RunResult
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]

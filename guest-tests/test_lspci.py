@@ -11,8 +11,9 @@ import pytest
 
 from plx9x5x.board import board_names, load_board
 from plx9x5x.errors import LostVm, SetupError
-from plx9x5x.lab import config_space, pci_report, runs
-from plx9x5x.lab.pci_report import PciReport
+from plx9x5x.lab.card import config_space, pci_report
+from plx9x5x.lab.card.pci_report import PciReport
+from plx9x5x.lab.host import runs
 from plx9x5x.lab.toolchain import ALL, Toolchain, load
 from plx9x5x.model.chip import Chip
 from plx9x5x.transport.loopback import Loopback

@@ -26,8 +26,8 @@ from rich.table import Table
 
 from plx9x5x.board import Window, load_board
 from plx9x5x.errors import LostVm
+from plx9x5x.lab.guest.machine import EDU
 from plx9x5x.lab.session import BENCH, RunSpec, run
-from plx9x5x.lab.vm import EDU
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.localbus import Sram
 from plx9x5x.transport.loopback import Loopback

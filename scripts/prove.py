@@ -3,7 +3,7 @@
 """Break each bit of the register table, see which case of the behaviour suite notices, and write that down.
 
 For every field of every chip: each of its bits is stuck at 0, then at 1, and the cases that claim to prove the field
-run on the broken chip. The fewest cases that together notice every fault go to `lab/proofs.json`, which
+run on the broken chip. The fewest cases that together notice every fault go to `lab/card/proofs.json`, which
 `plx9x5x regs --ledger` prints. A field whose faults are not all noticed is listed, and the exit code is 1.
 
 A fault that cannot be one is left out: a bit stuck at the only value that it ever has.
@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "device"))
 
-from plx9x5x.lab import ledger  # noqa: E402
+from plx9x5x.lab.card import ledger  # noqa: E402
 from plx9x5x.regs import catalog  # noqa: E402
 from plx9x5x.regs.catalog import Listed  # noqa: E402
 from plx9x5x.regs.kernel import Field  # noqa: E402
@@ -30,7 +30,7 @@ from tests.behaviour.driver import Case  # noqa: E402
 from tests.behaviour.faults import NOTHING_BEHIND, Stuck, can_happen, faults_of, survives  # noqa: E402
 from tests.behaviour.in_process import InProcess  # noqa: E402
 
-PLACE = ROOT / "device/plx9x5x/lab" / ledger.PROOFS
+PLACE = ROOT / "device/plx9x5x/lab/card" / ledger.PROOFS
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from plx9x5x.lab import defaults
+from plx9x5x import boards
 
 if TYPE_CHECKING:
     from plx9x5x.model.chip import Chip
@@ -16,7 +16,7 @@ HELP: Final = "Show a board's PCI configuration space."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--board", default=defaults.BOARD, metavar="B", help="the board to look at (%(default)s)")
+    parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="the board to look at (%(default)s)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--lspci", action="store_true", help="as 'lspci -xxx' prints it, for 'lspci -vvv -F FILE'")
     form.add_argument("--hex", action="store_true", help="the 256 bytes, and nothing else")
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print it."""
     from plx9x5x.board import load_board
-    from plx9x5x.lab import config_space
+    from plx9x5x.lab.card import config_space
     from plx9x5x.model.chip import Chip
     from plx9x5x.transport.loopback import Loopback
 

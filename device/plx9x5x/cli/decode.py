@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each."""
-    from plx9x5x.lab import register_text
+    from plx9x5x.lab.card import register_text
     from plx9x5x.regs import catalog
 
     profile = catalog.profile_of(args.chip)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print it; the ledger exits 1 if too little is modelled."""
     from plx9x5x.errors import UsageError
-    from plx9x5x.lab import ledger, register_text
+    from plx9x5x.lab.card import ledger, register_text
     from plx9x5x.regs import catalog
 
     profile = catalog.profile_of(args.chip or "9656")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from plx9x5x import boards
 from plx9x5x.errors import UsageError
 from plx9x5x.lab import defaults
 
@@ -16,7 +17,7 @@ HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--board", metavar="B", default=defaults.BOARD, help="what is behind the bridge (%(default)s)")
+    parser.add_argument("--board", metavar="B", default=boards.DEFAULT, help="what is behind the bridge (%(default)s)")
     parser.add_argument(
         "--memory", metavar="MIB", type=_memory, default=defaults.MEMORY_MIB, help="the guest's memory (%(default)s)"
     )
@@ -50,19 +51,22 @@ def run(args: argparse.Namespace) -> int:
     """Do one run; exit code 0, 1 (a test failed, or an oops or a vfio error beside passing ones) or 75 (VM lost)."""
     from plx9x5x.board import load_board
     from plx9x5x.cli import run_view
-    from plx9x5x.lab import guest_sources, junit, session
+    from plx9x5x.lab import session
+    from plx9x5x.lab.card import driver
+    from plx9x5x.lab.guest import sources as guest_sources
+    from plx9x5x.lab.report import junit
     from plx9x5x.lab.toolchain import for_stream
 
-    names = session.list_cases(guest_sources.build_program(guest_sources.find()))
+    names = session.list_cases(driver.build_program(guest_sources.find()))
     if args.list:
         run_view.say(names)
         return 0
     if args.only:
         session.check_case(args.only, names)
     load_board(args.board)  # a wrong name is a usage error, found before anything is fetched
-    if args.board != defaults.BOARD:
+    if args.board != boards.DEFAULT:
         raise UsageError(
-            f"the guest's test driver knows {defaults.BOARD} only; for your own driver on {args.board}: "
+            f"the guest's test driver knows {boards.DEFAULT} only; for your own driver on {args.board}: "
             f"plx9x5x serve --board {args.board} --socket-path S"
         )
     spec = session.RunSpec(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self, TextIO
 
-from plx9x5x.lab.ktap import Case, Verdict
+from plx9x5x.lab.report.ktap import Case, Verdict
 from plx9x5x.lab.session import RunResult, RunWatcher
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
+from plx9x5x import boards
 from plx9x5x.errors import SetupError, UsageError
-from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--socket-path", type=Path, metavar="S", help="listen on the unix socket S (removed at the end)"
     )
-    parser.add_argument("--board", default=defaults.BOARD, metavar="B", help="what is behind the bridge (%(default)s)")
+    parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="what is behind the bridge (%(default)s)")
     parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
     parser.add_argument(
         "--trace", type=Path, metavar="F", help="write register accesses and transfers to the file F, at most 64 MiB"
@@ -196,7 +196,7 @@ def qemu_command(socket_path: Path) -> str:
     Guest memory is shared, or DMA moves wrong bytes in silence; the message time-out survives a stall; the structured
     `socket` property needs the JSON form of -device.
     """
-    from plx9x5x.lab.machine import vfio_user_pci
+    from plx9x5x.lab.guest.machine import vfio_user_pci
 
     qemu, kernel = _qemu_and_kernel()
     lines = (

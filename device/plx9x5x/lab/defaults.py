@@ -3,7 +3,6 @@
 
 from typing import Final
 
-BOARD: Final = "rdk-9656-lite"
 MEMORY_MIB: Final = 256
 TIMEOUT_S: Final = 300.0
 """A run takes seconds; on a host whose disk and cores were taken by others, boots of two minutes were seen."""

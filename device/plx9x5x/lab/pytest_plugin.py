@@ -15,10 +15,12 @@
             report = vm.run_ktap()
         assert report.ok, report.summary()
 
-`plx_toolchain` is QEMU, kernel and the rest; `plx_server` a server alone, for a QEMU of your own; `plx_image` a guest
-with an init and nothing to run; `plx_vm` boots one with the device. Logs are in the test's `tmp_path`.
+`plx_toolchain` is QEMU, kernel and the rest; `plx_backend` the program that serves the device, which a conftest may
+override for a device of its own; `plx_server` that program, running, for a QEMU of your own; `plx_image` a guest with
+an init and nothing to run; `plx_vm` boots one with the device. Logs are in the test's `tmp_path`.
 
-Nothing is imported before a fixture is used: a plugin is loaded by every pytest run on the machine.
+Nothing is imported before a fixture is used: a plugin is loaded by every pytest run on the machine. Nothing here knows
+what the device is: `plx9x5x.lab.card.pytest_plugin` gives the boards' `plx_backend`.
 """
 
 import contextlib
@@ -32,10 +34,10 @@ import pytest
 from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
-    from plx9x5x.lab.image import GuestImage
-    from plx9x5x.lab.server import DeviceServer
+    from plx9x5x.lab.guest.image import GuestImage
+    from plx9x5x.lab.guest.vm import GuestVm
+    from plx9x5x.lab.host.server import Backend, DeviceServer
     from plx9x5x.lab.toolchain import Toolchain
-    from plx9x5x.lab.vm import GuestVm
 
 BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 """Boots an image with the device; the guest lives within the context."""
@@ -55,23 +57,22 @@ def plx_toolchain(request: pytest.FixtureRequest) -> "Toolchain":
     """QEMU, guest kernel, busybox, libvfio-user; fetched at the first use ever."""
     from plx9x5x.lab.toolchain import load  # noqa: PLC0415
 
-    return load(kernel=_setting(request, "kernel", None))
+    return load(kernel=setting(request, "kernel", None))
 
 
 @pytest.fixture
-def plx_server(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_path: Path) -> Iterator["DeviceServer"]:
+def plx_server(plx_backend: "Backend", tmp_path: Path) -> Iterator["DeviceServer"]:
     """A device that waits for its client at `plx_server.socket_path`."""
-    from plx9x5x.lab.server import DeviceServer  # noqa: PLC0415
+    from plx9x5x.lab.host.server import DeviceServer  # noqa: PLC0415
 
-    board = _setting(request, "board", defaults.BOARD)
-    with DeviceServer.start(board=board, libvfio_user=plx_toolchain.libvfio_user, logs=tmp_path) as server:
+    with DeviceServer.start(backend=plx_backend, logs=tmp_path) as server:
         yield server.wait_ready()
 
 
 @pytest.fixture
 def plx_image(plx_toolchain: "Toolchain") -> "GuestImage":
     """An init, busybox, and what the report's channel needs; add your driver by `dataclasses.replace`."""
-    from plx9x5x.lab import guest_sources  # noqa: PLC0415
+    from plx9x5x.lab.guest import sources as guest_sources  # noqa: PLC0415
 
     return guest_sources.base_image(plx_toolchain, guest_sources.find())
 
@@ -81,28 +82,24 @@ def plx_vm(
     request: pytest.FixtureRequest, plx_toolchain: "Toolchain", plx_server: "DeviceServer", tmp_path: Path
 ) -> BootGuest:
     """A function that boots an image with the device on its bus."""
-    from plx9x5x.lab.vm import GuestVm, VmSpec, vfio_user_pci  # noqa: PLC0415
-
-    tc = plx_toolchain
+    from plx9x5x.lab.guest.launch import prepare  # noqa: PLC0415
+    from plx9x5x.lab.guest.machine import vfio_user_pci  # noqa: PLC0415
 
     @contextlib.contextmanager
     def boot(image: "GuestImage") -> Iterator["GuestVm"]:
-        spec = VmSpec(
-            tc.qemu.argv,
-            tc.kernel.vmlinuz,
-            image.build(tc.kernel.modules, tc.cache),
-            append=image.kernel_words(),
+        ready = prepare(plx_toolchain, image, plx_server)
+        with ready.boot(
             devices=(vfio_user_pci(plx_server.socket_path),),
-            memory_mib=_setting(request, "memory_mib", defaults.MEMORY_MIB),
-        )
-        limit = _setting(request, "timeout_s", defaults.TIMEOUT_S)
-        with GuestVm.boot(spec, logs=tmp_path, timeout_s=limit, companions=(plx_server,)) as vm:
+            logs=tmp_path,
+            timeout_s=setting(request, "timeout_s", defaults.TIMEOUT_S),
+            memory_mib=setting(request, "memory_mib", defaults.MEMORY_MIB),
+        ) as vm:
             yield vm
 
     return boot
 
 
-def _setting(request: pytest.FixtureRequest, name: str, default: Any) -> Any:
+def setting(request: pytest.FixtureRequest, name: str, default: Any) -> Any:
     """What the nearest marker says about `name`."""
     for marker in request.node.iter_markers(_MARK):
         if name == "board" and marker.args:

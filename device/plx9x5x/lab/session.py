@@ -16,17 +16,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from plx9x5x import boards
 from plx9x5x.errors import LostVm, UsageError
-from plx9x5x.lab import accel, contract_guest, defaults, guest_sources, junit, runs
-from plx9x5x.lab.contract_guest import ContractVerdict
-from plx9x5x.lab.image import GuestImage, program
-from plx9x5x.lab.ktap import Report
-from plx9x5x.lab.machine import IOMMU, IOMMU_WORD
-from plx9x5x.lab.placement import CorePicker
-from plx9x5x.lab.server import DeviceServer
-from plx9x5x.lab.symptoms import Oops
+from plx9x5x.lab import defaults
+from plx9x5x.lab.card import driver
+from plx9x5x.lab.card.backend import board_backend
+from plx9x5x.lab.contract import guest as contract_guest
+from plx9x5x.lab.contract.guest import ContractVerdict
+from plx9x5x.lab.guest import accel
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.image import GuestImage
+from plx9x5x.lab.guest.launch import prepare
+from plx9x5x.lab.guest.machine import IOMMU, IOMMU_WORD, Device, vfio_user_pci
+from plx9x5x.lab.guest.vm import GuestVm, LostGuest, Nobody, Watcher
+from plx9x5x.lab.host import runs
+from plx9x5x.lab.host.server import DeviceServer
+from plx9x5x.lab.host.symptoms import Oops
+from plx9x5x.lab.report import junit
+from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import Progress, Toolchain, load
-from plx9x5x.lab.vm import Device, GuestVm, LostGuest, Nobody, VmSpec, Watcher, vfio_user_pci
 
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
@@ -42,7 +50,7 @@ BENCH: Final = "bench"
 class RunSpec:
     """What to run. `only` is one case; `mode` is the guest's (its init script names them); 'tcg', 'kvm' or 'auto'."""
 
-    board: str = defaults.BOARD
+    board: str = boards.DEFAULT
     kernel: str | None = None
     memory_mib: int = defaults.MEMORY_MIB
     accel: str = "tcg"
@@ -233,9 +241,9 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     logs = runs.make(tc.cache, keep=spec.keep)
     with clock.phase("build"):
         sources = guest_sources.find()
-        built = guest_sources.build(tc, sources)
+        built = driver.build(tc, sources)
         expected = list_cases(built.program, only=spec.only, bench=spec.mode == BENCH)
-    image = driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
+    image = driver.driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
     if spec.iommu:
         image = replace(image, words=(*image.words, IOMMU_WORD))
     result = RunResult(
@@ -258,57 +266,31 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     return result
 
 
-def driver_image(
-    tc: Toolchain,
-    sources: guest_sources.GuestSources,
-    built: guest_sources.GuestTests,
-    *,
-    mode: str = "test",
-    arguments: tuple[str, ...] = (),
-) -> GuestImage:
-    """The guest that runs the cases."""
-    base = guest_sources.base_image(tc, sources)
-    files = {**base.files, f"bin/{guest_sources.DRIVER}": program(built.program)}
-    return replace(base, files=files, own_modules=(built.module,), mode=mode, arguments=arguments)
-
-
 def _boot(
     spec: RunSpec, tc: Toolchain, image: GuestImage, result: RunResult, *, clock: _Stopwatch, watcher: RunWatcher
 ) -> RunResult:
     """Server, guest, report."""
-    picker = CorePicker()
     with contextlib.ExitStack() as stack:
         with clock.phase("server and image"):
             server = None
             if spec.mode != NO_DEVICE:
-                starting = DeviceServer.start(
-                    board=spec.board, libvfio_user=tc.libvfio_user, logs=result.logs, verbose=spec.verbose
-                )
-                server = stack.enter_context(starting)
-            initrd = image.build(tc.kernel.modules, tc.cache)
-            if server is not None:
-                server.wait_ready()
-            cpus = picker.pick()
-            if server is not None and cpus is not None:
-                server.place(cpus)
-        vm_spec = VmSpec(
-            tc.qemu.argv,
-            tc.kernel.vmlinuz,
-            initrd,
-            append=image.kernel_words(),
-            devices=(
-                *((IOMMU,) if spec.iommu else ()),
-                *((vfio_user_pci(server.socket_path),) if server else ()),
-                *spec.more_devices,
-            ),
-            memory_mib=spec.memory_mib,
-            accel=spec.accel,
-            cpus=cpus,
+                backend = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose)
+                server = stack.enter_context(DeviceServer.start(backend=backend, logs=result.logs))
+            ready = prepare(tc, image, server)
+        devices = (
+            *((IOMMU,) if spec.iommu else ()),
+            *((vfio_user_pci(server.socket_path),) if server else ()),
+            *spec.more_devices,
         )
         watcher.phase("boot")
-        companions = (server,) if server else ()
         vm = stack.enter_context(
-            GuestVm.boot(vm_spec, logs=result.logs, timeout_s=spec.timeout_s, companions=companions)
+            ready.boot(
+                devices=devices,
+                logs=result.logs,
+                timeout_s=spec.timeout_s,
+                memory_mib=spec.memory_mib,
+                accel=spec.accel,
+            )
         )
         watcher.booted(server=server.pid if server else None, qemu=vm.pid)
         try:

@@ -8,7 +8,7 @@ of it); a look at a channel that has not settled (there the transfer runs on at 
 
 from typing import Final
 
-from plx9x5x.lab.agent import GuestAgent, GuestBuffer
+from plx9x5x.lab.agent.guest_agent import GuestAgent, GuestBuffer
 from plx9x5x.trace.regtrace import Access, difference, normal
 from tests.behaviour.driver import MEMORY_AT, REGISTERS, Case, LocalSide
 from tests.behaviour.in_process import InProcess

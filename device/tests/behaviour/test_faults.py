@@ -6,7 +6,7 @@ That each recorded case still notices each fault takes minutes: `make prove ARGS
 
 import pytest
 
-from plx9x5x.lab import ledger
+from plx9x5x.lab.card import ledger
 from plx9x5x.regs.catalog import find, on
 from plx9x5x.regs.dma import DMACSR0
 from plx9x5x.regs.intr import INTCSR

@@ -7,7 +7,7 @@ import pytest
 
 from plx9x5x.board import board_names
 from plx9x5x.cli.main import main
-from plx9x5x.lab import config_space
+from plx9x5x.lab.card import config_space
 from plx9x5x.lab.toolchain import Pciutils, load
 from plx9x5x.regs.config import CONFIG_REGISTERS
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.cli.main import main
-from plx9x5x.lab import ledger
+from plx9x5x.lab.card import ledger
 
 
 def said(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> str:

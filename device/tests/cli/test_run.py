@@ -10,12 +10,14 @@ import pytest
 
 from plx9x5x.cli import main as main_module
 from plx9x5x.cli import run_view
-from plx9x5x.lab import contract_guest, guest_sources, session
-from plx9x5x.lab.ktap import parse
+from plx9x5x.lab import session
+from plx9x5x.lab.card import driver
+from plx9x5x.lab.contract import guest as contract_guest
+from plx9x5x.lab.guest.vm import LostGuest
+from plx9x5x.lab.host.symptoms import Oops
+from plx9x5x.lab.report.ktap import parse
 from plx9x5x.lab.session import Phase, RunResult, RunSpec
-from plx9x5x.lab.symptoms import Oops
-from plx9x5x.lab.vm import LostGuest
-from tests.lab import guest_words
+from tests.lab.contract import guest_words
 
 TEXT = b"KTAP version 1\n1..3\n# group first\nok 1 alpha\n# got 1, not 2\nnot ok 2 beta\n# group second\nok 3 gamma # SKIP no window\n"
 
@@ -44,7 +46,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, result: RunResult) -> list[RunSpec]:
 
     monkeypatch.setattr(session, "run", run)
     monkeypatch.setattr(session, "list_cases", lambda *_, **__: ("alpha", "beta", "gamma"))
-    monkeypatch.setattr(guest_sources, "build_program", lambda _sources: Path("plx_test"))
+    monkeypatch.setattr(driver, "build_program", lambda _sources: Path("plx_test"))
     return asked
 
 

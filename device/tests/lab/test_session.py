@@ -11,13 +11,19 @@ import pytest
 import plx9x5x
 from nthal.contract import from_json_lines
 from plx9x5x.errors import LostVm, SetupError, UsageError
-from plx9x5x.lab import accel, contract_guest, guest_sources, placement, runs, session
-from plx9x5x.lab.ktap import parse
+from plx9x5x.lab import session
+from plx9x5x.lab.card import driver
+from plx9x5x.lab.contract import guest as contract_guest
+from plx9x5x.lab.guest import accel
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.machine import EDU
+from plx9x5x.lab.guest.vm import LostGuest
+from plx9x5x.lab.host import placement, runs
+from plx9x5x.lab.host.symptoms import Oops
+from plx9x5x.lab.report.ktap import parse
 from plx9x5x.lab.session import RunResult, RunSpec
-from plx9x5x.lab.symptoms import Oops
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
-from plx9x5x.lab.vm import EDU, LostGuest
-from tests.lab import guest_words
+from tests.lab.contract import guest_words
 from tests.lab.elf import module
 
 FAKE_QEMU = Path(__file__).with_name("fake_qemu.py")
@@ -132,9 +138,9 @@ class TestRun:
     @pytest.fixture(autouse=True)
     def surroundings(self, fake: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = fake.busybox.parent
-        built = guest_sources.GuestTests(folder / "plx_test.ko", folder / "plx_test")
+        built = driver.GuestTests(folder / "plx_test.ko", folder / "plx_test")
         monkeypatch.setattr(session, "load", lambda **_: fake)
-        monkeypatch.setattr(guest_sources, "build", lambda _tc, _sources: built)
+        monkeypatch.setattr(driver, "build", lambda _tc, _sources: built)
         monkeypatch.setattr(session, "list_cases", lambda *_, **__: ("a", "b"))
 
     def test_run_gives_report_phases_and_logs(self, fake: Toolchain) -> None:

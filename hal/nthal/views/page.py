@@ -15,7 +15,7 @@ from nthal.contract.trace import Test, find_tests, proofs
 from nthal.views.picture import lay_out, svg
 from nthal.views.scenes import SCENES
 
-TEST_FOLDERS: Final = ("hal/tests", "device/tests/nthal_host")
+TEST_FOLDERS: Final = ("hal/tests", "device/tests/lab/contract/host")
 DOCS: Final = "docs"
 PAGE: Final = "contract.md"
 

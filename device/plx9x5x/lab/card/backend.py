@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x serve` with a board, as the program that a `DeviceServer` starts."""
+
+import os
+import sys
+from pathlib import Path
+
+import plx9x5x
+from plx9x5x.lab.host.server import Backend
+
+
+def board_backend(board: str, *, libvfio_user: Path, verbose: bool = False, trace: Path | None = None) -> Backend:
+    """Serve `board` by the library `libvfio_user`; the register trace goes to the file `trace`."""
+    options = (*(("--verbose",) if verbose else ()), *(("--trace", str(trace)) if trace is not None else ()))
+    return Backend(
+        (sys.executable, "-m", "plx9x5x", "serve", "--board", board, *options), environment=_environment(libvfio_user)
+    )
+
+
+def _environment(libvfio_user: Path) -> dict[str, str]:
+    """The library, and this very package first, which may be a bare checkout."""
+    root = str(Path(plx9x5x.__file__).resolve().parent.parent)
+    before = os.environ.get("PYTHONPATH")
+    return {
+        "PLX9X5X_LIBVFIO_USER": str(libvfio_user),
+        "PYTHONPATH": f"{root}{os.pathsep}{before}" if before else root,
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""QEMU's command line, with what must be right in it.
+
+Three things go wrong in silence and are not left to the caller: guest memory is always shared (or DMA moves wrong
+bytes), the message time-out is long (or one stall loses the device for good), and the report has its own channel.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.errors import SetupError
+from plx9x5x.lab import defaults
+from plx9x5x.lab.guest.image import COMMAND_LINE_MAX
+
+PORT_NAME: Final = "org.plx9x5x.ktap"
+AGENT_PORT_NAME: Final = "org.plx9x5x.agent"
+MSG_TIMEOUT_MS: Final = 60_000
+"""QEMU's default of 5 s loses the device for good at the first stall."""
+
+# A machine with what a driver's test needs and nothing that takes time to probe.
+_MACHINE: Final = "q35,memory-backend=ram,usb=off,sata=off,smbus=off,hpet=off,vmport=off"
+# loglevel=5 shows a kernel's warnings; `quiet` would hide every WARN.
+_BOOT_WORDS: Final = (
+    "console=ttyS0",
+    "loglevel=5",
+    "panic=-1",
+    "tsc=reliable",
+    "no_timer_check",
+    "random.trust_cpu=on",
+    "mitigations=off",
+    "nokaslr",
+    "cryptomgr.notests",
+    "8250.nr_uarts=1",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One -device: the driver and its properties, for QEMU's JSON form (structured properties need it)."""
+
+    driver: str
+    properties: Mapping[str, object]
+
+    def json(self) -> str:
+        """The option's value."""
+        return json.dumps({"driver": self.driver, **self.properties})
+
+
+def vfio_user_pci(socket_path: Path, *, address: str | None = None, bus: str | None = None) -> Device:
+    """The device that a vfio-user server gives at `socket_path`; `address` is its slot, as '10.0', `bus` its bridge."""
+    where = {key: value for key, value in (("addr", address), ("bus", bus)) if value is not None}
+    return Device(
+        "vfio-user-pci",
+        {"socket": {"type": "unix", "path": str(socket_path)}, "x-msg-timeout": MSG_TIMEOUT_MS, **where},
+    )
+
+
+def pci_bridge(name: str) -> Device:
+    """A bridge to a conventional PCI bus of its own, with id `name`; what is behind it can be reset alone."""
+    return Device("pci-bridge", {"id": name, "chassis_nr": 1, "shpc": False, "msi": "off"})
+
+
+IOMMU: Final = Device("intel-iommu", {"caching-mode": True})
+"""An IOMMU between devices and memory; has to come before them, and vfio needs its caching mode."""
+IOMMU_WORD: Final = "intel_iommu=on"
+"""The guest's kernel leaves it alone without this word."""
+
+EDU: Final = Device("edu", {})
+"""QEMU's own teaching device: the yardstick for register accesses."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmSpec:
+    """What to boot. `qemu` is the program with its leading options; `append` goes on the kernel's command line.
+
+    `accel` is what QEMU takes ('tcg' or 'kvm'); `cpus` are the host's cores for it, None for all of ours.
+    """
+
+    qemu: tuple[str, ...]
+    kernel: Path
+    initrd: Path
+    append: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+    memory_mib: int = defaults.MEMORY_MIB
+    accel: str = "tcg"
+    cpus: frozenset[int] | None = None
+
+    def command_line(self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None) -> list[str]:
+        """QEMU's whole argument vector; `report_fd` is a connected socket that it inherits, for the report.
+
+        `agent_fd` is another one, for requests to a program in the guest.
+
+        Raises: SetupError if the kernel would cut its command line.
+        """
+        words = " ".join((*_BOOT_WORDS, *self.append))
+        if len(words) > COMMAND_LINE_MAX:
+            raise SetupError(
+                f"the kernel's command line has {len(words)} characters, it takes {COMMAND_LINE_MAX}",
+                hint="pass fewer arguments to the guest",
+            )
+        devices = (word for device in self.devices for word in ("-device", device.json()))
+        return [
+            *self.qemu,
+            *("-M", _MACHINE, "-accel", self.accel, "-m", f"{self.memory_mib}M"),
+            *("-object", f"memory-backend-memfd,id=ram,size={self.memory_mib}M,share=on"),
+            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-serial", f"file:{serial}"),
+            *_ports(("report", PORT_NAME, report_fd), ("agent", AGENT_PORT_NAME, agent_fd)),
+            *devices,
+            *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", words),
+        ]
+
+
+def _ports(*wanted: tuple[str, str, int | None]) -> Iterator[str]:
+    """A virtio-serial port for each (id, name, socket); a socket of None is none. Port 0 is the console's."""
+    given = [(channel, name, fd) for channel, name, fd in wanted if fd is not None]
+    if given:
+        yield from ("-device", f"virtio-serial-pci,max_ports={len(given) + 1}")
+    for channel, name, fd in given:
+        yield from ("-chardev", f"socket,id={channel},fd={fd}")
+        yield from ("-device", f"virtserialport,chardev={channel},name={name}")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device's server as a child process: started, known to be ready, ended.
+
+It is a process of its own, and not a thread, because the real thing is one: what a driver's author runs is tested.
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from plx9x5x.errors import LostVm, SetupError
+from plx9x5x.lab.host.process import Child
+from plx9x5x.lab.host.symptoms import tail_lines
+
+READY: Final = "listening on"
+START_LIMIT_S: Final = 20.0
+_POLL_S: Final = 0.005
+_SOCKET: Final = "device.sock"
+_SOCKET_PATH_MAX: Final = 100
+_TRACEBACK: Final = "Traceback (most recent call last)"
+_SETUP_EXITS: Final = (2, 69)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A program that serves one device over vfio-user, by the conventions of its backends.
+
+    It is given `--socket-path S` after `argv`, prints a line that begins with `listening on` once a client may connect,
+    and ends with 0 at SIGTERM. `environment` is added to ours.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class DeviceServer:
+    """A server with one device; a context manager, at whose end nothing of it is left.
+
+    `start` returns at once, so that other work can go on; `wait_ready` must come before a client. Its output goes to
+    server.log in `logs`.
+    """
+
+    def __init__(self, child: Child, socket_path: Path, own_folder: Path | None) -> None:
+        self._child = child
+        self._own_folder = own_folder
+        self.socket_path = socket_path
+
+    @classmethod
+    def start(cls, *, backend: Backend, logs: Path, cpus: Collection[int] | None = None) -> Self:
+        """Start it, on the cores `cpus` only if they are named. Raises: SetupError."""
+        # A socket's path is short; a cache folder's need not be.
+        own_folder = None
+        folder = logs.absolute()
+        if len(os.fsencode(folder / _SOCKET)) > _SOCKET_PATH_MAX:
+            folder = own_folder = Path(tempfile.mkdtemp(prefix="plx9x5x-", dir="/tmp"))
+        socket_path = folder / _SOCKET
+        try:
+            child = Child(
+                (*backend.argv, "--socket-path", str(socket_path)),
+                name="the device server",
+                log=logs / "server.log",
+                env={**os.environ, **backend.environment},
+                cwd=logs,
+                cpus=cpus,
+            )
+        except BaseException:
+            if own_folder is not None:
+                shutil.rmtree(own_folder, ignore_errors=True)
+            raise
+        return cls(child, socket_path, own_folder)
+
+    def wait_ready(self, *, limit_s: float = START_LIMIT_S) -> Self:
+        """Wait until a client may connect.
+
+        Raises: SetupError if it refuses to start, LostVm if it ends otherwise or takes longer than `limit_s`.
+        """
+        deadline = time.monotonic() + limit_s
+        while not any(line.startswith(READY) for line in self.output().splitlines()):
+            code = self._child.poll()
+            if code is not None:
+                said = tail_lines(self.output(), 20)
+                if code in _SETUP_EXITS:
+                    raise SetupError("the device server did not start:\n" + "\n".join(said), hint=_hint(said))
+                raise LostVm(f"the device server ended at its start ({self.how_it_ended()}):\n" + "\n".join(said))
+            if time.monotonic() > deadline:
+                raise LostVm(f"the device server was not ready within {limit_s:g} s")
+            time.sleep(_POLL_S)
+        return self
+
+    def place(self, cpus: Collection[int]) -> None:
+        """Have it run on these cores only, all of its threads."""
+        self._child.place(cpus)
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return self._child.name
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    @property
+    def alive(self) -> bool:
+        """True while it runs."""
+        return self._child.alive
+
+    def how_it_ended(self) -> str:
+        """Say it in words."""
+        return self._child.how_it_ended()
+
+    def output(self) -> str:
+        """The last of what it printed."""
+        return self._child.output()
+
+    def trouble(self) -> str | None:
+        """End it; say what went wrong in it by then although it went on, or None. It is our bug, whatever it is."""
+        self.end()
+        code = self._child.poll()
+        if code not in (0, -signal.SIGTERM):  # the latter before it could install its handler
+            return f"it ended with {self.how_it_ended()}"
+        lines = self.output().splitlines()
+        at = next((number for number, line in enumerate(lines) if line.startswith(_TRACEBACK)), None)
+        if at is None:
+            return None
+        return next((line for line in lines[at + 1 :] if line and not line.startswith(" ")), "an exception")
+
+    def end(self) -> None:
+        """SIGTERM, then SIGKILL; the socket goes too."""
+        self._child.end()
+        self.socket_path.unlink(missing_ok=True)
+        if self._own_folder is not None:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.end()
+
+
+def _hint(said: Collection[str]) -> str:
+    """The server's own hint, if it gave one."""
+    hints = [line.removeprefix("hint:").strip() for line in said if line.startswith("hint:")]
+    return hints[-1] if hints else "plx9x5x doctor says what is missing"

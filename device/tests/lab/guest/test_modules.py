@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel modules: found, opened, put in an order that loads."""
+
+import gzip
+import lzma
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plx9x5x.errors import SetupError
+from plx9x5x.lab.guest.modules import Module, ModuleTree, modinfo, read_module
+from tests.lab.elf import module
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> ModuleTree:
+    drivers = tmp_path / "kernel" / "drivers"
+    drivers.mkdir(parents=True)
+    (drivers / "virtio.ko").write_bytes(module(name="virtio", depends=""))
+    (drivers / "virtio_ring.ko.xz").write_bytes(lzma.compress(module(depends="virtio")))
+    (drivers / "virtio-pci.ko.gz").write_bytes(gzip.compress(module(depends="virtio_ring,virtio,builtin-one")))
+    (tmp_path / "modules.builtin").write_text("kernel/lib/builtin-one.ko\n")
+    return ModuleTree(tmp_path)
+
+
+def names(modules: list[Module]) -> list[str]:
+    return [m.name for m in modules]
+
+
+def test_dependencies_come_first_and_once(tree: ModuleTree) -> None:
+    assert names(tree.resolve(["virtio_pci", "virtio"])) == ["virtio", "virtio_ring", "virtio_pci"]
+
+
+def test_compressed_modules_are_opened(tree: ModuleTree) -> None:
+    assert all(m.data.startswith(b"\x7fELF") for m in tree.resolve(["virtio_pci"]))
+
+
+def test_built_in_module_is_left_out(tree: ModuleTree) -> None:
+    assert tree.resolve(["builtin_one"]) == []
+
+
+def test_own_module_comes_last_with_what_it_needs(tree: ModuleTree) -> None:
+    own = Module("mine", module(depends="virtio_ring"))
+    assert names(tree.resolve([], [own])) == ["virtio", "virtio_ring", "mine"]
+
+
+def test_own_module_may_need_another_own_one(tree: ModuleTree) -> None:
+    own = [Module("a", module(depends="b")), Module("b", module(depends=""))]
+    assert names(tree.resolve([], own)) == ["b", "a"]
+
+
+def test_unknown_module_is_named(tree: ModuleTree) -> None:
+    with pytest.raises(SetupError, match="has no module 'nonsense'"):
+        tree.resolve(["nonsense"])
+
+
+def test_circle_is_refused(tree: ModuleTree) -> None:
+    own = [Module("a", module(depends="b")), Module("b", module(depends="a"))]
+    with pytest.raises(SetupError, match="circle: a -> b -> a"):
+        tree.resolve([], own)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("x.ko", b"#!/bin/sh", "no 64-bit ELF"),
+        ("x.ko.zst", b"\x28\xb5\x2f\xfd", "zstd"),
+        ("x.ko.xz", b"broken", "cannot be read"),
+        ("x.ko.gz", gzip.compress(b"\x7fELF\x02\x01", mtime=0)[:-9], "cannot be read"),
+    ],
+)
+def test_file_that_is_no_module_is_refused(tmp_path: Path, name: str, data: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SetupError, match=words):
+        read_module(tmp_path / name)
+
+
+def test_absent_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="cannot be read"):
+        read_module(tmp_path / "none.ko")
+
+
+@given(st.integers(0, 400), st.binary(max_size=8))
+def test_damaged_elf_gives_no_error(at: int, data: bytes) -> None:
+    good = bytearray(module(depends="a,b"))
+    good[at : at + len(data)] = data
+    modinfo(bytes(good))
+    modinfo(bytes(good)[:at])
+
+
+def test_modinfo_is_read() -> None:
+    assert modinfo(module(depends="a,b", license="GPL")) == {"depends": "a,b", "license": "GPL"}
