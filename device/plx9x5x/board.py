@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
-from plx9x5x.errors import SetupError, UsageError
-from plx9x5x.ports import LocalBusTarget
+from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.peripheral import LocalBusTarget
 from plx9x5x.regs.eeprom_map import build_image
 from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
@@ -21,11 +21,15 @@ BOARD_GROUP: Final = "plx9x5x.boards"
 _BOARD_HINT: Final = "mend the package that registers it"
 
 
+class NoSuchBoard(BadRequest):
+    """No board is registered under that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A peripheral on the local bus. `target` builds a fresh one for each chip, so that two servers share nothing.
 
-    One that is `plx9x5x.ports.Pluggable` too gets the chip's pins.
+    One that is `plx9x5x.peripheral.Pluggable` too gets the chip's pins.
     """
 
     name: str
@@ -117,12 +121,12 @@ def board_names() -> tuple[str, ...]:
 def load_board(name: str) -> Board:
     """Give the board registered as `name`.
 
-    Raises: UsageError if there is none; SetupError if two packages register it, if its module does not import, or if
+    Raises: NoSuchBoard if there is none; SetupError if two packages register it, if its module does not import, or if
     what is registered is no board.
     """
     registered = _installed().get(name)
     if not registered:
-        raise UsageError(f"no board is named {name!r}; there are: {', '.join(board_names()) or 'none'}")
+        raise NoSuchBoard(f"no board is named {name!r}; there are: {', '.join(board_names()) or 'none'}")
     entry = registered[0]
     if len({one.value for one in registered}) > 1:
         raise SetupError(

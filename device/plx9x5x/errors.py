@@ -5,7 +5,7 @@
 
     PlxError
     |-- SetupError       the host lacks something; `hint` says how to get it      exit 69
-    |-- UsageError       the caller asked for something that does not exist        exit 2
+    |-- BadRequest       the caller asked for something that does not exist        exit 2
     |-- LostVm           QEMU, the server or the guest is gone                     exit 75
     |-- ParityError      a bus-master access moved all its bytes, some of them bad; never leaves the model
     `-- BusAbort         the guest gave an address that nobody answers; becomes
@@ -33,8 +33,11 @@ class SetupError(PlxError):
         self.hint = hint
 
 
-class UsageError(PlxError):
-    """The caller asked for something that does not exist; the message names what does."""
+class BadRequest(PlxError):
+    """The caller asked for something that does not exist or cannot be; the message names what does.
+
+    Whoever refuses has a class of its own for it.
+    """
 
 
 class LostVm(PlxError):

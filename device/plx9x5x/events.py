@@ -102,6 +102,13 @@ class InterruptLatched(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StepEnded(Event):
+    """A step is over; `goes_on` if the chip may find more to do by itself, now or after a while."""
+
+    goes_on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LineChanged(Event):
     """INTA# was asserted or released."""
 

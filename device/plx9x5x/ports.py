@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the model is given, and what it gives: the seams between the chip and everything around it."""
+"""What a device is given, and what it gives: the seams between its model and everything around it.
+
+Nothing here knows what the device is: a transport serves any `PciDevice`.
+"""
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from plx9x5x.units import BusAddr
 
 
 class ResetKind(enum.Enum):
-    """Where a reset comes from; the chip decides what each one clears."""
+    """Where a reset comes from; the device decides what each one clears."""
 
     POWER_ON = "power-on"
-    """Power-on, PCI RST#, or a device reset from the vfio-user client: defaults, then the EEPROM load."""
+    """Power-on, PCI RST#, or a device reset from the vfio-user client."""
     LOST_CLIENT = "lost client"
     """The client is gone, its memory with it: as power-on for the next client."""
 
 
 class BusMaster(Protocol):
-    """Guest memory by bus address, as the chip masters it.
+    """Guest memory by bus address, as the device masters it.
 
     An access may cross as many mappings as it likes. The bytes before a failing one have moved when `BusAbort` is
     raised, and its `moved` says how many. `ParityError` says that all bytes moved and some were bad.
@@ -50,111 +53,8 @@ class Clock(Protocol):
         ...
 
 
-class LocalBusTarget(Protocol):
-    """One peripheral behind a local-bus window; `offset` counts bytes from its start.
-
-    One access may be up to 64 KiB long, at any alignment: a DMA burst, or what a CPU reads or writes at once. At a held
-    local address (DMAMODE bit 11) it is one word.
-    """
-
-    @property
-    def size(self) -> int:
-        """Bytes that it decodes."""
-        ...
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Give `length` bytes; the caller keeps the range inside `size`."""
-        ...
-
-    def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Store `data`; the caller keeps the range inside `size`."""
-        ...
-
-    def view(self, offset: int, length: int) -> memoryview | None:
-        """Plain memory as a writable view for DMA without a copy, or None if accesses have side effects."""
-        ...
-
-
-class Pin(enum.Enum):
-    """Outputs of the chip that a board may watch. True is asserted, whatever the pin's polarity."""
-
-    LINTO = "LINTo#"
-    """Interrupt to the local processor."""
-    USERO = "USERo"
-    """General purpose output, CNTRL bit 16; True is high."""
-    LSERR = "LSERR#"
-    """System error to the local side (TEA# in M mode)."""
-
-
-class LocalPins(Protocol):
-    """The chip as one peripheral on its local bus sees it. Callable only from within the peripheral's own calls."""
-
-    def now(self) -> int:
-        """The model's clock, nanoseconds."""
-        ...
-
-    def drive_linti(self, level: bool) -> None:
-        """Drive LINTi#: a level, not latched. Peripherals are wired together: one that asserts is enough."""
-        ...
-
-    def drive_useri(self, level: bool) -> None:
-        """Drive USERi; it floats high."""
-        ...
-
-    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
-        """Pace a DMA channel in demand mode (DREQ#): `ready` says how many bytes may move now; None never asks.
-
-        It is called at any time and any number of times, and has no effect by itself.
-        """
-        ...
-
-    def assert_eot(self, channel: int) -> None:
-        """Assert EOT# for a channel: the transfer ends after the access that runs now, if the driver enabled EOT#.
-
-        At a held address an access is one local bus word; otherwise it is whatever one `read` or `write` was asked for.
-        """
-        ...
-
-    def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
-        """Call `changed` at once, and whenever the pin changes."""
-        ...
-
-    def call_at(self, time: int, call: Callable[[], None]) -> None:
-        """Have `call` called once the clock shows `time`; a reset forgets it."""
-        ...
-
-    def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
-        """Give the result of the built-in self test (0 is passed) and end it."""
-        ...
-
-    def wake_host(self) -> None:
-        """Note a power management event: PME# would be driven."""
-        ...
-
-    def parity_error(self) -> None:
-        """Note a parity error on the local bus."""
-        ...
-
-    def read_register(self, offset: int) -> int:
-        """Read a dword register, offsets as in BAR0. Reading MBOX0 to MBOX3 takes back their interrupt."""
-        ...
-
-    def write_register(self, offset: int, value: int) -> None:
-        """Write a dword register, offsets as in BAR0; doorbells work the other way round than from PCI."""
-        ...
-
-
-@runtime_checkable
-class Pluggable(Protocol):
-    """A peripheral that wants the pins."""
-
-    def plug(self, pins: LocalPins) -> None:
-        """Take the pins; called once, before any access."""
-        ...
-
-
 class TraceSink(Protocol):
-    """Takes the typed events of `plx9x5x.events`."""
+    """Takes the typed events of a device; which there are is the device's affair."""
 
     @property
     def enabled(self) -> bool:

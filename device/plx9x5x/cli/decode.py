@@ -4,7 +4,7 @@
 import argparse
 from typing import Final
 
-from plx9x5x.errors import UsageError
+from plx9x5x.cli.usage import UsageError
 from plx9x5x.regs.profile import PROFILES
 
 NAME: Final = "decode"

@@ -18,7 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Final, Protocol, cast
 
-from plx9x5x.errors import LostVm, SetupError, UsageError
+from plx9x5x.cli.usage import UsageError
+from plx9x5x.errors import BadRequest, LostVm, SetupError
 
 EXIT_USAGE: Final = 2
 EXIT_HOST: Final = 69
@@ -70,7 +71,7 @@ def _run(verb: Verb, args: argparse.Namespace) -> int:
         return verb.run(args)
     except Ended as exc:
         return 128 + exc.number
-    except UsageError as exc:
+    except (UsageError, BadRequest) as exc:
         _say(f"error: {exc}")
         return EXIT_USAGE
     except SetupError as exc:

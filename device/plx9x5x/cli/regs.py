@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it; the ledger exits 1 if too little is modelled."""
-    from plx9x5x.errors import UsageError
+    from plx9x5x.cli.usage import UsageError
     from plx9x5x.lab.card import ledger, register_text
     from plx9x5x.regs import catalog
 

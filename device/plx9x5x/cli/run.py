@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x import boards
-from plx9x5x.errors import UsageError
+from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 
 NAME: Final = "run"

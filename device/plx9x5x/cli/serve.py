@@ -20,7 +20,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.cli.usage import UsageError
+from plx9x5x.errors import BadRequest, SetupError
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
@@ -139,26 +140,15 @@ def _factory(
     speed: "BusSpeed | None",
     report_aborts: bool,
 ) -> "DeviceFactory":
-    """Give what makes the device and notes it in `made`; a trace is told how each of its steps ended."""
+    """Give what makes the device and notes it in `made`."""
     from plx9x5x.model.chip import Chip
     from plx9x5x.trace.tee import Tee
     from plx9x5x.transport.host_clock import HostClock
 
-    kind: type[Chip] = Chip
-    sink: TraceSink = faults
-    if trace is not None:
-        stepped = trace.stepped
-
-        class TracedChip(Chip):
-            def step(self, budget: int) -> bool:
-                more = super().step(budget)
-                stepped(goes_on=more or self.wait_ns() is not None)
-                return more
-
-        kind, sink = TracedChip, Tee(faults, trace)
+    sink: TraceSink = faults if trace is None else Tee(faults, trace)
 
     def make(bus: "BusMaster", irq: "IrqLine") -> Chip:
-        chip = kind(board, bus=bus, irq=irq, clock=HostClock(), trace=sink, speed=speed, report_aborts=report_aborts)
+        chip = Chip(board, bus=bus, irq=irq, clock=HostClock(), trace=sink, speed=speed, report_aborts=report_aborts)
         made.append(chip)
         return chip
 
@@ -218,7 +208,7 @@ def _qemu_and_kernel() -> tuple[tuple[str, ...], str]:
     try:
         there = load(need=())
         qemu, kernel = there.qemu.argv, there.kernel.vmlinuz
-    except (SetupError, UsageError):
+    except (SetupError, BadRequest):
         qemu, kernel = (), Path()
     if named := os.environ.get("PLX9X5X_QEMU"):
         qemu = (named,)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from plx9x5x import boards
-from plx9x5x.errors import LostVm, UsageError
+from plx9x5x.errors import BadRequest, LostVm
 from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.card.backend import board_backend
@@ -44,6 +44,10 @@ BUFFERS: Final = "buffers.jsonl"
 """The guest's common buffers among the logs, for `nthal check`."""
 BENCH: Final = "bench"
 """The mode of a guest that measures instead of testing."""
+
+
+class NoSuchCase(BadRequest):
+    """The test program has no case of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +225,17 @@ def list_cases(test_program: Path, *, only: str | None = None, bench: bool = Fal
 
 
 def check_case(name: str, names: Sequence[str]) -> None:
-    """Refuse a name that no case has. Raises: UsageError with the nearest ones."""
+    """Refuse a name that no case has. Raises: NoSuchCase with the nearest ones."""
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or [n for n in names if name in n][:3]
         hint = f"; did you mean {', '.join(near)}?" if near else ""
-        raise UsageError(f"no case '{name}'{hint} (run --list)")
+        raise NoSuchCase(f"no case '{name}'{hint} (run --list)")
 
 
 def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress | None = None) -> RunResult:
     """Do one run. A lost guest is a result, not an exception: it may have reported much before.
 
-    Raises: SetupError, UsageError.
+    Raises: SetupError, BadRequest.
     """
     watcher = watcher or Quiet()
     clock = _Stopwatch(watcher)

@@ -32,8 +32,6 @@ from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import SHADOW, ReadHook, Register, RegisterFile, Write, WriteHook
 from plx9x5x.units import KIB
 
-D3HOT: Final = 3
-
 TIMED_BURST: Final = 4 * KIB
 """Longest burst while transfers take time, so that software finds them half done."""
 
@@ -48,11 +46,6 @@ _RESET: Final = intr.CNTRL.software_reset.mask
 _RELOAD: Final = intr.CNTRL.reload.mask
 _BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
-
-
-def _ones(width: int) -> int:
-    """What a read gives that nobody answers."""
-    return (1 << 8 * width) - 1
 
 
 class Chip:
@@ -142,7 +135,7 @@ class Chip:
         """Read `width` bytes of a BAR; ones where nothing decodes."""
         window = self._open.get(bar)
         if window is None:
-            value = _ones(width)
+            value = (1 << 8 * width) - 1
         elif offset + width <= window.registers:
             value = self.registers.read(offset, width)
         else:
@@ -190,6 +183,12 @@ class Chip:
 
     def step(self, budget: int) -> bool:
         """Let the channels move about `budget` bytes; True while one could go on."""
+        more = self._step(budget)
+        if self._trace.enabled:
+            self._trace.emit(events.StepEnded(self._clock.now(), goes_on=more or self.wait_ns() is not None))
+        return more
+
+    def _step(self, budget: int) -> bool:
         self.local_side.run_timers()
         if self._timer:
             return self._timed_step(self._timer, budget)
@@ -285,9 +284,9 @@ class Chip:
             case (False, False):
                 return None
         match local.MARBR(self.registers[local.MARBR]).dma_priority:
-            case 1:
+            case local.DmaPriority.CHANNEL0:
                 return first
-            case 2:
+            case local.DmaPriority.CHANNEL1:
                 return second
             case _:
                 self._turn ^= 1
@@ -298,7 +297,7 @@ class Chip:
     def _arrange_windows(self) -> None:
         """Work out, after a change, what each BAR decodes and whether the chip may master the bus."""
         command, alive = self.config[cfg.PCICR], not self._held_in_reset
-        self._powered = cfg.PMCSR(self.config[cfg.PMCSR]).power_state != D3HOT
+        self._powered = cfg.PMCSR(self.config[cfg.PMCSR]).power_state is not cfg.PowerState.D3HOT
         self._interrupts.powered = self._powered
         self.may_master = bool(command & cfg.PCICR.bus_master.mask) and self._powered and alive
         self._bars = arrange(self.profile, self.registers)
@@ -429,7 +428,7 @@ class Chip:
 
     def _wrote_power(self, write: Write) -> None:
         before, after = cfg.PMCSR(write.old).power_state, cfg.PMCSR(write.new).power_state
-        if before == D3HOT and after == 0:
+        if before is cfg.PowerState.D3HOT and after is cfg.PowerState.D0:
             # PMCSR has no No_Soft_Reset bit: waking up is a power-on reset.
             self.reset(ResetKind.POWER_ON)
             return

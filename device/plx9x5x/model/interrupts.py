@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import events
-from plx9x5x.ports import Clock, IrqLine, Pin, TraceSink
+from plx9x5x.peripheral import Pin
+from plx9x5x.ports import Clock, IrqLine, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr
 from plx9x5x.regs.kernel import RegisterFile

@@ -11,7 +11,7 @@ import numpy as np
 
 from plx9x5x.board import Window
 from plx9x5x.errors import SetupError
-from plx9x5x.ports import LocalBusTarget, LocalPins, Pluggable
+from plx9x5x.peripheral import LocalBusTarget, LocalPins, Pluggable
 
 LOCAL_SPACE: Final = 1 << 32
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
-from plx9x5x.ports import Clock, Pin
+from plx9x5x.peripheral import Pin
+from plx9x5x.ports import Clock
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import intr
 from plx9x5x.regs.kernel import RegisterFile
@@ -161,7 +162,7 @@ class LocalSide:
 
 
 class Pins:
-    """One peripheral's `plx9x5x.ports.LocalPins`: it drives LINTi# beside the others."""
+    """One peripheral's `plx9x5x.peripheral.LocalPins`: it drives LINTi# beside the others."""
 
     def __init__(self, side: LocalSide) -> None:
         self._side = side

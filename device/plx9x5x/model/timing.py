@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.errors import UsageError
+from plx9x5x.errors import BadRequest
 
 ARBITRATION_CLOCKS: Final = 12
 """Clocks from REQ# to the first data phase, on a quiet bus."""
@@ -20,6 +20,10 @@ SPREAD_CLOCKS: Final = 24
 """What other masters add at most."""
 
 _NAME: Final = re.compile(r"(33|66)x(32|64)")
+
+
+class NoSuchBus(BadRequest):
+    """No bus is called that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,10 @@ class BusSpeed:
 
     @classmethod
     def parse(cls, text: str, *, seed: int = 0) -> "BusSpeed":
-        """Read '33x32', '66x32', '33x64' or '66x64'. Raises: UsageError for anything else."""
+        """Read '33x32', '66x32', '33x64' or '66x64'. Raises: NoSuchBus for anything else."""
         found = _NAME.fullmatch(text)
         if not found:
-            raise UsageError(f"no bus is called {text!r}; there are 33x32, 33x64, 66x32 and 66x64 (MHz x bits)")
+            raise NoSuchBus(f"no bus is called {text!r}; there are 33x32, 33x64, 66x32 and 66x64 (MHz x bits)")
         return cls(int(found[1]), int(found[2]), seed)
 
     def __str__(self) -> str:

@@ -2,11 +2,12 @@
 """Every register of the family in one list, found by name."""
 
 import difflib
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.errors import UsageError
+from plx9x5x.errors import BadRequest
 from plx9x5x.regs.config import CONFIG_REGISTERS
 from plx9x5x.regs.dma import DMA_REGISTERS
 from plx9x5x.regs.eeprom_map import Space
@@ -15,6 +16,14 @@ from plx9x5x.regs.intr import MESSAGING_REGISTERS, RUNTIME_REGISTERS
 from plx9x5x.regs.kernel import Register
 from plx9x5x.regs.local import LOCAL_REGISTERS
 from plx9x5x.regs.profile import PROFILES, Profile
+
+
+class NoSuchRegister(BadRequest):
+    """No register is called that."""
+
+
+class NoSuchChip(BadRequest):
+    """No chip is called that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +56,14 @@ _ALSO: Final = {"DMAARB": "MARBR"}
 
 
 def find(name: str) -> Listed:
-    """Give the register called `name`, in any case. Raises: UsageError that names the nearest."""
+    """Give the register called `name`, in any case. Raises: NoSuchRegister that names the nearest."""
     wanted = _ALSO.get(name.upper(), name.upper())
     names = {listed.name: listed for listed in CATALOG}
     if wanted in names:
         return names[wanted]
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "'plx9x5x regs' lists them"
-    raise UsageError(f"no register is called {name!r}; {hint}")
+    raise NoSuchRegister(f"no register is called {name!r}; {hint}")
 
 
 def on(profile: Profile) -> Iterator[Listed]:
@@ -63,13 +72,14 @@ def on(profile: Profile) -> Iterator[Listed]:
 
 
 def profile_of(key: str) -> Profile:
-    """Give a chip by its number. Raises: UsageError that names those there are."""
+    """Give a chip by its number. Raises: NoSuchChip that names those there are."""
     if key not in PROFILES:
-        raise UsageError(f"no chip is called {key!r}; there are: {', '.join(PROFILES)}")
+        raise NoSuchChip(f"no chip is called {key!r}; there are: {', '.join(PROFILES)}")
     return PROFILES[key]
 
 
-def chips_text(chips: Chips) -> str:
-    """Which chips, in words: 'all', '9054 and later', or their numbers."""
+def chips_text(chips: enum.Flag) -> str:
+    """Which chips of the family, in words: 'all', '9054 and later', or their numbers."""
+    some = Chips(chips.value)
     words = {Chips.ALL: "all", Chips.SINCE_9054: "9054 and later", Chips.SINCE_9056: "9056 and later"}
-    return words.get(chips) or ", ".join(chips.names)
+    return words.get(some) or ", ".join(some.names)

@@ -4,13 +4,16 @@
 Sources: PCI Local Bus Specification 2.2 for the header; the PLX SDK, public 9056/9656 register headers for the rest.
 """
 
-from plx9x5x.regs.family import Chips
-from plx9x5x.regs.kernel import Access, Register, bit, bits
+import enum
+from typing import Final
+
+from plx9x5x.regs.family import Chips, Register
+from plx9x5x.regs.kernel import Access, Reset, bit, bits
 
 _PCI = "PCI Local Bus Specification 2.2"
 _SDK = "PLX SDK register headers"
 
-_CHIP_NUMBER = {
+_CHIP_NUMBER: Final[Reset] = {
     Chips.PCI9080: 0x9080,
     Chips.PCI9054: 0x9054,
     Chips.PCI9056 | Chips.PEX8311: 0x9056,
@@ -228,10 +231,19 @@ class PMC(Register, offset=0x42, width=16, source=_SDK, chips=Chips.SINCE_9054):
     pme_support = bits(15, 11, Access.RO, reset=0x09, doc="States that PME# can be driven in.", unverified=True)
 
 
+class PowerState(enum.IntEnum):
+    """The device's power states. Source: PCI Power Management 1.1, 3.2.4."""
+
+    D0 = 0
+    D1 = 1
+    D2 = 2
+    D3HOT = 3
+
+
 class PMCSR(Register, offset=0x44, width=16, source=_SDK, chips=Chips.SINCE_9054):
     """Power management control and status."""
 
-    power_state = bits(1, 0, Access.RW, doc="0 is D0, 3 is D3hot.")
+    power_state = bits(1, 0, Access.RW, PowerState, doc="0 is D0, 3 is D3hot.")
     pme_enable = bit(8, Access.RW, doc="PME# may be driven.")
     data_select = bits(12, 9, Access.RW, doc="Which value PMDATA shows.")
     data_scale = bits(14, 13, Access.RO, doc="Scale of PMDATA.")

@@ -8,8 +8,8 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.regs.family import Chips
-from plx9x5x.regs.kernel import Access, Register, bit, bits
+from plx9x5x.regs.family import Chips, Register
+from plx9x5x.regs.kernel import Access, bit, bits
 
 _LINUX = "Linux comedi plx9080.h"
 _DUMP = "PEX 8311 register dumps"

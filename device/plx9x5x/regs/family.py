@@ -3,6 +3,8 @@
 
 import enum
 
+from plx9x5x.regs import kernel
+
 
 class Chips(enum.Flag):
     """A set of chips. The members with one bit are the chips themselves."""
@@ -22,3 +24,7 @@ class Chips(enum.Flag):
     def names(self) -> tuple[str, ...]:
         """The chips in it as people write them: '9080', '9054', '9056', '9656', '8311'."""
         return tuple(str(chip.name)[3:] for chip in self)
+
+
+class Register(kernel.Register, family=Chips):
+    """A register of the family; see `plx9x5x.regs.kernel`."""

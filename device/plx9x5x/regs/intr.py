@@ -4,8 +4,8 @@
 Sources: Linux plx9080.h, PLX SDK register headers, PCI 9080 data book 1.02, read-back of a PEX 8311.
 """
 
-from plx9x5x.regs.family import Chips
-from plx9x5x.regs.kernel import Access, Register, bit, bits
+from plx9x5x.regs.family import Chips, Register
+from plx9x5x.regs.kernel import Access, bit, bits
 
 _SDK = "PLX SDK register headers"
 _LINUX = "Linux comedi plx9080.h"

@@ -4,8 +4,14 @@
 A table written with this module is the only place that knows a bit. Reset values, masks, the decoded text of a
 trace line and the documentation are loops over `Register.fields`.
 
-The chips of the family share one table: a field or register that only some have names them (`chips`), and a reset value
-that differs is a mapping. `Register.on(chip)` gives what holds for one chip.
+Chips of one family share a table: a field or register that only some have names them (`chips`), and a reset value that
+differs is a mapping. `Register.on(chip)` gives what holds for one chip. The family is an `enum.Flag` that a base class
+is declared with; a device without relatives needs none::
+
+    class CONTROL(Register, offset=0x00, source="data book, 3.1"):
+        enable = bit(0, Access.RW, doc="The device runs.")
+
+    registers = RegisterFile([CONTROL], on_write={CONTROL: written})
 
 A wrong table (overlapping fields, a field outside its register, a reset value that does not fit) is refused at import,
 with a message that names the field.
@@ -16,16 +22,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, Self, TypeVar, overload
 
-from plx9x5x.regs.family import Chips
-
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=enum.IntEnum)
 
 SHADOW: Final = 1 << 16
 """Added to the offset of a register that hides behind another one."""
 
-Reset = int | Mapping[Chips, int]
+Reset = int | Mapping[enum.Flag, int]
 """A reset value, or one for each set of chips; chips that no set names have 0."""
+
+
+class OneDevice(enum.Flag):
+    """The family of a device that has no relatives."""
+
+    DEVICE = enum.auto()
 
 
 class Access(enum.Enum):
@@ -59,17 +69,21 @@ class Field(Generic[T_co]):
         reset: Reset,
         doc: str,
         unverified: bool,
-        chips: Chips,
+        chips: enum.Flag | None,
         absent: bool,
     ) -> None:
         self.name = "?"
         self.hi, self.lo, self.access, self.kind, self.doc = hi, lo, access, kind, doc
-        self.unverified, self.chips, self.absent = unverified, chips, absent
+        self.unverified, self.absent = unverified, absent
+        self._named = chips
+        self.chips: enum.Flag = OneDevice.DEVICE
+        """Those that have it; of a register's family, once it belongs to a register."""
         self._reset = reset
         self.mask: Final = ((1 << (hi - lo + 1)) - 1) << lo if hi >= lo >= 0 else 0
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, owner: type["Register"], name: str) -> None:
         self.name = name
+        self.chips = everyone(owner.family) if self._named is None else self._named
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -79,7 +93,7 @@ class Field(Generic[T_co]):
         """Give the field itself on the class, its value on an instance."""
         return self if obj is None else self.kind((obj.raw & self.mask) >> self.lo)
 
-    def reset(self, chip: Chips) -> int:
+    def reset(self, chip: enum.Flag) -> int:
         """Value after power-on, without an EEPROM."""
         if isinstance(self._reset, int):
             return self._reset
@@ -99,7 +113,7 @@ def bit(
     reset: Reset = 0,
     doc: str,
     unverified: bool = False,
-    chips: Chips = Chips.ALL,
+    chips: enum.Flag | None = None,
     absent: bool = False,
 ) -> Field[bool]:
     """Declare a one-bit field that decodes to a `bool`."""
@@ -116,7 +130,7 @@ def bits(
     reset: Reset = 0,
     doc: str,
     unverified: bool = False,
-    chips: Chips = Chips.ALL,
+    chips: enum.Flag | None = None,
     absent: bool = False,
 ) -> Field[E]: ...
 @overload
@@ -128,7 +142,7 @@ def bits(
     reset: Reset = 0,
     doc: str,
     unverified: bool = False,
-    chips: Chips = Chips.ALL,
+    chips: enum.Flag | None = None,
     absent: bool = False,
 ) -> Field[int]: ...
 def bits(
@@ -140,7 +154,7 @@ def bits(
     reset: Reset = 0,
     doc: str,
     unverified: bool = False,
-    chips: Chips = Chips.ALL,
+    chips: enum.Flag | None = None,
     absent: bool = False,
 ) -> Field[object]:
     """Declare a field from bit `hi` down to bit `lo`; `kind` is an IntEnum that names its values."""
@@ -169,14 +183,17 @@ class Register:
     """One register. Subclass it with `offset=` (bytes from the window's start), `width=` (bits) and `source=`.
 
     A subclass without `offset` is a template: registers that share its fields derive from it. `aliases` are further
-    offsets at which the same storage shows. `chips` have it; the others behave as if it held `missing`.
+    offsets at which the same storage shows. `chips` have it, by default the whole `family`; the others behave as if it
+    held `missing`.
     """
 
     offset: ClassVar[int]
     width: ClassVar[int]
     source: ClassVar[str]
     aliases: ClassVar[tuple[int, ...]] = ()
-    chips: ClassVar[Chips] = Chips.ALL
+    family: ClassVar[type[enum.Flag]] = OneDevice
+    """Every chip there is; its members with one bit are the chips."""
+    chips: ClassVar[enum.Flag] = OneDevice.DEVICE
     missing: ClassVar[int] = 0
     shadow: ClassVar[bool] = False
     """It hides behind another register at the same offset until `RegisterFile.moved` shows it (SHADOW | offset)."""
@@ -189,11 +206,14 @@ class Register:
         width: int = 32,
         source: str = "",
         aliases: tuple[int, ...] = (),
-        chips: Chips = Chips.ALL,
+        chips: enum.Flag | None = None,
         missing: int = 0,
         shadow: bool = False,
+        family: type[enum.Flag] | None = None,
     ) -> None:
         """Check the declaration."""
+        if family is not None:
+            cls.family = family
         found: dict[str, Field[object]] = {}
         for klass in reversed(cls.__mro__):
             found |= {name: field for name, field in vars(klass).items() if isinstance(field, Field)}
@@ -204,16 +224,17 @@ class Register:
             if name in Register.__annotations__:
                 raise TypeError(f"{cls.__name__}.{name}: every register has a {name} of its own")
         cls.offset, cls.width, cls.source, cls.aliases = offset, width, source, aliases
-        cls.chips, cls.missing, cls.shadow = chips, missing, shadow
+        cls.chips = everyone(cls.family) if chips is None else chips
+        cls.missing, cls.shadow = missing, shadow
         _check(cls)
 
     @classmethod
-    def fields_on(cls, chip: Chips) -> tuple[Field[object], ...]:
+    def fields_on(cls, chip: enum.Flag) -> tuple[Field[object], ...]:
         """The fields that one chip has, from bit 0 up; none if it lacks the register."""
         return tuple(field for field in cls.fields if chip in field.chips & cls.chips)
 
     @classmethod
-    def on(cls, chip: Chips) -> Layout:
+    def on(cls, chip: enum.Flag) -> Layout:
         """Masks and reset value on one chip; all zero if it lacks the register."""
         layout = _LAYOUTS.get((cls, chip))
         if layout is None:
@@ -224,11 +245,11 @@ class Register:
         self.raw = raw
 
     def __str__(self) -> str:
-        return self.text(Chips.ALL)
+        return self.text(everyone(self.family))
 
     __repr__ = __str__
 
-    def text(self, chips: Chips) -> str:
+    def text(self, chips: enum.Flag) -> str:
         """Name, value and fields, as one of `chips` has them."""
         values = ((field, (self.raw & field.mask) >> field.lo) for field in self.fields if field.chips & chips)
         texts = (
@@ -237,10 +258,15 @@ class Register:
         return " ".join((f"{type(self).__name__}={self.raw:#x}", *texts))
 
 
-_LAYOUTS: Final[dict[tuple[type[Register], Chips], Layout]] = {}
+def everyone(family: type[enum.Flag]) -> enum.Flag:
+    """All chips of a family."""
+    return ~family(0)
 
 
-def _layout(reg: type[Register], chip: Chips) -> Layout:
+_LAYOUTS: Final[dict[tuple[type[Register], enum.Flag], Layout]] = {}
+
+
+def _layout(reg: type[Register], chip: enum.Flag) -> Layout:
     fields = [field for field in reg.fields_on(chip) if not field.absent]
 
     def mask(*kinds: Access) -> int:
@@ -317,13 +343,16 @@ class _Shape:
     """Bits of each dword that mean anything."""
 
 
-_SHAPES: Final[dict[tuple[tuple[type[Register], ...], Chips], _Shape]] = {}
+_SHAPES: Final[dict[tuple[tuple[type[Register], ...], enum.Flag], _Shape]] = {}
 
 
-def _shape(declared: tuple[type[Register], ...], chip: Chips) -> _Shape:
-    """Work it out once. Raises: TypeError if two registers share bytes."""
+def _shape(declared: tuple[type[Register], ...], chip: enum.Flag) -> _Shape:
+    """Work it out once. Raises: TypeError if two registers share bytes, or one is of another family."""
     if (declared, chip) in _SHAPES:
         return _SHAPES[declared, chip]
+    for reg in declared:
+        if reg.family is not type(chip):
+            raise TypeError(f"{reg.__name__} is a register of {reg.family.__name__}, and {chip!r} is none of them")
     present = tuple(reg for reg in declared if chip in reg.chips)
     layouts = {reg: reg.on(chip) for reg in present}
     dwords: dict[int, list[tuple[type[Register], int]]] = {}
@@ -354,7 +383,7 @@ class RegisterFile:
     def __init__(
         self,
         registers: Iterable[type[Register]],
-        chip: Chips,
+        chip: enum.Flag = OneDevice.DEVICE,
         *,
         on_write: Mapping[type[Register], WriteHook] | None = None,
         on_read: Mapping[type[Register], ReadHook] | None = None,

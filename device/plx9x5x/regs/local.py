@@ -4,8 +4,10 @@
 Sources: PLX SDK register headers, Linux plx9080.h, public 9056 headers, read-back of a PEX 8311. Offsets are from BAR0.
 """
 
-from plx9x5x.regs.family import Chips
-from plx9x5x.regs.kernel import Access, Register, bit, bits
+import enum
+
+from plx9x5x.regs.family import Chips, Register
+from plx9x5x.regs.kernel import Access, bit, bits
 
 _SDK = "PLX SDK register headers"
 _HEADERS = "public PCI 9056 register headers"
@@ -32,6 +34,16 @@ class LAS0BA(_LocalBase, offset=0x04, source=_SDK):
     """Local address space 0: local base address (remap)."""
 
 
+class DmaPriority(enum.IntEnum):
+    """Which DMA channel comes first when both want the bus."""
+
+    IN_TURN = 0
+    CHANNEL0 = 1
+    CHANNEL1 = 2
+    IN_TURN_ALSO = 3
+    """Reserved; taken for 0."""
+
+
 class MARBR(Register, offset=0x08, source=_SDK, aliases=(0xAC,)):
     """Mode and DMA arbitration; shows at 0xAC as DMAARB too."""
 
@@ -40,7 +52,9 @@ class MARBR(Register, offset=0x08, source=_SDK, aliases=(0xAC,)):
     latency_enable = bit(16, Access.RW, doc="Latency timer runs.")
     pause_enable = bit(17, Access.RW, doc="Pause timer runs.")
     breq_enable = bit(18, Access.RW, doc="BREQi is looked at.")
-    dma_priority = bits(20, 19, Access.RW, doc="0 the channels take turns, 1 channel 0 first, 2 channel 1 first.")
+    dma_priority = bits(
+        20, 19, Access.RW, DmaPriority, doc="0 the channels take turns, 1 channel 0 first, 2 channel 1 first."
+    )
     give_up_bus = bit(21, Access.RW, reset=1, doc="Direct slave gives up the local bus.")
     lock_enable = bit(22, Access.RW, doc="Direct slave LOCK#.")
     request_mode = bit(23, Access.RW, doc="PCI request mode.")

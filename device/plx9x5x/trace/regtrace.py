@@ -149,6 +149,9 @@ class RegisterTrace:
 
     def emit(self, event: object) -> None:
         """Write the event's line, if it has one."""
+        if isinstance(event, events.StepEnded):
+            self._stepped(goes_on=event.goes_on)
+            return
         if not self.enabled:
             return
         self._events += 1
@@ -157,11 +160,11 @@ class RegisterTrace:
             self._news = True
             self._write(line)
 
-    def stepped(self, *, goes_on: bool) -> None:
-        """Tell how a step ended: `goes_on` if the chip may find more to do by itself, now or after a while.
+    def _stepped(self, *, goes_on: bool) -> None:
+        """Say in which state a step left the chip.
 
-        One that may, but whose steps are without any event, only looks in vain, at a descriptor that is not valid or a
-        board that asks for nothing: it waits for others.
+        One that may find more to do by itself, but whose steps are without any other event, only looks in vain, at a
+        descriptor that is not valid or a board that asks for nothing: it waits for others.
         """
         nothing_happened = self._events == self._events_before
         self._events_before = self._events

@@ -9,7 +9,8 @@ from plx9x5x.board import Board, load_board
 from plx9x5x.errors import ParityError
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.clock import VirtualClock
-from plx9x5x.ports import BusMaster, Pin
+from plx9x5x.peripheral import Pin
+from plx9x5x.ports import BusMaster
 from plx9x5x.transport.loopback import Loopback, Ram
 from plx9x5x.units import BusAddr
 from tests.behaviour.driver import BOARD_OF, MEMORY_AT, REGISTERS

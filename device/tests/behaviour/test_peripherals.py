@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from plx9x5x.board import Board, Window, load_board
-from plx9x5x.ports import LocalPins
+from plx9x5x.peripheral import LocalPins
 from plx9x5x.units import LocalAddr
 from tests.behaviour.cases_block import (
     ABORT,

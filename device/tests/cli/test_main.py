@@ -15,7 +15,8 @@ import pytest
 from plx9x5x.board import load_board
 from plx9x5x.cli import main as cli
 from plx9x5x.cli import serve
-from plx9x5x.errors import LostVm, SetupError, UsageError
+from plx9x5x.cli.usage import UsageError
+from plx9x5x.errors import BadRequest, LostVm, SetupError
 from plx9x5x.model.chip import Chip
 from plx9x5x.trace.text import FaultLog
 from plx9x5x.transport.guest_memory import GuestMemory
@@ -49,6 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException, *argv: st
     ("outcome", "code", "words"),
     [
         (UsageError("no such thing"), 2, "error: no such thing\n"),
+        (BadRequest("no such board"), 2, "error: no such board\n"),
         (SetupError("no compiler", hint="apt install gcc"), 69, "error: no compiler\nhint: apt install gcc\n"),
         (LostVm("QEMU is gone"), 75, "error: QEMU is gone\n"),
         (KeyboardInterrupt(), 130, ""),

@@ -10,7 +10,7 @@ import pytest
 
 import plx9x5x
 from nthal.contract import from_json_lines
-from plx9x5x.errors import LostVm, SetupError, UsageError
+from plx9x5x.errors import LostVm, SetupError
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.contract import guest as contract_guest
@@ -109,7 +109,7 @@ def test_junit_of_a_bad_run_names_what_is_wrong() -> None:
 
 
 def test_unknown_case_is_refused_with_a_near_one() -> None:
-    with pytest.raises(UsageError, match="no case 'ring_of_100_laps'; did you mean ring_of_1000_laps"):
+    with pytest.raises(session.NoSuchCase, match="no case 'ring_of_100_laps'; did you mean ring_of_1000_laps"):
         session.check_case("ring_of_100_laps", ("a", "ring_of_1000_laps"))
     session.check_case("a", ("a",))
 
@@ -304,7 +304,7 @@ class TestAccelerator:
         assert accel.prove_kvm(fake, limit_s=5 if works else 0.2) is works
 
     def test_unknown_one_is_a_usage_error(self) -> None:
-        with pytest.raises(UsageError, match="no accelerator 'xen'"):
+        with pytest.raises(accel.NoSuchAccelerator, match="no accelerator 'xen'"):
             accel.choose("xen", None)  # type: ignore[arg-type]
 
 

@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 import pytest
 
-from plx9x5x.board import Board, Eeprom, EepromPart, Window, board_names, load_board
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.board import Board, Eeprom, EepromPart, NoSuchBoard, Window, board_names, load_board
+from plx9x5x.errors import SetupError
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.regs.eeprom_map import build_image, loaded_dwords
 from plx9x5x.regs.profile import PROFILES, Profile
@@ -23,7 +23,7 @@ def test_our_board_is_registered() -> None:
 
 
 def test_an_unknown_board_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"no board is named 'nope'; there are: .*rdk-9656-lite"):
+    with pytest.raises(NoSuchBoard, match=r"no board is named 'nope'; there are: .*rdk-9656-lite"):
         load_board("nope")
 
 

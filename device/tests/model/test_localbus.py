@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from plx9x5x.board import Window
 from plx9x5x.model.localbus import LocalBus, Sram
-from plx9x5x.ports import LocalPins, Pluggable
+from plx9x5x.peripheral import LocalPins, Pluggable
 from plx9x5x.units import LocalAddr
 
 SIZE = 64

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plx9x5x.board import Board, Window
-from plx9x5x.ports import LocalPins, Pin, ResetKind
+from plx9x5x.peripheral import LocalPins, Pin
+from plx9x5x.ports import ResetKind
 from plx9x5x.units import KIB, LocalAddr
 from tests.model.bench import (
     ABORT,

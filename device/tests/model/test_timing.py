@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from plx9x5x.board import Board
-from plx9x5x.errors import UsageError
-from plx9x5x.model.timing import BusSpeed, BusTimer
+from plx9x5x.model.timing import BusSpeed, BusTimer, NoSuchBus
 from plx9x5x.units import KIB
 from tests.model.bench import CHAIN, DONE, ENABLE, MODE_RESET, Bench, Descriptor
 
@@ -109,7 +108,7 @@ def test_the_same_seed_waits_alike_and_another_does_not() -> None:
 
 @pytest.mark.parametrize("text", ["", "33", "100x32", "33x33", "33x32x1"])
 def test_an_unknown_bus_names_those_there_are(text: str) -> None:
-    with pytest.raises(UsageError, match="33x32, 33x64, 66x32 and 66x64"):
+    with pytest.raises(NoSuchBus, match="33x32, 33x64, 66x32 and 66x64"):
         BusSpeed.parse(text)
 
 

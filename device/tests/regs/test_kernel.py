@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The register kernel: wrong tables are refused, each access kind does what its name says, byte lanes hold."""
 
+import enum
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plx9x5x.regs.family import Chips
-from plx9x5x.regs.kernel import SHADOW, Access, Register, RegisterFile, Write, after_write, bit, bits
+from plx9x5x.regs import kernel
+from plx9x5x.regs.family import Chips, Register
+from plx9x5x.regs.kernel import SHADOW, Access, RegisterFile, Write, after_write, bit, bits
 
 SRC = "test"
 CHIP = Chips.PCI9656
@@ -99,6 +101,39 @@ def test_a_table_is_checked_for_each_chip_by_itself() -> None:
     assert (SHARED.on(Chips.PCI9054).reset, SHARED.on(Chips.PCI9054).rw) == (2, 6)
     assert (SHARED.on(Chips.PCI9656).reset, SHARED.on(Chips.PCI9656).rw) == (4, 7)
     assert SHARED(1).text(Chips.PCI9080) == "SHARED=0x1 old=1 listed=0"
+
+
+def test_a_device_without_relatives_declares_registers_without_a_family() -> None:
+    class CONTROL(kernel.Register, offset=0, source=SRC):
+        enable = bit(0, Access.RW, doc="")
+        go = bit(1, Access.W1T, doc="")
+
+    written: list[Write] = []
+    regs = RegisterFile([CONTROL], on_write={CONTROL: written.append})
+    regs.write(0, 4, 3)
+    assert (regs[CONTROL], regs.read(0, 4), written) == (1, 1, [Write(0, 1, 3, 0xFFFF_FFFF)])
+    assert str(CONTROL(1)) == "CONTROL=0x1 enable=1 go=0"
+
+
+def test_a_family_of_ones_own_has_chips_of_its_own() -> None:
+    class Models(enum.Flag):
+        OLD = enum.auto()
+        NEW = enum.auto()
+
+    class ModelRegister(kernel.Register, family=Models):
+        """What that family's registers derive from."""
+
+    class STATUS(ModelRegister, offset=0, source=SRC):
+        both = bit(0, Access.RO, reset={Models.NEW: 1}, doc="")
+        newer = bit(1, Access.RW, reset=1, doc="", chips=Models.NEW)
+
+    assert STATUS.chips == STATUS.both.chips == Models.OLD | Models.NEW
+    assert [RegisterFile([STATUS], model).read(0, 4) for model in Models] == [0, 3]
+
+
+def test_a_register_of_another_family_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"MIXED is a register of Chips, and <OneDevice\.DEVICE: 1> is none of them"):
+        RegisterFile([MIXED])
 
 
 def test_a_register_that_the_chip_lacks_takes_nothing_and_means_its_missing_value() -> None:

@@ -7,7 +7,7 @@ Source: reference sections 9.3, 2.2, 4.8, 7.2.
 from collections import deque
 from typing import Final
 
-from plx9x5x.ports import LocalPins, Pin
+from plx9x5x.peripheral import LocalPins, Pin
 from plx9x5x.units import KIB
 from tests.behaviour.driver import SPACE0, SPACE1, Driver
 from tests.scenarios.support import (

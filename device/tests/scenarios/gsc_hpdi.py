@@ -7,7 +7,7 @@ Source: reference section 9.2, with 4.11 for comedi's way to abort. A handler's 
 from collections import deque
 from typing import Final
 
-from plx9x5x.ports import LocalPins
+from plx9x5x.peripheral import LocalPins
 from plx9x5x.units import KIB
 from tests.behaviour.driver import SPACE0, Driver
 from tests.scenarios.support import (

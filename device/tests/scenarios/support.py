@@ -15,7 +15,8 @@ import numpy as np
 from plx9x5x.board import Board, Eeprom, EepromPart, Window, load_board
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.timing import BusSpeed
-from plx9x5x.ports import BusMaster, LocalBusTarget
+from plx9x5x.peripheral import LocalBusTarget
+from plx9x5x.ports import BusMaster
 from plx9x5x.regs.profile import PROFILES
 from tests.behaviour.driver import BOARD_OF, REGISTERS, CommonBuffer, Driver, LocalSide
 from tests.behaviour.in_process import InProcess, NoisyBus

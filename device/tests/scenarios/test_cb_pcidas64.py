@@ -10,7 +10,7 @@ import pytest
 
 from plx9x5x.board import Board, EepromPart, Window
 from plx9x5x.model.localbus import Sram
-from plx9x5x.ports import LocalPins
+from plx9x5x.peripheral import LocalPins
 from plx9x5x.units import LocalAddr
 from tests.behaviour.driver import SPACE0, SPACE1
 from tests.scenarios.cb_pcidas64 import (

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from plx9x5x.ports import Pin
+from plx9x5x.peripheral import Pin
 from tests.behaviour.driver import PORTS, CommonBuffer, Driver
 from tests.scenarios.support import (
     CNTRL,

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from plx9x5x.board import Window
-from plx9x5x.ports import LocalPins
+from plx9x5x.peripheral import LocalPins
 from plx9x5x.units import LocalAddr
 from tests.behaviour.driver import SPACE0, Driver
 from tests.scenarios.support import CNTRL, INTCSR, Built, Machine, Watched, bit, board_of, off, on, serve

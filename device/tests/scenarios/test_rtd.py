@@ -10,7 +10,7 @@ import pytest
 
 from plx9x5x.board import Board, Window
 from plx9x5x.model.localbus import Sram
-from plx9x5x.ports import LocalPins
+from plx9x5x.peripheral import LocalPins
 from plx9x5x.units import KIB, LocalAddr
 from tests.behaviour.driver import PORTS, SPACE0, SPACE1, CommonBuffer, Driver
 from tests.scenarios.support import (

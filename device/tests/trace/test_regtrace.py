@@ -98,17 +98,17 @@ class TestFile:
         assert path.read_text() == "R 0 0x068 4 0x0f010100\n"
 
     def test_idle_comes_once_after_news(self, trace: RegisterTrace, path: Path) -> None:
-        trace.stepped(goes_on=False)
+        trace.emit(events.StepEnded(0, goes_on=False))
         trace.emit(ACCESS)
         for _ in range(3):
-            trace.stepped(goes_on=False)
+            trace.emit(events.StepEnded(0, goes_on=False))
         assert path.read_text().splitlines()[1:] == ["idle"]
 
     def test_a_chip_that_goes_on_is_not_idle(self, trace: RegisterTrace, path: Path) -> None:
         trace.emit(ACCESS)
-        trace.stepped(goes_on=True)
+        trace.emit(events.StepEnded(0, goes_on=True))
         trace.emit(events.DataMoved(0, 0, True, 0, 0, 4))
-        trace.stepped(goes_on=True)
+        trace.emit(events.StepEnded(0, goes_on=True))
         assert "idle" not in path.read_text()
         assert "waiting" not in path.read_text()
 
@@ -116,9 +116,9 @@ class TestFile:
         now = 0
         trace = RegisterTrace(path, now=lambda: now)
         trace.emit(ACCESS)
-        trace.stepped(goes_on=True)
+        trace.emit(events.StepEnded(0, goes_on=True))
         for now in range(0, 3 * regtrace.WAITING_NS, regtrace.WAITING_NS // 10):  # noqa: B007 (the clock)
-            trace.stepped(goes_on=True)
+            trace.emit(events.StepEnded(0, goes_on=True))
         trace.close()
         assert path.read_text().splitlines()[1:] == ["waiting"] * 3
 
@@ -127,9 +127,9 @@ class TestFile:
         trace = RegisterTrace(path, now=lambda: now)
         trace.emit(ACCESS)
         for now in range(0, 4 * regtrace.WAITING_NS, regtrace.WAITING_NS // 2):  # noqa: B007 (the clock)
-            trace.stepped(goes_on=True)
+            trace.emit(events.StepEnded(0, goes_on=True))
             trace.emit(events.DataMoved(0, 0, True, 0, 0, 4))
-            trace.stepped(goes_on=True)
+            trace.emit(events.StepEnded(0, goes_on=True))
         trace.close()
         assert path.read_text().count("waiting") <= 1
 
@@ -137,7 +137,7 @@ class TestFile:
         trace = RegisterTrace(path, limit=100)
         for _ in range(100):
             trace.emit(ACCESS)
-            trace.stepped(goes_on=False)
+            trace.emit(events.StepEnded(0, goes_on=False))
         assert path.stat().st_size <= 100
         assert path.read_text().splitlines()[-1] == "full"
         assert not trace.enabled
@@ -156,7 +156,7 @@ class TestFile:
         trace.close()
         trace.close()
         trace.emit(ACCESS)
-        trace.stepped(goes_on=False)
+        trace.emit(events.StepEnded(0, goes_on=False))
         assert path.read_text() == ""
 
 
@@ -168,7 +168,7 @@ def test_a_chips_faults_are_said_beside_its_trace(trace: RegisterTrace, path: Pa
     for offset, value in ((0x84, 0x7000), (0x88, 0), (0x8C, 4), (0x90, 0)):
         host.device.write(0, offset, 4, value)
     host.device.write(0, 0xA8, 1, 3)
-    trace.stepped(goes_on=host.device.step(4096))
+    host.device.step(4096)
     lines = path.read_text().splitlines()
     assert lines[0] == "reset power-on"
     assert lines[-4:] == ["W 0 0x0a8 1 0x03", "start 0", "error 0 master abort at 0x7000, data", "idle"]

@@ -66,8 +66,7 @@ class GuestBuffer:
         pieces = []
         for at in range(offset, offset + length, CHUNK):
             wanted = min(CHUNK, offset + length - at)
-            (digits,) = self.agent.ask("get", self.handle, at, wanted) or ("",)
-            pieces.append(bytes.fromhex(digits))
+            pieces.append(self.agent.ask_data(wanted, "get", self.handle, at, wanted))
         return b"".join(pieces)
 
     def write(self, offset: int, data: bytes) -> None:
@@ -91,10 +90,8 @@ class GuestAgent:
         self._arrived: list[str] = []
         self._number = 0
         self._made = 0
-        try:
+        with self._understood():
             self.found: Greeting = protocol.greeting(self._line(BOOT_LIMIT_S, "come up"))
-        except BadAnswer as exc:
-            raise vm.lost(str(exc)) from exc
 
     @property
     def logs(self) -> Path:
@@ -111,7 +108,7 @@ class GuestAgent:
     def read(self, bar: int, offset: int, width: int = 4) -> int:
         """Read a BAR. Raises: AgentRefused for what the BAR does not hold."""
         _check_aligned(offset, width)
-        value = protocol.one_number(self.ask("read", bar, offset, width))
+        value = self.ask_number("read", bar, offset, width)
         self._made += 1
         return value
 
@@ -124,7 +121,7 @@ class GuestAgent:
 
     def config_read(self, offset: int, width: int = 4) -> int:
         """Read configuration space; QEMU answers most of it by itself."""
-        return protocol.one_number(self.ask("config-read", offset, width))
+        return self.ask_number("config-read", offset, width)
 
     def config_write(self, offset: int, width: int, value: int) -> None:
         """Write configuration space. Raises: NotSettled if it never reaches the chip."""
@@ -136,7 +133,8 @@ class GuestAgent:
 
     def allocate(self, length: int) -> GuestBuffer:
         """Allocate a common buffer, every byte 0xA5; it lives until `free` or `reset`. Raises: AgentRefused."""
-        handle, bus = protocol.numbers(self.ask("alloc", length), count=2)
+        with self._understood():
+            handle, bus = protocol.numbers(self.ask("alloc", length), count=2)
         return GuestBuffer(self, handle, bus, length)
 
     def free(self, buffer: GuestBuffer) -> None:
@@ -152,7 +150,7 @@ class GuestAgent:
         self._seen()
         deadline = time.monotonic() + LINE_LIMIT_S
         while True:
-            up = bool(protocol.one_number(self.ask("level", LISTEN_MS)))
+            up = bool(self.ask_number("level", LISTEN_MS))
             self._watch.poll()
             if up:
                 return not self._watch.fell_unseen
@@ -195,8 +193,24 @@ class GuestAgent:
         except OSError as exc:
             self._vm.check()
             raise self._vm.lost(f"the agent's channel broke: {exc.strerror}") from exc
-        try:
+        with self._understood():
             return protocol.answer(self._line(CALL_LIMIT_S, f"answer '{verb}'"), number=self._number)
+
+    def ask_number(self, verb: str, *words: int | bytes) -> int:
+        """Send a request that one number answers. Raises: AgentRefused, LostVm."""
+        with self._understood():
+            return protocol.one_number(self.ask(verb, *words))
+
+    def ask_data(self, length: int, verb: str, *words: int | bytes) -> bytes:
+        """Send a request that `length` bytes answer. Raises: AgentRefused, LostVm."""
+        with self._understood():
+            return protocol.data(self.ask(verb, *words), length=length)
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        """What the guest says may be anything; one that cannot be understood is lost."""
+        try:
+            yield
         except BadAnswer as exc:
             raise self._vm.lost(str(exc)) from exc
 

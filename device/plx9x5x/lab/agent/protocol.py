@@ -82,6 +82,17 @@ def numbers(words: tuple[str, ...], *, count: int) -> tuple[int, ...]:
     return values
 
 
+def data(words: tuple[str, ...], *, length: int) -> bytes:
+    """The only word, the hex digits of `length` bytes; no word for none. Raises: BadAnswer."""
+    try:
+        found = bytes.fromhex("".join(words))
+    except ValueError:
+        found = None
+    if found is None or len(found) != length or len(words) > 1:
+        raise BadAnswer(f"{length} bytes had to come, not {' '.join(words)[:80]!r}")
+    return found
+
+
 class Lines:
     """Cuts a stream into lines of at most `MAX_LINE` characters. Raises: BadAnswer from `feed` for a longer one."""
 

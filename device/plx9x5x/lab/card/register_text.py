@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The register table as text: for a terminal, as Markdown, as JSON, as a C header. All of it loops over the table."""
 
+import enum
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -111,8 +112,8 @@ def _markdown_register(listed: Listed) -> Iterator[str]:
         )
 
 
-def _resets(field: Field[object], chips: Chips) -> str:
-    values = {chip: field.reset(chip) for chip in chips}
+def _resets(field: Field[object], chips: enum.Flag) -> str:
+    values = {chip: field.reset(chip) for chip in Chips(chips.value)}
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):x}"
     groups: dict[int, list[str]] = {}

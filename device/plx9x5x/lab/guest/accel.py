@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.guest.image import GuestFile, GuestImage, program
 from plx9x5x.lab.guest.machine import VmSpec
 from plx9x5x.lab.host.process import Child, tail_of
@@ -19,8 +19,12 @@ _PROOF: Final = "plx9x5x-kvm-works"
 _INIT: Final = f"#!/bin/busybox sh\n/bin/busybox echo {_PROOF}\n/bin/busybox poweroff -f\n"
 
 
+class NoSuchAccelerator(BadRequest):
+    """There is no accelerator of that name."""
+
+
 def choose(wish: str, tc: Toolchain) -> tuple[str, str]:
-    """Give the accelerator for `wish`, and why. Raises: UsageError, SetupError for a kvm that is not there."""
+    """Give the accelerator for `wish`, and why. Raises: NoSuchAccelerator, SetupError for a kvm that is not there."""
     match wish:
         case "tcg":
             return "tcg", "asked for"
@@ -35,7 +39,7 @@ def choose(wish: str, tc: Toolchain) -> tuple[str, str]:
                 return "tcg", f"{KVM} is there, but a guest did not boot with it within {PROOF_S:g} s"
             return "kvm", "a guest booted with it"
         case _:
-            raise UsageError(f"no accelerator '{wish}'; there are {', '.join(CHOICES)}")
+            raise NoSuchAccelerator(f"no accelerator '{wish}'; there are {', '.join(CHOICES)}")
 
 
 def prove_kvm(tc: Toolchain, *, limit_s: float = PROOF_S) -> bool:

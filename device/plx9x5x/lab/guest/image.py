@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.guest.cpio import Archive
 from plx9x5x.lab.guest.modules import Module, ModuleTree, canonical, read_module
 
@@ -30,6 +30,10 @@ KEPT: Final = 8
 _KEPT_AT_LEAST_S: Final = 3600.0
 COMMAND_LINE_MAX: Final = 2047
 """What the kernel takes on x86; it cuts the rest in silence."""
+
+
+class UnwritableWord(BadRequest):
+    """It cannot be written on a kernel's command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,12 @@ class GuestImage:
     words: tuple[str, ...] = ()
 
     def kernel_words(self) -> tuple[str, ...]:
-        """Words for the kernel's command line. Raises: UsageError for what cannot be written there."""
+        """Words for the kernel's command line. Raises: UnwritableWord for what cannot be written there."""
         for text in (self.mode, *self.arguments):
             if any(c.isspace() or c in "\"'" for c in text):
-                raise UsageError(f"'{text}' cannot be passed to the guest: no blanks, no quotes")
+                raise UnwritableWord(f"'{text}' cannot be passed to the guest: no blanks, no quotes")
         if clash := [a for a in self.arguments if "," in a]:
-            raise UsageError(f"'{clash[0]}' cannot be passed to the guest: a comma separates arguments there")
+            raise UnwritableWord(f"'{clash[0]}' cannot be passed to the guest: a comma separates arguments there")
         arguments = (f"plx.args={','.join(self.arguments)}",) if self.arguments else ()
         return (f"plx.mode={self.mode}", *arguments, *self.words)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import SetupError
 from plx9x5x.lab.toolchain import apt, host, kernels, pciutils, qemu, vfio_user_lib
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.loader import fill_space_mib, variant
@@ -55,7 +55,7 @@ def report(kernel: str | None) -> Iterator[Line]:
             yield check()
         except SetupError as exc:
             yield Line(what, str(exc), exc.hint)
-        except UsageError as exc:
+        except kernels.NoSuchKernel as exc:
             yield Line(what, str(exc), "name one of those")
 
 

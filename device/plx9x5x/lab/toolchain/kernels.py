@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import host, unpack
 from plx9x5x.lab.toolchain.cache import Installed
 from plx9x5x.lab.toolchain.table import KERNEL_SERIES
@@ -24,6 +24,10 @@ _ELF: Final = b"\x7fELF"
 _PT_INTERP: Final = 3
 # gcc learnt -fmin-function-alignment in 14; a kernel configured by it must be told that an older one lacks it.
 _MIN_ALIGNMENT_GCC: Final = 14
+
+
+class NoSuchKernel(BadRequest):
+    """It is neither a series that is known nor a path."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class GuestKernel:
 def choose(kernel: str | None) -> str:
     """The series or path to use: the argument, else $PLX9X5X_KERNEL, else the first series.
 
-    Raises: UsageError, SetupError.
+    Raises: NoSuchKernel, SetupError.
     """
     source = "--kernel" if kernel else ENV
     wish = kernel or os.environ.get(ENV) or KERNEL_SERIES[0]
@@ -56,7 +60,7 @@ def choose(kernel: str | None) -> str:
     text = f"{source}={wish} is neither a kernel series ({', '.join(KERNEL_SERIES)}) nor a path"
     if source == ENV:
         raise SetupError(text, hint=f"set {ENV} to one of them, or unset it")
-    raise UsageError(text)
+    raise NoSuchKernel(text)
 
 
 def by_path(wish: str) -> GuestKernel:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import host, kernels, pciutils, qemu, unpack, vfio_user_lib
 from plx9x5x.lab.toolchain.apt import PrivateApt
 from plx9x5x.lab.toolchain.cache import Cache, Installed, Package, Record, remove
@@ -24,6 +24,10 @@ FOR_A_RUN: Final = frozenset(("qemu", "kernel", "busybox", "libvfio-user"))
 ALL: Final = FOR_A_RUN | {"pciutils"}
 _ABSENT: Final = Path(os.devnull) / "absent"
 _BUSYBOX_PATHS: Final = ("usr/bin/busybox", "bin/busybox")
+
+
+class NoSuchPart(BadRequest):
+    """The toolchain has no part of that name."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,10 @@ def load(
 
     `kernel` is a series of KERNEL_SERIES or a path (see kernels.py); absent, $PLX9X5X_KERNEL, then the first series.
     `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user", "pciutils".
-    Raises: SetupError when the host lacks something, UsageError for an unknown series or part.
+    Raises: SetupError when the host lacks something, NoSuchKernel, NoSuchPart.
     """
     if unknown := set(need) - ALL:
-        raise UsageError(f"no part {', '.join(sorted(unknown))}; there are {', '.join(sorted(ALL))}")
+        raise NoSuchPart(f"no part {', '.join(sorted(unknown))}; there are {', '.join(sorted(ALL))}")
     progress = progress or Silent()
     cache = Cache.locate()
     wish = kernels.choose(kernel)

@@ -13,7 +13,7 @@ import pytest
 from plx9x5x.errors import LostVm
 from plx9x5x.lab.agent import guest_agent as agent_module
 from plx9x5x.lab.agent.chipwatch import ChipWatch, NotSettled
-from plx9x5x.lab.agent.guest_agent import GuestAgent
+from plx9x5x.lab.agent.guest_agent import GuestAgent, GuestBuffer
 from plx9x5x.lab.agent.protocol import CHUNK, AgentRefused
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.trace.regtrace import Access, ConfigWrite
@@ -111,6 +111,30 @@ def test_greeting_tells_the_device(played: Played) -> None:
 def test_agent_that_cannot_work_is_a_lost_guest(played: Played, first: str) -> None:
     with pytest.raises(LostVm, match="agent"):
         played.start(first)
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "call"),
+    [
+        ("read", "ok", lambda agent: agent.read(0, 0x68)),
+        ("read", "ok 0xzz", lambda agent: agent.read(0, 0x68)),
+        ("config-read", "ok 0x1 0x2", lambda agent: agent.config_read(4)),
+        ("level", "ok up", lambda agent: agent.inta()),
+        ("alloc", "ok 0x1", lambda agent: agent.allocate(16)),
+        ("get", "ok 0g0g", lambda agent: GuestBuffer(agent, 0, 0, 2).read(0, 2)),
+        ("get", "ok 00", lambda agent: GuestBuffer(agent, 0, 0, 2).read(0, 2)),
+        ("get", "ok 00 00", lambda agent: GuestBuffer(agent, 0, 0, 2).read(0, 2)),
+        ("reset", "okay", lambda agent: agent.reset()),
+        ("reset", "ok" + 9000 * "x", lambda agent: agent.reset()),
+    ],
+)
+def test_answer_that_nobody_understands_is_a_lost_guest(
+    played: Played, verb: str, answer: str, call: Callable[[GuestAgent], object]
+) -> None:
+    agent = played.start()
+    played.says[verb] = lambda _: answer
+    with pytest.raises(LostVm, match=r"had to come, not|no answer to request|line without an end"):
+        call(agent)
 
 
 def test_accesses_are_those_that_the_chip_saw(played: Played) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import SetupError
 from plx9x5x.lab.guest import image
 from plx9x5x.lab.guest.cpio import Archive
-from plx9x5x.lab.guest.image import GuestFile, GuestImage, program
+from plx9x5x.lab.guest.image import GuestFile, GuestImage, UnwritableWord, program
 from tests.lab.elf import module
 
 
@@ -156,5 +156,5 @@ def test_words_for_the_kernel() -> None:
 
 @pytest.mark.parametrize("bad", ["a b", 'a"b', "a,b", "a\nb"])
 def test_argument_that_the_command_line_cannot_hold_is_refused(bad: str) -> None:
-    with pytest.raises(UsageError, match="cannot be passed"):
+    with pytest.raises(UnwritableWord, match="cannot be passed"):
         GuestImage({}, arguments=(bad,)).kernel_words()

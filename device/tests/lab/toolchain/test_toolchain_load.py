@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from plx9x5x.errors import SetupError, UsageError
+from plx9x5x.errors import SetupError
 from plx9x5x.lab.toolchain import KERNEL_SERIES, load
 from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.toolchain.kernels import NoSuchKernel
+from plx9x5x.lab.toolchain.loader import NoSuchPart
 
 NEED = {"busybox"}
 _QEMU = """#!{python}
@@ -114,7 +116,7 @@ def test_two_at_once_fetch_once(host: Any, heard: Any) -> None:
 
 
 def test_an_unknown_part_is_refused() -> None:
-    with pytest.raises(UsageError, match="no part gcc"):
+    with pytest.raises(NoSuchPart, match="no part gcc"):
         load(need={"gcc"})
 
 
@@ -238,7 +240,7 @@ def test_a_named_kernel_that_will_not_do_says_what_is_missing(tmp_path: Path, na
 
 
 def test_a_series_that_does_not_exist_is_refused_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"6\.1, 6\.12"):
+    with pytest.raises(NoSuchKernel, match=r"6\.1, 6\.12"):
         load(kernel="5.10", need=())
     monkeypatch.setenv("PLX9X5X_KERNEL", "5.10")
     with pytest.raises(SetupError, match=r"PLX9X5X_KERNEL=5\.10"):
