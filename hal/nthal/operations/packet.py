@@ -8,29 +8,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nthal.adapter import usable
-from nthal.bus import Window
-from nthal.channel import Mapping, MapRegisterFile, state_of
 from nthal.events import Flushed, Mapped, NullReason
-from nthal.memory import FrameList
+from nthal.operations import system_dma
+from nthal.operations.adapter import usable
+from nthal.operations.channel import state_of
 from nthal.platforms import Translation
+from nthal.records.adapter import Mapping, MapRegisterFile, Window
+from nthal.records.region import FrameList
 from nthal.runs import Run, Where
 from nthal.types import La, Va, span_pages
 from nthal.verifier import Misuse, Rank, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
-    from nthal.adapter import Adapter
-    from nthal.common_buffer import CommonBuffer
     from nthal.machine import Machine
-    from nthal.mdl import Mdl
+    from nthal.records.adapter import Adapter, CommonBuffer
+    from nthal.records.mdl import Mdl
 
 
-def _file_of(adapter: Adapter, file: MapRegisterFile | None) -> MapRegisterFile:
+def _file_of(machine: Machine, adapter: Adapter, file: MapRegisterFile | None) -> MapRegisterFile:
     """The NULL base of an adapter without registers still has its books (reference 4.5)."""
     if file is not None:
         return file
-    owner = state_of(adapter).owner
+    owner = state_of(machine, adapter).owner
     return owner if owner is not None else MapRegisterFile(adapter, adapter.granted)
 
 
@@ -47,9 +47,11 @@ def map_transfer(  # the shape of the real routine
     """MapTransfer: (logical address, bytes mapped), or None if refused. Fewer bytes than asked: scatter/gather only."""
     if not usable(machine, adapter, "MapTransfer") or adapter is None:
         return None
-    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer") or not _range_ok(machine, mdl, va, length):
+    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer"):
         return None
-    file = _file_of(adapter, file)
+    if not _range_ok(machine, mdl, va, length):
+        return None
+    file = _file_of(machine, adapter, file)
     loops = adapter.description.auto_initialize and not adapter.description.master
     if not loops and any(_overlaps(mapping, mdl, int(va), length) for mapping in file.mappings):
         machine.verifier.violate(Misuse.ALREADY_MAPPED, f"{length} bytes at {va!r}", int(va), int(va) + length)
@@ -61,12 +63,14 @@ def map_transfer(  # the shape of the real routine
     frames = mdl.frames
     assert frames is not None  # _range_ok asked
     offset = int(va) - mdl.start_va
-    mapped = _map(adapter, file, mdl, frames, offset, length, to_device=to_device)
+    mapped = _map(machine, adapter, file, mdl, frames, offset, length, to_device=to_device)
     if mapped is None:
         return None
     la, size = mapped
-    machine.emit(Mapped(machine.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None))
-    if not adapter.description.master and not machine.dma.program(adapter, la, size, to_device=to_device):
+    machine.processor.emit(
+        Mapped(machine.processor.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None)
+    )
+    if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
         _unmap(machine, file, file.mappings[-1], copy=False)
         return None
     return la, size
@@ -95,9 +99,16 @@ def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
 
 
 def _map(
-    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, frames: FrameList, offset: int, length: int, *, to_device: bool
+    machine: Machine,
+    adapter: Adapter,
+    file: MapRegisterFile,
+    mdl: Mdl,
+    frames: FrameList,
+    offset: int,
+    length: int,
+    *,
+    to_device: bool,
 ) -> tuple[La, int] | None:
-    machine = adapter.machine
     buffer = _common_buffer_at(machine, mdl)
     if buffer is not None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
@@ -106,16 +117,16 @@ def _map(
         file.ever_mapped = True
         return la, length
     if machine.platform.translation.scatters:
-        return _translate(adapter, file, mdl, frames, offset, length, to_device=to_device)
-    direct = _direct_bytes(adapter, frames, offset, length)
+        return _translate(machine, adapter, file, mdl, frames, offset, length, to_device=to_device)
+    direct = _direct_bytes(machine, adapter, frames, offset, length)
     if direct and (adapter.description.scatter_gather or direct == length):
         pa = frames.pa(offset)
         la = La(int(pa) + machine.platform.bus_offset)
-        return _open(adapter, file, mdl, frames, offset, direct, la, to_device=to_device)
+        return _open(machine, adapter, file, mdl, frames, offset, direct, la, to_device=to_device)
     if adapter.description.scatter_gather:
         page = frames.page_size
         length = min(length, page - offset % page)
-    return _bounce(adapter, file, mdl, offset, length, to_device=to_device)
+    return _bounce(machine, adapter, file, mdl, offset, length, to_device=to_device)
 
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
@@ -125,7 +136,7 @@ def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
 
 
-def _direct_bytes(adapter: Adapter, frames: FrameList, offset: int, length: int) -> int:
+def _direct_bytes(machine: Machine, adapter: Adapter, frames: FrameList, offset: int, length: int) -> int:
     """Bytes from `offset` on that are contiguous and that the device reaches by itself."""
     pa, size = next(iter(frames.pieces(offset, length)))
     total = size
@@ -133,21 +144,22 @@ def _direct_bytes(adapter: Adapter, frames: FrameList, offset: int, length: int)
         if int(next_pa) != int(pa) + total:
             break
         total += next_size
-    la = int(pa) + adapter.machine.platform.bus_offset
+    la = int(pa) + machine.platform.bus_offset
     if adapter.boundary:
         total = min(total, adapter.boundary - la % adapter.boundary)
     return max(0, min(total, adapter.limit - la + 1))
 
 
-def _registers_for(adapter: Adapter, file: MapRegisterFile, pages: int) -> bool:
+def _registers_for(machine: Machine, adapter: Adapter, file: MapRegisterFile, pages: int) -> bool:
     if file.used + pages <= file.count or not adapter.needs_registers:
         return True
     detail = f"{pages} more pages, {file.count - file.used} of {file.count} registers are left"
-    adapter.machine.verifier.violate(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages, file.count - file.used)
+    machine.verifier.violate(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages, file.count - file.used)
     return False
 
 
 def _open(
+    machine: Machine,
     adapter: Adapter,
     file: MapRegisterFile,
     mdl: Mdl,
@@ -160,7 +172,6 @@ def _open(
     bounce: FrameList | None = None,
     registers: int = 0,
 ) -> tuple[La, int]:
-    machine = adapter.machine
     bounce_offset = offset % frames.page_size
     mapping = Mapping(mdl, mdl.start_va + offset, length, to_device, bounce, bounce_offset, file.used, registers)
     file.mappings.append(mapping)
@@ -172,17 +183,16 @@ def _open(
 
 
 def _bounce(
-    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, offset: int, length: int, *, to_device: bool
+    machine: Machine, adapter: Adapter, file: MapRegisterFile, mdl: Mdl, offset: int, length: int, *, to_device: bool
 ) -> tuple[La, int] | None:
-    machine = adapter.machine
     page = machine.platform.page_size
     pages = span_pages(offset, length, page)
-    if not _registers_for(adapter, file, pages):
+    if not _registers_for(machine, adapter, file, pages):
         return None
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
     if runs is None:
-        machine.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
+        machine.processor.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
         machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
         return None
     machine.frames.take(runs)
@@ -192,27 +202,38 @@ def _bounce(
     if to_device:
         _copy(machine, source, offset, bounce, offset % page, length)
     la = La(int(bounce.pa(offset % page)) + machine.platform.bus_offset)
-    return _open(adapter, file, mdl, source, offset, length, la, to_device=to_device, bounce=bounce, registers=pages)
+    return _open(
+        machine, adapter, file, mdl, source, offset, length, la, to_device=to_device, bounce=bounce, registers=pages
+    )
 
 
 def _translate(
-    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, frames: FrameList, offset: int, length: int, *, to_device: bool
+    machine: Machine,
+    adapter: Adapter,
+    file: MapRegisterFile,
+    mdl: Mdl,
+    frames: FrameList,
+    offset: int,
+    length: int,
+    *,
+    to_device: bool,
 ) -> tuple[La, int] | None:
-    machine = adapter.machine
     page = machine.platform.page_size
     pages = span_pages(offset, length, page)
     if machine.platform.translation is Translation.MAPREG:
-        if not _registers_for(adapter, file, pages) or file.hardware is None:
+        if not _registers_for(machine, adapter, file, pages) or file.hardware is None:
             return None
         first = machine.platform.register_base // page + file.hardware.start + file.used
         la = La(first * page + offset % page)
-        return _open(adapter, file, mdl, frames, offset, length, la, to_device=to_device, registers=pages)
+        return _open(machine, adapter, file, mdl, frames, offset, length, la, to_device=to_device, registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
-        machine.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
         return None
     machine.iova.take(start, pages)
-    return _open(adapter, file, mdl, frames, offset, length, La(start * page + offset % page), to_device=to_device)
+    return _open(
+        machine, adapter, file, mdl, frames, offset, length, La(start * page + offset % page), to_device=to_device
+    )
 
 
 def _copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
@@ -236,9 +257,9 @@ def flush(  # the shape of the real routine
     """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now."""
     if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
         return False
-    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
+    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
         return False
-    file = _file_of(adapter, file)
+    file = _file_of(machine, adapter, file)
     if not file.ever_mapped:
         machine.verifier.violate(Misuse.FLUSH_NEVER_MAPPED, f"{length} bytes at {va!r}", 0, int(va))
         return False
@@ -252,10 +273,10 @@ def flush(  # the shape of the real routine
         machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
         return False
     if not adapter.description.master:
-        machine.dma.stop(adapter.description.dma_channel)
+        system_dma.stop(machine, adapter.description.dma_channel)
     for mapping in inside:
         _unmap(machine, file, mapping, copy=True)
-    machine.emit(Flushed(machine.clock, adapter.number, va, length))
+    machine.processor.emit(Flushed(machine.processor.clock, adapter.number, va, length))
     return True
 
 
