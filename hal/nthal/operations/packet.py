@@ -6,6 +6,7 @@ Source: reference hal-contract 4.6, 5.1 and 3.5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nthal.events import Flushed, Mapped, NullReason
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter, CommonBuffer
     from nthal.records.mdl import Mdl
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What is to be mapped: `length` bytes from `offset` on in the frames of a resident MDL, for the file's adapter."""
+
+    adapter: Adapter
+    file: MapRegisterFile
+    mdl: Mdl
+    frames: FrameList
+    offset: int
+    length: int
+    to_device: bool
 
 
 def _file_of(machine: Machine, adapter: Adapter, file: MapRegisterFile | None) -> MapRegisterFile:
@@ -62,8 +76,7 @@ def map_transfer(  # the shape of the real routine
         machine.verifier.note(Misuse.MAPPED_TWICE, detail, rank=Rank.WARNING)
     frames = mdl.frames
     assert frames is not None  # _range_ok asked
-    offset = int(va) - mdl.start_va
-    mapped = _map(machine, adapter, file, mdl, frames, offset, length, to_device=to_device)
+    mapped = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, to_device))
     if mapped is None:
         return None
     la, size = mapped
@@ -98,35 +111,25 @@ def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
     return mapping.mdl is mdl and mapping.va < va + length and va < mapping.va + mapping.length
 
 
-def _map(
-    machine: Machine,
-    adapter: Adapter,
-    file: MapRegisterFile,
-    mdl: Mdl,
-    frames: FrameList,
-    offset: int,
-    length: int,
-    *,
-    to_device: bool,
-) -> tuple[La, int] | None:
+def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+    adapter, file, mdl = piece.adapter, piece.file, piece.mdl
     buffer = _common_buffer_at(machine, mdl)
     if buffer is not None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
-        la = La(int(buffer.la) + mdl.start_va + offset - int(buffer.va))
-        file.mappings.append(Mapping(mdl, mdl.start_va + offset, length, to_device, None, 0, file.used, 0))
+        va = mdl.start_va + piece.offset
+        file.mappings.append(Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0))
         file.ever_mapped = True
-        return la, length
+        return La(int(buffer.la) + va - int(buffer.va)), piece.length
     if machine.platform.translation.scatters:
-        return _translate(machine, adapter, file, mdl, frames, offset, length, to_device=to_device)
-    direct = _direct_bytes(machine, adapter, frames, offset, length)
-    if direct and (adapter.description.scatter_gather or direct == length):
-        pa = frames.pa(offset)
-        la = La(int(pa) + machine.platform.bus_offset)
-        return _open(machine, adapter, file, mdl, frames, offset, direct, la, to_device=to_device)
+        return _translate(machine, piece)
+    direct = _direct_bytes(machine, piece)
+    if direct and (adapter.description.scatter_gather or direct == piece.length):
+        la = La(int(piece.frames.pa(piece.offset)) + machine.platform.bus_offset)
+        return _open(machine, replace(piece, length=direct), la)
     if adapter.description.scatter_gather:
-        page = frames.page_size
-        length = min(length, page - offset % page)
-    return _bounce(machine, adapter, file, mdl, offset, length, to_device=to_device)
+        page = piece.frames.page_size
+        piece = replace(piece, length=min(piece.length, page - piece.offset % page))
+    return _bounce(machine, piece)
 
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
@@ -136,11 +139,11 @@ def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
 
 
-def _direct_bytes(machine: Machine, adapter: Adapter, frames: FrameList, offset: int, length: int) -> int:
-    """Bytes from `offset` on that are contiguous and that the device reaches by itself."""
-    pa, size = next(iter(frames.pieces(offset, length)))
-    total = size
-    for next_pa, next_size in list(frames.pieces(offset, length))[1:]:
+def _direct_bytes(machine: Machine, piece: _Piece) -> int:
+    """Bytes from the piece's start on that are contiguous and that the device reaches by itself."""
+    adapter, pieces = piece.adapter, iter(piece.frames.pieces(piece.offset, piece.length))
+    pa, total = next(pieces)
+    for next_pa, next_size in pieces:
         if int(next_pa) != int(pa) + total:
             break
         total += next_size
@@ -150,8 +153,9 @@ def _direct_bytes(machine: Machine, adapter: Adapter, frames: FrameList, offset:
     return max(0, min(total, adapter.limit - la + 1))
 
 
-def _registers_for(machine: Machine, adapter: Adapter, file: MapRegisterFile, pages: int) -> bool:
-    if file.used + pages <= file.count or not adapter.needs_registers:
+def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
+    file = piece.file
+    if file.used + pages <= file.count or not piece.adapter.needs_registers:
         return True
     detail = f"{pages} more pages, {file.count - file.used} of {file.count} registers are left"
     machine.verifier.violate(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages, file.count - file.used)
@@ -159,35 +163,25 @@ def _registers_for(machine: Machine, adapter: Adapter, file: MapRegisterFile, pa
 
 
 def _open(
-    machine: Machine,
-    adapter: Adapter,
-    file: MapRegisterFile,
-    mdl: Mdl,
-    frames: FrameList,
-    offset: int,
-    length: int,
-    la: La,
-    *,
-    to_device: bool,
-    bounce: FrameList | None = None,
-    registers: int = 0,
+    machine: Machine, piece: _Piece, la: La, *, bounce: FrameList | None = None, registers: int = 0
 ) -> tuple[La, int]:
+    file, mdl, frames, offset = piece.file, piece.mdl, piece.frames, piece.offset
     bounce_offset = offset % frames.page_size
-    mapping = Mapping(mdl, mdl.start_va + offset, length, to_device, bounce, bounce_offset, file.used, registers)
+    mapping = Mapping(
+        mdl, mdl.start_va + offset, piece.length, piece.to_device, bounce, bounce_offset, file.used, registers
+    )
     file.mappings.append(mapping)
     file.ever_mapped = True
     file.used += registers
     shown = bounce or frames, bounce_offset if bounce else offset
-    machine.bus.open(mapping, Window(la, length, *shown, adapter, to_device, driver_place()))
-    return la, length
+    machine.bus.open(mapping, Window(la, piece.length, *shown, piece.adapter, piece.to_device, driver_place()))
+    return la, piece.length
 
 
-def _bounce(
-    machine: Machine, adapter: Adapter, file: MapRegisterFile, mdl: Mdl, offset: int, length: int, *, to_device: bool
-) -> tuple[La, int] | None:
-    page = machine.platform.page_size
-    pages = span_pages(offset, length, page)
-    if not _registers_for(machine, adapter, file, pages):
+def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+    adapter, page = piece.adapter, machine.platform.page_size
+    pages = span_pages(piece.offset, piece.length, page)
+    if not _registers_for(machine, piece, pages):
         return None
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
@@ -197,43 +191,27 @@ def _bounce(
         return None
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
-    source = mdl.frames
-    assert source is not None  # map_transfer asked
-    if to_device:
-        _copy(machine, source, offset, bounce, offset % page, length)
-    la = La(int(bounce.pa(offset % page)) + machine.platform.bus_offset)
-    return _open(
-        machine, adapter, file, mdl, source, offset, length, la, to_device=to_device, bounce=bounce, registers=pages
-    )
+    within = piece.offset % page
+    if piece.to_device:
+        _copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
+    la = La(int(bounce.pa(within)) + machine.platform.bus_offset)
+    return _open(machine, piece, la, bounce=bounce, registers=pages)
 
 
-def _translate(
-    machine: Machine,
-    adapter: Adapter,
-    file: MapRegisterFile,
-    mdl: Mdl,
-    frames: FrameList,
-    offset: int,
-    length: int,
-    *,
-    to_device: bool,
-) -> tuple[La, int] | None:
-    page = machine.platform.page_size
-    pages = span_pages(offset, length, page)
+def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+    adapter, file, page = piece.adapter, piece.file, machine.platform.page_size
+    pages, within = span_pages(piece.offset, piece.length, page), piece.offset % page
     if machine.platform.translation is Translation.MAPREG:
-        if not _registers_for(machine, adapter, file, pages) or file.hardware is None:
+        if not _registers_for(machine, piece, pages) or file.hardware is None:
             return None
         first = machine.platform.register_base // page + file.hardware.start + file.used
-        la = La(first * page + offset % page)
-        return _open(machine, adapter, file, mdl, frames, offset, length, la, to_device=to_device, registers=pages)
+        return _open(machine, piece, La(first * page + within), registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
         machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
         return None
     machine.iova.take(start, pages)
-    return _open(
-        machine, adapter, file, mdl, frames, offset, length, La(start * page + offset % page), to_device=to_device
-    )
+    return _open(machine, piece, La(start * page + within))
 
 
 def _copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
