@@ -107,7 +107,7 @@ class Machine:
 
     @property
     def clock(self) -> int:
-        """Virtual time in nanoseconds; it goes forward when it is set."""
+        """Virtual time in nanoseconds; who sets it lets time pass."""
         return self.processor.clock
 
     @clock.setter

@@ -118,13 +118,8 @@ def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest) 
         machine.verifier.note(Misuse.NOT_A_ULONG, f"{routine}: {request.length:#x} bytes")
         return _null(machine, adapter, request, NullReason.NOT_A_ULONG, f"{request.length:#x} bytes")
     if _refused_by_registers(machine, adapter, request):
-        return _null(
-            machine,
-            adapter,
-            request,
-            NullReason.REGISTER_LIMIT,
-            f"{request.length} bytes, {adapter.granted} map registers",
-        )
+        detail = f"{request.length} bytes, {adapter.granted} map registers"
+        return _null(machine, adapter, request, NullReason.REGISTER_LIMIT, detail)
     caching = policy.effective_caching(
         machine.platform, request.routine, cache_enabled=request.cache_enabled, cache_type=request.cache_type
     )

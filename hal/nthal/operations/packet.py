@@ -6,7 +6,7 @@ Source: reference hal-contract 4.6, 5.1 and 3.5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nthal.events import Flushed, Mapped, NullReason
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from nthal.records.mdl import Mdl
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Piece:
-    """What is to be mapped: `length` bytes from `offset` on in the frames of a resident MDL, for the file's adapter."""
+    """What is to be mapped: `length` bytes from `offset` on in the frames of a resident MDL; it may become shorter."""
 
     adapter: Adapter
     file: MapRegisterFile
@@ -125,10 +125,11 @@ def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
     direct = _direct_bytes(machine, piece)
     if direct and (adapter.description.scatter_gather or direct == piece.length):
         la = La(int(piece.frames.pa(piece.offset)) + machine.platform.bus_offset)
-        return _open(machine, replace(piece, length=direct), la)
+        piece.length = direct
+        return _open(machine, piece, la)
     if adapter.description.scatter_gather:
         page = piece.frames.page_size
-        piece = replace(piece, length=min(piece.length, page - piece.offset % page))
+        piece.length = min(piece.length, page - piece.offset % page)
     return _bounce(machine, piece)
 
 
