@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common-buffer DMA contract of Windows (AllocateCommonBuffer and its NT and KMDF forms) as an executable model.
 
-Layers, lowest first; an arrow means "is used by"::
+Rooms, lowest first; an arrow means "is used by", and none leads back::
 
-    types, windows -> runs, memory, space, cache -> platforms, policy -> verifier, events
-        -> machine, bus -> adapter -> common_buffer
-                                   -> channel, mdl, packet, scatter_gather, system_dma
-        -> framework, transaction
-    façades without logic: nt, wdm, kmdf        for a device model: attach        the rules: contract
-    for people: dump, views
+    floor           types -> runs, windows -> events, platforms, verifier -> policy, routines
+    records/        data: region -> mdl, request -> adapter, with all that it hands out
+    hardware/       parts: memory -> cache, guards, processor, space -> bus, regions, view -> controller
+    machine         one computer made of the parts; what drivers and tests call
+    operations/     the HAL's routines, functions over a machine        beside it: attach, contract/, dump
+    framework       framework -> transaction: KMDF above the HAL
+    façades         without logic: nt, wdm, kmdf; drivers to copy: scenarios
+    views/          pages and pictures for people, which `__main__` writes
 
 A driver's life in it::
 

@@ -5,8 +5,8 @@ The shape fits a protocol with `read_into(address, into)` and `write_from(addres
 on its bus, so this is the one place where a number becomes a logical address.
 """
 
-from nthal.adapter import Adapter
 from nthal.machine import DeviceObject, Machine
+from nthal.records.adapter import Adapter
 from nthal.types import MAX_ADDRESS, La
 from nthal.verifier import DmaViolation, Misuse
 
@@ -52,10 +52,10 @@ class DeviceBus:
         """Fill `into` from bus address `address` on. Raises: BusRefused, in report mode too."""
         adapter = self.adapter
         moved = self._machine.bus.reach(La(address), len(into), adapter)
-        into[:moved] = self._machine.device_read(La(address), moved, adapter) if moved else b""
+        into[:moved] = self._machine.bus.read(La(address), moved, adapter) if moved else b""
         if moved < len(into):
             try:
-                self._machine.device_read(La(address + moved & MAX_ADDRESS), len(into) - moved, adapter)
+                self._machine.bus.read(La(address + moved & MAX_ADDRESS), len(into) - moved, adapter)
             except DmaViolation as violation:
                 raise self._refused(address + moved, moved) from violation
             raise self._refused(address + moved, moved)
@@ -65,10 +65,10 @@ class DeviceBus:
         adapter = self.adapter
         moved = self._machine.bus.reach(La(address), len(data), adapter)
         if moved:
-            self._machine.device_write(La(address), bytes(data[:moved]), adapter)
+            self._machine.bus.write(La(address), bytes(data[:moved]), adapter)
         if moved < len(data):
             try:
-                self._machine.device_write(La(address + moved & MAX_ADDRESS), bytes(data[moved:]), adapter)
+                self._machine.bus.write(La(address + moved & MAX_ADDRESS), bytes(data[moved:]), adapter)
             except DmaViolation as violation:
                 raise self._refused(address + moved, moved) from violation
             raise self._refused(address + moved, moved)

@@ -4,8 +4,8 @@
 import enum
 from collections.abc import Iterator
 
-from nthal.adapter import Adapter
 from nthal.machine import Machine
+from nthal.records.adapter import Adapter
 
 
 class Show(enum.IntFlag):

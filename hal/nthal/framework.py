@@ -10,10 +10,12 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from nthal import adapter as adapters
-from nthal import common_buffer, policy
+from nthal import policy
 from nthal.machine import DeviceObject
+from nthal.operations import adapter as adapters
+from nthal.operations import common_buffer
 from nthal.platforms import Arch
+from nthal.records.request import BufferRequest, FreeRequest
 from nthal.types import MAXULONG, La, Va
 from nthal.verifier import BugCheck, Misuse
 from nthal.windows import DeviceDescription, InterfaceType, Irql, NtStatus, WindowsVersion
@@ -21,8 +23,8 @@ from nthal.windows import DeviceDescription, InterfaceType, Irql, NtStatus, Wind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nthal.adapter import Adapter
     from nthal.machine import Machine
+    from nthal.records.adapter import Adapter
 
 COMMON_BUFFER_CONFIG_SIZE: Final = 8
 ENABLER_CONFIG_SIZE: Final = 80
@@ -168,12 +170,12 @@ class Device(WdfObject):
 
     def passive(self) -> bool:
         """True if a create may go on; only the framework's verifier looks (CB-12)."""
-        return not self.fx_verifier_on or self.machine.irql == Irql.PASSIVE_LEVEL
+        return not self.fx_verifier_on or self.machine.processor.irql == Irql.PASSIVE_LEVEL
 
     def set_alignment_requirement(self, mask: int) -> None:
         """WdfDeviceSetAlignmentRequirement: stored as it is (CB-101)."""
         self.check()
-        self.machine.irql_at_most(Irql.DISPATCH_LEVEL, "WdfDeviceSetAlignmentRequirement")
+        self.machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "WdfDeviceSetAlignmentRequirement")
         look_at_mask(self.machine, mask)
         self.fdo_alignment = mask
 
@@ -350,12 +352,12 @@ class CommonBuffer(WdfObject):
     def read(self, routine: str) -> None:
         """Check a getter's call: a live handle, at most DISPATCH_LEVEL (CB-11, CB-119)."""
         self.check()
-        self.enabler.machine.irql_at_most(Irql.DISPATCH_LEVEL, routine)
+        self.enabler.machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, routine)
 
     def dispose(self) -> None:
         """Free the raw buffer with the raw arguments, exactly once (CB-118)."""
         if self.raw.length:
-            request = common_buffer.FreeRequest(self.raw.length, self.raw.la, self.raw.va, cache_enabled=True)
+            request = FreeRequest(self.raw.length, self.raw.la, self.raw.va, cache_enabled=True)
             common_buffer.free(self.enabler.machine, self.enabler.read_adapter, request)
 
 
@@ -386,7 +388,7 @@ def create_common_buffer(
         return NtStatus.INTEGER_OVERFLOW
     buffer = CommonBuffer(enabler, length, mask)
     if raw <= MAXULONG:
-        request = common_buffer.BufferRequest(raw, cache_enabled=True, page_aligned=True)
+        request = BufferRequest(raw, cache_enabled=True, page_aligned=True)
         made = common_buffer.allocate(machine, enabler.read_adapter, request)
         if made is not None:
             buffer.raw = RawBuffer(raw, made.va, made.la)

@@ -13,7 +13,7 @@ from nthal.framework import CommonBuffer, Device, Enabler, ObjectAttributes, Wdf
 from nthal.framework import CommonBufferConfig as WDF_COMMON_BUFFER_CONFIG
 from nthal.framework import EnablerConfig as WDF_DMA_ENABLER_CONFIG
 from nthal.framework import Profile as WDF_DMA_PROFILE
-from nthal.mdl import Mdl
+from nthal.records.mdl import Mdl
 from nthal.transaction import Direction as WDF_DMA_DIRECTION
 from nthal.transaction import ProgramDma, Transaction
 from nthal.types import La, Out, Va

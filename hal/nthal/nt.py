@@ -5,15 +5,14 @@
 Out parameters are `Out` objects; NULL is None. Source: reference hal-contract 1.7 and 2.14.
 """
 
-from nthal import adapter as _adapter
-from nthal import channel as _channel
-from nthal import common_buffer as _buffer
-from nthal import packet as _packet
-from nthal import system_dma as _system_dma
-from nthal.adapter import Adapter
-from nthal.channel import AdapterControl, MapRegisterFile
 from nthal.machine import DeviceObject, current_machine
-from nthal.mdl import Mdl
+from nthal.operations import adapter as _adapter
+from nthal.operations import channel as _channel
+from nthal.operations import common_buffer as _buffer
+from nthal.operations import packet as _packet
+from nthal.records.adapter import Adapter, AdapterControl, MapRegisterFile
+from nthal.records.mdl import Mdl
+from nthal.records.request import BufferRequest, FreeRequest
 from nthal.types import PAGE_SHIFT, PAGE_SIZE, La, Out, Va, byte_offset, bytes_to_pages, round_to_pages, span_pages
 from nthal.windows import DeviceDescription, NtStatus
 
@@ -66,7 +65,7 @@ def HalAllocateCommonBuffer(
     AdapterObject: Adapter | None, Length: int, LogicalAddress: Out[La], CacheEnabled: bool
 ) -> Va | None:
     """Allocate a buffer of `Length` bytes for driver and device; NULL if there is none (CB-160)."""
-    request = _buffer.BufferRequest(Length, CacheEnabled)
+    request = BufferRequest(Length, CacheEnabled)
     made = _buffer.allocate(current_machine(), AdapterObject, request)
     LogicalAddress.value = La(0) if made is None else made.la
     return None if made is None else made.va
@@ -76,7 +75,7 @@ def HalFreeCommonBuffer(
     AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va, CacheEnabled: bool
 ) -> None:
     """Free a common buffer; every argument must be that of its allocation (CB-81)."""
-    request = _buffer.FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
+    request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
     _buffer.free(current_machine(), AdapterObject, request)
 
 
@@ -87,7 +86,7 @@ def HalFlushCommonBuffer(AdapterObject: Adapter | None, Length: int, LogicalAddr
 
 def HalReadDmaCounter(AdapterObject: Adapter | None) -> int:
     """Bytes that the system DMA channel has left in this pass."""
-    return _system_dma.read_counter(current_machine(), AdapterObject)
+    return _adapter.read_counter(current_machine(), AdapterObject)
 
 
 def IoAllocateAdapterChannel(

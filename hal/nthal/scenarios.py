@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nthal import adapter as adapters
-from nthal import common_buffer
+from nthal.operations import adapter as adapters
+from nthal.operations import common_buffer
+from nthal.records.request import BufferRequest
 from nthal.windows import NtStatus
 
 if TYPE_CHECKING:
     from nthal.machine import DeviceObject, Machine
+    from nthal.records.adapter import Adapter
     from nthal.types import La, Va
     from nthal.windows import DeviceDescription
 
@@ -36,7 +38,7 @@ class Started:
     """How a start ended: status, and adapter and buffer if there are any."""
 
     status: NtStatus
-    adapter: adapters.Adapter | None = None
+    adapter: Adapter | None = None
     va: Va | None = None
     la: La | None = None
 
@@ -55,7 +57,7 @@ def start_device(
     if adapter is None:
         claims.release()
         return Started(NtStatus.INSUFFICIENT_RESOURCES)
-    buffer = common_buffer.allocate(machine, adapter, common_buffer.BufferRequest(length))
+    buffer = common_buffer.allocate(machine, adapter, BufferRequest(length))
     if buffer is not None:
         return Started(NtStatus.SUCCESS, adapter, buffer.va, buffer.la)
     if packet_capable:
@@ -70,7 +72,7 @@ def nt_driver_entry(machine: Machine, description: DeviceDescription, length: in
     adapter = adapters.create(machine, description, nt=True)
     if adapter is None:
         return Started(NtStatus.INSUFFICIENT_RESOURCES)
-    buffer = common_buffer.allocate(machine, adapter, common_buffer.BufferRequest(length, cache_enabled=False))
+    buffer = common_buffer.allocate(machine, adapter, BufferRequest(length, cache_enabled=False))
     if buffer is not None:
         return Started(NtStatus.SUCCESS, adapter, buffer.va, buffer.la)
     return Started(NtStatus.SUCCESS if packet_capable else NtStatus.INSUFFICIENT_RESOURCES, adapter)

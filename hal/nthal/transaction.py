@@ -10,16 +10,16 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nthal import scatter_gather
 from nthal.framework import Enabler, WdfObject
+from nthal.operations import scatter_gather
 from nthal.types import span_pages
 from nthal.verifier import BugCheck
 from nthal.windows import Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.framework import Device
-    from nthal.mdl import Mdl
-    from nthal.scatter_gather import ScatterGatherList
+    from nthal.records.adapter import ScatterGatherList
+    from nthal.records.mdl import Mdl
     from nthal.types import Va
 
 
@@ -106,7 +106,7 @@ class Transaction(WdfObject):
         assert self._mdl is not None
         assert self._va is not None
         self.current_length = self._piece()
-        with machine.at_irql(Irql.DISPATCH_LEVEL):
+        with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
             status = scatter_gather.get(
                 machine,
                 adapter,
@@ -148,7 +148,7 @@ class Transaction(WdfObject):
         if self._list is not None:
             made, self._list = self._list, None
             machine = self.enabler.machine
-            with machine.at_irql(Irql.DISPATCH_LEVEL):
+            with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
                 scatter_gather.put(machine, made.adapter, made)
 
     def release(self) -> None:

@@ -10,20 +10,26 @@ Source: reference hal-contract 1.7.
 from dataclasses import dataclass
 from typing import Final
 
-from nthal import adapter as _adapter
-from nthal import buffer_vector as _vector
-from nthal import channel as _channel
-from nthal import common_buffer as _buffer
-from nthal import mdl as _mdl
-from nthal import operations
-from nthal import packet as _packet
-from nthal import scatter_gather as _list
-from nthal import system_dma as _system_dma
-from nthal.channel import AdapterControl, MapRegisterFile
+from nthal import routines
 from nthal.machine import DeviceObject, Machine, current_machine
-from nthal.mdl import Mdl
+from nthal.operations import adapter as _adapter
+from nthal.operations import buffer_vector as _vector
+from nthal.operations import channel as _channel
+from nthal.operations import common_buffer as _buffer
+from nthal.operations import mdl as _mdl
+from nthal.operations import packet as _packet
+from nthal.operations import scatter_gather as _list
 from nthal.policy import Routine
-from nthal.scatter_gather import ListControl, ScatterGatherList
+from nthal.records.adapter import (
+    Adapter,
+    AdapterControl,
+    BufferVector,
+    ListControl,
+    MapRegisterFile,
+    ScatterGatherList,
+)
+from nthal.records.mdl import Mdl
+from nthal.records.request import BufferRequest, FreeRequest
 from nthal.types import La, Out, Pa, Va
 from nthal.verifier import Misuse
 from nthal.windows import Caching, DeviceDescription, NtStatus
@@ -37,7 +43,7 @@ class DMA_OPERATIONS:
 
     def __init__(self, machine: Machine, version: int) -> None:
         self._machine = machine
-        self.names = operations.names(version, machine.platform.windows)
+        self.names = routines.names(version, machine.platform.windows)
         self.Size = 8 + 8 * len(self.names)
 
     def __contains__(self, name: str) -> bool:
@@ -57,7 +63,7 @@ class DMA_OPERATIONS:
         self, DmaAdapter: "DMA_ADAPTER | None", Length: int, LogicalAddress: Out[La], CacheEnabled: bool
     ) -> Va | None:
         """Allocate `Length` bytes for driver and device; `CacheEnabled` is ignored (CB-60)."""
-        return self._allocate(DmaAdapter, _buffer.BufferRequest(Length, CacheEnabled), LogicalAddress)
+        return self._allocate(DmaAdapter, BufferRequest(Length, CacheEnabled), LogicalAddress)
 
     def AllocateCommonBufferEx(
         self,
@@ -71,7 +77,7 @@ class DMA_OPERATIONS:
         """Allocate below `MaximumAddress`; `CacheEnabled` counts here (CB-63, CB-130)."""
         if not self._has("AllocateCommonBufferEx") or PreferredNode < 0:
             return None
-        request = _buffer.BufferRequest(Length, CacheEnabled, Routine.EX, maximum=MaximumAddress)
+        request = BufferRequest(Length, CacheEnabled, Routine.EX, maximum=MaximumAddress)
         return self._allocate(DmaAdapter, request, LogicalAddress)
 
     def AllocateCommonBufferWithBounds(
@@ -88,7 +94,7 @@ class DMA_OPERATIONS:
         """Allocate inside an address window, with a caching of one's own choice (CB-65, CB-132)."""
         if not self._has("AllocateCommonBufferWithBounds") or PreferredNode < 0:
             return None
-        request = _buffer.BufferRequest(
+        request = BufferRequest(
             Length,
             routine=Routine.BOUNDS,
             minimum=MinimumAddress,
@@ -98,7 +104,7 @@ class DMA_OPERATIONS:
         )
         return self._allocate(DmaAdapter, request, LogicalAddress)
 
-    def _allocate(self, adapter: "DMA_ADAPTER | None", request: _buffer.BufferRequest, logical: Out[La]) -> Va | None:
+    def _allocate(self, adapter: "DMA_ADAPTER | None", request: BufferRequest, logical: Out[La]) -> Va | None:
         made = _buffer.allocate(self._machine, _core(adapter), request)
         logical.value = La(0) if made is None else made.la
         return None if made is None else made.va
@@ -112,7 +118,7 @@ class DMA_OPERATIONS:
         CacheEnabled: bool,
     ) -> None:
         """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""
-        request = _buffer.FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
+        request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
         _buffer.free(self._machine, _core(DmaAdapter), request)
 
     def AllocateAdapterChannel(
@@ -180,7 +186,7 @@ class DMA_OPERATIONS:
 
     def ReadDmaCounter(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
         """Bytes that the system DMA channel has left in this pass."""
-        return _system_dma.read_counter(self._machine, _core(DmaAdapter))
+        return _adapter.read_counter(self._machine, _core(DmaAdapter))
 
     def GetScatterGatherList(
         self,
@@ -277,12 +283,12 @@ class DMA_OPERATIONS:
         Flags: int,
         NumberOfElements: int,
         SizeOfElements: int,
-        VectorOut: Out[_vector.BufferVector],
+        VectorOut: Out[BufferVector],
     ) -> NtStatus:
         """Allocate buffers of one size, all or none (CB-133)."""
         if not self._has("AllocateCommonBufferVector"):
             return NtStatus.NOT_SUPPORTED
-        request = _buffer.BufferRequest(
+        request = BufferRequest(
             SizeOfElements,
             routine=Routine.BOUNDS,
             minimum=LowAddress,
@@ -299,7 +305,7 @@ class DMA_OPERATIONS:
     def GetCommonBufferFromVectorByIndex(
         self,
         DmaAdapter: "DMA_ADAPTER | None",
-        Vector: _vector.BufferVector,
+        Vector: BufferVector,
         Index: int,
         VirtualAddressOut: Out[Va],
         LogicalAddressOut: Out[La],
@@ -308,13 +314,11 @@ class DMA_OPERATIONS:
         found = _vector.element(Vector, Index)
         VirtualAddressOut.value, LogicalAddressOut.value = found.va, found.la
 
-    def FreeCommonBufferFromVector(
-        self, DmaAdapter: "DMA_ADAPTER | None", Vector: _vector.BufferVector, Index: int
-    ) -> None:
+    def FreeCommonBufferFromVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector, Index: int) -> None:
         """Free one element."""
         _vector.free_element(self._machine, Vector, Index)
 
-    def FreeCommonBufferVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: _vector.BufferVector) -> None:
+    def FreeCommonBufferVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector) -> None:
         """Free the vector, which must be empty."""
         _vector.free(self._machine, Vector)
 
@@ -323,13 +327,13 @@ class DMA_OPERATIONS:
 class DMA_ADAPTER:
     """DMA_ADAPTER. `Version` reads 1 whatever was asked for (CB-04); `core` is what the machine knows it by."""
 
-    core: _adapter.Adapter
+    core: Adapter
     DmaOperations: DMA_OPERATIONS
     Version: int = 1
     Size: int = 16
 
 
-def _core(adapter: DMA_ADAPTER | None) -> _adapter.Adapter | None:
+def _core(adapter: DMA_ADAPTER | None) -> Adapter | None:
     return None if adapter is None else adapter.core
 
 

@@ -7,10 +7,12 @@ The suite runs a few thousand steps a platform; `scripts/churn.py` runs 100 000.
 import random
 from dataclasses import dataclass
 
-from nthal import adapter as adapters
-from nthal.common_buffer import BufferRequest, CommonBuffer, FreeRequest, allocate, free
 from nthal.machine import Machine
+from nthal.operations import adapter as adapters
+from nthal.operations.common_buffer import allocate, free
 from nthal.platforms import FLAT, IOMMU, ISA, MAPREG, OFFSET, Platform
+from nthal.records.adapter import CommonBuffer
+from nthal.records.request import BufferRequest, FreeRequest
 from nthal.windows import DeviceDescription, InterfaceType
 
 MASTER = DeviceDescription(

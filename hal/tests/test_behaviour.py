@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from nthal import kmdf, nt, wdm
-from nthal.common_buffer import BufferRequest, allocate
 from nthal.contract import Observation, check, violations
 from nthal.dump import Show, dump_adapter
 from nthal.framework import Device, create_common_buffer
 from nthal.machine import Machine
+from nthal.operations.common_buffer import allocate
 from nthal.platforms import ARM0, ARM1, BIG, FLAT, FRAG, FULL, HIGH, IOMMU, ISA, MAPREG, OFFSET
+from nthal.records.request import BufferRequest
 from nthal.scenarios import Claims, start_device
 from nthal.types import Out
 from nthal.verifier import BugCheck, DmaViolation, Misuse

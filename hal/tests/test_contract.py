@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from nthal.common_buffer import BufferRequest, FreeRequest, allocate, free
 from nthal.contract import (
     Access,
     BadObservation,
@@ -20,7 +19,9 @@ from nthal.contract import (
     violations,
 )
 from nthal.contract.record import observe, observe_free
+from nthal.operations.common_buffer import allocate, free
 from nthal.platforms import FIXTURES
+from nthal.records.request import BufferRequest, FreeRequest
 
 GOOD = Observation(
     1,
@@ -171,7 +172,7 @@ def test_the_prediction_and_the_core_agree_and_no_clause_breaks(bench, adapters,
         assert (made.registers.count if made.registers else 0) == prediction.registers
         if prediction.la_minus_pa is not None:
             assert int(made.la) == b.pa(_as_buffer(made)) + prediction.la_minus_pa
-        seen = [observe(made, 1), observe_free(made, 2)]
+        seen = [observe(b.machine, made, 1), observe_free(made, 2)]
         free(b.machine, b.adapter.core, FreeRequest(length, made.la, made.va, cache_enabled=True))
         assert not violations(check(seen))
 

@@ -12,19 +12,20 @@ import pytest
 
 from nthal import kmdf, verifier, wdm
 from nthal.attach import BusRefused, DeviceBus
-from nthal.cache import Cache
-from nthal.common_buffer import BufferRequest
 from nthal.contract import CLAUSES, Kind, Request, predict
 from nthal.contract.clause import Clause
 from nthal.dump import Show, dump_adapter
 from nthal.events import NullReason
 from nthal.framework import Device, ObjectAttributes
+from nthal.hardware.cache import Cache
+from nthal.hardware.memory import FrameAllocator, PhysicalMemory
+from nthal.hardware.space import IntervalMap
 from nthal.machine import Machine
-from nthal.memory import FrameAllocator, FrameList, PhysicalMemory
 from nthal.platforms import ARM0, FLAT, IOMMU, ISA, MAPREG, Tail
 from nthal.policy import Routine, fragment_length
+from nthal.records.region import FrameList
+from nthal.records.request import BufferRequest
 from nthal.runs import Run, RunSet, Where
-from nthal.space import IntervalMap
 from nthal.types import La, Out, Pa, Va
 from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import AllocationAction, Caching, Irql, WindowsVersion

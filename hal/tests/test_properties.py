@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nthal import adapter as adapters
-from nthal.common_buffer import BufferRequest, FreeRequest, allocate, free
+from nthal.hardware.memory import FrameAllocator
 from nthal.machine import Machine
-from nthal.memory import FrameAllocator
+from nthal.operations import adapter as adapters
+from nthal.operations.common_buffer import allocate, free
 from nthal.platforms import ARM0, FLAT, IOMMU, MAPREG, OFFSET
+from nthal.records.request import BufferRequest, FreeRequest
 from nthal.runs import RunSet, Where
 from nthal.types import GIB
 from nthal.windows import DeviceDescription, InterfaceType

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from nthal import nt, wdm
+from nthal.hardware.controller import Request, mode_byte
 from nthal.platforms import ISA, MAPREG
-from nthal.system_dma import Request, mode_byte
 from nthal.types import Out
 from nthal.verifier import DmaViolation, Misuse
 from nthal.windows import AllocationAction, Irql, NtStatus

@@ -4,9 +4,9 @@
 from dataclasses import dataclass
 
 from nthal import policy
-from nthal.common_buffer import BufferRequest, la_window
 from nthal.events import NullReason
 from nthal.platforms import Platform, Translation
+from nthal.records.request import BufferRequest
 from nthal.runs import RunSet, Where
 from nthal.types import MAXULONG
 from nthal.windows import Caching, DeviceDescription
@@ -61,7 +61,7 @@ def predict(request: Request, platform: Platform) -> Prediction:
     if buffer.large_pages:
         pages = -(-pages // policy.LARGE_PAGE_FACTOR) * policy.LARGE_PAGE_FACTOR
     limit = policy.address_limit(description, switches)
-    low, last = la_window(buffer, limit, switches.maximum_address_inclusive)
+    low, last = buffer.window(limit, inclusive=switches.maximum_address_inclusive)
     if last - low + 1 < max(buffer.length, 1):
         return Prediction(NullReason.EMPTY_WINDOW)
     boundary = policy.boundary(description, switches)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a machine's buffers into observations, so that the model is judged by the clauses as a guest is."""
 
-from nthal.common_buffer import CommonBuffer
 from nthal.contract.observation import Access, Observation
+from nthal.machine import Machine
+from nthal.records.adapter import CommonBuffer
 
 
-def observe(buffer: CommonBuffer, order: int, *, probe: bool = True) -> Observation:
+def observe(machine: Machine, buffer: CommonBuffer, order: int, *, probe: bool = True) -> Observation:
     """Record a live buffer. With `probe`, its first and last byte are written by the device and read by the CPU."""
-    machine = buffer.adapter.machine
     access = []
     if probe:
         for offset in sorted({0, buffer.length - 1}):

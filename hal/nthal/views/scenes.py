@@ -4,12 +4,12 @@
 from dataclasses import replace
 from typing import Final
 
-from nthal import adapter as adapters
-from nthal import common_buffer, mdl, scatter_gather
-from nthal.adapter import Adapter
-from nthal.common_buffer import BufferRequest
 from nthal.machine import DeviceObject, Machine
+from nthal.operations import adapter as adapters
+from nthal.operations import common_buffer, mdl, scatter_gather
 from nthal.platforms import BIG, IOMMU, MAPREG, Span
+from nthal.records.adapter import Adapter
+from nthal.records.request import BufferRequest
 from nthal.types import KIB
 from nthal.windows import DeviceDescription, InterfaceType, Irql
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nthal.common_buffer import BufferRequest
 from nthal.contract import CLAUSES, Prediction, Request, predict
 from nthal.platforms import Platform, Span, Switches, Translation
+from nthal.records.request import BufferRequest
 from nthal.types import GIB, MAXULONG
 from nthal.windows import DeviceDescription, InterfaceType
 from plx9x5x.lab.contract.observed import Buffer, Sightings

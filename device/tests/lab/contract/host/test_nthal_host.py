@@ -3,10 +3,11 @@
 
 import pytest
 
-from nthal import adapter as adapters
-from nthal.common_buffer import BufferRequest, allocate
 from nthal.machine import Machine
+from nthal.operations import adapter as adapters
+from nthal.operations.common_buffer import allocate
 from nthal.platforms import FLAT, IOMMU
+from nthal.records.request import BufferRequest
 from nthal.verifier import Misuse
 from nthal.windows import DeviceDescription, InterfaceType, Irql
 from plx9x5x.boards.pci_9080_401b import BOARD as OLD_BOARD

@@ -15,7 +15,7 @@ from typing import Final
 
 from nthal import kmdf, nt, wdm
 from nthal.framework import CommonBuffer, Device, Enabler
-from nthal.mdl import Mdl
+from nthal.records.mdl import Mdl
 from nthal.transaction import Transaction
 from nthal.types import KIB, La, Out, Va
 from nthal.windows import AllocationAction, InterfaceType, Irql, NtStatus, nt_success

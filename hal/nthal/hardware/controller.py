@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The AT's pair of 8237 DMA controllers with page registers, behind their ports, and the HAL's use of them.
+"""The AT's pair of 8237 DMA controllers with page registers, behind their ports.
 
 Controller 1 has channels 0 to 3 and counts bytes, controller 2 channels 4 to 7 and counts 16-bit words. Addresses wrap
 inside 64 KiB (128 KiB) because the page register never moves. Source: reference hal-contract 4.1 to 4.4; Intel 8237A.
@@ -11,16 +11,12 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nthal.adapter import usable
-from nthal.channel import ChannelState
 from nthal.events import PortWrite
-from nthal.types import KIB, La
-from nthal.verifier import Misuse
-from nthal.windows import Irql
+from nthal.types import La
 
 if TYPE_CHECKING:
-    from nthal.adapter import Adapter
-    from nthal.machine import Machine
+    from nthal.hardware.bus import Bus
+    from nthal.hardware.processor import Processor
 
 PAGE_PORTS: Final = (0x87, 0x83, 0x81, 0x82, 0x8F, 0x8B, 0x89, 0x8A)
 AUTO_INITIALIZE: Final = 0x10
@@ -129,29 +125,25 @@ class Controller:
             channel.terminal_count = channel.requested = False
 
 
-class SystemDma:
+class ControllerPair:
     """Both controllers, their ports, and the subordinate devices' end of them."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, bus: Bus, processor: Processor) -> None:
+        self._bus = bus
+        self._processor = processor
         self.controllers = (Controller(), Controller())
-        self._states = tuple(ChannelState(machine) for _ in range(8))
         self.port_log: list[tuple[int, int]] = []
 
     def channel(self, number: int) -> Channel:
         """Registers of channel 0 to 7."""
         return self.controllers[number // 4].channels[number % 4]
 
-    def channel_state(self, number: int) -> ChannelState:
-        """Who owns channel 0 to 7, and who waits."""
-        return self._states[number]
-
     # --- ports -----------------------------------------------------------------------------------------------------
 
     def out(self, port: int, value: int) -> None:
         """Write a byte to a port; ports that are not the controllers' are ignored."""
         self.port_log.append((port, value))
-        self._machine.emit(PortWrite(self._machine.clock, port, value))
+        self._processor.emit(PortWrite(self._processor.clock, port, value))
         if port in PAGE_PORTS:
             self.channel(PAGE_PORTS.index(port)).page = value
         elif port <= 0x0F:
@@ -169,60 +161,6 @@ class SystemDma:
             return self.controllers[1].read((port - 0xC0) // 2)
         return 0xFF
 
-    # --- the HAL's use ---------------------------------------------------------------------------------------------
-
-    def _port(self, channel: int, register: int) -> int:
-        return register if channel < 4 else 0xC0 + 2 * register
-
-    def cascade(self, channel: int) -> None:
-        """Let a bus master on the ISA bus use the channel's arbitration."""
-        self.out(self._port(channel, 0xB), Request.CASCADE << 6 | channel & 3)
-        self.out(self._port(channel, 0xA), channel & 3)
-
-    def program(self, adapter: Adapter, la: La, length: int, *, to_device: bool) -> bool:
-        """Set the channel up and unmask it; False if controller and range do not fit."""
-        description = adapter.description
-        number = description.dma_channel
-        words = number >= 4
-        largest = 128 * KIB if words else 64 * KIB
-        if length > largest or (words and (int(la) | length) & 1):
-            self._machine.verifier.violate(Misuse.BAD_CHANNEL, f"{length} bytes at {la!r} on channel {number}")
-            return False
-        request = Request.DEMAND if description.demand_mode else Request.SINGLE
-        mode = mode_byte(number, request, to_device=to_device, auto_initialize=description.auto_initialize)
-        address = int(la) >> 1 if words else int(la)
-        if words and self._machine.platform.switches.reactos_grant:
-            address = (int(la) & 0xFFFF) >> 1  # what ReactOS does: it loses A16
-        count = (length >> 1 if words else length) - 1
-        local = number & 3
-        self.out(self._port(number, 0xC), 0)
-        self.out(self._port(number, 0xB), mode)
-        self.out(self._port(number, 2 * local), address & 0xFF)
-        self.out(self._port(number, 2 * local), address >> 8 & 0xFF)
-        self.out(PAGE_PORTS[number], int(la) >> 16 & 0xFF)
-        self.out(self._port(number, 2 * local + 1), count & 0xFF)
-        self.out(self._port(number, 2 * local + 1), count >> 8 & 0xFF)
-        self.out(self._port(number, 0xA), local)
-        return True
-
-    def stop(self, channel: int) -> None:
-        """Mask the channel."""
-        self.out(self._port(channel, 0xA), 4 | channel & 3)
-
-    def remaining(self, channel: int) -> int:
-        """Bytes left in the current pass, read as the HAL does: twice, until the upper bytes agree."""
-        port = self._port(channel, 2 * (channel & 3) + 1)
-        before = -1
-        while True:
-            self.out(self._port(channel, 0xC), 0)
-            low = self.inp(port)
-            count = self.inp(port) << 8 | low
-            if before >> 8 == count >> 8:
-                break
-            before = count
-        left = (count + 1) & 0xFFFF
-        return left * 2 if channel >= 4 else left
-
     # --- the device's end ------------------------------------------------------------------------------------------
 
     def device_moves(self, channel: int, length: int, data: bytes | None = None) -> bytes:
@@ -238,9 +176,9 @@ class SystemDma:
         while done < length and not registers.masked:
             la = self._address(channel, registers)
             if registers.mode & FROM_MEMORY:
-                got += self._machine.bus.read(la, unit, None)
+                got += self._bus.read(la, unit, None)
             elif registers.mode & TO_MEMORY and data is not None:
-                self._machine.bus.write(la, data[done : done + unit], None)
+                self._bus.write(la, data[done : done + unit], None)
             done += unit
             self._count_down(registers)
         return bytes(got)
@@ -261,15 +199,3 @@ class SystemDma:
             registers.address, registers.count = registers.base_address, registers.base_count
         else:
             registers.masked = True
-
-
-def read_counter(machine: Machine, adapter: Adapter | None) -> int:
-    """ReadDmaCounter: bytes left in the current pass; only for adapters of system DMA (CB-144)."""
-    if not usable(machine, adapter, "ReadDmaCounter") or adapter is None:
-        return 0
-    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "ReadDmaCounter"):
-        return 0
-    if adapter.description.master:
-        machine.verifier.violate(Misuse.MASTER_COUNTER, f"ReadDmaCounter({adapter!r})")
-        return 0
-    return machine.dma.remaining(adapter.description.dma_channel)

@@ -11,35 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nthal.events import DeviceAccess
+from nthal.hardware.guards import tell_unwritten
+from nthal.hardware.space import IntervalMap
 from nthal.platforms import Tail, Translation
-from nthal.space import IntervalMap
 from nthal.types import AddressKindError, La, Pa
 from nthal.verifier import Misuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nthal.adapter import Adapter
-    from nthal.channel import Mapping
-    from nthal.common_buffer import CommonBuffer
-    from nthal.machine import Machine
-    from nthal.memory import FrameList
+    from nthal.hardware.cache import Cache
+    from nthal.hardware.memory import PhysicalMemory
+    from nthal.hardware.processor import Processor
+    from nthal.platforms import Platform
+    from nthal.records.adapter import Adapter, CommonBuffer, Mapping, Window
 
 _REMEMBERED: Final = 64
 """Ranges that a device may not use any more, kept for the words of a finding."""
-
-
-@dataclass(eq=False, slots=True)
-class Window:
-    """A packet mapping as the bus sees it: `length` bytes at logical address `la`, `offset` bytes into `frames`."""
-
-    la: La
-    length: int
-    frames: FrameList
-    offset: int
-    adapter: Adapter
-    to_device: bool
-    made_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +42,12 @@ class Past:
 class Bus:
     """Translates, refuses, and says why."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, memory: PhysicalMemory, cache: Cache | None, platform: Platform, processor: Processor) -> None:
+        self._memory = memory
+        self._cache = cache
+        self._platform = platform
+        self._processor = processor
+        self._verifier = processor.verifier
         self._buffers: IntervalMap[CommonBuffer] = IntervalMap()
         self._past: deque[Past] = deque(maxlen=_REMEMBERED)
         self.windows: list[Window] = []
@@ -107,7 +99,7 @@ class Bus:
             if buffer is None:
                 break
             first, last = int(buffer.la), int(buffer.la) + buffer.length
-            if self._machine.platform.switches.tail is not Tail.VIOLATION:
+            if self._platform.switches.tail is not Tail.VIOLATION:
                 first, last = buffer.page_la, buffer.page_la + buffer.frames.count * buffer.frames.page_size
             if not first <= at < last:
                 break
@@ -119,14 +111,14 @@ class Bus:
         pieces = self._resolve(la, length, adapter, write=False)
         if pieces is None:
             return b"\xff" * length
-        return b"".join(self._machine.memory.read(pa, size) for pa, size in pieces)
+        return b"".join(self._memory.read(pa, size) for pa, size in pieces)
 
     def write(self, la: La, data: bytes, adapter: Adapter | None) -> None:
         """Write for a device; all of it or nothing."""
         pieces = self._resolve(la, len(data), adapter, write=True)
         done = 0
         for pa, size in pieces or ():
-            self._machine.memory.write(pa, data[done : done + size])
+            self._memory.write(pa, data[done : done + size])
             done += size
 
     def _resolve(self, la: La, length: int, adapter: Adapter | None, *, write: bool) -> list[tuple[Pa, int]] | None:
@@ -143,14 +135,14 @@ class Bus:
                 pieces.append((pa, size))
                 at += size
                 left -= size
-        self._machine.emit(DeviceAccess(self._machine.clock, la, length, write, ok))
+        self._processor.emit(DeviceAccess(self._processor.clock, la, length, write, ok))
         return pieces if ok else None
 
     def _in_width(self, la: La, length: int, adapter: Adapter | None, doing: str) -> bool:
         if adapter is None or int(la) + length - 1 <= adapter.limit:
             return True
         words = (f"{doing}: the adapter reaches {adapter.limit:#x}", *self._guesses(int(la)))
-        self._machine.verifier.violate(Misuse.BEYOND_WIDTH, "; ".join(words))
+        self._verifier.violate(Misuse.BEYOND_WIDTH, "; ".join(words))
         return False
 
     def _window_at(self, at: int, adapter: Adapter | None) -> Window | None:
@@ -160,7 +152,7 @@ class Bus:
         return None
 
     def _buffer_at(self, at: int, adapter: Adapter | None) -> CommonBuffer | None:
-        buffer = self._buffers.find(at // self._machine.platform.page_size)
+        buffer = self._buffers.find(at // self._platform.page_size)
         return buffer if buffer is not None and self._may_use(buffer.adapter, adapter) else None
 
     def _one(
@@ -180,17 +172,18 @@ class Bus:
         inside = offset >= 0 and offset + left <= buffer.length
         if not inside:
             return self._tail(buffer, at, left, doing)
+        doing = f"{doing}, made at {buffer.made_at}"
         if write and buffer.region.unwritten is not None:
             buffer.region.unwritten.discard(offset, left)
         elif not write:
-            self._machine.must_be_written(buffer.region, offset, left, f"{doing}, made at {buffer.made_at}")
+            tell_unwritten(self._verifier, buffer.region, offset, left, doing)
         pieces = list(buffer.frames.pieces(start, left))
-        self._look_for_stale(pieces, f"{doing}, made at {buffer.made_at}", write=write)
+        self._look_for_stale(pieces, doing, write=write)
         return pieces
 
     def _look_for_stale(self, pieces: list[tuple[Pa, int]], doing: str, *, write: bool) -> None:
         """Tell of a read that misses what the CPU has newer in its cache, and of a write behind its back (AM-20)."""
-        cache, verifier = self._machine.cache, self._machine.verifier
+        cache, verifier = self._cache, self._verifier
         if cache is None or not any(cache.holds(pa, size, dirty=not write) for pa, size in pieces):
             return
         what = "the CPU goes on reading its old line" if write else "the device gets bytes older than the CPU's"
@@ -199,7 +192,7 @@ class Bus:
             verifier.note(Misuse.STALE_DATA, detail)
 
     def _may_use(self, owner: Adapter, adapter: Adapter | None) -> bool:
-        if adapter is None or adapter is owner or self._machine.platform.translation is not Translation.IOMMU:
+        if adapter is None or adapter is owner or self._platform.translation is not Translation.IOMMU:
             return True
         # The domain of an IOMMU belongs to the device: the two adapters of a duplex enabler share it.
         return owner.device is not None and owner.device is adapter.device
@@ -207,24 +200,24 @@ class Bus:
     def _tail(self, buffer: CommonBuffer, at: int, left: int, doing: str) -> list[tuple[Pa, int]] | None:
         offset = at - int(buffer.la)
         detail = f"{doing}: buffer of {buffer.length} bytes at {buffer.la!r} made at {buffer.made_at}, offset {offset}"
-        tail = self._machine.platform.switches.tail
+        tail = self._platform.switches.tail
         parameters = (1 if offset < 0 else 2, buffer.length)
         if tail is Tail.VIOLATION:
-            self._machine.verifier.violate(Misuse.OUTSIDE_BUFFER, detail, *parameters)
+            self._verifier.violate(Misuse.OUTSIDE_BUFFER, detail, *parameters)
             return None
         if tail is Tail.FINDING:
-            self._machine.verifier.note(Misuse.OUTSIDE_BUFFER, detail, *parameters)
+            self._verifier.note(Misuse.OUTSIDE_BUFFER, detail, *parameters)
         start = at - buffer.page_la
         return list(buffer.frames.pieces(start, min(left, buffer.frames.count * buffer.frames.page_size - start)))
 
     def _astray(self, at: int, doing: str) -> list[tuple[Pa, int]] | None:
-        platform = self._machine.platform
+        platform = self._platform
         misuse = Misuse.DEVICE_ASTRAY
         if platform.translation is Translation.IOMMU:
             misuse = Misuse.DMA_FAULT
         elif platform.translation is Translation.MAPREG or at < platform.bus_offset:
             misuse = Misuse.BUS_FAULT
-        self._machine.verifier.violate(misuse, "; ".join((doing, *self._guesses(at))), at)
+        self._verifier.violate(misuse, "; ".join((doing, *self._guesses(at))), at)
         return None
 
     def _guesses(self, at: int) -> Iterator[str]:

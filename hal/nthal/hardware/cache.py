@@ -7,7 +7,7 @@ shows as stale bytes, in both directions. Source: reference hal-contract AM-20.
 
 from typing import Final
 
-from nthal.memory import PhysicalMemory
+from nthal.hardware.memory import PhysicalMemory
 from nthal.types import Pa
 
 LINE: Final = 64

@@ -5,7 +5,7 @@ Units: frames are page numbers (physical address divided by the page size).
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from nthal.runs import Run, RunSet, Where
@@ -60,45 +60,6 @@ class PhysicalMemory:
             else:
                 for frame in range(run.start, run.end):
                     self._pages.pop(frame, None)
-
-
-class FrameList:
-    """The frames behind a buffer, in the buffer's order; consecutive frames share a run."""
-
-    def __init__(self, runs: Sequence[Run], page_size: int) -> None:
-        self.runs = tuple(runs)
-        self.page_size = page_size
-        self.count = sum(run.count for run in self.runs)
-
-    def pa(self, offset: int) -> Pa:
-        """Physical address of the byte `offset` bytes in. Raises: IndexError past the last page."""
-        page, within = divmod(offset, self.page_size)
-        for run in self.runs:
-            if page < run.count:
-                return Pa((run.start + page) * self.page_size + within)
-            page -= run.count
-        raise IndexError(f"offset {offset:#x} is past {self.count} pages")
-
-    def frames(self) -> tuple[int, ...]:
-        """Every frame number, in order."""
-        return tuple(frame for run in self.runs for frame in range(run.start, run.end))
-
-    def pieces(self, offset: int, length: int) -> Iterable[tuple[Pa, int]]:
-        """(physical address, bytes) of each physically contiguous piece."""
-        while length > 0:
-            page, within = divmod(offset, self.page_size)
-            run, skip = self._run_of(page)
-            size = min(length, (run.count - skip) * self.page_size - within)
-            yield Pa((run.start + skip) * self.page_size + within), size
-            offset += size
-            length -= size
-
-    def _run_of(self, page: int) -> tuple[Run, int]:
-        for run in self.runs:
-            if page < run.count:
-                return run, page
-            page -= run.count
-        raise IndexError(f"page {page} is past {self.count} pages")
 
 
 class FrameAllocator:

@@ -11,63 +11,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nthal import policy
-from nthal.adapter import usable
 from nthal.events import AllocationFailed, BufferAllocated, BufferFreed, NullReason
-from nthal.memory import FrameList
+from nthal.operations import channel
+from nthal.operations.adapter import usable
 from nthal.platforms import Translation
-from nthal.policy import Routine
-from nthal.runs import Run, RunSet, Where
-from nthal.types import MAX_ADDRESS, MAXULONG, La, Va
+from nthal.records.adapter import CommonBuffer
+from nthal.records.region import FrameList
+from nthal.runs import Run, Where
+from nthal.types import MAX_ADDRESS, MAXULONG, La
 from nthal.verifier import Misuse, Rank, driver_place
-from nthal.windows import Caching, Irql
+from nthal.windows import Irql
 
 if TYPE_CHECKING:
-    from nthal.adapter import Adapter
     from nthal.machine import Machine
-    from nthal.space import Region
-
-
-@dataclass(frozen=True, slots=True)
-class BufferRequest:
-    """What an allocator was asked for. `minimum` and `maximum` bound the logical address.
-
-    `page_aligned` keeps a verified buffer at its page's start, as KMDF needs it (AM-10).
-    """
-
-    length: int
-    cache_enabled: bool = True
-    routine: Routine = Routine.ALLOCATE
-    minimum: La | None = None
-    maximum: La | None = None
-    cache_type: Caching | None = None
-    large_pages: bool = False
-    page_aligned: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class CommonBuffer:
-    """A live common buffer. `page_la` is the logical address of its first page; `registers` are held map registers."""
-
-    adapter: Adapter
-    request: BufferRequest
-    va: Va
-    la: La
-    page_la: int
-    region: Region
-    frames: FrameList
-    registers: Run | None
-    iova: Run | None
-    made_at: str
-
-    @property
-    def length(self) -> int:
-        """Bytes that driver and device may use."""
-        return self.request.length
-
-    @property
-    def caching(self) -> Caching:
-        """How the processor maps it."""
-        return self.region.caching
+    from nthal.records.adapter import Adapter
+    from nthal.records.region import Region
+    from nthal.records.request import BufferRequest, FreeRequest
+    from nthal.windows import Caching
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +40,8 @@ class Place:
     iova: Run | None = None
 
 
-def la_window(request: BufferRequest, limit: int, inclusive: bool) -> tuple[int, int]:
-    """Lowest and highest logical address that the buffer may touch (CB-50, CB-131, CB-132)."""
-    low = 0 if request.minimum is None else int(request.minimum)
-    last = limit
-    if request.maximum is not None:
-        last = min(last, int(request.maximum) - (0 if inclusive else 1))
-    return low, last
-
-
-def find_place(adapter: Adapter, request: BufferRequest) -> Place | NullReason:
+def find_place(machine: Machine, adapter: Adapter, request: BufferRequest) -> Place | NullReason:
     """Look for memory and addresses; takes nothing."""
-    machine = adapter.machine
     platform = machine.platform
     size = platform.page_size
     pages = policy.pages_for(request.length, size)
@@ -99,21 +49,20 @@ def find_place(adapter: Adapter, request: BufferRequest) -> Place | NullReason:
     if request.large_pages:
         align = policy.LARGE_PAGE_FACTOR
         pages = -(-pages // align) * align
-    low, last = la_window(request, adapter.limit, platform.switches.maximum_address_inclusive)
+    low, last = request.window(adapter.limit, inclusive=platform.switches.maximum_address_inclusive)
     if last < low or last - low + 1 < min(request.length, MAX_ADDRESS):
         return NullReason.EMPTY_WINDOW
     limits = Where(-(-low // size), (last + 1) // size - 1, adapter.boundary // size, align)
     match platform.translation:
         case Translation.MAPREG:
-            return _through_registers(adapter, pages, limits)
+            return _through_registers(machine, adapter, pages, limits)
         case Translation.IOMMU:
-            return _through_iommu(adapter, pages, limits)
+            return _through_iommu(machine, pages, limits)
         case _:
-            return _contiguous(adapter, pages, limits)
+            return _contiguous(machine, pages, limits)
 
 
-def _contiguous(adapter: Adapter, pages: int, limits: Where) -> Place | NullReason:
-    machine = adapter.machine
+def _contiguous(machine: Machine, pages: int, limits: Where) -> Place | NullReason:
     size = machine.platform.page_size
     offset = machine.platform.bus_offset // size
     # The limits speak of logical pages; on this bus a frame's logical page is a constant further.
@@ -126,8 +75,7 @@ def _contiguous(adapter: Adapter, pages: int, limits: Where) -> Place | NullReas
     return Place(runs, (runs[0].start + offset) * size)
 
 
-def _through_iommu(adapter: Adapter, pages: int, limits: Where) -> Place | NullReason:
-    machine = adapter.machine
+def _through_iommu(machine: Machine, pages: int, limits: Where) -> Place | NullReason:
     runs = machine.frames.find_scattered(pages)
     if runs is None:
         return NullReason.NO_MEMORY
@@ -137,8 +85,7 @@ def _through_iommu(adapter: Adapter, pages: int, limits: Where) -> Place | NullR
     return Place(runs, start * machine.platform.page_size, iova=Run(start, pages))
 
 
-def _through_registers(adapter: Adapter, pages: int, limits: Where) -> Place | NullReason:
-    machine = adapter.machine
+def _through_registers(machine: Machine, adapter: Adapter, pages: int, limits: Where) -> Place | NullReason:
     size = machine.platform.page_size
     first = machine.platform.register_base // size
     if adapter.held_registers + pages > adapter.granted:
@@ -159,45 +106,46 @@ def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest) 
     """Make a common buffer; None with the reason in `machine.last_failure`, and then nothing is held (CB-70)."""
     routine = request.routine.value
     if not usable(machine, adapter, routine) or adapter is None:
-        machine.fail(NullReason.BAD_CALL, "no usable adapter")
+        machine.processor.fail(NullReason.BAD_CALL, "no usable adapter")
         return None
-    if not machine.irql_is(Irql.PASSIVE_LEVEL, routine):
-        return _null(adapter, request, NullReason.BAD_CALL, "wrong IRQL")
+    if not machine.processor.irql_is(Irql.PASSIVE_LEVEL, routine):
+        return _null(machine, adapter, request, NullReason.BAD_CALL, "wrong IRQL")
     if request.length == 0:
         machine.verifier.note(Misuse.ZERO_LENGTH, f"{routine} on {adapter!r}", rank=Rank.WARNING)
         if not machine.platform.switches.zero_length_gives_page:
-            return _null(adapter, request, NullReason.ZERO_LENGTH, "Length is 0")
+            return _null(machine, adapter, request, NullReason.ZERO_LENGTH, "Length is 0")
     if not 0 <= request.length <= MAXULONG:
         machine.verifier.note(Misuse.NOT_A_ULONG, f"{routine}: {request.length:#x} bytes")
-        return _null(adapter, request, NullReason.NOT_A_ULONG, f"{request.length:#x} bytes")
-    if _refused_by_registers(adapter, request):
-        return _null(
-            adapter, request, NullReason.REGISTER_LIMIT, f"{request.length} bytes, {adapter.granted} map registers"
-        )
+        return _null(machine, adapter, request, NullReason.NOT_A_ULONG, f"{request.length:#x} bytes")
+    if _refused_by_registers(machine, adapter, request):
+        detail = f"{request.length} bytes, {adapter.granted} map registers"
+        return _null(machine, adapter, request, NullReason.REGISTER_LIMIT, detail)
     caching = policy.effective_caching(
         machine.platform, request.routine, cache_enabled=request.cache_enabled, cache_type=request.cache_type
     )
     if caching is None:
-        return _null(adapter, request, NullReason.UNSUPPORTED_CACHING, str(request.cache_type))
-    _advise(adapter, request)
-    place = find_place(adapter, request)
+        return _null(machine, adapter, request, NullReason.UNSUPPORTED_CACHING, str(request.cache_type))
+    _advise(machine, adapter, request)
+    place = find_place(machine, adapter, request)
     if isinstance(place, NullReason):
-        return _null(adapter, request, place, f"{request.length} bytes up to {adapter.limit:#x}")
-    buffer = _take(adapter, request, place, caching)
+        return _null(machine, adapter, request, place, f"{request.length} bytes up to {adapter.limit:#x}")
+    buffer = _take(machine, adapter, request, place, caching)
     if buffer is None:
-        return _null(adapter, request, NullReason.NO_VIRTUAL_SPACE, f"{request.length} bytes")
+        return _null(machine, adapter, request, NullReason.NO_VIRTUAL_SPACE, f"{request.length} bytes")
     return buffer
 
 
-def _null(adapter: Adapter, request: BufferRequest, reason: NullReason, detail: str) -> CommonBuffer | None:
-    machine = adapter.machine
-    machine.fail(reason, detail)
-    machine.emit(AllocationFailed(machine.clock, adapter.number, request.routine.value, request.length, reason))
+def _null(
+    machine: Machine, adapter: Adapter, request: BufferRequest, reason: NullReason, detail: str
+) -> CommonBuffer | None:
+    machine.processor.fail(reason, detail)
+    machine.processor.emit(
+        AllocationFailed(machine.processor.clock, adapter.number, request.routine.value, request.length, reason)
+    )
     return None
 
 
-def _refused_by_registers(adapter: Adapter, request: BufferRequest) -> bool:
-    machine = adapter.machine
+def _refused_by_registers(machine: Machine, adapter: Adapter, request: BufferRequest) -> bool:
     if not policy.over_register_limit(request.length, adapter.granted, machine.platform.page_size):
         return False
     machine.verifier.note(
@@ -206,8 +154,7 @@ def _refused_by_registers(adapter: Adapter, request: BufferRequest) -> bool:
     return machine.platform.switches.enforce_map_register_limit
 
 
-def _advise(adapter: Adapter, request: BufferRequest) -> None:
-    machine = adapter.machine
+def _advise(machine: Machine, adapter: Adapter, request: BufferRequest) -> None:
     size = machine.platform.page_size
     if request.length > size:
         detail = f"{request.length} bytes on {adapter!r}"
@@ -216,8 +163,9 @@ def _advise(adapter: Adapter, request: BufferRequest) -> None:
         machine.verifier.note(Misuse.MANY_SMALL, detail, rank=Rank.ADVISORY)
 
 
-def _take(adapter: Adapter, request: BufferRequest, place: Place, caching: Caching) -> CommonBuffer | None:
-    machine = adapter.machine
+def _take(
+    machine: Machine, adapter: Adapter, request: BufferRequest, place: Place, caching: Caching
+) -> CommonBuffer | None:
     platform = machine.platform
     frames = FrameList(place.runs, platform.page_size)
     page_va = machine.space.reserve(frames.count)
@@ -234,11 +182,10 @@ def _take(adapter: Adapter, request: BufferRequest, place: Place, caching: Cachi
     offset = 0
     if verified and platform.switches.verifier_offsets and not request.page_aligned:
         offset = policy.verifier_offset(request.length, platform.page_size)
-    region = machine.map_region(page_va, offset, request.length, frames, caching, what="common buffer")
+    region = machine.regions.map(page_va, offset, request.length, frames, caching, what="common buffer")
     region.is_common_buffer = True
     if verified:
-        machine.arm_guards(region)
-        region.unwritten = RunSet([(0, request.length)])
+        machine.guards.arm(region)
     la = La(place.page_la + offset)
     buffer = CommonBuffer(
         adapter, request, region.base, la, place.page_la, region, frames, place.registers, place.iova, driver_place()
@@ -246,9 +193,9 @@ def _take(adapter: Adapter, request: BufferRequest, place: Place, caching: Cachi
     machine.bus.attach(buffer)
     adapter.buffers.append(buffer)
     adapter.books.buffers.allocated += 1
-    machine.emit(
+    machine.processor.emit(
         BufferAllocated(
-            machine.clock,
+            machine.processor.clock,
             adapter.number,
             request.routine.value,
             request.length,
@@ -262,16 +209,6 @@ def _take(adapter: Adapter, request: BufferRequest, place: Place, caching: Cachi
     return buffer
 
 
-@dataclass(frozen=True, slots=True)
-class FreeRequest:
-    """The four arguments of a free beside the adapter."""
-
-    length: int
-    la: La
-    va: Va
-    cache_enabled: bool
-
-
 def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> bool:
     """Take a common buffer back; True if it is gone. A free with other arguments than the allocation's is refused."""
     if adapter is not None and adapter.gone and not machine.verifier.on:
@@ -279,7 +216,7 @@ def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> boo
         machine.verifier.note(Misuse.ADAPTER_GONE, f"FreeCommonBuffer({adapter!r}, ...)", adapter.number)
     elif not usable(machine, adapter, "FreeCommonBuffer"):
         return False
-    if adapter is None or not machine.irql_is(Irql.PASSIVE_LEVEL, "FreeCommonBuffer"):
+    if adapter is None or not machine.processor.irql_is(Irql.PASSIVE_LEVEL, "FreeCommonBuffer"):
         return False
     buffer = _buffer_meant(machine, request)
     if buffer is None:
@@ -292,7 +229,7 @@ def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> boo
             machine.verifier.violate(Misuse.FREE_MISMATCH, detail)
             return False
         machine.verifier.note(Misuse.FREE_MISMATCH, detail)
-    release(buffer)
+    release(machine, buffer)
     return True
 
 
@@ -331,13 +268,12 @@ def _refuse_unknown(machine: Machine, adapter: Adapter, request: FreeRequest) ->
         machine.verifier.violate(Misuse.UNKNOWN_FREE, f"{detail} on {adapter!r}")
 
 
-def release(buffer: CommonBuffer) -> None:
+def release(machine: Machine, buffer: CommonBuffer) -> None:
     """Give everything back (CB-80). Broken guard bytes are reported after that, since the free itself is right."""
     adapter = buffer.adapter
-    machine = adapter.machine
-    broken = machine.broken_guard(buffer.region)
+    broken = machine.guards.broken(buffer.region)
     machine.bus.detach(buffer)
-    machine.unmap_region(buffer.region)
+    machine.regions.unmap(buffer.region)
     machine.frames.give(buffer.frames.runs)
     if buffer.iova is not None:
         machine.iova.give(buffer.iova.start, buffer.iova.count)
@@ -347,9 +283,9 @@ def release(buffer: CommonBuffer) -> None:
         adapter.books.registers.freed += buffer.registers.count
     adapter.buffers.remove(buffer)
     adapter.books.buffers.freed += 1
-    machine.emit(BufferFreed(machine.clock, adapter.number, buffer.length, buffer.va, buffer.la))
+    machine.processor.emit(BufferFreed(machine.processor.clock, adapter.number, buffer.length, buffer.va, buffer.la))
     if buffer.registers is not None and adapter.channel_state is not None:
-        adapter.channel_state.wake()
+        channel.wake(machine, adapter.channel_state)
     if broken is not None:
         kind, offset = broken
         detail = f"the byte at offset {offset} of {buffer.length} bytes made at {buffer.made_at}"

@@ -6,53 +6,24 @@ Source: reference hal-contract 5.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nthal import channel, packet
-from nthal.adapter import usable
-from nthal.mdl import Mdl, MdlFlags
-from nthal.memory import FrameList
+from nthal.operations import channel, packet
+from nthal.operations.adapter import usable
+from nthal.records.adapter import ScatterGatherElement, ScatterGatherList
+from nthal.records.mdl import Mdl, MdlFlags
+from nthal.records.region import FrameList
 from nthal.runs import Run
-from nthal.types import La, Va, span_pages
+from nthal.types import Va, span_pages
 from nthal.verifier import Misuse
 from nthal.windows import AllocationAction, Irql, NtStatus
 
 if TYPE_CHECKING:
-    from nthal.adapter import Adapter
-    from nthal.channel import MapRegisterFile
-    from nthal.machine import DeviceObject, Machine
+    from nthal.machine import Machine
+    from nthal.records.adapter import Adapter, DeviceObject, ListControl, MapRegisterFile
 
 HEADER_BYTES: Final = 16
 ELEMENT_BYTES: Final = 24
-
-
-@dataclass(frozen=True, slots=True)
-class ScatterGatherElement:
-    """A piece that is contiguous for the device: logical address and length in bytes."""
-
-    address: La
-    length: int
-
-
-@dataclass(eq=False, slots=True)
-class ScatterGatherList:
-    """SCATTER_GATHER_LIST with what Put needs to undo it."""
-
-    elements: tuple[ScatterGatherElement, ...]
-    adapter: Adapter
-    file: MapRegisterFile
-    mdl: Mdl
-    va: Va
-    length: int
-    to_device: bool
-    live: bool = True
-    has_mdl: bool = False
-
-
-ListControl = Callable[["DeviceObject", object, ScatterGatherList, object], None]
-"""PDRIVER_LIST_CONTROL: (DeviceObject, Irp, ScatterGather, Context)."""
 
 
 def calculate(machine: Machine, mdl: Mdl | None, va: Va, length: int) -> tuple[int, int]:
@@ -82,7 +53,7 @@ def get(  # the shape of the real routine
     """
     if not usable(machine, adapter, "GetScatterGatherList") or adapter is None:
         return NtStatus.INVALID_PARAMETER
-    if not machine.irql_is(Irql.DISPATCH_LEVEL, "GetScatterGatherList"):
+    if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "GetScatterGatherList"):
         return NtStatus.INVALID_PARAMETER
     if _invalid(machine, adapter, mdl, va, length):
         return NtStatus.INVALID_PARAMETER
@@ -106,7 +77,7 @@ def get(  # the shape of the real routine
         routine(device, irp, made, context)
         return AllocationAction.DEALLOCATE_OBJECT_KEEP_REGISTERS
 
-    channel.enqueue(adapter, device, pages, granted)
+    channel.enqueue(machine, adapter, device, pages, granted)
     return status
 
 
@@ -143,14 +114,14 @@ def put(machine: Machine, adapter: Adapter | None, made: ScatterGatherList) -> N
     """PutScatterGatherList: flush, then free registers and list."""
     if not usable(machine, adapter, "PutScatterGatherList") or adapter is None:
         return
-    if not machine.irql_is(Irql.DISPATCH_LEVEL, "PutScatterGatherList"):
+    if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "PutScatterGatherList"):
         return
     if not made.live or made.adapter is not adapter:
         tally = adapter.books.lists
         machine.verifier.violate(Misuse.LIST_OVERFREED, f"on {adapter!r}", tally.allocated, tally.freed + 1)
         return
     packet.flush(machine, adapter, made.mdl, made.file, made.va, made.length, to_device=made.to_device)
-    channel.give_registers(made.file, made.file.count)
+    channel.give_registers(machine, made.file, made.file.count)
     made.live = False
     adapter.lists.remove(made)
     adapter.books.lists.freed += 1

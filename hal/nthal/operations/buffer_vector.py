@@ -6,18 +6,18 @@ Source: reference hal-contract CB-133. The parameter order of the façade's rout
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from nthal import common_buffer
-from nthal.adapter import usable
+from nthal.operations import common_buffer
+from nthal.operations.adapter import usable
+from nthal.records.adapter import BufferVector
 from nthal.verifier import BugCheck
 from nthal.windows import Irql, NtStatus
 
 if TYPE_CHECKING:
-    from nthal.adapter import Adapter
-    from nthal.common_buffer import BufferRequest, CommonBuffer
     from nthal.machine import Machine
+    from nthal.records.adapter import Adapter, CommonBuffer
+    from nthal.records.request import BufferRequest
 
 VECTOR_BUG_CHECK: Final = 0x1DC
 WRONG_IRQL: Final = 1
@@ -27,26 +27,13 @@ ALREADY_FREED: Final = 4
 LEAKED: Final = 5
 
 
-@dataclass(eq=False, slots=True)
-class BufferVector:
-    """Elements by index; None where one was freed."""
-
-    adapter: Adapter
-    elements: list[CommonBuffer | None] = field(default_factory=list)
-
-    @property
-    def live(self) -> int:
-        """Elements that are not freed."""
-        return sum(element is not None for element in self.elements)
-
-
 def _stop(parameter: int, words: str) -> BugCheck:
     return BugCheck(f"common-buffer vector: {words}", VECTOR_BUG_CHECK, parameter)
 
 
 def _passive(machine: Machine) -> None:
-    if machine.irql != Irql.PASSIVE_LEVEL:
-        raise _stop(WRONG_IRQL, f"IRQL is {machine.irql.name}")
+    if machine.processor.irql != Irql.PASSIVE_LEVEL:
+        raise _stop(WRONG_IRQL, f"IRQL is {machine.processor.irql.name}")
 
 
 def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest, count: int) -> BufferVector | NtStatus:
@@ -60,7 +47,7 @@ def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest, 
         if made is None:
             for element in vector.elements:
                 if element is not None:
-                    common_buffer.release(element)
+                    common_buffer.release(machine, element)
             return NtStatus.INSUFFICIENT_RESOURCES
         vector.elements.append(made)
     return vector
@@ -79,7 +66,7 @@ def element(vector: BufferVector, index: int) -> CommonBuffer:
 def free_element(machine: Machine, vector: BufferVector, index: int) -> None:
     """Free one element. Raises: BugCheck for a wrong IRQL or index."""
     _passive(machine)
-    common_buffer.release(element(vector, index))
+    common_buffer.release(machine, element(vector, index))
     vector.elements[index] = None
 
 

@@ -8,11 +8,10 @@ import bisect
 from collections import deque
 from typing import Final, Generic, TypeVar
 
-from nthal.memory import FrameList
 from nthal.platforms import Arch
+from nthal.records.region import Region
 from nthal.runs import RunSet, Where
 from nthal.types import Va
-from nthal.windows import Caching
 
 T = TypeVar("T")
 
@@ -62,44 +61,6 @@ class IntervalMap(Generic[T]):
     def values(self) -> list[T]:
         """Every value, lowest range first."""
         return [item for _, item in self._items]
-
-
-class Region:
-    """Virtual pages backed by frames; the driver may use `length` bytes from `base` on.
-
-    `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes,
-    and `unwritten` the offsets from `base` of a common buffer that nobody wrote yet; None once a read of one was told.
-    """
-
-    def __init__(
-        self, page_base: int, offset: int, length: int, frames: FrameList, caching: Caching, *, what: str
-    ) -> None:
-        self.page_base = page_base
-        self.base = Va(page_base + offset)
-        self.offset = offset
-        self.length = length
-        self.frames = frames
-        self.caching = caching
-        self.what = what
-        self.is_common_buffer = False
-        self.pageable = False
-        self.shadow: tuple[bytearray, bytearray] | None = None
-        self.unwritten: RunSet | None = None
-
-    @property
-    def page_bytes(self) -> int:
-        """Bytes of all its pages."""
-        return self.frames.count * self.frames.page_size
-
-    def inside(self, va: int, length: int) -> bool:
-        """True if all of the range is the driver's to use."""
-        start = va - int(self.base)
-        return start >= 0 and start + length <= self.length
-
-    def in_pages(self, va: int, length: int) -> bool:
-        """True if all of the range is at least on its pages."""
-        start = va - self.page_base
-        return start >= 0 and start + length <= self.page_bytes
 
 
 class VirtualSpace:

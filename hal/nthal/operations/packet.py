@@ -6,31 +6,45 @@ Source: reference hal-contract 4.6, 5.1 and 3.5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nthal.adapter import usable
-from nthal.bus import Window
-from nthal.channel import Mapping, MapRegisterFile, state_of
 from nthal.events import Flushed, Mapped, NullReason
-from nthal.memory import FrameList
+from nthal.operations import system_dma
+from nthal.operations.adapter import usable
+from nthal.operations.channel import state_of
 from nthal.platforms import Translation
+from nthal.records.adapter import Mapping, MapRegisterFile, Window
+from nthal.records.region import FrameList
 from nthal.runs import Run, Where
 from nthal.types import La, Va, span_pages
 from nthal.verifier import Misuse, Rank, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
-    from nthal.adapter import Adapter
-    from nthal.common_buffer import CommonBuffer
     from nthal.machine import Machine
-    from nthal.mdl import Mdl
+    from nthal.records.adapter import Adapter, CommonBuffer
+    from nthal.records.mdl import Mdl
 
 
-def _file_of(adapter: Adapter, file: MapRegisterFile | None) -> MapRegisterFile:
+@dataclass(eq=False, slots=True)
+class _Piece:
+    """What is to be mapped: `length` bytes from `offset` on in the frames of a resident MDL; it may become shorter."""
+
+    adapter: Adapter
+    file: MapRegisterFile
+    mdl: Mdl
+    frames: FrameList
+    offset: int
+    length: int
+    to_device: bool
+
+
+def _file_of(machine: Machine, adapter: Adapter, file: MapRegisterFile | None) -> MapRegisterFile:
     """The NULL base of an adapter without registers still has its books (reference 4.5)."""
     if file is not None:
         return file
-    owner = state_of(adapter).owner
+    owner = state_of(machine, adapter).owner
     return owner if owner is not None else MapRegisterFile(adapter, adapter.granted)
 
 
@@ -47,9 +61,11 @@ def map_transfer(  # the shape of the real routine
     """MapTransfer: (logical address, bytes mapped), or None if refused. Fewer bytes than asked: scatter/gather only."""
     if not usable(machine, adapter, "MapTransfer") or adapter is None:
         return None
-    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer") or not _range_ok(machine, mdl, va, length):
+    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer"):
         return None
-    file = _file_of(adapter, file)
+    if not _range_ok(machine, mdl, va, length):
+        return None
+    file = _file_of(machine, adapter, file)
     loops = adapter.description.auto_initialize and not adapter.description.master
     if not loops and any(_overlaps(mapping, mdl, int(va), length) for mapping in file.mappings):
         machine.verifier.violate(Misuse.ALREADY_MAPPED, f"{length} bytes at {va!r}", int(va), int(va) + length)
@@ -60,13 +76,14 @@ def map_transfer(  # the shape of the real routine
         machine.verifier.note(Misuse.MAPPED_TWICE, detail, rank=Rank.WARNING)
     frames = mdl.frames
     assert frames is not None  # _range_ok asked
-    offset = int(va) - mdl.start_va
-    mapped = _map(adapter, file, mdl, frames, offset, length, to_device=to_device)
+    mapped = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, to_device))
     if mapped is None:
         return None
     la, size = mapped
-    machine.emit(Mapped(machine.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None))
-    if not adapter.description.master and not machine.dma.program(adapter, la, size, to_device=to_device):
+    machine.processor.emit(
+        Mapped(machine.processor.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None)
+    )
+    if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
         _unmap(machine, file, file.mappings[-1], copy=False)
         return None
     return la, size
@@ -94,28 +111,26 @@ def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
     return mapping.mdl is mdl and mapping.va < va + length and va < mapping.va + mapping.length
 
 
-def _map(
-    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, frames: FrameList, offset: int, length: int, *, to_device: bool
-) -> tuple[La, int] | None:
-    machine = adapter.machine
+def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+    adapter, file, mdl = piece.adapter, piece.file, piece.mdl
     buffer = _common_buffer_at(machine, mdl)
     if buffer is not None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
-        la = La(int(buffer.la) + mdl.start_va + offset - int(buffer.va))
-        file.mappings.append(Mapping(mdl, mdl.start_va + offset, length, to_device, None, 0, file.used, 0))
+        va = mdl.start_va + piece.offset
+        file.mappings.append(Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0))
         file.ever_mapped = True
-        return la, length
+        return La(int(buffer.la) + va - int(buffer.va)), piece.length
     if machine.platform.translation.scatters:
-        return _translate(adapter, file, mdl, frames, offset, length, to_device=to_device)
-    direct = _direct_bytes(adapter, frames, offset, length)
-    if direct and (adapter.description.scatter_gather or direct == length):
-        pa = frames.pa(offset)
-        la = La(int(pa) + machine.platform.bus_offset)
-        return _open(adapter, file, mdl, frames, offset, direct, la, to_device=to_device)
+        return _translate(machine, piece)
+    direct = _direct_bytes(machine, piece)
+    if direct and (adapter.description.scatter_gather or direct == piece.length):
+        la = La(int(piece.frames.pa(piece.offset)) + machine.platform.bus_offset)
+        piece.length = direct
+        return _open(machine, piece, la)
     if adapter.description.scatter_gather:
-        page = frames.page_size
-        length = min(length, page - offset % page)
-    return _bounce(adapter, file, mdl, offset, length, to_device=to_device)
+        page = piece.frames.page_size
+        piece.length = min(piece.length, page - piece.offset % page)
+    return _bounce(machine, piece)
 
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
@@ -125,94 +140,79 @@ def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
 
 
-def _direct_bytes(adapter: Adapter, frames: FrameList, offset: int, length: int) -> int:
-    """Bytes from `offset` on that are contiguous and that the device reaches by itself."""
-    pa, size = next(iter(frames.pieces(offset, length)))
-    total = size
-    for next_pa, next_size in list(frames.pieces(offset, length))[1:]:
+def _direct_bytes(machine: Machine, piece: _Piece) -> int:
+    """Bytes from the piece's start on that are contiguous and that the device reaches by itself."""
+    adapter, pieces = piece.adapter, iter(piece.frames.pieces(piece.offset, piece.length))
+    pa, total = next(pieces)
+    for next_pa, next_size in pieces:
         if int(next_pa) != int(pa) + total:
             break
         total += next_size
-    la = int(pa) + adapter.machine.platform.bus_offset
+    la = int(pa) + machine.platform.bus_offset
     if adapter.boundary:
         total = min(total, adapter.boundary - la % adapter.boundary)
     return max(0, min(total, adapter.limit - la + 1))
 
 
-def _registers_for(adapter: Adapter, file: MapRegisterFile, pages: int) -> bool:
-    if file.used + pages <= file.count or not adapter.needs_registers:
+def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
+    file = piece.file
+    if file.used + pages <= file.count or not piece.adapter.needs_registers:
         return True
     detail = f"{pages} more pages, {file.count - file.used} of {file.count} registers are left"
-    adapter.machine.verifier.violate(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages, file.count - file.used)
+    machine.verifier.violate(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages, file.count - file.used)
     return False
 
 
 def _open(
-    adapter: Adapter,
-    file: MapRegisterFile,
-    mdl: Mdl,
-    frames: FrameList,
-    offset: int,
-    length: int,
-    la: La,
-    *,
-    to_device: bool,
-    bounce: FrameList | None = None,
-    registers: int = 0,
+    machine: Machine, piece: _Piece, la: La, *, bounce: FrameList | None = None, registers: int = 0
 ) -> tuple[La, int]:
-    machine = adapter.machine
+    file, mdl, frames, offset = piece.file, piece.mdl, piece.frames, piece.offset
     bounce_offset = offset % frames.page_size
-    mapping = Mapping(mdl, mdl.start_va + offset, length, to_device, bounce, bounce_offset, file.used, registers)
+    mapping = Mapping(
+        mdl, mdl.start_va + offset, piece.length, piece.to_device, bounce, bounce_offset, file.used, registers
+    )
     file.mappings.append(mapping)
     file.ever_mapped = True
     file.used += registers
     shown = bounce or frames, bounce_offset if bounce else offset
-    machine.bus.open(mapping, Window(la, length, *shown, adapter, to_device, driver_place()))
-    return la, length
+    machine.bus.open(mapping, Window(la, piece.length, *shown, piece.adapter, piece.to_device, driver_place()))
+    return la, piece.length
 
 
-def _bounce(
-    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, offset: int, length: int, *, to_device: bool
-) -> tuple[La, int] | None:
-    machine = adapter.machine
-    page = machine.platform.page_size
-    pages = span_pages(offset, length, page)
-    if not _registers_for(adapter, file, pages):
+def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+    adapter, page = piece.adapter, machine.platform.page_size
+    pages = span_pages(piece.offset, piece.length, page)
+    if not _registers_for(machine, piece, pages):
         return None
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
     if runs is None:
-        machine.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
+        machine.processor.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
         machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
         return None
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
-    source = mdl.frames
-    assert source is not None  # map_transfer asked
-    if to_device:
-        _copy(machine, source, offset, bounce, offset % page, length)
-    la = La(int(bounce.pa(offset % page)) + machine.platform.bus_offset)
-    return _open(adapter, file, mdl, source, offset, length, la, to_device=to_device, bounce=bounce, registers=pages)
+    within = piece.offset % page
+    if piece.to_device:
+        _copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
+    la = La(int(bounce.pa(within)) + machine.platform.bus_offset)
+    return _open(machine, piece, la, bounce=bounce, registers=pages)
 
 
-def _translate(
-    adapter: Adapter, file: MapRegisterFile, mdl: Mdl, frames: FrameList, offset: int, length: int, *, to_device: bool
-) -> tuple[La, int] | None:
-    machine = adapter.machine
-    page = machine.platform.page_size
-    pages = span_pages(offset, length, page)
+def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+    adapter, file, page = piece.adapter, piece.file, machine.platform.page_size
+    pages, within = span_pages(piece.offset, piece.length, page), piece.offset % page
     if machine.platform.translation is Translation.MAPREG:
-        if not _registers_for(adapter, file, pages) or file.hardware is None:
+        if not _registers_for(machine, piece, pages) or file.hardware is None:
             return None
         first = machine.platform.register_base // page + file.hardware.start + file.used
-        la = La(first * page + offset % page)
-        return _open(adapter, file, mdl, frames, offset, length, la, to_device=to_device, registers=pages)
+        return _open(machine, piece, La(first * page + within), registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
-        machine.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
         return None
     machine.iova.take(start, pages)
-    return _open(adapter, file, mdl, frames, offset, length, La(start * page + offset % page), to_device=to_device)
+    return _open(machine, piece, La(start * page + within))
 
 
 def _copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
@@ -236,9 +236,9 @@ def flush(  # the shape of the real routine
     """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now."""
     if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
         return False
-    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
+    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
         return False
-    file = _file_of(adapter, file)
+    file = _file_of(machine, adapter, file)
     if not file.ever_mapped:
         machine.verifier.violate(Misuse.FLUSH_NEVER_MAPPED, f"{length} bytes at {va!r}", 0, int(va))
         return False
@@ -252,10 +252,10 @@ def flush(  # the shape of the real routine
         machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
         return False
     if not adapter.description.master:
-        machine.dma.stop(adapter.description.dma_channel)
+        system_dma.stop(machine, adapter.description.dma_channel)
     for mapping in inside:
         _unmap(machine, file, mapping, copy=True)
-    machine.emit(Flushed(machine.clock, adapter.number, va, length))
+    machine.processor.emit(Flushed(machine.processor.clock, adapter.number, va, length))
     return True
 
 

@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The adapter object: what its device can reach, what it was granted, and the books on everything it hands out.
+"""Adapter objects: make one, ask it, put it, and end a driver that holds some.
 
 Source: reference hal-contract 2.1 and 2.5, and 0xE6 rows 0x07 to 0x0A of section 6.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nthal import policy
 from nthal.events import AdapterCreated, AdapterPut, NullReason
-from nthal.platforms import Translation
+from nthal.operations import system_dma
+from nthal.records.adapter import Adapter
 from nthal.verifier import Misuse, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
-    from nthal.channel import ChannelState, MapRegisterFile
-    from nthal.common_buffer import CommonBuffer
-    from nthal.machine import DeviceObject, Machine
-    from nthal.scatter_gather import ScatterGatherList
+    from nthal.machine import Machine
+    from nthal.records.adapter import DeviceObject
     from nthal.windows import DeviceDescription
 
 _LIVE_KINDS: Final = (
@@ -30,81 +29,12 @@ _LIVE_KINDS: Final = (
 )
 
 
-@dataclass(slots=True)
-class Tally:
-    """How many objects of one kind an adapter gave out and took back."""
-
-    allocated: int = 0
-    freed: int = 0
-
-    @property
-    def live(self) -> int:
-        """Objects that are out."""
-        return self.allocated - self.freed
-
-
-@dataclass(slots=True)
-class Books:
-    """The four counters that `!dma` shows."""
-
-    buffers: Tally = field(default_factory=Tally)
-    channels: Tally = field(default_factory=Tally)
-    registers: Tally = field(default_factory=Tally)
-    lists: Tally = field(default_factory=Tally)
-
-    def tally(self, kind: str) -> Tally:
-        """Counter by its name."""
-        return {"buffers": self.buffers, "channels": self.channels, "registers": self.registers, "lists": self.lists}[
-            kind
-        ]
-
-
-class Adapter:
-    """One adapter object. `granted` is its NumberOfMapRegisters, `limit` the highest logical address of its device."""
-
-    def __init__(
-        self, machine: Machine, description: DeviceDescription, device: DeviceObject | None, *, nt: bool
-    ) -> None:
-        self.machine = machine
-        self.description = description
-        self.device = device
-        self.is_nt = nt
-        self.number = len(machine.adapters) + 1
-        self.limit = policy.address_limit(description, machine.platform.switches)
-        self.boundary = policy.boundary(description, machine.platform.switches)
-        self.granted = policy.registers_granted(description, machine.platform)
-        self.needs_registers = policy.needs_map_registers(description, machine.platform)
-        self.held_registers = 0
-        self.books = Books()
-        self.buffers: list[CommonBuffer] = []
-        self.lists: list[ScatterGatherList] = []
-        self.files: list[MapRegisterFile] = []
-        self.gone = False
-        self.made_at = driver_place()
-        self.channel_state: ChannelState | None = None
-
-    @property
-    def driver(self) -> str:
-        """Name of the driver that asked for it."""
-        return "driver" if self.device is None else self.device.driver
-
-    def __repr__(self) -> str:
-        return f"adapter {self.number} of {self.driver}"
-
-    def registers_free(self, count: int) -> bool:
-        """True if `count` more registers fit the adapter's share and the platform's pool (CB-42)."""
-        if self.held_registers + count > self.granted:
-            return False
-        hardware = self.machine.platform.translation is Translation.MAPREG
-        return not hardware or self.machine.registers.find(count) is not None
-
-
 def create(
     machine: Machine, description: DeviceDescription, device: DeviceObject | None = None, *, nt: bool = False
 ) -> Adapter | None:
     """Make an adapter for the described device; None with the reason in `machine.last_failure` (CB-04)."""
-    if not machine.irql_is(Irql.PASSIVE_LEVEL, "HalGetAdapter" if nt else "IoGetDmaAdapter"):
-        machine.fail(NullReason.BAD_CALL, "wrong IRQL")
+    if not machine.processor.irql_is(Irql.PASSIVE_LEVEL, "HalGetAdapter" if nt else "IoGetDmaAdapter"):
+        machine.processor.fail(NullReason.BAD_CALL, "wrong IRQL")
         return None
     if nt and machine.verifier.on:
         machine.verifier.violate(Misuse.HAL_GET_ADAPTER, "a driver under verification calls it")
@@ -112,18 +42,33 @@ def create(
     if why is not None:
         if description.version not in range(4):
             machine.verifier.note(Misuse.UNKNOWN_VERSION, why)
-        machine.fail(NullReason.NO_ADAPTER, why)
+        machine.processor.fail(NullReason.NO_ADAPTER, why)
         return None
-    # The driver may reuse its structure; the adapter keeps what it said at this moment.
-    adapter = Adapter(machine, replace(description), device, nt=nt)
+    adapter = _describe(machine, description, device)
     shared = _shared_isa_adapter(machine, adapter)
     if shared is not None:
         return shared
     machine.adapters.append(adapter)
     if machine.platform.isa_dma and _is_cascade(description):
-        machine.dma.cascade(description.dma_channel)
-    machine.emit(AdapterCreated(machine.clock, adapter.number, adapter.granted))
+        system_dma.cascade(machine, description.dma_channel)
+    machine.processor.emit(AdapterCreated(machine.processor.clock, adapter.number, adapter.granted))
     return adapter
+
+
+def _describe(machine: Machine, description: DeviceDescription, device: DeviceObject | None) -> Adapter:
+    """Work out what the description comes to here; nothing is taken, and the machine does not know it yet."""
+    platform = machine.platform
+    return Adapter(
+        number=len(machine.adapters) + 1,
+        # The driver may reuse its structure; the adapter keeps what it said at this moment.
+        description=replace(description),
+        device=device,
+        limit=policy.address_limit(description, platform.switches),
+        boundary=policy.boundary(description, platform.switches),
+        granted=policy.registers_granted(description, platform),
+        needs_registers=policy.needs_map_registers(description, platform),
+        made_at=driver_place(),
+    )
 
 
 def _is_cascade(description: DeviceDescription) -> bool:
@@ -159,15 +104,27 @@ def alignment(machine: Machine, adapter: Adapter | None) -> int:
     return machine.platform.hal_alignment
 
 
+def read_counter(machine: Machine, adapter: Adapter | None) -> int:
+    """ReadDmaCounter: bytes left in the current pass; only for adapters of system DMA (CB-144)."""
+    if not usable(machine, adapter, "ReadDmaCounter") or adapter is None:
+        return 0
+    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "ReadDmaCounter"):
+        return 0
+    if adapter.description.master:
+        machine.verifier.violate(Misuse.MASTER_COUNTER, f"ReadDmaCounter({adapter!r})")
+        return 0
+    return system_dma.remaining(machine, adapter.description.dma_channel)
+
+
 def put(machine: Machine, adapter: Adapter | None) -> None:
     """PutDmaAdapter. The adapter is gone afterwards, whatever was outstanding (CB-08, AM-19)."""
     if not usable(machine, adapter, "PutDmaAdapter") or adapter is None:
         return
-    if not machine.irql_at_most(Irql.DISPATCH_LEVEL, "PutDmaAdapter"):
+    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "PutDmaAdapter"):
         return
     adapter.gone = True
     live = {kind: adapter.books.tally(kind).live for kind, _ in _LIVE_KINDS}
-    machine.emit(AdapterPut(machine.clock, adapter.number, sum(live.values())))
+    machine.processor.emit(AdapterPut(machine.processor.clock, adapter.number, sum(live.values())))
     for kind, misuse in _LIVE_KINDS:
         if not live[kind]:
             continue

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The adapter object and everything that it hands out, each with a pointer back to its adapter.
+
+They are one module because they point at each other: the adapter's books list what is out, and what is out names the
+adapter that must take it back. Source: reference hal-contract 2.1, 2.5, 4.5 and 5.1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nthal.windows import AllocationAction
+
+if TYPE_CHECKING:
+    from nthal.records.mdl import Mdl
+    from nthal.records.region import FrameList, Region
+    from nthal.records.request import BufferRequest
+    from nthal.runs import Run
+    from nthal.types import La, Va
+    from nthal.windows import Caching, DeviceDescription
+
+
+@dataclass(slots=True)
+class DeviceObject:
+    """DEVICE_OBJECT, as far as DMA needs it: whose it is, and the IRP that AdapterControl is shown."""
+
+    driver: str = "driver"
+    current_irp: object = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many objects of one kind an adapter gave out and took back."""
+
+    allocated: int = 0
+    freed: int = 0
+
+    @property
+    def live(self) -> int:
+        """Objects that are out."""
+        return self.allocated - self.freed
+
+
+@dataclass(slots=True)
+class Books:
+    """The four counters that `!dma` shows."""
+
+    buffers: Tally = field(default_factory=Tally)
+    channels: Tally = field(default_factory=Tally)
+    registers: Tally = field(default_factory=Tally)
+    lists: Tally = field(default_factory=Tally)
+
+    def tally(self, kind: str) -> Tally:
+        """Counter by its name."""
+        return {"buffers": self.buffers, "channels": self.channels, "registers": self.registers, "lists": self.lists}[
+            kind
+        ]
+
+
+@dataclass(eq=False, slots=True, repr=False)
+class Adapter:
+    """One adapter object. `granted` is its NumberOfMapRegisters, `limit` the highest logical address of its device.
+
+    `boundary` is the distance in bytes of which a buffer may cross no multiple, 0 for none. `buffers`, `lists` and
+    `files` are what is out, and `held_registers` the map registers among them.
+    """
+
+    number: int
+    description: DeviceDescription
+    device: DeviceObject | None
+    limit: int
+    boundary: int
+    granted: int
+    needs_registers: bool
+    made_at: str
+    held_registers: int = 0
+    books: Books = field(default_factory=Books)
+    buffers: list[CommonBuffer] = field(default_factory=list)
+    lists: list[ScatterGatherList] = field(default_factory=list)
+    files: list[MapRegisterFile] = field(default_factory=list)
+    gone: bool = False
+    channel_state: ChannelState | None = None
+
+    @property
+    def driver(self) -> str:
+        """Name of the driver that asked for it."""
+        return "driver" if self.device is None else self.device.driver
+
+    def __repr__(self) -> str:
+        return f"adapter {self.number} of {self.driver}"
+
+
+# --- common buffers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class CommonBuffer:
+    """A live common buffer. `page_la` is the logical address of its first page; `registers` are held map registers."""
+
+    adapter: Adapter
+    request: BufferRequest
+    va: Va
+    la: La
+    page_la: int
+    region: Region
+    frames: FrameList
+    registers: Run | None
+    iova: Run | None
+    made_at: str
+
+    @property
+    def length(self) -> int:
+        """Bytes that driver and device may use."""
+        return self.request.length
+
+    @property
+    def caching(self) -> Caching:
+        """How the processor maps it."""
+        return self.region.caching
+
+
+@dataclass(eq=False, slots=True)
+class BufferVector:
+    """A common-buffer vector: elements by index, None where one was freed."""
+
+    adapter: Adapter
+    elements: list[CommonBuffer | None] = field(default_factory=list)
+
+    @property
+    def live(self) -> int:
+        """Elements that are not freed."""
+        return sum(element is not None for element in self.elements)
+
+
+# --- channels and map registers ------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False, slots=True)
+class Mapping:
+    """One MapTransfer that was not flushed yet. `bounce` is where its bytes really stand, if not in the MDL's pages."""
+
+    mdl: Mdl
+    va: int
+    length: int
+    to_device: bool
+    bounce: FrameList | None
+    bounce_offset: int
+    first_register: int
+    registers: int
+
+
+@dataclass(eq=False, slots=True)
+class Window:
+    """A packet mapping as the bus sees it: `length` bytes at logical address `la`, `offset` bytes into `frames`."""
+
+    la: La
+    length: int
+    frames: FrameList
+    offset: int
+    adapter: Adapter
+    to_device: bool
+    made_at: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class MapRegisterFile:
+    """The map registers of one channel allocation; the object is the opaque MapRegisterBase."""
+
+    adapter: Adapter
+    count: int
+    hardware: Run | None = None
+    used: int = 0
+    mappings: list[Mapping] = field(default_factory=list)
+    ever_mapped: bool = False
+    freed: int = 0
+    map_calls: int = 0
+    hidden: bool = False
+
+
+AdapterControl = Callable[["DeviceObject", object, "MapRegisterFile | None", object], AllocationAction]
+"""PDRIVER_CONTROL: (DeviceObject, Irp, MapRegisterBase, Context)."""
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """A queued request for the channel. The HAL's own ones see the file that a driver is shown as NULL."""
+
+    adapter: Adapter
+    device: DeviceObject
+    count: int
+    routine: AdapterControl
+    context: object
+    sees_hidden: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class ChannelState:
+    """One channel: of a bus master by itself, of a system DMA channel shared by every adapter that names it."""
+
+    owner: MapRegisterFile | None = None
+    owner_device: DeviceObject | None = None
+    queue: deque[Waiter] = field(default_factory=deque)
+    in_callback: bool = False
+
+
+# --- scatter/gather lists ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScatterGatherElement:
+    """A piece that is contiguous for the device: logical address and length in bytes."""
+
+    address: La
+    length: int
+
+
+@dataclass(eq=False, slots=True)
+class ScatterGatherList:
+    """SCATTER_GATHER_LIST with what Put needs to undo it."""
+
+    elements: tuple[ScatterGatherElement, ...]
+    adapter: Adapter
+    file: MapRegisterFile
+    mdl: Mdl
+    va: Va
+    length: int
+    to_device: bool
+    live: bool = True
+    has_mdl: bool = False
+
+
+ListControl = Callable[["DeviceObject", object, "ScatterGatherList", object], None]
+"""PDRIVER_LIST_CONTROL: (DeviceObject, Irp, ScatterGather, Context)."""
