@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What carries the chip: libvfio-user, or an in-process host."""
+"""What carries a device: libvfio-user, or an in-process host."""

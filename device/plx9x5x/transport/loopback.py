@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole host in one process: guest memory, the interrupt line and a driver's view of the BARs, without a socket.
 
-Tests, the benchmark and scripts drive the chip through it; it answers in microseconds and is deterministic.
+Tests, the benchmark and scripts drive the device through it; it answers in microseconds and is deterministic.
 """
 
 from collections.abc import Callable
