@@ -31,6 +31,17 @@ cd "$(dirname "$0")/.."
 say() { echo "setup: $*"; }
 die() { echo "error: $1" >&2; echo "hint: $2" >&2; exit $EX_HOST; }
 have() { command -v "$1" >/dev/null 2>&1; }
+# Gives up over what a program said: a full disk looks like many other things.
+give_up() {
+    printf '%s\n' "$1" >&2
+    case "$1" in
+        *"No space left on device"* | *"Disk quota exceeded"*)
+            die "the disk is full: $2" \
+                "make room for 300 MB in $PWD, and for 100 MB in ${TMPDIR:-/tmp}, which pip uses meanwhile; then run this again"
+            ;;
+    esac
+    die "$2" "see its words above: $3; then run this again"
+}
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
 find_python() {
@@ -124,15 +135,14 @@ if [ ! -e .venv ]; then
     say "making .venv with $("$python" --version)"
     mkdir .venv
     : >$unfinished
-    "$python" -m venv .venv || die "python cannot make an environment in $PWD/.venv" "see its words above: is the disk full?"
+    words=$("$python" -m venv .venv 2>&1) || give_up "$words" "python cannot make an environment in $PWD/.venv" "is python3-venv whole?"
 fi
 : >$unfinished
 rm -f .venv/.plx9x5x-stamp
 say "installing the Python packages (about 70 MB the first time)"
-if ! .venv/bin/python -m pip install --disable-pip-version-check --no-input -q -e '.[dev]' >&2; then
-    die "pip could not install the packages" \
-        "see its words above: check the network, and pip's index and proxy settings (pip config list); then run this again"
-fi
+words=$(.venv/bin/python -m pip install --disable-pip-version-check --no-input -q -e '.[dev]' 2>&1) \
+    || give_up "$words" "pip could not install the packages" "check the network, and pip's index and proxy settings (pip config list)"
+[ -z "$words" ] || printf '%s\n' "$words" >&2
 stamp_text .venv/bin/python >.venv/.plx9x5x-stamp
 rm -f $unfinished
 say "done"

@@ -34,6 +34,8 @@ from plx9x5x.units import MIB
 
 ENV: Final = "PLX9X5X_CACHE"
 RECORD: Final = "part.json"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_REFUSALS: Final = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOLCK)
 _STALE_S: Final = 24 * 3600.0
 _NOT_FOR_MAKE: Final = re.compile(r"[^\w./+@-]")
 _OURS: Final = ("parts", "built", "images", "runs", "stage", "manifest.json")
@@ -87,9 +89,12 @@ class Cache:
     def locate(cls) -> "Cache":
         """$PLX9X5X_CACHE, else $XDG_CACHE_HOME/plx9x5x, else ~/.cache/plx9x5x.
 
-        Raises: SetupError if there is no home folder, or the path has a character that make takes for its own.
+        Raises: SetupError if there is no home folder, the variable is empty, or the path is none or has a character
+        that make takes for its own.
         """
         own, base = os.environ.get(ENV), os.environ.get("XDG_CACHE_HOME", "")
+        if own == "":  # more likely a mistake of a script than a wish, and the default may not be for it
+            raise SetupError(f"{ENV} is set and empty", hint=f"unset {ENV}, or set it to a folder that you can write")
         try:
             if own:
                 root = Path(own).expanduser().absolute()
@@ -104,6 +109,14 @@ class Cache:
                 f"the cache folder {root} has {bad[0]!r} in its path, which make cannot take",
                 hint=f"set {ENV} to a path of letters, digits and . _ - + @",
             )
+        try:
+            root.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # whoever makes it says whether that can be
+        except OSError as exc:
+            raise SetupError(
+                f"the cache folder cannot be looked at: {exc}", hint=f"set {ENV} to a folder that you can write"
+            ) from exc
         return cls(root)
 
     def place(self, part: Part, variant: str = "") -> Path:
@@ -125,8 +138,8 @@ class Cache:
     @contextlib.contextmanager
     def lock(self, progress: Progress) -> Iterator[None]:
         """Be the only one that changes the cache; says so when another process has to finish first."""
+        self._make()
         with self.guard():
-            self.root.mkdir(parents=True, exist_ok=True)
             handle = (self.root / "lock").open("a+", encoding="ascii")
         with handle:
             with self.guard():
@@ -194,6 +207,7 @@ class Cache:
     def building(self, key: str) -> Iterator[Path]:
         """A work folder that becomes `built(key)` if the block ends well; needs no lock, the first one wins."""
         top = self.root / "built"
+        self._make()
         with self.guard():
             top.mkdir(parents=True, exist_ok=True)
             for left in top.glob(".tmp-*"):
@@ -225,20 +239,30 @@ class Cache:
         if free < need_mib:
             raise self.full(f"{free} MiB are free, {need_mib} MiB are needed while it is filled")
 
+    def _make(self) -> None:
+        """Make the folder itself. Raises: SetupError, whatever the reason: the place is the host's."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise self._refused(exc) from exc
+
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
         """Turn the file system's refusals into words. Raises: SetupError."""
         try:
             yield
         except OSError as exc:
-            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise self.full(str(exc)) from exc
-            if exc.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.ENOLCK):
-                raise SetupError(
-                    f"cannot write to the cache {self.root}: {exc}",
-                    hint=f"make that folder writable, or set {ENV} to one that is",
-                ) from exc
-            raise
+            if exc.errno not in _REFUSALS:
+                raise
+            raise self._refused(exc) from exc
+
+    def _refused(self, exc: OSError) -> SetupError:
+        if exc.errno in _FULL:
+            return self.full(str(exc))
+        return SetupError(
+            f"cannot write to the cache {self.root}: {exc}",
+            hint=f"make that folder writable, or set {ENV} to one that is",
+        )
 
     def disk_full(self, output: str) -> SetupError | None:
         """The error for a program that ran out of disk, judged by what it said."""

@@ -146,6 +146,29 @@ def test_a_cache_path_that_make_cannot_take_is_refused(
         Cache.locate()
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("", "is set and empty"), ("/x" * 3000, "cannot be looked at"), ("/tmp/" + "x" * 300, "cannot be looked at")],
+)
+def test_a_variable_that_names_no_place_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, value: str, words: str
+) -> None:
+    monkeypatch.setenv("PLX9X5X_CACHE", value)
+    with pytest.raises(SetupError, match=words) as caught:
+        Cache.locate()
+    assert "a folder that you can write" in caught.value.hint
+
+
+def test_a_place_where_nothing_can_be_made_is_refused_whoever_asks_first(
+    monkeypatch: pytest.MonkeyPatch, heard: Any
+) -> None:
+    monkeypatch.setenv("PLX9X5X_CACHE", "/proc/nope")
+    for use in (lambda cache: cache.lock(heard), lambda cache: cache.building("key")):
+        with pytest.raises(SetupError, match="cannot write to the cache /proc/nope") as caught, use(Cache.locate()):
+            pass
+        assert "PLX9X5X_CACHE" in caught.value.hint
+
+
 def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home(_: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")

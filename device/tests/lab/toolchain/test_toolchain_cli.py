@@ -85,6 +85,14 @@ def test_doctor_notices_a_cache_that_cannot_be_written(
     assert "PLX9X5X_CACHE" in line.mend
 
 
+def test_doctor_notices_a_cache_below_a_file(host: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PLX9X5X_CACHE", str(tmp_path / "file/cache"))
+    line = next(line for line in doctor.report(None) if line.what == "cache")
+    assert (line.says, line.warn) == (f"{tmp_path}/file is no folder", False)
+    assert "PLX9X5X_CACHE" in line.mend
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -15,7 +15,7 @@ case "$*" in
   *sysconfig*) echo {include} ;;
   *hashlib*) echo stamp ;;
   "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
-  *"pip install"*) exit {pip} ;;
+  *"pip install"*) echo "{says}"; exit {pip} ;;
 esac
 """
 _SHELL_TOOLS = ("sh", "cat", "dirname", "tr", "sed", "rm", "mkdir", "cp", "env", "id", "flock", "ls")
@@ -52,8 +52,8 @@ class Box:
     def user(self, number: int) -> None:
         self.tool("id", f"echo {number}")
 
-    def python(self, *, ensurepip: int = 0, pip: int = 0) -> None:
-        text = _PYTHON.format(log=self.log, ensurepip=ensurepip, include=self.top, pip=pip)
+    def python(self, *, ensurepip: int = 0, pip: int = 0, says: str = "") -> None:
+        text = _PYTHON.format(log=self.log, ensurepip=ensurepip, include=self.top, pip=pip, says=says)
         self.tool("python3", text.partition("\n")[2])
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
@@ -138,6 +138,23 @@ def test_a_failed_pip_leaves_no_stamp_and_the_next_run_makes_the_environment_ane
     box.python()
     assert box.run().returncode == 0
     assert not (box.root / ".venv/left").exists()
+
+
+@pytest.mark.parametrize(
+    ("says", "wanted"),
+    [
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "make room for 300 MB"),
+        ("OSError: [Errno 122] Disk quota exceeded", "make room for 300 MB"),
+        ("ERROR: No matching distribution found", "check the network"),
+    ],
+)
+def test_a_failed_pip_is_told_by_what_it_said(box: Box, says: str, wanted: str) -> None:
+    box.python(pip=1, says=says)
+    failed = box.run()
+    assert failed.returncode == 69
+    assert says in failed.stderr
+    (hint,) = [line for line in failed.stderr.splitlines() if line.startswith("hint: ")]
+    assert wanted in hint
 
 
 def test_an_environment_of_the_users_own_is_kept(box: Box) -> None:
