@@ -12,6 +12,7 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 
 NAME: Final = "run"
+NEXT: Final = "next, your own driver: README.md, 'Your own driver, your own QEMU'; it begins with: plx9x5x serve --help"
 HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
 
 
@@ -92,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     if args.junit:
         run_view.say([f"junit: {args.junit}"])
     run_view.say([result.totals()])
+    if result.ok:
+        run_view.say([NEXT])
     if args.junit:  # last, so that a path that cannot be written costs no verdict
         junit.write(args.junit, result.junit())
     return result.exit_code

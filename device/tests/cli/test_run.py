@@ -10,6 +10,7 @@ import pytest
 
 from plx9x5x.cli import main as main_module
 from plx9x5x.cli import run_view
+from plx9x5x.cli.run import NEXT
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.contract import guest as contract_guest
@@ -69,6 +70,21 @@ def test_last_line_is_the_totals_and_the_failure_is_named(
     assert "boot 2.50" in out
     assert "a line of the console" not in out
     assert runner[0] == RunSpec()
+
+
+def test_run_in_which_all_passed_ends_with_what_to_do_next(
+    result: RunResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = replace(result, report=parse(b"1..1\nok 1 alpha\n"), expected=("alpha",))
+    monkeypatch.setattr(session, "run", lambda *_, **__: good)
+    monkeypatch.setattr(session, "list_cases", lambda *_, **__: ("alpha",))
+    monkeypatch.setattr(driver, "build_program", lambda _sources: Path("plx_test"))
+    assert main_module.main(["run"]) == 0
+    totals, after = capsys.readouterr().out.splitlines()[-2:]
+    assert totals == "1 passed, 0 failed, 0 skipped"
+    assert after == NEXT
+    page = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    assert f"## {after.split(chr(39))[1]}\n" in page
 
 
 def test_verdict_on_the_common_buffers_is_a_line_of_the_table(result: RunResult) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a guest says of its common buffers, for tests; each line as guest-tests/user/observe.c writes it."""
 
 from collections.abc import Sequence
