@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/architecture.md says of each room of plx9x5x what it imports, and it is so; every path that it names is there."""
+
+import re
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+FLOOR = {"errors", "units"}
+SPLIT = ("lab", "regs")
+"""Rooms are folders, but those of `lab`, and what stands apart in `regs`."""
+
+
+def room(module: str) -> str:
+    top, *below = module.split(".")[1:]
+    if top in FLOOR:
+        return "floor"
+    if top == "regs":
+        return "regs/kernel" if below == ["kernel"] else "regs"
+    return f"lab/{below[0]}" if top == "lab" and below else top
+
+
+def built() -> dict[str, set[str]]:
+    graph = grimp.build_graph("plx9x5x", cache_dir=None, exclude_type_checking_imports=False)
+    packages = {"plx9x5x", "plx9x5x.lab"}
+    rooms: dict[str, set[str]] = {}
+    for module in graph.modules - packages - {"plx9x5x.__main__"}:
+        there = {room(name) for name in graph.find_modules_directly_imported_by(module) - packages}
+        rooms.setdefault(room(module), set()).update(there - {room(module)})
+    return rooms
+
+
+def drawn() -> dict[str, set[str]]:
+    table = PAGE.split("| room | what it is about | imports |\n|---|---|---|\n")[1].split("\n\n")[0]
+    rooms = {}
+    for line in table.splitlines():
+        names, _, imports = (cell.strip() for cell in line.strip("|").split(" | "))
+        name = "floor" if "the floor" in names else names.strip("`")
+        rooms[name] = set(re.findall(r"`([\w/]+)`", imports)) | ({"floor"} if "floor" in imports else set())
+    return rooms
+
+
+def test_each_room_imports_what_the_page_says() -> None:
+    there = built()
+    assert there.pop("cli")
+    said = drawn()
+    assert said.pop("cli") == set()
+    assert said == there
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    named = set(re.findall(r"`((?:[\w-]+/)+[\w.-]*)`", PAGE))
+    places = (ROOT, ROOT / "device/plx9x5x", ROOT / "guest-tests", ROOT / "hal/nthal")
+    missing = {
+        name
+        for name in named
+        if not any((place / name).exists() or (place / f"{name}.py").exists() for place in places)
+    }
+    assert missing == set()
