@@ -21,6 +21,8 @@ from nthal.hardware.cache import Cache
 from nthal.hardware.memory import FrameAllocator, PhysicalMemory
 from nthal.hardware.space import IntervalMap
 from nthal.machine import Machine
+from nthal.operations.adapter import ForeignAdapter
+from nthal.operations.common_buffer import allocate
 from nthal.platforms import ARM0, FLAT, IOMMU, ISA, MAPREG, Tail
 from nthal.policy import Routine, fragment_length
 from nthal.records.region import FrameList
@@ -31,6 +33,14 @@ from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import AllocationAction, Caching, Irql, WindowsVersion
 
 P = kmdf.WDF_DMA_PROFILE
+
+
+def test_an_adapter_serves_the_machine_that_made_it_and_no_other(bench):
+    one, other = bench(FLAT), bench(FLAT)
+    with other.machine, pytest.raises(ForeignAdapter, match=r"belongs to another machine"):
+        allocate(other.machine, one.adapter.core, BufferRequest(100))
+    for b in (one, other):
+        assert (b.machine.frames.used, b.adapter.core.books.buffers.allocated) == (0, 0)
 
 
 def test_a_tail_can_be_a_finding_and_the_access_goes_on(bench):

@@ -82,14 +82,13 @@ def plx_vm(
     request: pytest.FixtureRequest, plx_toolchain: "Toolchain", plx_server: "DeviceServer", tmp_path: Path
 ) -> BootGuest:
     """A function that boots an image with the device on its bus."""
-    from plx9x5x.lab.guest.launch import prepare  # noqa: PLC0415
-    from plx9x5x.lab.guest.machine import vfio_user_pci  # noqa: PLC0415
+    from plx9x5x.lab.guest.launch import joined  # noqa: PLC0415
 
     @contextlib.contextmanager
     def boot(image: "GuestImage") -> Iterator["GuestVm"]:
-        ready = prepare(plx_toolchain, image, plx_server)
+        ready = joined(plx_toolchain, image, server=plx_server)
         with ready.boot(
-            devices=(vfio_user_pci(plx_server.socket_path),),
+            devices=ready.device(),
             logs=tmp_path,
             timeout_s=setting(request, "timeout_s", defaults.TIMEOUT_S),
             memory_mib=setting(request, "memory_mib", defaults.MEMORY_MIB),

@@ -26,11 +26,10 @@ from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.guest import accel
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestImage
-from plx9x5x.lab.guest.launch import prepare
-from plx9x5x.lab.guest.machine import IOMMU, IOMMU_WORD, Device, vfio_user_pci
+from plx9x5x.lab.guest.launch import prepared
+from plx9x5x.lab.guest.machine import IOMMU, IOMMU_WORD, Device
 from plx9x5x.lab.guest.vm import GuestVm, LostGuest, Nobody, Watcher
 from plx9x5x.lab.host import runs
-from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
@@ -276,16 +275,10 @@ def _boot(
     """Server, guest, report."""
     with contextlib.ExitStack() as stack:
         with clock.phase("server and image"):
-            server = None
-            if spec.mode != NO_DEVICE:
-                backend = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose)
-                server = stack.enter_context(DeviceServer.start(backend=backend, logs=result.logs))
-            ready = prepare(tc, image, server)
-        devices = (
-            *((IOMMU,) if spec.iommu else ()),
-            *((vfio_user_pci(server.socket_path),) if server else ()),
-            *spec.more_devices,
-        )
+            served = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose)
+            backend = None if spec.mode == NO_DEVICE else served
+            ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
+        devices = (*((IOMMU,) if spec.iommu else ()), *ready.device(), *spec.more_devices)
         watcher.phase("boot")
         vm = stack.enter_context(
             ready.boot(
@@ -296,15 +289,14 @@ def _boot(
                 accel=spec.accel,
             )
         )
-        watcher.booted(server=server.pid if server else None, qemu=vm.pid)
+        watcher.booted(server=ready.server.pid if ready.server else None, qemu=vm.pid)
         try:
             result = replace(result, report=vm.run_ktap(watcher))
         except LostGuest as exc:
             result = replace(result, report=exc.report, lost=exc)
         clock.phases += vm_phases(vm)
         vm.end()
-        trouble = server.trouble() if server is not None else None
-        return replace(result, oopses=vm.oopses, vfio_errors=vm.vfio_errors(), server_trouble=trouble)
+        return replace(result, oopses=vm.oopses, vfio_errors=vm.vfio_errors(), server_trouble=ready.trouble())
 
 
 def vm_phases(vm: GuestVm) -> list[Phase]:

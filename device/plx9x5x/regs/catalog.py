@@ -79,7 +79,8 @@ def profile_of(key: str) -> Profile:
 
 
 def chips_text(chips: enum.Flag) -> str:
-    """Which chips of the family, in words: 'all', '9054 and later', or their numbers."""
-    some = Chips(chips.value)
+    """Which chips of the family, in words: 'all', '9054 and later', or their numbers. Raises: TypeError for others."""
+    if not isinstance(chips, Chips):
+        raise TypeError(f"{chips!r} is no chip of the family")
     words = {Chips.ALL: "all", Chips.SINCE_9054: "9054 and later", Chips.SINCE_9056: "9056 and later"}
-    return words.get(some) or ", ".join(some.names)
+    return words.get(chips) or ", ".join(chips.names)

@@ -77,13 +77,12 @@ class Field(Generic[T_co]):
         self.unverified, self.absent = unverified, absent
         self._named = chips
         self.chips: enum.Flag = OneDevice.DEVICE
-        """Those that have it; of a register's family, once it belongs to a register."""
+        """Those that have it, once `join` has said whose family it is."""
         self._reset = reset
         self.mask: Final = ((1 << (hi - lo + 1)) - 1) << lo if hi >= lo >= 0 else 0
 
-    def __set_name__(self, owner: type["Register"], name: str) -> None:
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
-        self.chips = everyone(owner.family) if self._named is None else self._named
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -92,6 +91,15 @@ class Field(Generic[T_co]):
     def __get__(self, obj: "Register | None", owner: type) -> "Self | T_co":
         """Give the field itself on the class, its value on an instance."""
         return self if obj is None else self.kind((obj.raw & self.mask) >> self.lo)
+
+    def join(self, family: type[enum.Flag]) -> None:
+        """Belong to a register of `family`: one that names no chips is on all of them."""
+        self.chips = everyone(family) if self._named is None else self._named
+
+    @property
+    def named(self) -> tuple[enum.Flag, ...]:
+        """Every set of chips that the declaration speaks of."""
+        return (self.chips,) if isinstance(self._reset, int) else (self.chips, *self._reset)
 
     def reset(self, chip: enum.Flag) -> int:
         """Value after power-on, without an EEPROM."""
@@ -213,11 +221,16 @@ class Register:
     ) -> None:
         """Check the declaration."""
         if family is not None:
+            if not list(family):
+                raise TypeError(f"{cls.__name__}: the family {family.__name__} has no chips")
             cls.family = family
         found: dict[str, Field[object]] = {}
         for klass in reversed(cls.__mro__):
             found |= {name: field for name, field in vars(klass).items() if isinstance(field, Field)}
         cls.fields = tuple(sorted(found.values(), key=lambda field: field.lo))
+        for field in vars(cls).values():
+            if isinstance(field, Field):
+                field.join(cls.family)
         if offset is None:
             return
         for name in found:
@@ -288,6 +301,10 @@ def _check(reg: type[Register]) -> None:
         raise TypeError(f"{reg.__name__}: width {reg.width} at offset {reg.offset:#x} is not a natural register")
     if not reg.source:
         raise TypeError(f"{reg.__name__}: a register without a source")
+    spoken_of = [(reg.__name__, reg.chips), *((f"{reg.__name__}.{f.name}", c) for f in reg.fields for c in f.named)]
+    for where, chips in spoken_of:
+        if not isinstance(chips, reg.family):
+            raise TypeError(f"{where}: {chips!r} is not of the family {reg.family.__name__}")
     for chip in reg.chips:
         taken = 0
         for field in reg.fields_on(chip):

@@ -19,6 +19,7 @@ from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.machine import EDU
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import placement, runs
+from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import parse
 from plx9x5x.lab.session import RunResult, RunSpec
@@ -205,7 +206,7 @@ class TestRun:
             server.alive = False
 
         monkeypatch.setattr(session.GuestVm, "end", end_both)
-        monkeypatch.setattr(session.DeviceServer, "start", lambda **_: server)
+        monkeypatch.setattr(DeviceServer, "start", lambda **_: server)
         got = session.run(RunSpec())
         assert got.exit_code == 1
         assert "it ended with exit code 70" in got.problems[0]

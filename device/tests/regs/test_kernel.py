@@ -131,6 +131,41 @@ def test_a_family_of_ones_own_has_chips_of_its_own() -> None:
     assert [RegisterFile([STATUS], model).read(0, 4) for model in Models] == [0, 3]
 
 
+def test_a_family_may_be_declared_with_its_only_register() -> None:
+    class ALONE(kernel.Register, family=Chips, offset=0, source=SRC):
+        value = bits(7, 0, Access.RW, reset=5, doc="")
+
+    assert RegisterFile([ALONE], CHIP).read(0, 1) == 5
+
+
+def test_a_chip_of_another_family_is_refused_where_it_is_named() -> None:
+    one = kernel.OneDevice.DEVICE
+    with pytest.raises(TypeError, match=r"BAD1\.value: <OneDevice.* is not of the family Chips"):
+
+        class BAD1(Register, offset=0, source=SRC):
+            value = bit(0, Access.RW, doc="", chips=one)
+
+    with pytest.raises(TypeError, match=r"BAD2\.value: <OneDevice.* is not of the family Chips"):
+
+        class BAD2(Register, offset=0, source=SRC):
+            value = bit(0, Access.RW, doc="", reset={one: 1})
+
+    with pytest.raises(TypeError, match=r"BAD3: <OneDevice.* is not of the family Chips"):
+
+        class BAD3(Register, offset=0, source=SRC, chips=one):
+            value = bit(0, Access.RW, doc="")
+
+
+def test_a_family_without_chips_is_refused() -> None:
+    class Nobody(enum.Flag):
+        pass
+
+    with pytest.raises(TypeError, match="BASE: the family Nobody has no chips"):
+
+        class BASE(kernel.Register, family=Nobody):
+            pass
+
+
 def test_a_register_of_another_family_is_refused() -> None:
     with pytest.raises(TypeError, match=r"MIXED is a register of Chips, and <OneDevice\.DEVICE: 1> is none of them"):
         RegisterFile([MIXED])

@@ -87,11 +87,20 @@ def _shared_isa_adapter(machine: Machine, wanted: Adapter) -> Adapter | None:
     return None
 
 
+class ForeignAdapter(ValueError):
+    """An adapter was used on a machine that did not make it: a mistake of who plays the driver, not of a driver."""
+
+
 def usable(machine: Machine, adapter: Adapter | None, routine: str) -> bool:
-    """Check the adapter argument of a routine; False if the call must not go on (CB-01, CB-08)."""
+    """Check the adapter argument of a routine; False if the call must not go on (CB-01, CB-08).
+
+    Raises: ForeignAdapter.
+    """
     if adapter is None:
         machine.verifier.violate(Misuse.NULL_ADAPTER, f"{routine}(NULL, ...)")
         return False
+    if machine.adapters[adapter.number - 1 : adapter.number] != [adapter]:
+        raise ForeignAdapter(f"{routine}: {adapter!r}, made at {adapter.made_at}, belongs to another machine")
     if adapter.gone:
         machine.verifier.violate(Misuse.ADAPTER_GONE, f"{routine}({adapter!r}, ...)", adapter.number)
         return False

@@ -28,11 +28,10 @@ from plx9x5x.lab.card import driver
 from plx9x5x.lab.card.backend import board_backend
 from plx9x5x.lab.guest import accel as accelerators
 from plx9x5x.lab.guest import sources as guest_sources
-from plx9x5x.lab.guest.launch import prepare
-from plx9x5x.lab.guest.machine import pci_bridge, vfio_user_pci
+from plx9x5x.lab.guest.launch import prepared
+from plx9x5x.lab.guest.machine import pci_bridge
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host import runs
-from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.toolchain import Progress, load
 from plx9x5x.trace.regtrace import Access, ConfigWrite
 
@@ -277,9 +276,8 @@ def boot(
     trace = logs / TRACE
     backend = board_backend(board, libvfio_user=tc.libvfio_user, trace=trace)
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(DeviceServer.start(backend=backend, logs=logs))
-        ready = prepare(tc, image, server)
-        devices = (pci_bridge(_BRIDGE), vfio_user_pci(server.socket_path, bus=_BRIDGE))
+        ready = stack.enter_context(prepared(tc, image, backend=backend, logs=logs))
+        devices = (pci_bridge(_BRIDGE), *ready.device(bus=_BRIDGE))
         ours, theirs = socket.socketpair()
         stack.enter_context(ours)
         with theirs:

@@ -18,9 +18,7 @@ from plx9x5x.lab.card.backend import board_backend
 from plx9x5x.lab.card.config_space import SIZE, from_lspci
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
-from plx9x5x.lab.guest.launch import prepare
-from plx9x5x.lab.guest.machine import vfio_user_pci
-from plx9x5x.lab.host.server import DeviceServer
+from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import Toolchain
@@ -86,14 +84,14 @@ class PciReport:
 def take(board: str, tc: Toolchain, *, logs: Path, timeout_s: float = defaults.TIMEOUT_S) -> PciReport:
     """Boot a guest with the board and have it look. Raises: SetupError, LostVm."""
     backend = board_backend(board, libvfio_user=tc.libvfio_user)
-    with DeviceServer.start(backend=backend, logs=logs) as server:
-        ready = prepare(tc, image(tc, guest_sources.find()), server)
-        devices = (vfio_user_pci(server.socket_path),)
-        with ready.boot(devices=devices, logs=logs, timeout_s=timeout_s) as vm:
-            said = read(vm.run_ktap())
-            vm.end()
-            trouble = [*vm.vfio_errors(), server.trouble()]
-            return replace(said, oopses=vm.oopses, trouble=tuple(text for text in trouble if text))
+    with (
+        prepared(tc, image(tc, guest_sources.find()), backend=backend, logs=logs) as ready,
+        ready.boot(devices=ready.device(), logs=logs, timeout_s=timeout_s) as vm,
+    ):
+        said = read(vm.run_ktap())
+        vm.end()
+        trouble = [*vm.vfio_errors(), ready.trouble()]
+        return replace(said, oopses=vm.oopses, trouble=tuple(text for text in trouble if text))
 
 
 def image(tc: Toolchain, sources: guest_sources.GuestSources) -> GuestImage:

@@ -113,12 +113,12 @@ def _markdown_register(listed: Listed) -> Iterator[str]:
 
 
 def _resets(field: Field[object], chips: enum.Flag) -> str:
-    values = {chip: field.reset(chip) for chip in Chips(chips.value)}
+    values = {chip: field.reset(chip) for chip in chips}
     if len(set(values.values())) == 1:
         return f"{next(iter(values.values())):x}"
     groups: dict[int, list[str]] = {}
     for chip, value in values.items():
-        groups.setdefault(value, []).extend(chip.names)
+        groups.setdefault(value, []).append(chips_text(chip))
     return ", ".join(f"{value:x} ({'/'.join(names)})" for value, names in groups.items())
 
 

@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What comes before every guest: its image built while the server starts, both sides on one core, QEMU's command line.
+"""What comes before every guest: its server started, its image built meanwhile, both sides on one core; then QEMU.
 
 ::
 
-    with DeviceServer.start(backend=..., logs=logs) as server:          # returns at once
-        ready = prepare(tc, image, server)                              # image built, server ready and placed
-        with ready.boot(devices=(vfio_user_pci(server.socket_path),), logs=logs) as vm:
+    with prepared(tc, image, backend=backend, logs=logs) as ready:
+        with ready.boot(devices=ready.device(), logs=logs) as vm:
             report = vm.run_ktap()
 """
 
+import contextlib
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest.image import GuestImage
-from plx9x5x.lab.guest.machine import Device, VmSpec
+from plx9x5x.lab.guest.machine import Device, VmSpec, vfio_user_pci
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host.placement import CorePicker
-from plx9x5x.lab.host.server import DeviceServer
+from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.toolchain import Toolchain
 
 
@@ -35,6 +36,14 @@ class Ready:
     server: DeviceServer | None
     cpus: frozenset[int] | None
 
+    def device(self, *, bus: str | None = None) -> tuple[Device, ...]:
+        """The server's device for `boot`, behind the bridge `bus` if one is named; nothing without a server."""
+        return () if self.server is None else (vfio_user_pci(self.server.socket_path, bus=bus),)
+
+    def trouble(self) -> str | None:
+        """End the server; say what went wrong in it (`DeviceServer.trouble`)."""
+        return None if self.server is None else self.server.trouble()
+
     def boot(
         self,
         *,
@@ -47,7 +56,7 @@ class Ready:
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 
-        Raises: SetupError.
+        Raises: SetupError, and UnwritableWord for what the image cannot tell its kernel.
         """
         spec = VmSpec(
             self.tc.qemu.argv,
@@ -63,9 +72,27 @@ class Ready:
         return GuestVm.boot(spec, logs=logs, timeout_s=timeout_s, companions=companions, agent=agent)
 
 
-def prepare(tc: Toolchain, image: GuestImage, server: DeviceServer | None) -> Ready:
-    """Build `image` while `server` comes up, then have it run where the guest will. Raises: SetupError, LostVm."""
+@contextlib.contextmanager
+def prepared(tc: Toolchain, image: GuestImage, *, backend: Backend | None, logs: Path) -> Iterator[Ready]:
+    """Have `backend` serve, None for a guest without a device, and make all else ready meanwhile.
+
+    At the end nothing of the server is left. Raises: SetupError, LostVm.
+    """
     picker = CorePicker()
+    with contextlib.ExitStack() as stack:
+        server = None if backend is None else stack.enter_context(DeviceServer.start(backend=backend, logs=logs))
+        yield _ready(tc, image, server, picker)
+
+
+def joined(tc: Toolchain, image: GuestImage, *, server: DeviceServer) -> Ready:
+    """Make all else ready for a server that runs already, and stays when the guest is gone. Raises: SetupError, LostVm.
+
+    The cores are watched only while the image is built: where it comes from the cache, any core may be picked.
+    """
+    return _ready(tc, image, server, CorePicker())
+
+
+def _ready(tc: Toolchain, image: GuestImage, server: DeviceServer | None, picker: CorePicker) -> Ready:
     initrd = image.build(tc.kernel.modules, tc.cache)
     if server is not None:
         server.wait_ready()

@@ -12,6 +12,7 @@ from plx9x5x.errors import LostVm
 from plx9x5x.lab.card import config_space, pci_report
 from plx9x5x.lab.card.pci_report import LogLine
 from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.report import ktap
 from plx9x5x.lab.toolchain import GuestKernel, Pciutils, Qemu, Toolchain
 from plx9x5x.lab.toolchain.pciutils import command_line
@@ -194,7 +195,7 @@ def test_trouble_beside_the_report_is_kept(
     (tmp_path / "report").write_text(ktap_text())
     logs = tmp_path / "logs"
     logs.mkdir()
-    monkeypatch.setattr(pci_report.DeviceServer, "start", lambda **_: Server(trouble))
+    monkeypatch.setattr(DeviceServer, "start", lambda **_: Server(trouble))
     qemu = Qemu((sys.executable, "-I", "-S", str(tmp_path / "qemu.py")), "11.1.3", "test")
     kernel = replace(toolchain.kernel, vmlinuz=tmp_path / "vmlinuz")
     found = pci_report.take("any", replace(toolchain, qemu=qemu, kernel=kernel), logs=logs, timeout_s=30)
