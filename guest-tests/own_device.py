@@ -50,10 +50,14 @@ class Adder:
         return (self.registers[LEFT] + self.registers[RIGHT]) & 0xFFFF_FFFF
 
     def read(self, _bar: int, offset: int, width: int) -> int:
-        return self.registers.read(offset, width)
+        return self.registers.read(offset, width) if self._decodes() else (1 << 8 * width) - 1
 
     def write(self, _bar: int, offset: int, width: int, data: int) -> None:
-        self.registers.write(offset, width, data)
+        if self._decodes():
+            self.registers.write(offset, width, data)
+
+    def _decodes(self) -> bool:
+        return bool(self.config[COMMAND] & COMMAND.memory.mask)
 
     def config_read(self, offset: int, width: int) -> int:
         return self.config.read(offset, width)

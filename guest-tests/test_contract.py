@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's common buffers under nthal's contract: one case per clause that applies to a Linux guest.
 
-Every allocation and free of every case of the run is judged. `contract_linux.NOT_FOR_LINUX` lists the other clauses,
-each with its reason; where Linux promises more by design, the promise is tested. TV-nn are test vectors of reference
-hal-contract 9.9.
+Every allocation and free of every case of the run is judged. NOT_FOR_LINUX in `lab/contract/linux.py` lists the other
+clauses, each with its reason; where Linux promises more by design, the promise is tested. TV-nn are test vectors of
+reference hal-contract 9.9.
 """
 
 import pytest

@@ -31,16 +31,23 @@ cd "$(dirname "$0")/.."
 say() { echo "setup: $*"; }
 die() { echo "error: $1" >&2; echo "hint: $2" >&2; exit $EX_HOST; }
 have() { command -v "$1" >/dev/null 2>&1; }
-# Gives up over what a program said: a full disk looks like many other things.
+# Runs a program with its words on stderr as they come, and keeps them in $words; they are English then. Fails as it did.
+watched() {
+    words=$( { LC_ALL=C.UTF-8 "$@" 2>&1 || echo "$it_failed"; } | while IFS= read -r line || [ -n "$line" ]; do
+        printf '%s\n' "$line" >&2
+        printf '%s\n' "$line"
+    done)
+    case "$words" in *"$it_failed"*) return 1 ;; esac
+}
+it_failed="setup: that ended with an error"
+# Gives up over what the program that was watched said: a full disk looks like many other things.
 give_up() {
-    printf '%s\n' "$1" >&2
-    case "$1" in
-        *"No space left on device"* | *"Disk quota exceeded"*)
-            die "the disk is full: $2" \
-                "make room for 300 MB in $PWD, and for 100 MB in ${TMPDIR:-/tmp}, which pip uses meanwhile; then run this again"
-            ;;
-    esac
-    die "$2" "see its words above: $3; then run this again"
+    case "$words" in *"No space left on device"* | *"Disk quota exceeded"*) no_room "$1" ;; esac
+    die "$1" "see its words above: $2; then run this again"
+}
+no_room() {
+    die "the disk is full: $1" \
+        "make room for 300 MB in $PWD, and for 100 MB in ${TMPDIR:-/tmp}, which pip uses meanwhile; then run this again"
 }
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
@@ -133,16 +140,14 @@ if [ -e .venv ] && { [ -e $unfinished ] || ! new_enough .venv/bin/python || ! .v
 fi
 if [ ! -e .venv ]; then
     say "making .venv with $("$python" --version)"
-    mkdir .venv
-    : >$unfinished
-    words=$("$python" -m venv .venv 2>&1) || give_up "$words" "python cannot make an environment in $PWD/.venv" "is python3-venv whole?"
+    { mkdir .venv && printf '' >$unfinished; } || no_room "cannot make $PWD/.venv"
+    watched "$python" -m venv .venv || give_up "python cannot make an environment in $PWD/.venv" "is python3-venv whole?"
 fi
-: >$unfinished
+printf '' >$unfinished || no_room "cannot write to $PWD/.venv"
 rm -f .venv/.plx9x5x-stamp
 say "installing the Python packages (about 70 MB the first time)"
-words=$(.venv/bin/python -m pip install --disable-pip-version-check --no-input -q -e '.[dev]' 2>&1) \
-    || give_up "$words" "pip could not install the packages" "check the network, and pip's index and proxy settings (pip config list)"
-[ -z "$words" ] || printf '%s\n' "$words" >&2
-stamp_text .venv/bin/python >.venv/.plx9x5x-stamp
+watched .venv/bin/python -m pip install --disable-pip-version-check --no-input -q -e '.[dev]' \
+    || give_up "pip could not install the packages" "check the network, and pip's index and proxy settings (pip config list)"
+stamp_text .venv/bin/python >.venv/.plx9x5x-stamp || no_room "cannot write to $PWD/.venv"
 rm -f $unfinished
 say "done"

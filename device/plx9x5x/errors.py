@@ -6,6 +6,7 @@
     PlxError
     |-- SetupError       the host lacks something; `hint` says how to get it      exit 69
     |-- BadRequest       the caller asked for something that does not exist        exit 2
+    |   `-- UsageError   options that do not go together (plx9x5x.cli.usage)
     |-- LostVm           QEMU, the server or the guest is gone                     exit 75
     |-- ParityError      a bus-master access moved all its bytes, some of them bad; never leaves the model
     `-- BusAbort         the guest gave an address that nobody answers; becomes

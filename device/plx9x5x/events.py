@@ -103,7 +103,10 @@ class InterruptLatched(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepEnded(Event):
-    """A step is over; `goes_on` if the chip may find more to do by itself, now or after a while."""
+    """A step is over; `goes_on` if the chip may find more to do by itself, now or after a while.
+
+    A chip that polls steps without end, so a sink that keeps every event keeps a growing number of these.
+    """
 
     goes_on: bool
 

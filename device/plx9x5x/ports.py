@@ -86,6 +86,10 @@ class RegionSpec:
 class PciDevice(Protocol):
     """What a transport serves. It never raises on guest input and never blocks.
 
+    So it catches the `BusAbort` of a bus address that the guest got wrong (`plx9x5x.errors`): an exception that leaves
+    the device is its own bug and ends the server. Whether it may master the bus (bit 2 of the command register) is for
+    the device to look at, before each access.
+
     Values are little-endian integers; `width` is the access length in bytes, any number from 1 up.
     """
 

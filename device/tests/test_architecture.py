@@ -9,8 +9,8 @@ import grimp
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 FLOOR = {"errors", "units"}
-SPLIT = ("lab", "regs")
-"""Rooms are folders, but those of `lab`, and what stands apart in `regs`."""
+PACKAGES = {"plx9x5x", "plx9x5x.lab"}
+"""Folders of rooms, themselves none."""
 
 
 def room(module: str) -> str:
@@ -24,10 +24,10 @@ def room(module: str) -> str:
 
 def built() -> dict[str, set[str]]:
     graph = grimp.build_graph("plx9x5x", cache_dir=None, exclude_type_checking_imports=False)
-    packages = {"plx9x5x", "plx9x5x.lab"}
+    assert not any(graph.find_modules_directly_imported_by(package) for package in PACKAGES)
     rooms: dict[str, set[str]] = {}
-    for module in graph.modules - packages - {"plx9x5x.__main__"}:
-        there = {room(name) for name in graph.find_modules_directly_imported_by(module) - packages}
+    for module in graph.modules - PACKAGES - {"plx9x5x.__main__"}:
+        there = {room(name) for name in graph.find_modules_directly_imported_by(module) - PACKAGES}
         rooms.setdefault(room(module), set()).update(there - {room(module)})
     return rooms
 

@@ -56,15 +56,35 @@ def test_a_circle_is_noticed_and_named(imports, round_trip):
     assert set(circle(imports)) == round_trip
 
 
-def test_every_module_has_its_room_on_the_page():
+def drawn() -> dict[str, tuple[set[str], set[str]]]:
+    """Of each room on the page: the modules that it holds, and the rooms that it imports."""
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     section = page.split("## nthal's rooms\n")[1].split("\n## ")[0]
-    drawn: dict[str, set[str]] = {}
-    for row in re.findall(r"^\| (.+?) \| (.+?) \|.*\|$", section, flags=re.MULTILINE):
-        folder = re.fullmatch(r"`(\w+)/`", row[0])
-        drawn.setdefault(folder[1] if folder else "", set()).update(re.findall(r"`(\w+)`", row[1]))
-    modules = {tuple(module.split(".")[1:]) for module in nthal_imports()} - {()}
-    folders = {path[0] for path in modules if len(path) == 2}
-    built = {folder: {path[1] for path in modules if len(path) == 2 and path[0] == folder} for folder in folders}
-    built[""] = {path[0] for path in modules if len(path) == 1} - folders
-    assert drawn == built
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", section, flags=re.MULTILINE)[1:]
+    rooms = {}
+    for name, holds, imports in rows:
+        words = set() if imports == "nothing" else set(imports.split(", "))
+        rooms[name.strip("`/")] = set(re.findall(r"`(\w+)`", holds)), words
+    return rooms
+
+
+def test_every_module_stands_in_its_room_and_imports_what_the_page_says():
+    page = drawn()
+    flat = {module: name for name, (modules, _) in page.items() for module in modules}
+
+    def room(module: str) -> str:
+        top, *below = module.split(".")[1:]
+        return top if below or (top in page and top not in flat) else flat.get(top, f"no room has {top}")
+
+    built: dict[str, tuple[set[str], set[str]]] = {}
+    for module, imported in nthal_imports().items():
+        if module == "nthal":
+            assert imported == set()
+            continue
+        modules, rooms = built.setdefault(room(module), (set(), set()))
+        modules.add(module.rpartition(".")[2])
+        rooms.update(room(other) for other in imported if room(other) != room(module))
+    for name, (modules, _) in built.items():
+        if name not in flat:
+            modules.discard(name)  # the folder itself
+    assert built == page

@@ -18,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Final, Protocol, cast
 
-from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, LostVm, SetupError
 
 EXIT_USAGE: Final = 2
@@ -71,7 +70,7 @@ def _run(verb: Verb, args: argparse.Namespace) -> int:
         return verb.run(args)
     except Ended as exc:
         return 128 + exc.number
-    except (UsageError, BadRequest) as exc:
+    except BadRequest as exc:
         _say(f"error: {exc}")
         return EXIT_USAGE
     except SetupError as exc:

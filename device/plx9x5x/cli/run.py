@@ -12,7 +12,9 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 
 NAME: Final = "run"
-NEXT: Final = "next, your own driver: README.md, 'Your own driver, your own QEMU'; it begins with: plx9x5x serve --help"
+NEXT: Final = (
+    "next, your own driver: {program} serve --help; the steps: README.md, 'Your own driver, your own QEMU'"
+)
 HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
 
 
@@ -94,10 +96,18 @@ def run(args: argparse.Namespace) -> int:
         run_view.say([f"junit: {args.junit}"])
     run_view.say([result.totals()])
     if result.ok:
-        run_view.say([NEXT])
+        run_view.say([NEXT.format(program=_program())])
     if args.junit:  # last, so that a path that cannot be written costs no verdict
         junit.write(args.junit, result.junit())
     return result.exit_code
+
+
+def _program() -> str:
+    """How the reader starts us from where they are."""
+    beside = Path(sys.executable).with_name("plx9x5x")
+    if not beside.is_file():
+        return f"{sys.executable} -m plx9x5x"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 def _memory(text: str) -> int:

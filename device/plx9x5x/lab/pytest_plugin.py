@@ -3,7 +3,11 @@
 
 ::
 
-    @pytest.mark.plx_board("rdk-9656-lite")            # optional; also (kernel="6.12", memory_mib=512)
+    from dataclasses import replace
+    from pathlib import Path
+    from plx9x5x.lab.guest.image import program
+
+    @pytest.mark.plx_board("rdk-9656-lite")            # optional; also (kernel="6.12", memory_mib=512, timeout_s=60)
     def test_my_driver(plx_image, plx_vm):
         image = replace(
             plx_image,
@@ -20,14 +24,14 @@ override for a device of its own; `plx_server` that program, running, for a QEMU
 an init and nothing to run; `plx_vm` boots one with the device. Logs are in the test's `tmp_path`.
 
 Nothing is imported before a fixture is used: a plugin is loaded by every pytest run on the machine. Nothing here knows
-what the device is: `plx9x5x.lab.card.pytest_plugin` gives the boards' `plx_backend`.
+what the device is: `plx_backend` is a fixture of `plx9x5x.lab.card.pytest_plugin`, for which the marker's board is.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -42,7 +46,9 @@ if TYPE_CHECKING:
 BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 """Boots an image with the device; the guest lives within the context."""
 
-_MARK = "plx_board"
+_MARK: Final = "plx_board"
+_POSITIONAL: Final = ("board",)
+_SETTINGS: Final = ("board", "kernel", "memory_mib", "timeout_s")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,10 +105,11 @@ def plx_vm(
 
 
 def setting(request: pytest.FixtureRequest, name: str, default: Any) -> Any:
-    """What the nearest marker says about `name`."""
+    """What the nearest marker says about `name`. Raises: pytest.UsageError for a marker that says what nobody asks."""
     for marker in request.node.iter_markers(_MARK):
-        if name == "board" and marker.args:
-            return marker.args[0]
-        if name in marker.kwargs:
-            return marker.kwargs[name]
+        said = {**dict(zip(_POSITIONAL, marker.args, strict=False)), **marker.kwargs}
+        if unknown := (*marker.args[len(_POSITIONAL) :], *(word for word in said if word not in _SETTINGS)):
+            raise pytest.UsageError(f"{_MARK} knows no {unknown[0]!r}; it takes {', '.join(_SETTINGS)}")
+        if name in said:
+            return said[name]
     return default

@@ -35,13 +35,13 @@ class LAS0BA(_LocalBase, offset=0x04, source=_SDK):
 
 
 class DmaPriority(enum.IntEnum):
-    """Which DMA channel comes first when both want the bus."""
+    """Which DMA channel comes first when both want the bus. Source: PLX SDK register headers."""
 
     IN_TURN = 0
     CHANNEL0 = 1
     CHANNEL1 = 2
-    IN_TURN_ALSO = 3
-    """Reserved; taken for 0."""
+    RESERVED = 3
+    """Taken for 0. UNVERIFIED."""
 
 
 class MARBR(Register, offset=0x08, source=_SDK, aliases=(0xAC,)):

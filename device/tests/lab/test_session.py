@@ -313,7 +313,7 @@ class TestGuestSources:
     def test_checkout_has_them(self) -> None:
         sources = guest_sources.find()
         assert sources.init.is_file()
-        assert (sources.user / "plx_test.c").is_file()
+        assert (sources.root / "user/plx_test.c").is_file()
 
     def test_installation_without_them_says_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(plx9x5x, "__file__", str(tmp_path / "lib" / "plx9x5x" / "__init__.py"))
@@ -323,7 +323,7 @@ class TestGuestSources:
 
     def test_copy_inside_the_package_will_do(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         inside = tmp_path / "lib" / "plx9x5x" / "_guest"
-        (inside / "kmod").mkdir(parents=True)
-        (inside / "kmod" / "Kbuild").touch()
+        (inside / "initramfs").mkdir(parents=True)
+        (inside / "initramfs" / "init").touch()
         monkeypatch.setattr(plx9x5x, "__file__", str(tmp_path / "lib" / "plx9x5x" / "__init__.py"))
         assert guest_sources.find().root == inside

@@ -207,7 +207,7 @@ class GuestAgent:
 
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
-        """What the guest says may be anything; one that cannot be understood is lost."""
+        """What the guest says may be anything: an answer that cannot be understood ends as a lost guest."""
         try:
             yield
         except BadAnswer as exc:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The chips and their boards as people look at them: tables, ledger, configuration space; and our own driver."""
+"""The card around the chip: boards to serve, our driver for one; tables, ledger, configuration space for people."""

@@ -20,14 +20,18 @@ class GuestTests:
     program: Path
 
 
+def _kmod(sources: GuestSources) -> Path:
+    return sources.root / "kmod"
+
+
 def build_program(sources: GuestSources) -> Path:
     """Compile the test program, which also runs on the host to list its cases. Raises: SetupError."""
-    return build_static(sources.user, name=DRIVER, include=(sources.kmod,))
+    return build_static(sources.root / "user", name=DRIVER, include=(_kmod(sources),))
 
 
 def build(tc: Toolchain, sources: GuestSources) -> GuestTests:
     """Build driver and program; from the cache when nothing changed. Raises: SetupError."""
-    return GuestTests(build_module(tc, sources.kmod, name=DRIVER), build_program(sources))
+    return GuestTests(build_module(tc, _kmod(sources), name=DRIVER), build_program(sources))
 
 
 def driver_image(

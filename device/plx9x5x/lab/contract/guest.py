@@ -6,7 +6,7 @@
     plx_test -> "# observed alloc ..." -> ktap -> observed.read -> Observation -> nthal.contract.check
                                                                         '-> buffers.jsonl -> nthal check
 
-The guest is a Linux one, so it is held to the clauses that dma_alloc_coherent promises too; `contract_linux` has the
+The guest is a Linux one, so it is held to the clauses that dma_alloc_coherent promises too; `linux` has the
 reasons for the others, and what Linux promises beyond. A free that the shim refused freed nothing: it is counted and
 not judged, for the tests that ask for one do wrong on purpose.
 """

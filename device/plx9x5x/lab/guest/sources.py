@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the guest's side is: drivers, programs, init. They are built for each kernel, so they go as source."""
+"""Where the guest's side is: an init, and the sources of drivers and programs, which are built for each kernel."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +16,9 @@ REPORT_MODULES: Final = ("virtio_pci", "virtio_console")
 
 @dataclass(frozen=True, slots=True)
 class GuestSources:
-    """The folder guest-tests/ of a checkout, or its copy in an installed package."""
+    """The folder guest-tests/ of a checkout, or its copy in an installed package: init, and sources beside it."""
 
     root: Path
-
-    @property
-    def kmod(self) -> Path:
-        """The kernel module's."""
-        return self.root / "kmod"
-
-    @property
-    def user(self) -> Path:
-        """The program's that runs the cases."""
-        return self.root / "user"
 
     @property
     def init(self) -> Path:
@@ -40,7 +30,7 @@ def find() -> GuestSources:
     """Look beside the package, as in a checkout, then inside it. Raises: SetupError."""
     package = Path(plx9x5x.__file__).resolve().parent
     for root in (package.parent.parent / "guest-tests", package / "_guest"):
-        if (root / "kmod" / "Kbuild").is_file():
+        if (root / "initramfs" / "init").is_file():
             return GuestSources(root)
     raise SetupError(
         "the guest driver's sources (guest-tests/) are not with this installation",

@@ -32,8 +32,10 @@ _SETUP_EXITS: Final = (2, 69)
 class Backend:
     """A program that serves one device over vfio-user, by the conventions of its backends.
 
-    It is given `--socket-path S` after `argv`, prints a line that begins with `listening on` once a client may connect,
-    and ends with 0 at SIGTERM. `environment` is added to ours.
+    It is given `--socket-path S` after `argv`, prints a line that begins with `listening on` once a client may connect
+    (and flushes it), and ends with 0 at SIGTERM. One that ends with 2 or 69 lacks something of the host, and a line
+    `hint: ...` of its says how to get it. `environment` is added to ours. It runs in the folder of the logs, so paths
+    in `argv` are absolute.
     """
 
     argv: tuple[str, ...]
@@ -90,7 +92,8 @@ class DeviceServer:
                     raise SetupError("the device server did not start:\n" + "\n".join(said), hint=_hint(said))
                 raise LostVm(f"the device server ended at its start ({self.how_it_ended()}):\n" + "\n".join(said))
             if time.monotonic() > deadline:
-                raise LostVm(f"the device server was not ready within {limit_s:g} s")
+                heard = "\n".join(tail_lines(self.output(), 20)) or "(nothing)"
+                raise LostVm(f"the device server was not ready within {limit_s:g} s: no line '{READY} ...' in\n{heard}")
             time.sleep(_POLL_S)
         return self
 

@@ -5,7 +5,7 @@
 trusted: junk between the lines is kept and ignored, and whatever makes the report less than complete (no plan, tests
 without a result, a number twice, a last line cut in the middle, `Bail out!`, totals that do not add up) is named in
 `Report.problems`. Indented lines are subtests: they are kept with the next test and must not fail under a passing one.
-A diagnostic `observed ...` is for a program (`contract_guest`), not for people, and kept apart.
+A diagnostic `observed ...` is for a program (`lab.contract.guest`), not for people, and kept apart.
 
 Source: Linux Documentation/dev-tools/ktap.rst.
 """

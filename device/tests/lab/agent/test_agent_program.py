@@ -24,8 +24,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = tmp_path_factory.mktemp("agent") / "agent"
     # A sanitizer sees what a test of answers cannot.
     flags = ("-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    agent = sources.user / "agent.c"
-    subprocess.run(["gcc", *flags, f"-I{sources.user}", "-o", built, agent, STUB], check=True)
+    agent = sources.root / "user/agent.c"
+    subprocess.run(["gcc", *flags, f"-I{sources.root / 'user'}", "-o", built, agent, STUB], check=True)
     return built
 
 

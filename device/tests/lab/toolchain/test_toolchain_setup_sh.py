@@ -15,7 +15,7 @@ case "$*" in
   *sysconfig*) echo {include} ;;
   *hashlib*) echo stamp ;;
   "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
-  *"pip install"*) echo "{says}"; exit {pip} ;;
+  *"pip install"*) printf %s "{says}"; exit {pip} ;;
 esac
 """
 _SHELL_TOOLS = ("sh", "cat", "dirname", "tr", "sed", "rm", "mkdir", "cp", "env", "id", "flock", "ls")
