@@ -141,7 +141,13 @@ fi
 if [ ! -e .venv ]; then
     say "making .venv with $("$python" --version)"
     { mkdir .venv && printf '' >$unfinished; } || no_room "cannot make $PWD/.venv"
-    watched "$python" -m venv .venv || give_up "python cannot make an environment in $PWD/.venv" "is python3-venv whole?"
+    # In two steps: venv by itself tells nobody what went wrong with pip.
+    watched "$python" -m venv --without-pip .venv \
+        || give_up "python cannot make an environment in $PWD/.venv" "is python3-venv whole?"
+    words=$(LC_ALL=C.UTF-8 .venv/bin/python -m ensurepip --default-pip 2>&1) || {
+        printf '%s\n' "$words" >&2
+        give_up "python cannot put pip into $PWD/.venv" "is python3-venv whole?"
+    }
 fi
 printf '' >$unfinished || no_room "cannot write to $PWD/.venv"
 rm -f .venv/.plx9x5x-stamp

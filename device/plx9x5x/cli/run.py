@@ -12,9 +12,7 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 
 NAME: Final = "run"
-NEXT: Final = (
-    "next, your own driver: {program} serve --help; the steps: README.md, 'Your own driver, your own QEMU'"
-)
+NEXT: Final = "next, your own driver: {program} serve --help; the steps: README.md, 'Your own driver, your own QEMU'"
 HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
 
 

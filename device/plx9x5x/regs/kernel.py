@@ -221,8 +221,8 @@ class Register:
     ) -> None:
         """Check the declaration."""
         if family is not None:
-            if not list(family):
-                raise TypeError(f"{cls.__name__}: the family {family.__name__} has no chips")
+            if not _has_chips(family):
+                raise TypeError(f"{cls.__name__}: family={family!r} is no enum.Flag with a chip in it")
             cls.family = family
         found: dict[str, Field[object]] = {}
         for klass in reversed(cls.__mro__):
@@ -234,7 +234,7 @@ class Register:
         if offset is None:
             return
         for name in found:
-            if name in Register.__annotations__:
+            if name in Register.__annotations__ or name in vars(Register) or name == "raw":
                 raise TypeError(f"{cls.__name__}.{name}: every register has a {name} of its own")
         cls.offset, cls.width, cls.source, cls.aliases = offset, width, source, aliases
         cls.chips = everyone(cls.family) if chips is None else chips
@@ -274,6 +274,10 @@ class Register:
 def everyone(family: type[enum.Flag]) -> enum.Flag:
     """All chips of a family."""
     return ~family(0)
+
+
+def _has_chips(family: object) -> bool:
+    return isinstance(family, type) and issubclass(family, enum.Flag) and bool(list(family))
 
 
 _LAYOUTS: Final[dict[tuple[type[Register], enum.Flag], Layout]] = {}
@@ -367,6 +371,8 @@ def _shape(declared: tuple[type[Register], ...], chip: enum.Flag) -> _Shape:
     """Work it out once. Raises: TypeError if two registers share bytes, or one is of another family."""
     if (declared, chip) in _SHAPES:
         return _SHAPES[declared, chip]
+    if chip not in list(type(chip)):
+        raise TypeError(f"{chip!r} is not one chip: a register file is of one")
     for reg in declared:
         if reg.family is not type(chip):
             raise TypeError(f"{reg.__name__} is a register of {reg.family.__name__}, and {chip!r} is none of them")
@@ -395,6 +401,9 @@ class RegisterFile:
     Registers narrower than a dword may share one; a write reaches those whose lanes it enables, lowest address first.
     An access that crosses a dword is split there, low half first. Offsets without a register read 0 and ignore writes;
     `on_unknown` is told. A register that the chip lacks reads as its `missing` value to the model and takes nothing.
+
+    Raises: TypeError for registers that share bytes or are of another family, for what is not one chip, and for a hook
+    on a register that is not there.
     """
 
     def __init__(
@@ -406,7 +415,11 @@ class RegisterFile:
         on_read: Mapping[type[Register], ReadHook] | None = None,
         on_unknown: UnknownHook | None = None,
     ) -> None:
-        shape = _shape(tuple(registers), chip)
+        declared = tuple(registers)
+        shape = _shape(declared, chip)
+        for reg in (*(on_write or ()), *(on_read or ())):
+            if reg not in declared:
+                raise TypeError(f"{reg.__name__} has a hook and is not in the file")
         self.chip: Final = chip
         self.registers: Final = shape.registers
         self._layout: Final = shape.layouts

@@ -160,10 +160,28 @@ def test_a_family_without_chips_is_refused() -> None:
     class Nobody(enum.Flag):
         pass
 
-    with pytest.raises(TypeError, match="BASE: the family Nobody has no chips"):
+    for family in (Nobody, int, kernel.Access, Chips.PCI9080):
+        with pytest.raises(TypeError, match=r"BASE: family=.* is no enum.Flag with a chip in it"):
 
-        class BASE(kernel.Register, family=Nobody):
-            pass
+            class BASE(kernel.Register, family=family):
+                pass
+
+
+@pytest.mark.parametrize("chip", [Chips.SINCE_9056, Chips(0)])
+def test_a_file_is_of_one_chip(chip: Chips) -> None:
+    with pytest.raises(TypeError, match="is not one chip"):
+        RegisterFile([MIXED], chip)
+
+
+def test_a_hook_on_a_register_that_is_not_there_is_refused() -> None:
+    with pytest.raises(TypeError, match="LANE0 has a hook and is not in the file"):
+        RegisterFile([MIXED], CHIP, on_write={LANE0: lambda _: None})
+
+
+@pytest.mark.parametrize("name", ["raw", "text", "fields_on", "width"])
+def test_a_field_cannot_take_a_name_that_registers_have(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"BAD\.{name}: every register has a {name} of its own"):
+        type("BAD", (Register,), {name: bit(0, Access.RW, doc="")}, offset=0, source=SRC)
 
 
 def test_a_register_of_another_family_is_refused() -> None:

@@ -107,7 +107,7 @@ class GuestAgent:
     def read(self, bar: int, offset: int, width: int = 4) -> int:
         """Read a BAR. Raises: AgentRefused for what the BAR does not hold."""
         _check_aligned(offset, width)
-        value = self.ask_number("read", bar, offset, width)
+        value = self._ask_number("read", bar, offset, width, bits=8 * width)
         self._made += 1
         return value
 
@@ -120,7 +120,7 @@ class GuestAgent:
 
     def config_read(self, offset: int, width: int = 4) -> int:
         """Read configuration space; QEMU answers most of it by itself."""
-        return self.ask_number("config-read", offset, width)
+        return self._ask_number("config-read", offset, width, bits=8 * width)
 
     def config_write(self, offset: int, width: int, value: int) -> None:
         """Write configuration space. Raises: NotSettled if it never reaches the chip."""
@@ -149,7 +149,7 @@ class GuestAgent:
         self._seen()
         deadline = time.monotonic() + LINE_LIMIT_S
         while True:
-            up = bool(self.ask_number("level", LISTEN_MS))
+            up = bool(self._ask_number("level", LISTEN_MS, bits=1))
             self._watch.poll()
             if up:
                 return not self._watch.fell_unseen
@@ -188,17 +188,21 @@ class GuestAgent:
         self._number += 1
         line = protocol.request(self._number, verb, *words)
         try:
+            self._channel.settimeout(CALL_LIMIT_S)
             self._channel.sendall(line)
         except OSError as exc:
             self._vm.check()
-            raise self._vm.lost(f"the agent's channel broke: {exc.strerror}") from exc
+            why = f"nothing was taken for {CALL_LIMIT_S:g} s" if isinstance(exc, TimeoutError) else exc.strerror
+            raise self._vm.lost(f"the agent's channel broke: {why}") from exc
         with self._understood():
-            return protocol.answer(self._line(CALL_LIMIT_S, f"answer '{verb}'"), number=self._number)
+            said = protocol.answer(self._line(CALL_LIMIT_S, f"answer '{verb}'"), number=self._number)
+        self._vm.check()  # a guest whose card is gone reads ones, and answers
+        return said
 
-    def ask_number(self, verb: str, *words: int | bytes) -> int:
-        """Send a request that one number answers. Raises: AgentRefused, LostVm."""
+    def _ask_number(self, verb: str, *words: int | bytes, bits: int) -> int:
+        """Send a request that one number of at most `bits` bits answers."""
         with self._understood():
-            return protocol.one_number(self.ask(verb, *words))
+            return protocol.one_number(self.ask(verb, *words), bits=bits)
 
     def ask_data(self, length: int, verb: str, *words: int | bytes) -> bytes:
         """Send a request that `length` bytes answer. Raises: AgentRefused, LostVm."""
@@ -216,17 +220,18 @@ class GuestAgent:
     def _line(self, limit_s: float, what: str) -> str:
         deadline = time.monotonic() + limit_s
         while not self._arrived:
+            if time.monotonic() > deadline:
+                raise self._vm.lost(f"the agent did not {what} within {limit_s:g} s")
             if not select.select([self._channel], [], [], 0.05)[0]:
                 self._vm.check()
-                if time.monotonic() > deadline:
-                    raise self._vm.lost(f"the agent did not {what} within {limit_s:g} s")
                 continue
             data = self._receive()
             if not data:
                 time.sleep(0.1)  # QEMU is about to end, and then the reason is known
                 self._vm.check()
                 raise self._vm.lost("the agent's channel was closed")
-            self._arrived += self._lines.feed(data)
+            with self._understood():
+                self._arrived += self._lines.feed(data)
         return self._arrived.pop(0)
 
     def _receive(self) -> bytes:
@@ -236,6 +241,7 @@ class GuestAgent:
 
     def _seen(self) -> None:
         """Wait until every access has reached the chip."""
+        self._vm.check()
         self._until(
             lambda: len(self._watch.accesses) >= self._made,
             f"see {self._made} accesses (is the BAR's decoding off, or the chip in D3?)",

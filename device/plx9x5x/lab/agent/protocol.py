@@ -5,6 +5,7 @@ A request is a line `NUMBER VERB WORD...`; its answer `NUMBER ok WORD...` or `NU
 from the agent: `ready 1 DEVICE VENDOR:ID BAR-LENGTH...`, or `failed TEXT`.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,8 +15,12 @@ PROTOCOL: Final = 1
 CHUNK: Final = 4096
 """Bytes of a buffer that one request carries at most."""
 
+BARS: Final = 6
+
 MAX_LINE: Final = 2 * CHUNK + 128
 _NOT_UNDERSTOOD: Final = "?"
+_NUMBER: Final = re.compile(r"0x[0-9a-f]{1,16}|0|[1-9][0-9]{0,19}")
+_IDS: Final = re.compile(r"[0-9a-f]{1,4}:[0-9a-f]{1,4}")
 
 
 class AgentRefused(PlxError):
@@ -40,11 +45,9 @@ def greeting(line: str) -> Greeting:
     """Read the agent's first line. Raises: BadAnswer, also for an agent that found no device."""
     match line.split(" "):
         case ["ready", protocol, device, ids, *bars] if protocol == str(PROTOCOL):
-            try:
+            if _IDS.fullmatch(ids) and 0 < len(bars) <= BARS:
                 vendor, _, chip = ids.partition(":")
-                return Greeting(device, int(vendor, 16), int(chip, 16), tuple(int(bar, 16) for bar in bars))
-            except ValueError:
-                pass
+                return Greeting(device, int(vendor, 16), int(chip, 16), numbers(tuple(bars), count=len(bars)))
         case ["failed", *words]:
             raise BadAnswer(f"the agent cannot work: {' '.join(words)}")
     raise BadAnswer(f"this is no agent of protocol {PROTOCOL}: {line[:80]!r}")
@@ -66,20 +69,17 @@ def answer(line: str, *, number: int) -> tuple[str, ...]:
     raise BadAnswer(f"no answer to request {number}: {line[:80]!r}")
 
 
-def one_number(words: tuple[str, ...]) -> int:
-    """The only word, a number. Raises: BadAnswer."""
-    return numbers(words, count=1)[0]
+def one_number(words: tuple[str, ...], *, bits: int = 64) -> int:
+    """The only word, a number of at most `bits` bits. Raises: BadAnswer."""
+    return numbers(words, count=1, bits=bits)[0]
 
 
-def numbers(words: tuple[str, ...], *, count: int) -> tuple[int, ...]:
-    """Exactly `count` numbers, with 0x or decimal. Raises: BadAnswer."""
-    try:
-        values = tuple(int(word, 16 if word.startswith("0x") else 10) for word in words)
-    except ValueError:
-        values = ()
-    if len(values) != count or len(words) != count:
-        raise BadAnswer(f"{count} numbers had to come, not {' '.join(words)[:80]!r}")
-    return values
+def numbers(words: tuple[str, ...], *, count: int, bits: int = 64) -> tuple[int, ...]:
+    """Exactly `count` numbers of at most `bits` bits, with 0x or decimal. Raises: BadAnswer."""
+    values = [int(word, 0) for word in words[:count] if _NUMBER.fullmatch(word)]
+    if len(values) != count or len(words) != count or any(value >> bits for value in values):
+        raise BadAnswer(f"{count} numbers of {bits} bits had to come, not {' '.join(words)[:80]!r}")
+    return tuple(values)
 
 
 def data(words: tuple[str, ...], *, length: int) -> bytes:

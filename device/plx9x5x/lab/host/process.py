@@ -43,8 +43,8 @@ class Child:
         self.name = name
         self.argv = tuple(argv)
         self.log = log
-        with log.open("ab") as out:
-            try:
+        try:
+            with log.open("ab") as out:
                 self._process = subprocess.Popen(
                     self.argv,
                     stdin=subprocess.DEVNULL,
@@ -56,10 +56,11 @@ class Child:
                     start_new_session=True,
                     preexec_fn=_prepare(os.getpid(), cpus),  # noqa: PLW1509 - two system calls, no lock
                 )
-            except OSError as exc:
-                raise SetupError(
-                    f"cannot start {name}: {exc.strerror}: {argv[0]}", hint="plx9x5x doctor says what is missing"
-                ) from exc
+        except OSError as exc:
+            where = argv[0] if exc.filename is None or str(exc.filename) == argv[0] else exc.filename
+            raise SetupError(
+                f"cannot start {name}: {exc.strerror}: {where}", hint="plx9x5x doctor says what is missing"
+            ) from exc
 
     @property
     def pid(self) -> int:
@@ -91,10 +92,9 @@ class Child:
         """SIGTERM, then SIGKILL after `grace_s`; its group goes with it. Harmless on one that has ended."""
         if self.alive:
             self._signal(signal.SIGTERM)
-            if grace_s <= 0 or self.wait(grace_s) is None:
-                self._signal(signal.SIGKILL)
-        else:
-            self._signal(signal.SIGKILL)  # what it may have left in its group
+            if grace_s > 0:
+                self.wait(grace_s)
+        self._signal(signal.SIGKILL)  # it, or what it left in its group
         self._process.wait()
 
     def how_it_ended(self) -> str:

@@ -4,6 +4,7 @@
 It is a process of its own, and not a thread, because the real thing is one: what a driver's author runs is tested.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -139,7 +140,8 @@ class DeviceServer:
     def end(self) -> None:
         """SIGTERM, then SIGKILL; the socket goes too."""
         self._child.end()
-        self.socket_path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # whatever it left there, or took away
+            self.socket_path.unlink()
         if self._own_folder is not None:
             shutil.rmtree(self._own_folder, ignore_errors=True)
 

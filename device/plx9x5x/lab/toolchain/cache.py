@@ -97,26 +97,26 @@ class Cache:
             raise SetupError(f"{ENV} is set and empty", hint=f"unset {ENV}, or set it to a folder that you can write")
         try:
             if own:
-                root = Path(own).expanduser().absolute()
+                root = Path(own).expanduser()
             else:
                 root = (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "plx9x5x"
+            root = root.absolute()
+            above = next(place for place in (root, *root.parents) if place.is_symlink() or place.exists())
+            if not above.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(above))
         except RuntimeError as exc:
             raise SetupError(
                 "this user has no home folder for the cache", hint=f"set {ENV} to a folder that you can write"
+            ) from exc
+        except OSError as exc:
+            raise SetupError(
+                f"the cache folder cannot be: {exc}", hint=f"set {ENV} to a folder that you can write"
             ) from exc
         if bad := _NOT_FOR_MAKE.search(str(root)):
             raise SetupError(
                 f"the cache folder {root} has {bad[0]!r} in its path, which make cannot take",
                 hint=f"set {ENV} to a path of letters, digits and . _ - + @",
             )
-        try:
-            root.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            pass  # whoever makes it says whether that can be
-        except OSError as exc:
-            raise SetupError(
-                f"the cache folder cannot be looked at: {exc}", hint=f"set {ENV} to a folder that you can write"
-            ) from exc
         return cls(root)
 
     def place(self, part: Part, variant: str = "") -> Path:

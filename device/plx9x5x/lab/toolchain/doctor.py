@@ -105,8 +105,6 @@ def _apt() -> Line:
 def _cache() -> Line:
     cache = Cache.locate()
     above = next(p for p in (cache.root, *cache.root.parents) if p.exists())
-    if not above.is_dir():
-        raise SetupError(f"{above} is no folder", hint="set PLX9X5X_CACHE to a folder that you can write")
     if not os.access(above, os.W_OK):
         raise SetupError(f"{above} is not writable", hint="make it writable, or set PLX9X5X_CACHE to a folder that is")
     free = shutil.disk_usage(above).free // MIB

@@ -4,6 +4,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -50,6 +51,7 @@ class Played:
         self.asked: list[str] = []
         self.says: dict[str, Callable[[list[str]], str]] = {}
         self.chip_is_deaf = False
+        self.heard = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def chip(self, *lines: str) -> None:
@@ -61,7 +63,27 @@ class Played:
         self._thread.start()
         return GuestAgent(cast("GuestVm", self.vm), self.near, ChipWatch(self.trace))
 
+    def deaf(self) -> None:
+        """Answer ahead of time, and stop reading at the next request."""
+        self.far.sendall("".join(f"{number} ok\n" for number in range(1, 500)).encode())
+
+        def wait(_: list[str]) -> str:
+            self.heard.wait(30)
+            return "nothing"
+
+        self.says["put"] = wait
+
+    def drip(self, seconds: float) -> None:
+        """Send a byte now and then, and never the end of a line."""
+        self.dripping = True
+        end = time.monotonic() + seconds
+        while self.dripping and time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                self.far.sendall(b"x")
+            time.sleep(0.02)
+
     def close(self) -> None:
+        self.heard.set()
         self.near.close()
         with contextlib.suppress(OSError):
             self.far.shutdown(socket.SHUT_RDWR)
@@ -118,6 +140,12 @@ def test_agent_that_cannot_work_is_a_lost_guest(played: Played, first: str) -> N
     [
         ("read", "ok", lambda agent: agent.read(0, 0x68)),
         ("read", "ok 0xzz", lambda agent: agent.read(0, 0x68)),
+        ("read", "ok -5", lambda agent: agent.read(0, 0x68)),
+        ("read", "ok 1_0", lambda agent: agent.read(0, 0x68)),
+        ("read", "ok 0x100", lambda agent: agent.read(0, 0x68, 1)),
+        ("read", "ok " + 8000 * "9", lambda agent: agent.read(0, 0x68)),
+        ("level", "ok 2", lambda agent: agent.inta()),
+        ("alloc", "ok 0x1 0x1" + 16 * "0", lambda agent: agent.allocate(16)),
         ("config-read", "ok 0x1 0x2", lambda agent: agent.config_read(4)),
         ("level", "ok up", lambda agent: agent.inta()),
         ("alloc", "ok 0x1", lambda agent: agent.allocate(16)),
@@ -135,6 +163,54 @@ def test_answer_that_nobody_understands_is_a_lost_guest(
     played.says[verb] = lambda _: answer
     with pytest.raises(LostVm, match=r"had to come, not|no answer to request|line without an end"):
         call(agent)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "ready 1 x -1:-2 0x0 0x0 0x0 0x0 0x0 0x0",
+        "ready 1 x 10b5:9601",
+        "ready 1 x 10b5:9601" + 6 * (" 0x1" + 9000 * "0"),
+    ],
+)
+def test_greeting_that_makes_no_sense_is_a_lost_guest(played: Played, first: str) -> None:
+    with pytest.raises(LostVm, match=r"no agent of protocol|had to come|line without an end"):
+        played.start(first)
+
+
+def test_agent_that_takes_nothing_is_a_lost_guest(played: Played) -> None:
+    agent = played.start()
+    played.deaf()
+
+    def put_on() -> None:
+        for _ in range(500):
+            agent.ask("put", 1, 0, bytes(CHUNK))
+
+    with pytest.raises(LostVm, match=r"nothing was taken for 0\.3 s"):
+        put_on()
+
+
+def test_agent_that_drips_does_not_stretch_the_limit(played: Played) -> None:
+    agent = played.start()
+    dripping = threading.Thread(target=played.drip, args=(3.0,))
+    played.says["read"] = lambda _: "nothing"
+    dripping.start()
+    began = time.monotonic()
+    with pytest.raises(LostVm, match="did not answer 'read' within"):
+        agent.read(0, 0x68)
+    passed = time.monotonic() - began
+    played.dripping = False
+    dripping.join()
+    assert passed < 2.5  # the limit is 0.3 s, the drip goes on for 3
+
+
+def test_guest_that_answers_for_a_card_that_is_gone_is_lost(played: Played) -> None:
+    agent = played.start()
+    agent.write(0, 0x90, 4, 8)
+    played.vm.alive = False
+    for call in (lambda: agent.read(0, 0x68), lambda: agent.config_read(0), agent.settle, agent.accesses, agent.inta):
+        with pytest.raises(LostVm, match="the guest has ended"):
+            call()
 
 
 def test_accesses_are_those_that_the_chip_saw(played: Played) -> None:

@@ -61,6 +61,21 @@ def test_what_the_child_started_ends_too(tmp_path: Path) -> None:
     assert gone(orphan)
 
 
+def test_what_the_child_started_and_ignores_sigterm_ends_too(tmp_path: Path) -> None:
+    with sh("(trap '' TERM; echo ready; while :; do sleep 0.1; done) & echo $!; wait", tmp_path) as child:
+        while len(child.output().split()) < 2:
+            time.sleep(0.01)
+        stubborn = next(int(word) for word in child.output().split() if word.isdecimal())
+        child.end()
+        assert child.how_it_ended() == "SIGTERM"
+    assert gone(stubborn)
+
+
+def test_log_that_cannot_be_written_is_a_setup_error(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"cannot start it: No such file or directory: .*nowhere/log"):
+        Child(["true"], name="it", log=tmp_path / "nowhere/log")
+
+
 def test_end_is_harmless_twice(tmp_path: Path) -> None:
     child = sh("exit 3", tmp_path)
     child.end()

@@ -148,7 +148,7 @@ def test_a_cache_path_that_make_cannot_take_is_refused(
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("", "is set and empty"), ("/x" * 3000, "cannot be looked at"), ("/tmp/" + "x" * 300, "cannot be looked at")],
+    [("", "is set and empty"), ("/x" * 3000, "cannot be: "), ("/tmp/" + "x" * 300, "cannot be: ")],
 )
 def test_a_variable_that_names_no_place_is_refused_in_words(
     monkeypatch: pytest.MonkeyPatch, value: str, words: str
@@ -157,6 +157,32 @@ def test_a_variable_that_names_no_place_is_refused_in_words(
     with pytest.raises(SetupError, match=words) as caught:
         Cache.locate()
     assert "a folder that you can write" in caught.value.hint
+
+
+def test_a_relative_place_counts_from_here_and_here_may_be_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PLX9X5X_CACHE", "mine")
+    assert Cache.locate().root == tmp_path / "mine"
+    monkeypatch.delenv("PLX9X5X_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", "here")
+    assert Cache.locate().root == tmp_path / "here/.cache/plx9x5x"
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(SetupError, match="the cache folder cannot be: "):
+        Cache.locate()
+
+
+def test_a_place_below_a_file_or_a_link_to_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    for name in ("file", "file/below", "link", "link/below"):
+        monkeypatch.setenv("PLX9X5X_CACHE", str(tmp_path / name))
+        with pytest.raises(SetupError, match=r"the cache folder cannot be: .*Not a directory"):
+            Cache.locate()
 
 
 def test_a_place_where_nothing_can_be_made_is_refused_whoever_asks_first(

@@ -11,10 +11,11 @@ SCRIPT = Path(__file__).parents[4] / "scripts/setup.sh"
 _PYTHON = """#!/bin/sh
 echo "python $*" >>{log}
 case "$*" in
-  *ensurepip*) exit {ensurepip} ;;
+  *"import ensurepip"*) exit {ensurepip} ;;
   *sysconfig*) echo {include} ;;
   *hashlib*) echo stamp ;;
-  "-m venv .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  "-m venv --without-pip .venv") mkdir -p .venv/bin; cp "$0" .venv/bin/python ;;
+  "-m ensurepip"*) printf %s "{venv_says}"; [ -z "{venv_says}" ] ;;
   *"pip install"*) printf %s "{says}"; exit {pip} ;;
 esac
 """
@@ -52,8 +53,10 @@ class Box:
     def user(self, number: int) -> None:
         self.tool("id", f"echo {number}")
 
-    def python(self, *, ensurepip: int = 0, pip: int = 0, says: str = "") -> None:
-        text = _PYTHON.format(log=self.log, ensurepip=ensurepip, include=self.top, pip=pip, says=says)
+    def python(self, *, ensurepip: int = 0, pip: int = 0, says: str = "", venv_says: str = "") -> None:
+        text = _PYTHON.format(
+            log=self.log, ensurepip=ensurepip, include=self.top, pip=pip, says=says, venv_says=venv_says
+        )
         self.tool("python3", text.partition("\n")[2])
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
@@ -155,6 +158,13 @@ def test_a_failed_pip_is_told_by_what_it_said(box: Box, says: str, wanted: str) 
     assert says in failed.stderr
     (hint,) = [line for line in failed.stderr.splitlines() if line.startswith("hint: ")]
     assert wanted in hint
+
+
+def test_a_disk_that_is_full_before_pip_is_there_is_told(box: Box) -> None:
+    box.python(venv_says="OSError: [Errno 28] No space left on device")
+    failed = box.run()
+    assert failed.returncode == 69
+    assert "hint: make room for 300 MB" in failed.stderr
 
 
 def test_an_environment_of_the_users_own_is_kept(box: Box) -> None:
