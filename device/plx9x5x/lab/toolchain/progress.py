@@ -6,10 +6,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichBars
-
 MIB = 1_000_000
 
 
@@ -81,44 +77,10 @@ class Lines:
         self.note(f"{label}: done in {time.monotonic() - started:.1f} s{size}")
 
 
-class Bars:
-    """Bars on a terminal."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._console = Console(file=stream, highlight=False)
-
-    def note(self, text: str) -> None:
-        """Write the line above the bars."""
-        self._console.print(text, markup=False)
-
-    @contextmanager
-    def task(self, label: str) -> Iterator[Task]:
-        """Show a spinner, and a bar once a total is known."""
-        bars = RichBars(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=28),
-            TextColumn("{task.fields[size]}"),
-            TimeElapsedColumn(),
-            console=self._console,
-        )
-        with bars:
-            yield _Bar(bars, label)
-
-
-class _Bar:
-    """One rich bar as a `Task`."""
-
-    def __init__(self, bars: RichBars, label: str) -> None:
-        self._bars = bars
-        self._id = bars.add_task(label, total=None, size="")
-
-    def update(self, done: int, total: int) -> None:
-        """Move the bar."""
-        size = f"{done / MIB:.1f} of {total / MIB:.1f} MB"
-        self._bars.update(self._id, completed=min(done, total), total=total, size=size)
-
-
 def for_stream(stream: TextIO) -> Progress:
     """Bars when `stream` is a terminal, plain lines otherwise."""
-    return Bars(stream) if stream.isatty() else Lines(stream)
+    if not stream.isatty():
+        return Lines(stream)
+    from plx9x5x.lab.toolchain.bars import Bars  # noqa: PLC0415 - rich takes as long to import as all that `serve` needs
+
+    return Bars(stream)
