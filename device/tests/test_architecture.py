@@ -18,7 +18,7 @@ def room(module: str) -> str:
     if top in FLOOR:
         return "floor"
     if top == "regs":
-        return "regs/kernel" if below == ["kernel"] else "regs"
+        return "regs/kernel" if below[:1] == ["kernel"] else "regs"
     return f"lab/{below[0]}" if top == "lab" and below else top
 
 

@@ -23,20 +23,13 @@ from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
 from plx9x5x.model.pins import LocalSide
 from plx9x5x.model.space_access import SpaceAccess
-from plx9x5x.model.timing import BusSpeed, BusTimer
+from plx9x5x.model.timing import LOCAL_STEP_NS, TIMED_BURST, BusSpeed, BusTimer
 from plx9x5x.model.unmodelled import UnmodelledAccesses
 from plx9x5x.model.windows import SHAPING, Bar, arrange
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import SHADOW, ReadHook, Register, RegisterFile, Write, WriteHook
-from plx9x5x.units import KIB
-
-TIMED_BURST: Final = 4 * KIB
-"""Longest burst while transfers take time, so that software finds them half done."""
-
-LOCAL_STEP_NS: Final = 100
-"""What a step without the PCI bus takes then, so that a chain in local memory takes time as well."""
 
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
@@ -102,6 +95,7 @@ class Chip:
         self._interrupts = Interrupts(
             self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
         )
+        self.interrupts_changed: Final = self._interrupts.update
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
         self._spaces = SpaceAccess(self.registers, self.unmodelled, lambda: self._local)
@@ -189,7 +183,11 @@ class Chip:
         return more
 
     def _step(self, budget: int) -> bool:
-        self.local_side.run_timers()
+        if self.local_side.wait_ns is not None:
+            self.local_side.run_timers()
+        first, second = self.channels
+        if not (first.busy or second.busy):
+            return False
         if self._timer:
             return self._timed_step(self._timer, budget)
         while budget > 0:
@@ -199,13 +197,16 @@ class Chip:
             budget -= channel.step(budget)
             while budget > 0 and self._alone and channel.runnable:
                 budget -= channel.step(budget)
-        return any(channel.runnable for channel in self.channels)
+        return first.runnable or second.runnable
 
     def wait_ns(self) -> int | None:
         """Nanoseconds until a bus that is busy is free, a channel that waits looks again, or a board's timer is due."""
-        asked = [self.local_side.wait_ns, *(channel.wait_ns for channel in self.channels)]
-        if any(channel.runnable for channel in self.channels):
-            asked.append(self._bus_free_at - self._clock.now())
+        first, second = self.channels
+        asked = [self.local_side.wait_ns]
+        if first.busy or second.busy:
+            asked += [first.wait_ns, second.wait_ns]
+            if first.runnable or second.runnable:
+                asked.append(self._bus_free_at - self._clock.now())
         waits = [wait for wait in asked if wait is not None]
         # Time passes between a step that found nothing and this question: what was not due then may be now.
         return max(0, min(waits)) if waits else None
@@ -252,10 +253,6 @@ class Chip:
         self.config.set_bits(cfg.PCISR, status, to=True)
         self._interrupts.update()
         self._trace.emit(events.ParityBad(self._clock.now(), channel, address))
-
-    def interrupts_changed(self) -> None:
-        """Work out INTCSR's live bits and the interrupt pins."""
-        self._interrupts.update()
 
     # -- arbitration and time ----------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ Source: PCI 9080 data book 1.02 figure 3-21 and the PLX SDK's handler for INTA#.
 outbound queue too, the equations of LINTo# and LSERR#, when the two status bits of CNTRL are set.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import events
@@ -19,6 +21,11 @@ from plx9x5x.regs.kernel import RegisterFile
 
 if TYPE_CHECKING:
     from plx9x5x.model.engine import Channel
+
+
+def _union(masks: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, masks)
+
 
 _CHANNEL_ACTIVE: Final = (intr.INTCSR.dma0_active.mask, intr.INTCSR.dma1_active.mask)
 _CHANNEL_ENABLE: Final = (intr.INTCSR.dma0_enable.mask, intr.INTCSR.dma1_enable.mask)
@@ -60,6 +67,13 @@ _TO_LOCAL: Final = (
     (sum(MAILBOX_WRITTEN), intr.INTCSR.mailbox_enable.mask),
 )
 """Status and enable of the sources of LINTo#, but for DMA and the inbound queue."""
+
+_BIST_START: Final = cfg.PCIBISTR.start.mask
+_QUEUE_SOURCES: Final = intr.QSR.inbound_not_empty.mask
+_SOURCES: Final = sum(_CHANNEL_ACTIVE) | _union(active for active, _ in (*_TO_HOST, *_TO_LOCAL))
+"""INTCSR bits of which one has to be set for INTA# or LINTo#, but for the queues."""
+_LSERR_SOURCES: Final = _ABORT | intr.INTCSR.parity_active.mask | intr.INTCSR.lserr_on_parity.mask
+"""INTCSR bits of which one has to be set for LSERR#."""
 
 
 class Interrupts:
@@ -113,30 +127,40 @@ class Interrupts:
 
     def update(self) -> None:
         """Work out INTCSR's live bits and the pins."""
-        regs = self._regs
+        stored = self._regs.stored
         live = 0
-        if regs[intr.L2PDBELL]:
+        if stored[intr.L2PDBELL]:
             live |= _DOORBELL
-        if regs[intr.P2LDBELL]:
+        if stored[intr.P2LDBELL]:
             live |= _LOCAL_DOORBELL
         if self.linti:
             live |= _LINTI
-        if self._report_aborts and self._config[cfg.PCISR] & _RECEIVED_ABORT:
+        config = self._config.stored
+        if self._report_aborts and config[cfg.PCISR] & _RECEIVED_ABORT:
             live |= _ABORT
-        if self._config[cfg.PCIBISTR] & cfg.PCIBISTR.start.mask:
+        if config[cfg.PCIBISTR] & _BIST_START:
             live |= _BIST
         for channel in self.channels:
             if channel.interrupt:
                 live |= _CHANNEL_ACTIVE[channel.index]
-        value = regs[intr.INTCSR] & ~_LIVE | live
-        regs[intr.INTCSR] = value
-        inta = self.powered and self._drives_inta(value)
+        before = stored[intr.INTCSR]
+        value = before & ~_LIVE | live
+        if value != before:
+            self._regs[intr.INTCSR] = value
+        inta = linto = False
+        # Most updates find nothing that could drive a pin, and this is asked at each write of a DMA command.
+        queues = stored[intr.QSR] & _QUEUE_SOURCES or stored[intr.OPQIS]
+        if value & _SOURCES or queues:
+            inta = self.powered and self._drives_inta(value)
+            linto = self._drives_linto(value)
         if inta != self._inta:
             self._inta = inta
             self._irq.set(inta)
             if self._trace.enabled:
                 self._trace.emit(events.LineChanged(self._clock.now(), inta))
-        self._drive(self._drives_linto(value), self._drives_lserr(value))
+        lserr = bool(value & _LSERR_SOURCES) and self._drives_lserr(value)
+        if linto != self._pins[Pin.LINTO] or lserr != self._pins[Pin.LSERR]:
+            self._drive(linto, lserr)
 
     def _drives_inta(self, status: int) -> bool:
         if not status & _PCI_ENABLE:

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.errors import BadRequest
+from plx9x5x.units import KIB
+
+TIMED_BURST: Final = 4 * KIB
+"""Longest burst while transfers take time, so that software finds them half done."""
+
+LOCAL_STEP_NS: Final = 100
+"""What a step without the PCI bus takes then, so that a chain in local memory takes time as well."""
 
 ARBITRATION_CLOCKS: Final = 12
 """Clocks from REQ# to the first data phase, on a quiet bus."""

@@ -12,7 +12,8 @@ import pytest
 
 from plx9x5x.cli.main import main
 from plx9x5x.lab.toolchain import doctor, for_stream
-from plx9x5x.lab.toolchain.progress import Bars, Lines
+from plx9x5x.lab.toolchain.bars import Bars
+from plx9x5x.lab.toolchain.progress import Lines
 
 NEED = ["--need", "busybox"]
 

@@ -1,24 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registers as data: a class a register, a descriptor a field, and one function that applies the access policy.
-
-A table written with this module is the only place that knows a bit. Reset values, masks, the decoded text of a
-trace line and the documentation are loops over `Register.fields`.
-
-Chips of one family share a table: a field or register that only some have names them (`chips`), and a reset value that
-differs is a mapping. `Register.on(chip)` gives what holds for one chip. The family is an `enum.Flag` that a base class
-is declared with; a device without relatives needs none::
-
-    class CONTROL(Register, offset=0x00, source="data book, 3.1"):
-        enable = bit(0, Access.RW, doc="The device runs.")
-
-    registers = RegisterFile([CONTROL], on_write={CONTROL: written})
-
-A wrong table (overlapping fields, a field outside its register, a reset value that does not fit) is refused at import,
-with a message that names the field.
-"""
+"""A register table: a class a register, a descriptor a field; what is wrong with one is said at import."""
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, Self, TypeVar, overload
 
@@ -186,6 +170,11 @@ class Layout:
         """Bits that mean anything."""
         return self.stored | self.w1t
 
+    @property
+    def only_rw(self) -> bool:
+        """True if a write stores and does nothing else."""
+        return not self.w1c | self.w1s | self.w1t
+
 
 class Register:
     """One register. Subclass it with `offset=` (bytes from the window's start), `width=` (bits) and `source=`.
@@ -324,194 +313,3 @@ def _check(reg: type[Register]) -> None:
             except ValueError as exc:
                 raise TypeError(f"{reg.__name__}.{exc}") from None
             taken |= field.mask
-
-
-def after_write(layout: Layout, old: int, data: int, lanes: int) -> int:
-    """Stored bits once software wrote `data` on the enabled byte `lanes` (a mask of bits): the whole access policy."""
-    hit = layout.rw & lanes
-    new = old & ~hit | data & hit
-    return new & ~(data & lanes & layout.w1c) | data & lanes & layout.w1s
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A write that reached a register: what was stored before and after, and what software put on which lanes."""
-
-    old: int
-    new: int
-    data: int
-    """As written, cut to the lanes."""
-    lanes: int
-
-
-WriteHook = Callable[[Write], None]
-ReadHook = Callable[[int], int]
-UnknownHook = Callable[[int, int, bool], None]
-"""Told (dword offset, bits, is_write) of an access that means nothing on this chip: bits 0 is a whole dword."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """What register files of the same registers on the same chip share; none of it changes."""
-
-    registers: tuple[type[Register], ...]
-    layouts: Mapping[type[Register], Layout]
-    values: Mapping[type[Register], int]
-    """At power-on."""
-    dwords: Mapping[int, Sequence[tuple[type[Register], int]]]
-    """What stands in each dword: registers, with their shift, from the lowest byte up."""
-    known: Mapping[int, int]
-    """Bits of each dword that mean anything."""
-
-
-_SHAPES: Final[dict[tuple[tuple[type[Register], ...], enum.Flag], _Shape]] = {}
-
-
-def _shape(declared: tuple[type[Register], ...], chip: enum.Flag) -> _Shape:
-    """Work it out once. Raises: TypeError if two registers share bytes, or one is of another family."""
-    if (declared, chip) in _SHAPES:
-        return _SHAPES[declared, chip]
-    if chip not in list(type(chip)):
-        raise TypeError(f"{chip!r} is not one chip: a register file is of one")
-    for reg in declared:
-        if reg.family is not type(chip):
-            raise TypeError(f"{reg.__name__} is a register of {reg.family.__name__}, and {chip!r} is none of them")
-    present = tuple(reg for reg in declared if chip in reg.chips)
-    layouts = {reg: reg.on(chip) for reg in present}
-    dwords: dict[int, list[tuple[type[Register], int]]] = {}
-    known: dict[int, int] = {}
-    for reg in present:
-        for offset in (reg.offset | (SHADOW if reg.shadow else 0), *reg.aliases):
-            slots = dwords.setdefault(offset & ~3, [])
-            shift = 8 * (offset & 3)
-            for other, at in slots:
-                if shift < at + other.width and at < shift + reg.width:
-                    raise TypeError(f"{reg.__name__} and {other.__name__} share bytes at offset {offset:#x}")
-            slots.append((reg, shift))
-            slots.sort(key=lambda slot: slot[1])
-            known[offset & ~3] = known.get(offset & ~3, 0) | layouts[reg].known << shift
-    values = {reg: layouts[reg].reset if reg in layouts else reg.missing for reg in declared}
-    shape = _SHAPES[declared, chip] = _Shape(present, layouts, values, dwords, known)
-    return shape
-
-
-class RegisterFile:
-    """The stored values of a set of registers on one chip, with byte-lane access at dword granularity.
-
-    Registers narrower than a dword may share one; a write reaches those whose lanes it enables, lowest address first.
-    An access that crosses a dword is split there, low half first. Offsets without a register read 0 and ignore writes;
-    `on_unknown` is told. A register that the chip lacks reads as its `missing` value to the model and takes nothing.
-
-    Raises: TypeError for registers that share bytes or are of another family, for what is not one chip, and for a hook
-    on a register that is not there.
-    """
-
-    def __init__(
-        self,
-        registers: Iterable[type[Register]],
-        chip: enum.Flag = OneDevice.DEVICE,
-        *,
-        on_write: Mapping[type[Register], WriteHook] | None = None,
-        on_read: Mapping[type[Register], ReadHook] | None = None,
-        on_unknown: UnknownHook | None = None,
-    ) -> None:
-        declared = tuple(registers)
-        shape = _shape(declared, chip)
-        for reg in (*(on_write or ()), *(on_read or ())):
-            if reg not in declared:
-                raise TypeError(f"{reg.__name__} has a hook and is not in the file")
-        self.chip: Final = chip
-        self.registers: Final = shape.registers
-        self._layout: Final = shape.layouts
-        self._dwords: Final = shape.dwords
-        self._known: Final = shape.known
-        self._value = dict(shape.values)
-        self._on_write = dict(on_write or {})
-        self._on_read = dict(on_read or {})
-        self._on_unknown = on_unknown
-        self.moved: dict[int, int] = {}
-        """Dword offset -> dword offset, for registers that trade places at run time."""
-
-    def __getitem__(self, reg: type[Register]) -> int:
-        return self._value[reg]
-
-    def __setitem__(self, reg: type[Register], value: int) -> None:
-        if reg in self._layout:
-            self._value[reg] = value & self._layout[reg].stored
-
-    def __contains__(self, reg: type[Register]) -> bool:
-        return reg in self._layout
-
-    def set_bits(self, reg: type[Register], mask: int, *, to: bool) -> None:
-        """The chip's own hand: set or clear bits, whatever software may do to them."""
-        self[reg] = self._value[reg] | mask if to else self._value[reg] & ~mask
-
-    def reset(self, registers: Iterable[type[Register]] | None = None) -> None:
-        """Give some registers, or all, their power-on value; no hook runs."""
-        for reg in self.registers if registers is None else registers:
-            if reg in self._layout:
-                self._value[reg] = self._layout[reg].reset
-
-    def load(self, offset: int, dword: int) -> None:
-        """Store a dword as the EEPROM loader does: read-only fields too, no hook."""
-        for reg, shift in self._dwords.get(offset, ()):
-            self[reg] = dword >> shift & ((1 << reg.width) - 1)
-
-    def read(self, offset: int, width: int) -> int:
-        """Read `width` bytes at `offset`, little-endian."""
-        base = offset & ~3
-        if offset + width <= base + 4:
-            return self._read_dword(base) >> 8 * (offset - base) & (1 << 8 * width) - 1
-        result = 0
-        for dword in range(base, offset + width, 4):
-            place = 8 * (dword - offset)
-            value = self._read_dword(dword)
-            result |= value << place if place >= 0 else value >> -place
-        return result & ((1 << 8 * width) - 1)
-
-    def write(self, offset: int, width: int, data: int) -> None:
-        """Write `width` bytes at `offset`, little-endian."""
-        base = offset & ~3
-        lanes = (1 << 8 * width) - 1
-        data &= lanes
-        if offset + width <= base + 4:
-            shift = 8 * (offset - base)
-            self._write_dword(base, data << shift, lanes << shift)
-            return
-        for dword in range(base, offset + width, 4):
-            place = 8 * (offset - dword)
-            on = (lanes << place if place >= 0 else lanes >> -place) & 0xFFFF_FFFF
-            self._write_dword(dword, (data << place if place >= 0 else data >> -place) & on, on)
-
-    def _read_dword(self, offset: int) -> int:
-        slots = self._dwords.get(self.moved.get(offset, offset))
-        if slots is None:
-            if self._on_unknown:
-                self._on_unknown(offset, 0, False)
-            return 0
-        result = 0
-        for reg, shift in slots:
-            value = self._value[reg]
-            hook = self._on_read.get(reg)
-            result |= (hook(value) if hook else value) << shift
-        return result
-
-    def _write_dword(self, offset: int, data: int, lanes: int) -> None:
-        offset = self.moved.get(offset, offset)
-        slots = self._dwords.get(offset)
-        if slots is None:
-            if self._on_unknown:
-                self._on_unknown(offset, 0, True)
-            return
-        if data & ~self._known[offset] and self._on_unknown:
-            self._on_unknown(offset, data & ~self._known[offset], True)
-        for reg, shift in slots:
-            mine = lanes >> shift & ((1 << reg.width) - 1)
-            if not mine:
-                continue
-            written = data >> shift & mine
-            old = self._value[reg]
-            new = self._value[reg] = after_write(self._layout[reg], old, written, mine)
-            hook = self._on_write.get(reg)
-            if hook:
-                hook(Write(old, new, written, mine))
