@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from plx9x5x.board import Board
     from plx9x5x.model.chip import Chip
     from plx9x5x.model.timing import BusSpeed
+    from plx9x5x.plane.serving import RegisterPages
     from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, TraceSink
     from plx9x5x.trace.regtrace import RegisterTrace
     from plx9x5x.trace.text import FaultLog
@@ -99,8 +100,10 @@ def run(args: argparse.Namespace) -> int:
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
         made: list[Chip] = []
-        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
-        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user)))
+        native = os.environ.get("PLX9X5X_PLANE") == "native"
+        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, native=native)
+        serving = LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), native=native)
+        server = stack.enter_context(serving)
         stop.append(server.stop)
         for number in _ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
@@ -139,6 +142,7 @@ def _factory(
     *,
     speed: "BusSpeed | None",
     report_aborts: bool,
+    native: bool,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`."""
     from plx9x5x.model.chip import Chip
@@ -148,11 +152,26 @@ def _factory(
     sink: TraceSink = faults if trace is None else Tee(faults, trace)
 
     def make(bus: "BusMaster", irq: "IrqLine") -> Chip:
-        chip = Chip(board, bus=bus, irq=irq, clock=HostClock(), trace=sink, speed=speed, report_aborts=report_aborts)
+        chip = Chip(
+            board,
+            bus=bus,
+            irq=irq,
+            clock=HostClock(),
+            trace=sink,
+            speed=speed,
+            report_aborts=report_aborts,
+            pages=_pages(board) if native else None,
+        )
         made.append(chip)
         return chip
 
     return make
+
+
+def _pages(board: "Board") -> "RegisterPages":
+    from plx9x5x.plane.serving import RegisterPages
+
+    return RegisterPages(board.profile.register_window)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ D3hot to D0 as a power-on reset, SERR# by INTCSR bit 2.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x import events
 from plx9x5x.board import Board
@@ -22,6 +22,7 @@ from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
 from plx9x5x.model.pins import LocalSide
+from plx9x5x.model.places import Places
 from plx9x5x.model.space_access import SpaceAccess
 from plx9x5x.model.timing import LOCAL_STEP_NS, TIMED_BURST, BusSpeed, BusTimer
 from plx9x5x.model.unmodelled import UnmodelledAccesses
@@ -29,7 +30,10 @@ from plx9x5x.model.windows import SHAPING, Bar, arrange
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
-from plx9x5x.regs.kernel import SHADOW, ReadHook, Register, RegisterFile, Write, WriteHook
+from plx9x5x.regs.kernel import ReadHook, Register, RegisterFile, Write, WriteHook
+
+if TYPE_CHECKING:
+    from plx9x5x.plane.serving import RegisterPages
 
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
@@ -46,7 +50,7 @@ class Chip:
 
     `speed` makes transfers take time on `clock`; None (the default) makes them instant. `report_aborts` False keeps
     bus errors out of INTCSR, for drivers that enable the abort interrupt and never clear its cause: they would hang in
-    an interrupt storm, as on the card.
+    an interrupt storm, as on the card. `pages` offers plain registers to a transport that answers them natively.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Chip:
         trace: TraceSink | None = None,
         speed: BusSpeed | None = None,
         report_aborts: bool = True,
+        pages: "RegisterPages | None" = None,
     ) -> None:
         self.board: Final = board
         self.profile: Final = board.profile
@@ -83,7 +88,10 @@ class Chip:
             on_write=self._register_writes(),
             on_read=self._register_reads(),
             on_unknown=lambda offset, bits, is_write: self._unknown(0, offset, bits, is_write),
+            storage=pages.values if pages else None,
         )
+        self._places = Places(self.registers, pages, self.profile.register_window)
+        self.pages: Final = self._places.pages
         self.config: Final = RegisterFile(
             cfg.CONFIG_REGISTERS,
             chip,
@@ -303,6 +311,7 @@ class Chip:
             for index, bar in enumerate(self._bars)
             if self._powered and bar.size and command & _ENABLES[bar.kind & 1] and (bar.registers or alive)
         }
+        self._places.open(self._open, traced=self._trace.enabled)
         for channel in self.channels:
             channel.note_hold()
 
@@ -396,7 +405,7 @@ class Chip:
 
     def _mode_hook(self, index: int) -> WriteHook:
         def written(_: Write) -> None:
-            self._arrange_channel(index)
+            self._places.arrange_channel(index)
             self._interrupts.update()
 
         return written
@@ -408,14 +417,6 @@ class Chip:
             self.channels[index].command(write.data & ~dma.DmaCommand.start.mask if held else write.data)
 
         return written
-
-    def _arrange_channel(self, index: int) -> None:
-        """In valid mode the size, PCI address and local address registers trade places."""
-        names = dma.CHANNELS[index]
-        order = (names.pci_address.offset, names.local_address.offset, names.size.offset)
-        valid = self.registers[names.mode] & dma.DmaMode.valid_mode.mask
-        shown = (order[2], order[0], order[1]) if valid else order
-        self.registers.moved.update(zip(order, shown, strict=True))
 
     def _wrote_intcsr(self, write: Write) -> None:
         rising = write.new & ~write.old
@@ -466,15 +467,9 @@ class Chip:
         self._interrupts.update()
 
     def _wrote_queue_status(self, _: Write) -> None:
-        self._show_ports()
+        self._places.arrange_ports()
         self._arrange_windows()
         self._queues_changed()
-
-    def _show_ports(self) -> None:
-        """Show the queue ports or the mailboxes."""
-        ports = self.registers[intr.QSR] & intr.QSR.i2o_enable.mask
-        for port in (intr.IQP, intr.OQP):
-            self.registers.moved[port.offset] = port.offset | (SHADOW if ports else 0)
 
     @property
     def _held_in_reset(self) -> bool:
@@ -510,8 +505,8 @@ class Chip:
         self.local_side.reset()
         for channel in self.channels:
             channel.reset()
-            self._arrange_channel(channel.index)
-        self._show_ports()
+            self._places.arrange_channel(channel.index)
+        self._places.arrange_ports()
         self._local = LocalBus(self.board.windows, self._undecoded, self.local_side.new_pins)
         for channel in self.channels:
             channel.path.local = self._local

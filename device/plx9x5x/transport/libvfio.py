@@ -27,7 +27,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from plx9x5x.errors import SetupError
 from plx9x5x.ports import DeviceFactory, PciDevice, RegionSpec, ResetKind
@@ -36,6 +36,9 @@ from plx9x5x.transport.guest_memory import GuestMemory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.units import KIB
+
+if TYPE_CHECKING:
+    from plx9x5x.plane.serving import NativeServing, Paged
 
 BUDGET: Final = 256 * KIB
 """Bytes of DMA between two looks at the socket: some 10 us of copying, so the look (about 1 us) costs little, and a
@@ -91,6 +94,7 @@ class LibvfioServer:
         logger: logging.Logger | None = None,
         budget: int = BUDGET,
         batch: int = BATCH,
+        native: bool = False,
     ) -> None:
         self._library = library
         self._lib = library.lib
@@ -110,6 +114,7 @@ class LibvfioServer:
         self._socket = SocketFile(socket_path)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._probe = os.memfd_create("plx9x5x-probe")
+        self._native = self._native_serving() if native else None
         try:
             with self._socket.claim():
                 self._create()
@@ -171,6 +176,9 @@ class LibvfioServer:
 
     def _serve_client(self) -> None:
         """Messages and DMA in turn, until the client is gone or `stop`."""
+        if self._native is not None:
+            self._serve_natively(self._native)
+            return
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
         wait_ns = self._device.wait_ns
@@ -198,6 +206,27 @@ class LibvfioServer:
                     # poll knows no time below a millisecond. select does, and minds a closed descriptor.
                     with contextlib.suppress(OSError):
                         select.select(fds, (), (), min(nanoseconds, LONGEST_WAIT_NS) * 1e-9)
+
+    def _serve_natively(self, native: "NativeServing") -> None:
+        """The same with the loop in C, which comes back when the device had a say, or has work."""
+        from plx9x5x.plane.serving import Served  # noqa: PLC0415 - there only if it was compiled
+
+        step, wait_ns, budget, intx = self._device.step, self._device.wait_ns, self._budget, self._intx
+        serve = native.serve
+        native.attach(self._ctx or 0, self._poll_fd())
+        wait: int | None = 0
+        while not self._stopping:
+            why = serve(wait, restless=intx.due)
+            if self._failure is not None:
+                return
+            if why is Served.TAKING_FAILED and not self._survives(native.code):
+                return
+            if intx.due:
+                intx.retry()
+            if step(budget):
+                wait = 0
+            elif (wait := wait_ns()) is not None:
+                wait = min(wait, LONGEST_WAIT_NS)
 
     def _survives(self, code: int) -> bool:
         """Handle a failed vfu_run_ctx; False if the client is gone."""
@@ -274,7 +303,8 @@ class LibvfioServer:
 
     def _create(self) -> None:
         path = os.fsencode(self._socket.path)
-        self._ctx = self._lib.vfu_create_ctx(abi.TRANS_SOCK, path, abi.FLAG_ATTACH_NB, None, abi.DEV_TYPE_PCI)
+        own = None if self._native is None else self._native.address
+        self._ctx = self._lib.vfu_create_ctx(abi.TRANS_SOCK, path, abi.FLAG_ATTACH_NB, own, abi.DEV_TYPE_PCI)
         if self._ctx is None:
             code = c.get_errno()
             raise SetupError(
@@ -313,6 +343,10 @@ class LibvfioServer:
             device.write(bar, offset, width, data)
 
         access = self._callback(abi.RegionCb, self._access(read, write), -1)
+        if self._native is not None:
+            pages = cast("Paged", device).pages if hasattr(device, "pages") else {}
+            address = self._native.region(bar, device=_address(access), page=pages.get(bar))
+            access = abi.RegionCb(address)
         self._set_up_region(bar, spec.size, access, 0 if spec.is_io else abi.REGION_FLAG_MEM)
 
     def _set_up_region(self, index: int, size: int, access: Any, flags: int) -> None:
@@ -331,8 +365,11 @@ class LibvfioServer:
 
     def _callback(self, kind: Any, function: Callable[..., Any], on_error: int | None = None) -> Any:
         """Wrap `function` for C, keep it alive, and let no exception out of it."""
+        native = self._native
 
         def no_raise(*args: Any) -> Any:
+            if native is not None:
+                native.say()
             try:
                 return function(*args)
             except BaseException as exc:  # noqa: BLE001 - C cannot unwind Python: `run` raises it
@@ -420,8 +457,19 @@ class LibvfioServer:
             self._log.warning("dropping the client: the library reads no message that arrives in pieces")
             self._hang_up()
 
+    def _native_serving(self) -> "NativeServing":
+        from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - there only if it was compiled
+
+        take, private_of = _address(self._lib.vfu_run_ctx), _address(self._lib.vfu_get_private)
+        return NativeServing(take=take, private_of=private_of, wake_fd=self._wake_read, batch=self._batch)
+
     def _trigger(self) -> bool:
         return self._ctx is not None and self._lib.vfu_irq_trigger(self._ctx, 0) == 0
+
+
+def _address(function: Any) -> int:
+    """Where a C function is."""
+    return int(c.cast(function, c.c_void_p).value or 0)
 
 
 def _borrowed(fd: int) -> socket.socket:

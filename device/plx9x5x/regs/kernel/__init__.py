@@ -17,7 +17,7 @@ A wrong table (overlapping fields, a field outside its register, a reset value t
 with a message that names the field.
 """
 
-from plx9x5x.regs.kernel.file import ReadHook, RegisterFile, UnknownHook, Write, WriteHook, after_write
+from plx9x5x.regs.kernel.file import PlainDword, ReadHook, RegisterFile, UnknownHook, Write, WriteHook, after_write
 from plx9x5x.regs.kernel.table import SHADOW, Access, Field, Layout, OneDevice, Register, Reset, bit, bits, everyone
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Field",
     "Layout",
     "OneDevice",
+    "PlainDword",
     "ReadHook",
     "Register",
     "RegisterFile",

@@ -2,7 +2,7 @@
 """The stored values of a set of registers on one chip: access by byte lanes, the access policy, hooks."""
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -93,12 +93,56 @@ def _shape(declared: tuple[type[Register], ...], chip: enum.Flag) -> _Shape:
     return shape
 
 
+@dataclass(frozen=True, slots=True)
+class PlainDword:
+    """What an access to a whole dword comes to: places of the values that it reads and writes; -1: somebody has a say.
+
+    A write stores the bits `stored`; one of a bit that is not `known` is news.
+    """
+
+    offset: int
+    read: int
+    write: int
+    stored: int
+    known: int
+
+
+class _Cells(MutableMapping["type[Register]", int]):
+    """Stored values in cells that somebody else gave, and may read and write meanwhile."""
+
+    __slots__ = ("_cells", "_places")
+
+    def __init__(self, cells: MutableSequence[int], values: Mapping[type[Register], int]) -> None:
+        self._cells = cells
+        self._places = {reg: place for place, reg in enumerate(values)}
+        for reg, value in values.items():
+            self[reg] = value
+
+    def __getitem__(self, reg: type[Register]) -> int:
+        return self._cells[self._places[reg]]
+
+    def __setitem__(self, reg: type[Register], value: int) -> None:
+        self._cells[self._places[reg]] = value
+
+    def __delitem__(self, reg: type[Register]) -> None:
+        raise TypeError(f"{reg.__name__} cannot be taken out of its register file")
+
+    def __iter__(self) -> Iterator[type[Register]]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 class RegisterFile:
     """The stored values of a set of registers on one chip, with byte-lane access at dword granularity.
 
     Registers narrower than a dword may share one; a write reaches those whose lanes it enables, lowest address first.
     An access that crosses a dword is split there, low half first. Offsets without a register read 0 and ignore writes;
     `on_unknown` is told. A register that the chip lacks reads as its `missing` value to the model and takes nothing.
+
+    `storage` gives the cells in which the values are kept, as many as it is asked for: whoever shares them (`plain`)
+    may read and write there too. By default they are the file's own.
 
     Raises: TypeError for registers that share bytes or are of another family, for what is not one chip, and for a hook
     on a register that is not there.
@@ -112,6 +156,7 @@ class RegisterFile:
         on_write: Mapping[type[Register], WriteHook] | None = None,
         on_read: Mapping[type[Register], ReadHook] | None = None,
         on_unknown: UnknownHook | None = None,
+        storage: Callable[[int], MutableSequence[int]] | None = None,
     ) -> None:
         declared = tuple(registers)
         shape = _shape(declared, chip)
@@ -119,11 +164,14 @@ class RegisterFile:
             if reg not in declared:
                 raise TypeError(f"{reg.__name__} has a hook and is not in the file")
         self.chip: Final = chip
+        self._declared, self._shape = declared, shape
         self.registers: Final = shape.registers
         self._layout: Final = shape.layouts
         self._dwords: Final = shape.dwords
         self._known: Final = shape.known
-        self._value = dict(shape.values)
+        self._value: MutableMapping[type[Register], int] = dict(shape.values)
+        if storage is not None:
+            self._value = _Cells(storage(len(declared)), shape.values)
         self._on_write = dict(on_write or {})
         self._on_read = dict(on_read or {})
         self._on_unknown = on_unknown
@@ -161,6 +209,17 @@ class RegisterFile:
         for reg in self.registers if registers is None else registers:
             if reg in self._layout:
                 self._value[reg] = self._layout[reg].reset
+
+    def plain(self) -> Iterator[PlainDword]:
+        """Say of each dword what an access to the whole of it reads and stores, where nobody has a say in it.
+
+        Places are those of the registers in the list that the file was made of. It changes with `moved`.
+        """
+        for offset in {at for at in (*self._shape.dwords, *self.moved) if at < SHADOW}:
+            at = self.moved.get(offset, offset)
+            read, (write, stored, unknown) = self._plain_reads.get(at), self._plain_writes.get(at, (None, 0, ~0))
+            places = [-1 if reg is None else self._declared.index(reg) for reg in (read, write)]
+            yield PlainDword(offset, places[0], places[1], stored, ~unknown & 0xFFFF_FFFF)
 
     def load(self, offset: int, dword: int) -> None:
         """Store a dword as the EEPROM loader does: read-only fields too, no hook."""

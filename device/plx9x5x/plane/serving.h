@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a client's messages meet before Python does: pages of plain registers, and the loop that takes messages until
+ * the device has to be looked at. The kit's; it knows no device and no library: whoever serves hands in how a message
+ * is taken. cffi reads this file too, so it declares and does nothing else.
+ *
+ * A page is the device's: it says which dwords are plain, and opens the page while it decodes them.
+ */
+#ifndef PLX9X5X_SERVING_H
+#define PLX9X5X_SERVING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* One dword of a page, by the place of its value; a place of -1 means that the device has a say. */
+struct plain_dword {
+    int32_t read;
+    int32_t write;
+    uint32_t stored; /* the bits that a write stores */
+    uint32_t known;  /* a write of any other bit is news to the device */
+};
+
+/* Registers as one BAR shows them. Several pages may show the same values. */
+struct register_page {
+    uint32_t *values;
+    struct plain_dword *dwords;
+    uint32_t bytes;
+    int32_t open; /* 0: every access is the device's */
+};
+
+/* Why `serve_messages` came back. */
+enum served {
+    DEVICE_HAD_A_SAY, /* it may have something to do now */
+    NOTHING_CAME,     /* no message is there, for as long as was to be waited; or one batch was taken */
+    WOKEN,            /* somebody wants the loop to look round */
+    TAKING_FAILED,    /* `code` is the errno */
+};
+
+typedef int (*take_message)(void *context);
+typedef void *(*private_of)(const void *context);
+typedef ssize_t (*access_region)(void *context, char *buffer, size_t count, int64_t offset, bool is_write);
+
+/* One served device. A region without a page, or with a closed one, goes to `device`. */
+struct serving {
+    void *context;
+    take_message take; /* above 0: one was taken; 0: none is there; below: errno says why not */
+    int client_fd;
+    int wake_fd;
+    int batch; /* messages between two looks at the device */
+    int code;
+    int32_t restless;  /* any message is a reason to come back */
+    int32_t had_a_say; /* set by whoever answers for the device */
+    struct register_page *pages[6];
+    access_region device[6];
+};
+
+/* How the `struct serving` of a context is found, for all contexts. */
+void serving_of_context(private_of how);
+
+/* The callback for a BAR; NULL for one that there is not. */
+access_region region_access(int bar);
+
+/*
+ * Take messages until the device had a say in one of a batch, or none came for `wait_ns` nanoseconds (below 0: however
+ * long; 0: nothing is waited for).
+ */
+enum served serve_messages(struct serving *serving, int64_t wait_ns);
+
+/* What `region_access` does, for tests: true if the page took the access. */
+bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write);
+
+#endif

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registers and messages that need no Python (serving.h): pages that a device offers, and the loop that uses them.
+
+A page holds registers as a client sees them. What is plain in it C answers, with the interpreter's lock released; the
+rest goes to the device as ever. The device opens a page while it decodes it and nobody listens in.
+
+Units: offsets and sizes in bytes, values are dwords.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from plx9x5x.plane import _serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, MutableSequence
+
+_LIB, _FFI = _serving.lib, _serving.ffi
+
+
+class Served(enum.IntEnum):
+    """Why `NativeServing.serve` came back."""
+
+    DEVICE_HAD_A_SAY = _LIB.DEVICE_HAD_A_SAY
+    NOTHING_CAME = _LIB.NOTHING_CAME
+    WOKEN = _LIB.WOKEN
+    TAKING_FAILED = _LIB.TAKING_FAILED
+
+
+_SERVED: Final = tuple(Served)
+
+
+class PlainDword(Protocol):
+    """What a dword of a page is: the places of the values that it reads and writes (-1: the device's), and bits."""
+
+    @property
+    def offset(self) -> int:
+        """Where it stands."""
+        ...
+
+    @property
+    def read(self) -> int:
+        """Place of the value that a read gives, or -1."""
+        ...
+
+    @property
+    def write(self) -> int:
+        """Place of the value that a write changes, or -1."""
+        ...
+
+    @property
+    def stored(self) -> int:
+        """Bits that a write stores."""
+        ...
+
+    @property
+    def known(self) -> int:
+        """Bits that mean anything; a write of another one is the device's."""
+        ...
+
+
+class RegisterPage:
+    """One BAR's view of the registers, closed at first."""
+
+    __slots__ = ("page",)
+
+    def __init__(self, page: _serving.Page) -> None:
+        self.page = page
+
+    def open(self, on: bool) -> None:
+        """Let C answer, or not."""
+        self.page.open = on
+
+
+class RegisterPages:
+    """The plain registers of one device: `values` is where they are stored, `show` says what stands where."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._dwords = cast("list[_serving.PlainDword]", _FFI.new("struct plain_dword[]", window // 4))
+        for dword in range(window // 4):
+            self._dwords[dword].read = self._dwords[dword].write = -1
+        self._values: _serving.Values | None = None
+
+    def values(self, count: int) -> MutableSequence[int]:
+        """Make the storage: `count` dwords, all zero. Once only; every page shows it."""
+        self._values = cast("_serving.Values", _FFI.new("uint32_t[]", count))
+        return cast("MutableSequence[int]", self._values)
+
+    def show(self, dwords: Iterable[PlainDword]) -> None:
+        """Say what some dwords are from now on; those outside the window are nobody's."""
+        for dword in dwords:
+            if dword.offset < self._window:
+                at = self._dwords[dword.offset // 4]
+                at.read, at.write, at.stored, at.known = dword.read, dword.write, dword.stored, dword.known
+
+    def page(self, size: int) -> RegisterPage:
+        """Give a closed page of the first `size` bytes."""
+        page = cast("_serving.Page", _FFI.new("struct register_page *"))
+        assert self._values is not None
+        page.values, page.dwords, page.bytes = self._values, self._dwords, min(size, self._window)
+        return RegisterPage(page)
+
+
+class Paged(Protocol):
+    """A device that offers pages."""
+
+    @property
+    def pages(self) -> Mapping[int, RegisterPage]:
+        """Those that it has, by BAR."""
+        ...
+
+
+class NativeServing:
+    """The loop for one served device. The arguments of all methods that name C functions are their addresses.
+
+    `private_of` gives the pointer that a context was made with, which has to be `address`.
+    """
+
+    def __init__(self, *, take: int, private_of: int, wake_fd: int, batch: int) -> None:
+        self._serving = cast("_serving.Serving", _FFI.new("struct serving *"))
+        self._serving.take = _FFI.cast("take_message", take)
+        self._serving.wake_fd, self._serving.batch = wake_fd, batch
+        self._pages: dict[int, RegisterPage] = {}
+        _LIB.serving_of_context(_FFI.cast("private_of", private_of))
+
+    @property
+    def address(self) -> int:
+        """What the context's own pointer has to be."""
+        return int(cast("int", _FFI.cast("uintptr_t", self._serving)))
+
+    def region(self, bar: int, *, device: int, page: RegisterPage | None) -> int:
+        """Give the callback for a BAR, that asks `page` first and then the callback `device`."""
+        self._serving.device[bar] = _FFI.cast("access_region", device)
+        if page is not None:
+            self._serving.pages[bar] = page.page
+            self._pages[bar] = page  # C keeps nothing alive
+        return int(cast("int", _FFI.cast("uintptr_t", _LIB.region_access(bar))))
+
+    def attach(self, context: int, client_fd: int) -> None:
+        """A client is there."""
+        self._serving.context = _FFI.cast("void *", context)
+        self._serving.client_fd = client_fd
+
+    def say(self) -> None:
+        """Note that the device was told something: `serve` comes back soon."""
+        self._serving.had_a_say = 1
+
+    def serve(self, wait_ns: int | None, *, restless: bool) -> Served:
+        """Take messages until the device has to be looked at, or none came for `wait_ns`; None is: however long.
+
+        `restless` comes back after any message.
+        """
+        self._serving.restless = restless
+        return _SERVED[_LIB.serve_messages(self._serving, -1 if wait_ns is None else wait_ns)]
+
+    @property
+    def code(self) -> int:
+        """The errno of TAKING_FAILED."""
+        return self._serving.code
