@@ -25,7 +25,9 @@ bool page_access(struct register_page *page, char *buffer, size_t count, int64_t
     const struct plain_dword *dword;
     uint32_t data, *value;
 
-    if (page == NULL || !page->open || count != 4 || offset < 0 || offset % 4 || offset + 4 > (int64_t)page->bytes)
+    if (page == NULL || !page->open || count != 4)
+        return false;
+    if (offset < 0 || offset % 4 || offset > (int64_t)page->bytes - 4)
         return false;
     dword = &page->dwords[offset / 4];
     if (!is_write) {

@@ -73,6 +73,18 @@ class RegisterPage:
         """Let C answer, or not."""
         self.page.open = on
 
+    def read(self, offset: int, width: int) -> bytes | None:
+        """What a client's read gets here, None if the device is asked."""
+        data = bytearray(width)
+        return bytes(data) if self._access(data, offset, is_write=False) else None
+
+    def write(self, offset: int, data: bytes) -> bool:
+        """Write as a client does; False if the device is asked, and then nothing has changed."""
+        return self._access(bytearray(data), offset, is_write=True)
+
+    def _access(self, data: bytearray, offset: int, *, is_write: bool) -> bool:
+        return _LIB.page_access(self.page, _FFI.from_buffer("char[]", data), len(data), offset, is_write)
+
 
 class RegisterPages:
     """The plain registers of one device: `values` is where they are stored, `show` says what stands where."""

@@ -21,10 +21,10 @@ from tests.transport.vfio_user_client import VfioUserClient
 class Served:
     """A server that runs in a thread, and its device. `failure` is what `run` raised."""
 
-    def __init__(self, path: Path, library: LibVfioUser) -> None:
+    def __init__(self, path: Path, library: LibVfioUser, *, native: bool = False) -> None:
         self.path = path
         self.failure: BaseException | None = None
-        self.server = LibvfioServer(path, self._make, library=library, native=bool(os.environ.get("PLX_T_NATIVE")))
+        self.server = LibvfioServer(path, self._make, library=library, native=native)
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _make(self, bus: BusMaster, irq: IrqLine) -> FakeDevice:
@@ -75,11 +75,17 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture(params=[False, True], ids=["python", "native"])
+def native(request: pytest.FixtureRequest) -> bool:
+    """Which plane takes the messages."""
+    return bool(request.param)
+
+
 @pytest.fixture
-def serve(library: LibVfioUser) -> Callable[[Path], AbstractContextManager[Served]]:
+def serve(library: LibVfioUser, native: bool) -> Callable[[Path], AbstractContextManager[Served]]:
     @contextmanager
     def serving(path: Path) -> Iterator[Served]:
-        served = Served(path, library)
+        served = Served(path, library, native=native)
         served.start()
         try:
             yield served
