@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import boards
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.plane import choice
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
@@ -53,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bus", metavar="MHZxBITS", help="make transfers take as long as on this bus: 33x32, 33x64, 66x32, 66x64"
     )
+    parser.add_argument(
+        "--plane",
+        choices=choice.NAMES,
+        help=f"what moves data: C where nothing has a say, or Python alone (${choice.VARIABLE}, then native if built)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bus's waits (%(default)s)")
     parser.add_argument(
         "--quiet-aborts",
@@ -83,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         stream=sys.stderr,
     )
     board = load_board(args.board)
+    plane = choice.choose(args.plane)
     faults = FaultLog(logging.getLogger("plx9x5x.driver").warning)
     with contextlib.ExitStack() as stack:
         caught: list[int] = []
@@ -100,7 +107,9 @@ def run(args: argparse.Namespace) -> int:
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
         made: list[Chip] = []
         factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
-        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user)))
+        server = stack.enter_context(
+            LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), plane=plane)
+        )
         stop.append(server.stop)
         for number in _ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
@@ -109,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
             _beside(args.trace).replace(args.trace)
         try:
             print(f"board {board.name}: {board.summary}")
+            print(choice.describe(plane))
             print(
                 "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
                 f"{qemu_command(server.socket_path)}\n"

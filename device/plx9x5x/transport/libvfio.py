@@ -30,9 +30,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from plx9x5x.errors import SetupError
+from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.ports import DeviceFactory, PciDevice, RegionSpec, ResetKind
 from plx9x5x.transport import libvfio_abi as abi
-from plx9x5x.transport.guest_memory import GuestMemory
+from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.units import KIB
@@ -91,6 +92,7 @@ class LibvfioServer:
         logger: logging.Logger | None = None,
         budget: int = BUDGET,
         batch: int = BATCH,
+        plane: Plane | str | None = None,
     ) -> None:
         self._library = library
         self._lib = library.lib
@@ -104,7 +106,7 @@ class LibvfioServer:
         self._library_lines = 0
         self._failure: BaseException | None = None
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
-        self._memory = GuestMemory()
+        self._memory = client_memory(choose(plane))
         self._intx = IntxLine(self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
@@ -125,7 +127,7 @@ class LibvfioServer:
         return self._socket.path
 
     @property
-    def memory(self) -> GuestMemory:
+    def memory(self) -> ClientMemory:
         """The client's memory as mapped now."""
         return self._memory
 
