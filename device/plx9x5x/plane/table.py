@@ -33,12 +33,7 @@ class _Owner:
     """Memory that mappings refer to: `pieces` of them, since an unmap may split one."""
 
     view: memoryview
-    buffer: "Pointer"
     pieces: int = 1
-
-    def release(self) -> None:
-        _FFI.release(self.buffer)
-        self.view.release()
 
 
 class MappingTable:
@@ -63,18 +58,24 @@ class MappingTable:
         end = min(start + length, _SPACE)
         if end <= start or start < 0:
             return
-        self._last_owner += 1
-        owner = None
-        if view is not None:
-            # A view of our own, so that the caller may release theirs.
-            own = view[: end - start]
-            owner = _Owner(own, _FFI.from_buffer(_BYTES, own, require_writable=writable))
         self.unmap(start, length)
-        host = _FFI.NULL if owner is None else owner.buffer
-        if not _LIB.mappings_map(self.table, start, end - 1, host, writable, self._last_owner):
+        self._last_owner += 1
+        if view is None:
+            self._add(start, end - 1, _FFI.NULL, writable)
+            return
+        # A view of our own, so that the caller may release theirs, and C's address stays good for as long as it lives.
+        # The cdata is let go at once: if a collection cleared a view that it still holds, Python 3.11 would crash.
+        own = view[: end - start]
+        host = _FFI.from_buffer(_BYTES, own, require_writable=writable)
+        try:
+            self._add(start, end - 1, host, writable)
+        finally:
+            _FFI.release(host)
+        self._owners[self._last_owner] = _Owner(own)
+
+    def _add(self, start: int, last: int, host: "Pointer", writable: bool) -> None:
+        if not _LIB.mappings_map(self.table, start, last, host, writable, self._last_owner):
             raise MemoryError
-        if owner is not None:
-            self._owners[self._last_owner] = owner
 
     def unmap(self, start: int, length: int) -> None:
         """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
@@ -91,13 +92,13 @@ class MappingTable:
             if owner is not None and end >= first:
                 owner.pieces += (begin < first) + (end > last) - 1
                 if not owner.pieces:
-                    self._owners.pop(number).release()
+                    self._owners.pop(number).view.release()
 
     def clear(self) -> None:
         """Drop all mappings."""
         _LIB.mappings_clear(self.table)
         for owner in self._owners.values():
-            owner.release()
+            owner.view.release()
         self._owners.clear()
 
     @property
