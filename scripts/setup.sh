@@ -62,9 +62,13 @@ find_python() {
 
 python=$(find_python)
 stamp_text() {
-    # What the environment depends on: its place, the interpreter, the declared packages.
+    # What the environment depends on: its place, the interpreter, the declared packages, the native plane's sources.
     "$1" -c 'import hashlib, pathlib, sys
-print(hashlib.sha256(pathlib.Path("pyproject.toml").read_bytes()).hexdigest(), sys.version.split()[0], pathlib.Path.cwd())'
+package = pathlib.Path("device/plx9x5x")
+sources = sorted(f for folder in ("plane", "model") for kind in ("c", "h") for f in package.glob(f"{folder}/*.{kind}"))
+files = [pathlib.Path("pyproject.toml"), pathlib.Path("hatch_build.py"), *sources]
+digest = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+print(digest, sys.version.split()[0], pathlib.Path.cwd())'
 }
 
 # The quick way out: whatever was needed was there when the stamp was written. A tool removed since then is named by
@@ -154,6 +158,8 @@ rm -f .venv/.plx9x5x-stamp
 say "installing the Python packages (about 70 MB the first time)"
 watched .venv/bin/python -m pip install --disable-pip-version-check --no-input -q -e '.[dev]' \
     || give_up "pip could not install the packages" "check the network, and pip's index and proxy settings (pip config list)"
+lack=$(.venv/bin/python -c 'from plx9x5x.plane import choice; print(choice.lack())')
+[ -z "$lack" ] || say "without the native plane, so DMA is slower: $lack"
 stamp_text .venv/bin/python >.venv/.plx9x5x-stamp || no_room "cannot write to $PWD/.venv"
 rm -f $unfinished
 say "done"

@@ -10,6 +10,7 @@ from typing import Final
 from plx9x5x import boards
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
+from plx9x5x.plane import choice
 
 NAME: Final = "run"
 NEXT: Final = "next, your own driver: {program} serve --help; the steps: README.md, 'Your own driver, your own QEMU'"
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="tcg",
         help="tcg needs nothing of the host (the default); auto takes kvm if a guest really boots with it",
     )
+    parser.add_argument("--plane", choices=choice.NAMES, help="what moves data (as for 'serve')")
     parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
     parser.add_argument("--only", metavar="CASE", help="run this case alone (--list shows them)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
@@ -82,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         keep=args.keep,
         iommu=args.iommu,
         seed=args.seed,
+        plane=choice.choose(args.plane) if args.plane else None,
     )
     with run_view.view_for(sys.stdout, verbose=args.verbose) as view:
         result = session.run(spec, watcher=view, progress=for_stream(sys.stderr))

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import boards
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.plane import choice
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
@@ -54,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bus", metavar="MHZxBITS", help="make transfers take as long as on this bus: 33x32, 33x64, 66x32, 66x64"
     )
+    parser.add_argument(
+        "--plane",
+        choices=choice.NAMES,
+        help=f"what moves data: C where nothing has a say, or Python alone (${choice.VARIABLE}, then native if built)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bus's waits (%(default)s)")
     parser.add_argument(
         "--quiet-aborts",
@@ -84,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         stream=sys.stderr,
     )
     board = load_board(args.board)
+    plane = choice.choose(args.plane)
     faults = FaultLog(logging.getLogger("plx9x5x.driver").warning)
     with contextlib.ExitStack() as stack:
         caught: list[int] = []
@@ -100,10 +107,11 @@ def run(args: argparse.Namespace) -> int:
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
         made: list[Chip] = []
-        native = os.environ.get("PLX9X5X_PLANE") == "native"
+        native = plane is choice.Plane.NATIVE
         factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, native=native)
-        serving = LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), native=native)
-        server = stack.enter_context(serving)
+        server = stack.enter_context(
+            LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), plane=plane)
+        )
         stop.append(server.stop)
         for number in _ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
@@ -112,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
             _beside(args.trace).replace(args.trace)
         try:
             print(f"board {board.name}: {board.summary}")
+            print(choice.describe(plane))
             print(
                 "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
                 f"{qemu_command(server.socket_path)}\n"
@@ -142,7 +151,7 @@ def _factory(
     *,
     speed: "BusSpeed | None",
     report_aborts: bool,
-    native: bool,
+    native: bool = False,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`."""
     from plx9x5x.model.chip import Chip

@@ -34,6 +34,7 @@ from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import Progress, Toolchain, load
+from plx9x5x.plane.choice import Plane, choose
 
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
@@ -69,6 +70,8 @@ class RunSpec:
     has it takes 16 mappings, and each page is one."""
     seed: int | None = None
     """Of the guest's random lengths; None for others every time."""
+    plane: Plane | None = None
+    """What moves data; None leaves it to the server."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -254,7 +257,12 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         expected,
         logs,
         tc.kernel.release,
-        facts={**tc.versions(), "board": spec.board, "accelerator": f"{accelerator} ({why})"},
+        facts={
+            **tc.versions(),
+            "board": spec.board,
+            "plane": choose(spec.plane).value,
+            "accelerator": f"{accelerator} ({why})",
+        },
     )
     try:
         result = _boot(replace(spec, accel=accelerator), tc, image, result, clock=clock, watcher=watcher)
@@ -275,7 +283,7 @@ def _boot(
     """Server, guest, report."""
     with contextlib.ExitStack() as stack:
         with clock.phase("server and image"):
-            served = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose)
+            served = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose, plane=spec.plane)
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
         devices = (*((IOMMU,) if spec.iommu else ()), *ready.device(), *spec.more_devices)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
+from plx9x5x.model.channels import channel_type
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.eeprom_port import EepromPort
 from plx9x5x.model.engine import Channel
@@ -108,7 +109,7 @@ class Chip:
         self._local = LocalBus((), self._undecoded)
         self._spaces = SpaceAccess(self.registers, self.unmodelled, lambda: self._local)
         self.channels: Final = tuple(
-            Channel(
+            channel_type(bus)(
                 index,
                 names,
                 registers=self.registers,
@@ -202,9 +203,9 @@ class Chip:
             channel = self._next_channel()
             if channel is None:
                 return False
-            budget -= channel.step(budget)
+            budget -= channel.run(budget) if self._alone else channel.step(budget)
             while budget > 0 and self._alone and channel.runnable:
-                budget -= channel.step(budget)
+                budget -= channel.run(budget)
         return first.runnable or second.runnable
 
     def wait_ns(self) -> int | None:

@@ -14,7 +14,7 @@ class DataPath:
     """One channel's way between guest memory and the local bus. `on_parity` is told where bad data was read."""
 
     def __init__(self, bus: BusMaster, local: LocalBus, on_parity: Callable[[int], None]) -> None:
-        self._bus, self._on_parity = bus, on_parity
+        self.bus, self._on_parity = bus, on_parity
         self.local = local
         """The local bus, which is new after a reset."""
         self.bus_bytes = 0
@@ -29,7 +29,7 @@ class DataPath:
         if to_pci:
             if memory is None:
                 memory = memoryview(self.local.read_swapped(span.address, span.length, word))
-            self._bus.write_from(address, memory)
+            self.bus.write_from(address, memory)
         elif memory is not None:
             self.read_bus(address, memory)
         else:
@@ -59,7 +59,7 @@ class DataPath:
                 if stopped():
                     break
             self.bus_bytes = len(data)
-            self._bus.write_from(address, memoryview(data))
+            self.bus.write_from(address, memoryview(data))
             return len(data)
         buffer = memoryview(bytearray(length))
         arrived, taken = length, 0
@@ -80,11 +80,11 @@ class DataPath:
     def read_bus(self, address: BusAddr, into: memoryview) -> None:
         """Read as bus master; bad parity sets status bits and the transfer goes on."""
         try:
-            self._bus.read_into(address, into)
+            self.bus.read_into(address, into)
         except ParityError:
             self._on_parity(address)
 
     def write_bus(self, address: BusAddr, data: memoryview) -> None:
         """Write as bus master. Raises: MasterAbort, TargetAbort."""
         self.bus_bytes = len(data)
-        self._bus.write_from(address, data)
+        self.bus.write_from(address, data)

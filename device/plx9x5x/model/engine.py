@@ -286,6 +286,10 @@ class Channel:
 
     # -- what the chip does ------------------------------------------------------------------------
 
+    def run(self, budget: int) -> int:
+        """Go on while nothing but this channel moves; a step here, and more at once in C (native_channel.py)."""
+        return self.step(budget)
+
     def step(self, budget: int) -> int:
         """Do one bus transaction of at most about `budget` bytes; give what it cost, in bytes."""
         self.path.bus_bytes = 0

@@ -84,6 +84,11 @@ class LocalBus:
                 if isinstance(target, Pluggable):
                     target.plug(new_pins())
 
+    @property
+    def targets(self) -> Iterator[tuple[int, LocalBusTarget]]:
+        """(local address, target) of each window, ascending."""
+        return zip(self._bases, self._targets, strict=True)
+
     def find(self, address: int, length: int) -> Span:
         """Give the longest run from `address` on that has one answer, up to `length` bytes."""
         index = bisect.bisect_right(self._bases, address) - 1

@@ -10,12 +10,14 @@ Units: offsets and sizes in bytes, values are dwords.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from plx9x5x.plane import _serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableSequence
+    from collections.abc import Iterable, MutableSequence
+
+    from plx9x5x.plane.port import PlainDword
 
 _LIB, _FFI = _serving.lib, _serving.ffi
 
@@ -30,35 +32,6 @@ class Served(enum.IntEnum):
 
 
 _SERVED: Final = tuple(Served)
-
-
-class PlainDword(Protocol):
-    """What a dword of a page is: the places of the values that it reads and writes (-1: the device's), and bits."""
-
-    @property
-    def offset(self) -> int:
-        """Where it stands."""
-        ...
-
-    @property
-    def read(self) -> int:
-        """Place of the value that a read gives, or -1."""
-        ...
-
-    @property
-    def write(self) -> int:
-        """Place of the value that a write changes, or -1."""
-        ...
-
-    @property
-    def stored(self) -> int:
-        """Bits that a write stores."""
-        ...
-
-    @property
-    def known(self) -> int:
-        """Bits that mean anything; a write of another one is the device's."""
-        ...
 
 
 class RegisterPage:
@@ -114,15 +87,6 @@ class RegisterPages:
         assert self._values is not None
         page.values, page.dwords, page.bytes = self._values, self._dwords, min(size, self._window)
         return RegisterPage(page)
-
-
-class Paged(Protocol):
-    """A device that offers pages."""
-
-    @property
-    def pages(self) -> Mapping[int, RegisterPage]:
-        """Those that it has, by BAR."""
-        ...
 
 
 class NativeServing:

@@ -65,7 +65,7 @@ class GuestMemory:
 
         Raises: ValueError if `view` is not `length` bytes: our bug, never the client's.
         """
-        if view is not None and (view.nbytes != length or view.format != "B"):
+        if view is not None and (view.nbytes != length or view.format != "B" or (view.readonly and writable)):
             raise ValueError(f"a view of {view.nbytes} bytes, format {view.format!r}, for a mapping of {length}")
         end = min(iova + length, _SPACE)
         if end <= iova or iova < 0:

@@ -27,18 +27,20 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from plx9x5x.errors import SetupError
+from plx9x5x.plane.choice import Plane, choose
+from plx9x5x.plane.port import Paged
 from plx9x5x.ports import DeviceFactory, PciDevice, RegionSpec, ResetKind
 from plx9x5x.transport import libvfio_abi as abi
-from plx9x5x.transport.guest_memory import GuestMemory
+from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
-    from plx9x5x.plane.serving import NativeServing, Paged
+    from plx9x5x.plane.serving import NativeServing
 
 BUDGET: Final = 256 * KIB
 """Bytes of DMA between two looks at the socket: some 10 us of copying, so the look (about 1 us) costs little, and a
@@ -94,7 +96,7 @@ class LibvfioServer:
         logger: logging.Logger | None = None,
         budget: int = BUDGET,
         batch: int = BATCH,
-        native: bool = False,
+        plane: Plane | str | None = None,
     ) -> None:
         self._library = library
         self._lib = library.lib
@@ -108,13 +110,14 @@ class LibvfioServer:
         self._library_lines = 0
         self._failure: BaseException | None = None
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
-        self._memory = GuestMemory()
+        plane = choose(plane)
+        self._memory = client_memory(plane)
         self._intx = IntxLine(self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._probe = os.memfd_create("plx9x5x-probe")
-        self._native = self._native_serving() if native else None
+        self._native = self._native_serving() if plane is Plane.NATIVE else None
         try:
             with self._socket.claim():
                 self._create()
@@ -130,7 +133,7 @@ class LibvfioServer:
         return self._socket.path
 
     @property
-    def memory(self) -> GuestMemory:
+    def memory(self) -> ClientMemory:
         """The client's memory as mapped now."""
         return self._memory
 
@@ -344,7 +347,7 @@ class LibvfioServer:
 
         access = self._callback(abi.RegionCb, self._access(read, write), -1)
         if self._native is not None:
-            pages = cast("Paged", device).pages if hasattr(device, "pages") else {}
+            pages = device.pages if isinstance(device, Paged) else {}
             address = self._native.region(bar, device=_address(access), page=pages.get(bar))
             access = abi.RegionCb(address)
         self._set_up_region(bar, spec.size, access, 0 if spec.is_io else abi.REGION_FLAG_MEM)

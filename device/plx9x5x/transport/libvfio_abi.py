@@ -125,6 +125,8 @@ _COMMON: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "vfu_get_poll_fd": (c.c_int, (c.c_void_p,)),
     # int vfu_run_ctx(vfu_ctx_t *)
     "vfu_run_ctx": (c.c_int, (c.c_void_p,)),
+    # void *vfu_get_private(vfu_ctx_t *)
+    "vfu_get_private": (c.c_void_p, (c.c_void_p,)),
     # void vfu_destroy_ctx(vfu_ctx_t *)
     "vfu_destroy_ctx": (None, (c.c_void_p,)),
     # int vfu_irq_trigger(vfu_ctx_t *, uint32_t subindex)

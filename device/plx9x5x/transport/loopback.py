@@ -7,8 +7,9 @@ Tests, the benchmark and scripts drive the device through it; it answers in micr
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
+from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.ports import BusMaster, IrqLine, PciDevice
-from plx9x5x.transport.guest_memory import GuestMemory
+from plx9x5x.transport.client_memory import client_memory
 from plx9x5x.units import KIB
 
 DeviceT = TypeVar("DeviceT", bound=PciDevice)
@@ -65,7 +66,7 @@ class Ram:
 class Loopback(Generic[DeviceT]):
     """One device and its host. `make_device` gets the bus master side and the interrupt line.
 
-    `clock` is the device's, if the host is to let its time pass.
+    `clock` is the device's, if the host is to let its time pass; `plane` is what moves data, as for `serve --plane`.
     """
 
     def __init__(
@@ -74,8 +75,9 @@ class Loopback(Generic[DeviceT]):
         *,
         enabled: bool = True,
         clock: SteppedClock | None = None,
+        plane: Plane | str | None = None,
     ) -> None:
-        self.memory: Final = GuestMemory()
+        self.memory: Final = client_memory(choose(plane))
         self.line: Final = CountingLine()
         self._clock = clock
         self.device: Final = make_device(self.memory, self.line)

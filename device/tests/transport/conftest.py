@@ -24,7 +24,7 @@ class Served:
     def __init__(self, path: Path, library: LibVfioUser, *, native: bool = False) -> None:
         self.path = path
         self.failure: BaseException | None = None
-        self.server = LibvfioServer(path, self._make, library=library, native=native)
+        self.server = LibvfioServer(path, self._make, library=library, plane="native" if native else "python")
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _make(self, bus: BusMaster, irq: IrqLine) -> FakeDevice:

@@ -72,10 +72,19 @@ size_t dma_sg_size(void)
 	return SG_SIZE;
 }
 
+static void *private;
+
+void *vfu_get_private(const void *ctx)
+{
+	(void)ctx;
+	return private;
+}
+
 void *vfu_create_ctx(int trans, const char *path, int flags, void *pvt, int dev_type)
 {
 	calls[0] = '\0';
-	record("create trans=%d path=%s flags=%d pvt=%p dev=%d\n", trans, path, flags, pvt, dev_type);
+	record("create trans=%d path=%s flags=%d pvt=%s dev=%d\n", trans, path, flags, pvt ? "own" : "none", dev_type);
+	private = pvt;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) != 0)
 		return NULL;
 	return calls;

@@ -6,31 +6,46 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
-from plx9x5x.transport.guest_memory import GuestMemory, Unreachable
+from plx9x5x.plane.choice import Plane
+from plx9x5x.transport.client_memory import ClientMemory, client_memory
+from plx9x5x.transport.guest_memory import Unreachable
 from plx9x5x.units import KIB, BusAddr
 
 PAGE = 4 * KIB
 TOP = 1 << 64
 
 
+_plane = [Plane.PYTHON]
+
+
+@pytest.fixture(autouse=True, scope="module", params=list(Plane), ids=lambda plane: plane.value)
+def plane(request: pytest.FixtureRequest) -> None:
+    """Every rule holds on both planes."""
+    _plane[0] = request.param
+
+
+def new_memory() -> ClientMemory:
+    return client_memory(_plane[0])
+
+
 def ram(size: int, fill: int = 0) -> bytearray:
     return bytearray([fill]) * size
 
 
-def mapped(*ranges: tuple[int, bytearray], writable: bool = True) -> GuestMemory:
-    memory = GuestMemory()
+def mapped(*ranges: tuple[int, bytearray], writable: bool = True) -> ClientMemory:
+    memory = new_memory()
     for start, store in ranges:
         memory.map(start, len(store), memoryview(store), writable)
     return memory
 
 
-def read(memory: GuestMemory, address: int, length: int) -> bytes:
+def read(memory: ClientMemory, address: int, length: int) -> bytes:
     into = bytearray(length)
     memory.read_into(BusAddr(address), memoryview(into))
     return bytes(into)
 
 
-def write(memory: GuestMemory, address: int, data: bytes) -> None:
+def write(memory: ClientMemory, address: int, data: bytes) -> None:
     memory.write_from(BusAddr(address), memoryview(data))
 
 
@@ -59,7 +74,7 @@ def test_an_unmapped_address_aborts_and_names_the_nearest_ranges() -> None:
             read(memory, address, 4)
         assert caught.value.nearest == nearest
     with pytest.raises(MasterAbort) as caught:
-        read(GuestMemory(), 0, 4)
+        read(new_memory(), 0, 4)
     assert caught.value.nearest == ()
 
 
@@ -86,7 +101,7 @@ def test_read_only_memory_is_read_and_refuses_writes() -> None:
 
 
 def test_a_mapping_without_host_memory_says_so() -> None:
-    memory = GuestMemory()
+    memory = new_memory()
     memory.map(0x1000, PAGE, None, writable=True)
     for access in (lambda: read(memory, 0x1000, 4), lambda: write(memory, 0x1000, b"abcd")):
         with pytest.raises(Unreachable, match="no file descriptor") as caught:
@@ -134,6 +149,41 @@ def test_the_backing_store_is_let_go() -> None:
     store.extend(b"x")  # BufferError while any view is left
 
 
+def test_the_backing_store_of_a_split_mapping_is_let_go_with_its_last_part() -> None:
+    store = ram(4 * PAGE)
+    memory = mapped((0, store))
+    memory.unmap(PAGE, PAGE)
+    memory.map(3 * PAGE, PAGE, None, writable=False)
+    memory.unmap(0, PAGE)
+    assert memory.ranges == ((2 * PAGE, PAGE), (3 * PAGE, PAGE))
+    with pytest.raises(BufferError):
+        store.extend(b"x")
+    memory.unmap(2 * PAGE, PAGE)
+    store.extend(b"x")
+
+
+def test_who_mapped_a_view_may_release_it() -> None:
+    store = ram(PAGE, 3)
+    view = memoryview(store)
+    memory = new_memory()
+    memory.map(0, PAGE, view, writable=True)
+    view.release()
+    assert read(memory, 0, 2) == b"\3\3"
+    memory.clear()
+    store.extend(b"x")
+
+
+def test_all_of_the_address_space_may_be_mapped() -> None:
+    memory = new_memory()
+    memory.map(0, TOP, None, writable=True)
+    with pytest.raises(Unreachable):
+        read(memory, TOP - 1, 2)
+    memory.unmap(TOP - 1, 1)
+    assert memory.ranges == ((0, TOP - 1),)
+    memory.unmap(-5, 6)
+    assert memory.ranges == ((1, TOP - 2),)
+
+
 def test_the_last_address_wraps_to_the_first() -> None:
     low, high = ram(PAGE, 1), ram(PAGE, 2)
     memory = mapped((0, low), (TOP - PAGE, high))
@@ -158,13 +208,15 @@ def test_empty_mappings_and_unmaps_change_nothing() -> None:
     memory.map(0x5000, 0, None, writable=True)
     memory.unmap(0, 0)
     assert memory.ranges == ((0, PAGE),)
-    read(GuestMemory(), 0, 0)
-    write(GuestMemory(), 0, b"")
+    read(new_memory(), 0, 0)
+    write(new_memory(), 0, b"")
 
 
 def test_a_view_of_the_wrong_size_is_our_bug() -> None:
     with pytest.raises(ValueError, match="for a mapping of"):
-        GuestMemory().map(0, 8, memoryview(ram(4)), writable=True)
+        new_memory().map(0, 8, memoryview(ram(4)), writable=True)
+    with pytest.raises(ValueError, match="for a mapping of"):
+        new_memory().map(0, 8, memoryview(bytes(8)), writable=True)
 
 
 SPACE = 64
@@ -182,7 +234,7 @@ ACTIONS = st.lists(
 @given(ACTIONS)
 def test_any_history_equals_an_array_of_cells(actions: list[tuple[str, int, int]]) -> None:
     """The oracle is one cell a byte: None (unmapped), or [value, writable, shared]."""
-    memory = GuestMemory()
+    memory = new_memory()
     cells: list[list[int] | None] = [None] * (2 * SPACE)
     for number, (action, start, length) in enumerate(actions):
         value = number & 0xFF

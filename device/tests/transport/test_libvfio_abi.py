@@ -38,10 +38,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 class Session:
     """A server on the fake library, which plays one client; `calls` is what arrived there."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, plane: str = "python") -> None:
         library = abi.load_abi(path)
         library.lib.fake_calls.restype = ctypes.c_char_p
-        with LibvfioServer(folder / "s", self._make, library=library) as server:
+        with LibvfioServer(folder / "s", self._make, library=library, plane=plane) as server:
             with pytest.raises(RuntimeError, match="a bug in the device"):
                 server.run()
             self.ranges = server.memory.ranges
@@ -53,14 +53,21 @@ class Session:
         return self.device
 
 
+@pytest.mark.parametrize(("plane", "own"), [("python", "none"), ("native", "own")])
 @pytest.mark.parametrize(("defines", "dma"), [((), "dma ctx=1 max_regions=1000000"), (("OLD_ABI",), "dma ctx=1")])
 def test_every_call_has_the_arguments_of_its_abi(
-    build: Build, folder: Path, caplog: pytest.LogCaptureFixture, defines: tuple[str, ...], dma: str
+    build: Build,
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    defines: tuple[str, ...],
+    dma: str,
+    plane: str,
+    own: str,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        session = Session(build(*defines), folder)
+        session = Session(build(*defines), folder, plane)
     assert session.calls == [
-        f"create trans=0 path={folder / 's'} flags=1 pvt=(nil) dev=0",
+        f"create trans=0 path={folder / 's'} flags=1 pvt={own} dev=0",
         "log ctx=1 level=3",
         "pci ctx=1 type=0 header=0 revision=0",
         "region ctx=1 0 size=4096 flags=0x7 areas=0/0 fd=-1 offset=0",

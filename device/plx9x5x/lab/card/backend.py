@@ -7,11 +7,18 @@ from pathlib import Path
 
 import plx9x5x
 from plx9x5x.lab.host.server import Backend
+from plx9x5x.plane.choice import Plane
 
 
-def board_backend(board: str, *, libvfio_user: Path, verbose: bool = False, trace: Path | None = None) -> Backend:
+def board_backend(
+    board: str, *, libvfio_user: Path, verbose: bool = False, trace: Path | None = None, plane: Plane | None = None
+) -> Backend:
     """Serve `board` by the library `libvfio_user`; the register trace goes to the file `trace`."""
-    options = (*(("--verbose",) if verbose else ()), *(("--trace", str(trace)) if trace is not None else ()))
+    options = (
+        *(("--verbose",) if verbose else ()),
+        *(("--trace", str(trace)) if trace is not None else ()),
+        *(("--plane", plane.value) if plane is not None else ()),
+    )
     return Backend(
         (sys.executable, "-m", "plx9x5x", "serve", "--board", board, *options), environment=_environment(libvfio_user)
     )

@@ -14,6 +14,7 @@ from plx9x5x.lab.toolchain import apt, host, kernels, pciutils, qemu, vfio_user_
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.loader import fill_space_mib, variant
 from plx9x5x.lab.toolchain.table import BUSYBOX, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU
+from plx9x5x.plane import choice
 from plx9x5x.transport.libvfio_abi import load_abi
 from plx9x5x.units import MIB
 
@@ -38,6 +39,7 @@ def report(kernel: str | None) -> Iterator[Line]:
         ("machine", _machine),
         ("compiler", _compiler),
         ("make", _make),
+        ("plane", _plane),
         ("build tools", _build_tools),
         ("apt", _apt),
         ("cache", _cache),
@@ -81,6 +83,12 @@ def _compiler() -> Line:
 def _make() -> Line:
     host.tool("ld")
     return Line("make", host.tool("make"))
+
+
+def _plane() -> Line:
+    if why := choice.lack():
+        return Line("plane", f"python; the native one is not there: {why}", choice.HINT, warn=True)
+    return Line("plane", choice.choose().value)
 
 
 def _build_tools() -> Line:

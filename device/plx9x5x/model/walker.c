@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nothing is believed: a descriptor's words are copied once, and whatever they name is looked up in the tables before a
+ * byte moves. Memory may change meanwhile, since the guest runs; the tables may not, since who changes them is our
+ * caller. A transaction that cannot be done here whole is left to Python with the channel as it was before it.
+ */
+#include "walker.h"
+
+#include <string.h>
+
+#define MAX_BURST (64u * 1024u)
+#define COUNT 0x7fffffu
+#define IN_PCI 1u
+#define LAST 2u
+#define TERMINAL_COUNT 4u
+#define TO_PCI 8u
+#define NEXT 0xfffffff0u
+
+#define DESCRIPTOR 16u
+#define LONG_DESCRIPTOR 20u
+
+/* Addresses on both sides have 32 bits and wrap, without a carry into the upper half. */
+#define LOW_HALF (UINT64_C(1) << 32)
+
+/* Where the last access of each kind was found: it is the best place to look for the next. */
+struct hints {
+    size_t descriptor, data, local;
+};
+
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What a transaction costs that cannot be done here: nothing, since nothing was done. */
+static uint64_t leave(struct walk *channel, enum walk_stop why)
+{
+    channel->stop = why;
+    return 0;
+}
+
+/* Copy a descriptor's words out of memory that may change at any time. */
+static bool load(struct walk *channel, uint8_t *into, size_t length, struct hints *hints)
+{
+    const struct mappings *table = channel->next_in_pci ? channel->bus : channel->local;
+    size_t done = 0;
+
+    while (done < length) {
+        uint32_t address = channel->next + (uint32_t)done;
+        uint64_t most = least(length - done, LOW_HALF - address);
+        struct run run = mappings_resolve(table, address, most, false, &hints->descriptor);
+
+        if (run.why != MAPPED) {
+            channel->stop = channel->next_in_pci ? WALK_BUS : WALK_LOCAL;
+            return false;
+        }
+        memcpy(into + done, run.host, run.length);
+        done += run.length;
+    }
+    /* The compiler must not read the guest's memory again in place of the copy. */
+    __asm__ volatile("" ::: "memory");
+    return true;
+}
+
+static uint64_t fetch(struct walk *channel, struct hints *hints)
+{
+    uint32_t words[LONG_DESCRIPTOR / 4] = {0};
+    size_t length = channel->dac_chain ? LONG_DESCRIPTOR : DESCRIPTOR;
+
+    if (channel->terminal_count_pending && !channel->interrupt)
+        return leave(channel, WALK_TERMINAL_COUNT);
+    if (!load(channel, (uint8_t *)words, length, hints))
+        return 0;
+    if (channel->next_in_pci)
+        channel->last_bus_address = (uint32_t)(channel->next + length - 1);
+    channel->terminal_count_pending = false;
+    channel->fetched = true;
+    channel->pci = words[0];
+    channel->local_address = words[1];
+    channel->size = words[2];
+    channel->count = words[2] & COUNT;
+    channel->pointer = words[3];
+    channel->upper = channel->dac_chain ? words[4] : channel->upper_register;
+    channel->upper_register = channel->upper;
+    channel->moved = 0;
+    channel->chained = true;
+    channel->writes_count = channel->clear_count;
+    channel->size_word = channel->next + 8;
+    channel->size_word_in_pci = channel->next_in_pci;
+    channel->state = WALK_MOVE;
+    return channel->price;
+}
+
+/* Copy between a run of plain local memory and as many mappings as it takes. */
+static bool copy(struct walk *channel, uint64_t bus, uint8_t *local, uint64_t length, size_t *hint)
+{
+    bool to_pci = channel->pointer & TO_PCI;
+
+    while (length) {
+        struct run run = mappings_resolve(channel->bus, bus, length, to_pci, hint);
+
+        if (run.why != MAPPED)
+            return false;
+        /* A host may map a board's own memory for the guest, so the two can overlap. */
+        if (to_pci)
+            memmove(run.host, local, run.length);
+        else
+            memmove(local, run.host, run.length);
+        bus += run.length;
+        local += run.length;
+        length -= run.length;
+    }
+    return true;
+}
+
+static uint64_t move(struct walk *channel, uint64_t budget, struct hints *hints)
+{
+    uint32_t left = channel->count - channel->moved;
+    uint32_t pci = channel->pci + channel->moved;
+    uint32_t local = channel->local_address + channel->moved;
+    uint64_t bus = (uint64_t)channel->upper << 32 | pci;
+    uint64_t length = least(least(left, budget), least(LOW_HALF - pci, MAX_BURST));
+    struct run memory;
+
+    if (!left) {
+        channel->state = WALK_RETIRE;
+        return channel->price;
+    }
+    memory = mappings_resolve(channel->local, local, length, !(channel->pointer & TO_PCI), &hints->local);
+    if (memory.why != MAPPED)
+        return leave(channel, WALK_LOCAL);
+    length = memory.length;
+    /* Should this stop half-way, the reference moves the same bytes again: they have not changed anything it reads. */
+    if (!copy(channel, bus, memory.host, length, &hints->data))
+        return leave(channel, WALK_BUS);
+    channel->moved += (uint32_t)length;
+    channel->last_bus_address = bus + length - 1;
+    if (length == left)
+        channel->state = WALK_RETIRE;
+    return length > channel->price ? length : channel->price;
+}
+
+/* Store 0 in the descriptor's size word; what is left of the count is another number only after EOT#. */
+static bool write_back(struct walk *channel)
+{
+    static const uint8_t zero[4];
+    const struct mappings *table = channel->size_word_in_pci ? channel->bus : channel->local;
+
+    if (channel->size_word_in_pci && !channel->count_to_pci)
+        return true;
+    if (mappings_write(table, channel->size_word, zero, sizeof(zero)).bytes < sizeof(zero)) {
+        channel->stop = channel->size_word_in_pci ? WALK_BUS : WALK_LOCAL;
+        return false;
+    }
+    if (channel->size_word_in_pci)
+        channel->last_bus_address = channel->size_word;
+    return true;
+}
+
+static uint64_t retire(struct walk *channel)
+{
+    if (channel->pointer & LAST || !channel->chained)
+        return leave(channel, WALK_END);
+    if (channel->writes_count && !write_back(channel))
+        return 0;
+    if (channel->pointer & TERMINAL_COUNT)
+        channel->terminal_count_pending = true;
+    channel->next = channel->pointer & NEXT;
+    channel->next_in_pci = channel->pointer & IN_PCI;
+    channel->state = WALK_FETCH;
+    return channel->price;
+}
+
+uint64_t walk(struct walk *channel, uint64_t budget)
+{
+    struct hints hints = {0, 0, 0};
+    uint64_t spent = 0, cost = 0;
+
+    channel->fetched = false;
+    channel->stop = WALK_BUDGET;
+    while (spent < budget) {
+        switch (channel->state) {
+        case WALK_FETCH:
+            cost = fetch(channel, &hints);
+            break;
+        case WALK_MOVE:
+            cost = move(channel, budget - spent, &hints);
+            break;
+        case WALK_RETIRE:
+            cost = retire(channel);
+            break;
+        }
+        if (!cost)
+            break;
+        spent += cost;
+    }
+    return spent;
+}

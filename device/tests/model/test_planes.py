@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both planes do the same: the native one beside the reference, after every step, whatever software and the host do.
+
+At the reference's price of a transaction both are in the same place after each step; at its own price the native one
+is further, and they meet where a transfer ends.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plx9x5x import events
+from plx9x5x.board import Window
+from plx9x5x.model.engine import TRANSACTION_COST, Channel
+from plx9x5x.model.localbus import LocalBus
+from plx9x5x.model.timing import BusSpeed
+from plx9x5x.plane.choice import Plane, lack
+from plx9x5x.units import LocalAddr
+from tests.model.bench import MODE
+from tests.model.plane_worlds import (
+    HIGH,
+    LOCAL_RING,
+    LOCAL_TOP,
+    LOW_END,
+    NEXT_SRAM,
+    NOTHING,
+    PAGE,
+    PAGES,
+    PORT,
+    RING,
+    SLOT,
+    SRAM,
+    STARTS,
+    Derived,
+    World,
+)  # fmt: skip
+
+if not lack():
+    from plx9x5x.model.native_channel import PRICE, Stop
+
+pytestmark = pytest.mark.skipif(bool(lack()), reason=f"no native plane: {lack()}")
+
+PLAIN_MODES = [0x03, 0x403, 0x1_0003, 0x2_0403, 0x4_0003, 0x5_0403]
+ODD_MODES = [0x803, 0x1003, 0x4003, 0x10_0003, 0x30_0003, 0x8_4003]
+CHAIN = 0x200
+
+
+def mostly(usual: st.SearchStrategy, odd: st.SearchStrategy, *, of: int) -> st.SearchStrategy:
+    """`odd` once in `of` times."""
+    return st.integers(1, of).flatmap(lambda number: odd if number == 2 else usual)
+
+
+near = st.sampled_from([0, 0, 0, 1, 3, 0x800, PAGE - 16, PAGE - 8, PAGE - 1])
+good_pci = st.builds(lambda page, offset: PAGES + page * PAGE + offset, st.integers(0, 4), near)
+odd_pci = st.builds(
+    lambda base, offset: (base + offset) % LOW_END,
+    st.sampled_from([PAGES + 5 * PAGE, LOW_END - PAGE, LOW_END - PAGE, 0, RING, 0x5000_0000]),
+    near,
+)
+pci = mostly(good_pci, odd_pci, of=10)
+good_local = st.builds(
+    lambda base, offset: base + offset,
+    st.sampled_from([SRAM, SRAM + 0x4000, NEXT_SRAM - PAGE, NEXT_SRAM, PORT - 2 * PAGE]),
+    near,
+)
+odd_local = st.builds(
+    lambda base, offset: (base + offset) % LOW_END,
+    st.sampled_from([PORT - PAGE, LOCAL_TOP, LOCAL_TOP, LOCAL_RING, PORT, NOTHING]),
+    near,
+)
+local = mostly(good_local, odd_local, of=8)
+count = mostly(
+    st.sampled_from([0, 1, 4, 16, 255, 256, PAGE, PAGE + 1, 0x17FF]),
+    st.sampled_from([3 * PAGE, 70_000, 0x7F_FFFF, 1 << 23]),
+    of=12,
+)
+flags = st.sampled_from([0, 0, 4, 8, 8, 12])
+upper = mostly(st.just(0), st.sampled_from([HIGH >> 32, 0xFFFF_FFFF]), of=8)
+descriptor = st.tuples(pci, local, count, flags, st.booleans(), upper)
+mode = mostly(st.sampled_from(PLAIN_MODES), st.sampled_from(ODD_MODES), of=8)
+channel = st.sampled_from([0, 0, 0, 1])
+start = st.sampled_from(STARTS)
+chain = st.tuples(
+    st.just("chain"),
+    channel,
+    mode,
+    st.lists(descriptor, min_size=1, max_size=6),
+    st.sampled_from(["last", "last", "circle"]),
+)
+block = st.tuples(st.just("block"), channel, mode, pci, local, count, flags, upper)
+change = st.one_of(
+    st.tuples(st.just("map"), start, st.sampled_from([True, True, False]), st.sampled_from([True, True, True, False])),
+    st.tuples(st.just("unmap"), start, st.integers(0, PAGE), st.integers(1, PAGE)),
+    st.tuples(st.just("bigend"), st.sampled_from([0, 0, 0, 0, 0, 0x80, 0xC0])),
+    st.tuples(st.just("intcsr"), st.sampled_from([0x900, 0xF00_0100 & 0xFFFF_FFFF, 0x4_0900, 0xC_0900])),
+    st.tuples(st.just("master"), st.sampled_from([0x7, 0x7, 0x7, 0x7, 0x3])),
+)
+command = st.tuples(st.just("command"), channel, st.sampled_from([0, 1, 4, 8, 9, 3]))
+step = st.tuples(st.just("step"), st.sampled_from([1, 300, 8192, 9000, 65536, 65536, 262_144, 262_144]))
+begin = st.builds(
+    lambda fresh, op, steps: [*([("command", op[1], 0), ("command", op[1], 4)] if fresh else []), op, *steps],
+    st.sampled_from([True, True, True, False]),
+    st.one_of(chain, chain, block),
+    st.lists(step, min_size=1, max_size=5),
+)
+
+
+def flat(groups: list[list[tuple]]) -> list[tuple]:
+    return [op for group in groups for op in group]
+
+
+histories = st.lists(
+    mostly(begin, st.one_of(step, command, change).map(lambda op: [op]), of=3), min_size=2, max_size=10
+).map(flat)
+
+
+def act(world: World, op: tuple) -> None:
+    match op:
+        case ("chain", channel, mode, descriptors, end):
+            places = [place for *_, place, _ in descriptors]
+            for slot, (pci, local, count, flags, place, upper) in enumerate(descriptors):
+                following = (slot + 1) % len(descriptors)
+                last = 2 if following == 0 and end == "last" else 0
+                at = (RING if places[following] else LOCAL_RING) + following * SLOT
+                words = (pci, local, count, at | flags | last | places[following], upper)
+                if mode & 0x10_0000:
+                    words = (count | 1 << 31, pci, local, *words[3:])
+                world.put(slot, place, words)
+            world.chain(channel, mode | CHAIN, (RING if places[0] else LOCAL_RING) | places[0])
+        case ("block", channel, mode, pci, local, count, flags, upper):
+            world.upper(channel, upper)
+            world.block(channel, mode, pci, local, count, flags)
+        case ("step", budget):
+            world.chip.step(budget)
+        case ("command", channel, value):
+            world.command(channel, value)
+        case ("map", start, writable, shared):
+            world.map(start, writable=writable, shared=shared)
+        case ("unmap", start, offset, length):
+            world.host.memory.unmap(start + offset, length)
+        case ("bigend", value):
+            world.chip.write(0, 0x0C, 1, value)
+        case ("intcsr", value):
+            world.chip.write(0, 0x68, 4, value)
+        case ("master", value):
+            world.chip.config_write(4, 2, value)
+        case _:
+            raise AssertionError(op)
+
+
+def compare(native: World, python: World, op: object) -> None:
+    mine, reference = native.seen(), python.seen()
+    for what, value in reference.items():
+        assert mine[what] == value, (what, op)
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from(["rdk-9656-lite", "rdk-9656-lite", "rdk-9054-lite", "9080-401b"]),
+    histories,
+)
+def test_planes_are_in_the_same_state_after_every_step(name: str, ops: list[tuple]) -> None:
+    native, python = (World(plane, price=TRANSACTION_COST, name=name) for plane in (Plane.NATIVE, Plane.PYTHON))
+    for op in ops:
+        for world in (native, python):
+            act(world, op)
+        compare(native, python, op)
+    for world in (native, python):
+        world.settle()
+    compare(native, python, "the end")
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.one_of(
+            begin.filter(lambda ops: ops[-1] and all("circle" not in op for op in ops)), change.map(lambda op: [op])
+        ),
+        min_size=1,
+        max_size=6,
+    ).map(flat)
+)
+def test_planes_end_in_the_same_state_at_the_native_price(ops: list[tuple]) -> None:
+    native, python = World(Plane.NATIVE, price=None), World(Plane.PYTHON, price=None)
+    for op in ops:
+        for world in (native, python):
+            act(world, op)
+            world.settle()
+        compare(native, python, op)
+
+
+@pytest.mark.parametrize("in_pci", [True, False])
+@pytest.mark.parametrize("mode", [0x4_0003, 0x5_0003])
+def test_a_long_descriptor_wraps_at_4_gib_on_both_planes(in_pci: bool, mode: int) -> None:
+    at = LOW_END - 16
+    seen = []
+    for plane in Plane:
+        world = World(plane)
+        tail, wrapped = (PAGES, SRAM + PAGE, 64, RING | 1), 0
+        words = struct.pack("<5I", *tail, wrapped)
+        if in_pci:
+            world.stores[LOW_END - PAGE][-16:], world.stores[0][:4] = words[:16], words[16:]
+        else:
+            world.chip.local_bus.write(at, words)
+        world.put(0, True, (PAGES + PAGE, SRAM, 100, RING | 2 | 8, 1))
+        world.map(PAGES + PAGE, writable=False)
+        world.chain(0, mode | CHAIN, at | in_pci)
+        world.chip.step(8192)
+        seen.append(world.seen())
+        world.settle()
+        seen.append(world.seen())
+        assert world.chip.local_bus.read(SRAM + PAGE, 64) == world.stores[PAGES][:64]
+    assert seen[:2] == seen[2:]
+
+
+# -- why C leaves a transaction to Python, one by one --------------------------------------------------
+
+
+def native(**options: object) -> World:
+    return World(Plane.NATIVE, price=None, **options)
+
+
+def stopped(world: World, channel: int = 0) -> Stop:
+    return world.chip.channels[channel].stopped
+
+
+def ends(world: World) -> bool:
+    return bool(world.chip.read(0, 0xA8, 1) & 0x10)
+
+
+def ring(world: World, *descriptors: tuple[int, int, int, int], mode: int = 0x03, circle: bool = False) -> None:
+    """Start a chain in guest memory; the last descriptor ends it."""
+    for slot, (pci, local, count, flags) in enumerate(descriptors):
+        following = (slot + 1) % len(descriptors)
+        last = 0 if following or circle else 2
+        world.put(slot, True, (pci, local, count, RING + following * SLOT | 1 | flags | last, 0))
+    world.chain(0, mode | CHAIN, RING | 1)
+
+
+def test_a_chain_in_plain_memory_is_left_to_python_for_its_end_alone() -> None:
+    world = native()
+    ring(world, (PAGES, SRAM, 256, 0), (PAGES + PAGE, SRAM + PAGE, PAGE, 8), (PAGES + 100, NEXT_SRAM - 4, 8, 0))
+    world.chip.channels[0].step = count_calls(world.chip.channels[0].step)
+    world.settle()
+    assert ends(world)
+    assert stopped(world) is Stop.END
+    assert world.chip.channels[0].step.calls == 1
+
+
+def count_calls(function: Any) -> Any:
+    def call(*args: Any) -> Any:
+        call.calls += 1
+        return function(*args)
+
+    call.calls = 0
+    return call
+
+
+def test_budget_bounds_a_circle() -> None:
+    world = native()
+    ring(world, (PAGES, SRAM, 4, 0), circle=True)
+    spent = world.chip.channels[0].run(100 * PRICE)
+    assert stopped(world) is Stop.BUDGET
+    assert spent == 100 * PRICE
+    assert not ends(world)
+
+
+def test_a_burst_is_bounded_by_the_budget() -> None:
+    world = native()
+    world.block(0, 0x03, PAGES, SRAM, PAGE, 0)
+    assert world.chip.channels[0].run(1000) == 1000
+    assert stopped(world) is Stop.BUDGET
+    assert world.chip.last_bus_address == PAGES + 999
+
+
+@pytest.mark.parametrize("at", [PORT, NOTHING])
+def test_a_target_that_is_no_plain_memory_is_asked_by_python(at: int) -> None:
+    world = native()
+    ring(world, (PAGES, at, 16, 0), (PAGES, SRAM, 16, 0))
+    world.chip.channels[0].run(3 * PRICE)
+    assert stopped(world) is Stop.LOCAL
+    world.settle()
+    assert ends(world)
+    assert world.port.seen == ([(0, bytes(world.stores[PAGES][:16]))] if at == PORT else [])
+    assert len(world.trace.events) - 1 == (at == NOTHING)  # beside the reset's
+
+
+def test_a_class_derived_from_plain_memory_is_not_plain() -> None:
+    bus = LocalBus([Window("w", LocalAddr(0), lambda: Derived(64))], lambda *_: None)
+    world = native()
+    for channel in world.chip.channels:
+        channel.path.local = bus
+    world.block(0, 0x03, PAGES, 0, 16, 0)
+    world.chip.channels[0].run(PRICE)
+    assert stopped(world) is Stop.LOCAL
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [(0x803, Stop.HELD), (0x1003, Stop.DEMAND), (0x4003, Stop.EOT), (0x10_0003, Stop.VALID)],
+)
+def test_a_mode_in_which_the_board_has_a_say_is_pythons(mode: int, why: Stop) -> None:
+    world = native()
+    ring(world, (PAGES, SRAM, 16, 0), mode=mode)
+    world.chip.channels[0].run(PRICE)
+    assert stopped(world) is why
+
+
+def test_a_transfer_keeps_the_mode_it_began_with() -> None:
+    world = native()
+    world.block(0, 0x803, PAGES, SRAM, 16, 0)
+    world.reg(0, MODE, 0x03)
+    world.chip.channels[0].run(PRICE)
+    assert stopped(world) is Stop.HELD
+
+
+def test_turned_words_are_pythons_when_the_transfer_began_with_them_too() -> None:
+    world = native()
+    world.chip.write(0, 0x0C, 1, 0x80)
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.chip.channels[0].run(PRICE)
+    assert stopped(world) is Stop.SWAP
+    world.block(1, 0x03, PAGES, SRAM, 16, 0)
+    world.chip.write(0, 0x0C, 1, 0x40)
+    world.chip.channels[1].run(PRICE)
+    assert stopped(world, 1) is Stop.SWAP
+
+
+@pytest.mark.parametrize(
+    ("spoil", "event"),
+    [
+        (lambda world: world.host.memory.unmap(PAGES + 8, 1), "nothing is mapped at bus address 0x2000008"),
+        (lambda world: world.map(PAGES, writable=False), "read-only"),
+        (lambda world: world.map(PAGES, writable=True, shared=False), "no file descriptor"),
+    ],
+)
+def test_an_address_that_aborts_is_pythons(spoil: Callable[[World], None], event: str) -> None:
+    world = native()
+    spoil(world)
+    ring(world, (PAGES + PAGE, SRAM, 16, 8), (PAGES, SRAM, 16, 8))
+    world.settle()
+    assert stopped(world) is Stop.BUS or stopped(world) is Stop.STATE
+    assert [str(e) for e in world.trace.of(events.BusError) if event in e.reason]
+    assert not ends(world)
+
+
+def test_a_terminal_count_is_latched_by_python_once() -> None:
+    world = native()
+    world.chip.write(0, 0x68, 4, 0x4_0900)
+    ring(world, *[(PAGES, SRAM, 16, 4)] * 4, mode=0x2_0003)
+    channel = world.chip.channels[0]
+    channel.run(4 * PRICE)
+    assert stopped(world) is Stop.TERMINAL_COUNT
+    assert channel.interrupt
+    assert world.host.line.rises == 1
+    channel.step = count_calls(channel.step)
+    world.settle()
+    assert ends(world)
+    assert channel.step.calls == 1
+    assert world.host.line.rises == 1
+
+
+def test_a_bus_master_that_looks_at_each_access_is_asked() -> None:
+    class Watcher:
+        def __init__(self, memory: Any) -> None:
+            self.memory, self.looks = memory, True
+            self.read_into, self.write_from = memory.read_into, memory.write_from
+
+        @property
+        def mappings(self) -> object:
+            return None if self.looks else self.memory.mappings
+
+    watchers = []
+    world = native(wrap=lambda bus: watchers.append(Watcher(bus)) or watchers[0])
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.chip.channels[0].run(PRICE)
+    assert stopped(world) is Stop.MASTER
+    watchers[0].looks = False
+    world.settle()
+    assert stopped(world) is Stop.END
+
+
+def test_a_bus_master_without_mappings_gets_the_reference() -> None:
+    class Plain:
+        def __init__(self, memory: Any) -> None:
+            self.read_into, self.write_from = memory.read_into, memory.write_from
+
+    world = World(Plane.NATIVE, price=None, wrap=Plain)
+    assert {type(channel) for channel in world.chip.channels} == {Channel}
+
+
+def test_each_step_is_an_event_while_a_trace_is_on() -> None:
+    seen = []
+    for plane in Plane:
+        world = World(plane, price=None, traced=True)
+        ring(world, (PAGES, SRAM, 256, 4), (PAGES + PAGE, SRAM + PAGE, PAGE, 8))
+        world.settle()
+        seen.append([str(event) for event in world.trace.events])
+        if plane is Plane.NATIVE:
+            assert stopped(world) is Stop.TRACE
+    assert seen[0] == seen[1]
+
+
+def test_a_bus_that_takes_time_is_pythons() -> None:
+    world = native(speed=BusSpeed.parse("33x32", seed=0))
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.chip.step(1 << 20)
+    assert stopped(world) is Stop.STATE  # never asked
+
+
+def test_two_channels_take_turns_in_python() -> None:
+    world = native()
+    for channel in range(2):
+        world.block(channel, 0x03, PAGES + channel * PAGE, SRAM + channel * PAGE, 16, 0)
+    world.chip.channels[0].run = world.chip.channels[1].run = lambda budget: pytest.fail("not alone")
+    world.chip.step(2)
+
+
+def test_memory_of_a_board_that_is_gone_is_not_touched() -> None:
+    world = native()
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.settle()
+    world.chip.write(0, 0x6C, 4, 0x4000_0000 | world.chip.read(0, 0x6C, 4))
+    world.chip.write(0, 0x6C, 4, ~0x4000_0000 & world.chip.read(0, 0x6C, 4))
+    assert world.chip.local_bus.read(SRAM, 16) == bytes(16)
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.settle()
+    assert world.chip.local_bus.read(SRAM, 16) == world.stores[PAGES][:16]
+
+
+def test_memory_that_is_unmapped_between_steps_is_not_touched() -> None:
+    world = native()
+    ring(world, (PAGES, SRAM, 16, 8), circle=True)
+    world.chip.step(9000)
+    world.host.memory.unmap(PAGES, PAGE)
+    world.stores[PAGES].extend(b"x")  # BufferError while anybody holds it
+    before = bytes(world.stores[PAGES])
+    world.chip.local_bus.write(SRAM, b"\xee" * 16)
+    world.settle()
+    assert bytes(world.stores[PAGES]) == before
+    assert world.trace.of(events.BusError)
