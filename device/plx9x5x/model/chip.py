@@ -281,7 +281,7 @@ class Chip:
         first, second = self.channels
         runnable = first.runnable, second.runnable
         # One that waits for its board or its descriptor may be able to go on after the other's next step.
-        self._alone = not (first.under_way and second.under_way)
+        self._alone = not (first.busy and second.busy and first.under_way and second.under_way)
         match runnable:
             case (True, False):
                 return first

@@ -69,6 +69,11 @@ _WORDS: Final = struct.Struct("<5I")
 _COUNT: Final = DmaSize.count.mask
 _VALID: Final = DmaSize.valid.mask
 _ENABLE: Final = DmaCommand.enable.mask
+_START: Final = DmaCommand.start.mask
+_ABORT: Final = DmaCommand.abort.mask
+_CLEAR: Final = DmaCommand.clear_intr.mask
+_DONE: Final = DmaCommand.done.mask
+_DONE_INTR: Final = DmaMode.done_intr.mask
 _IN_PCI: Final = DescriptorPointer.in_pci_memory.mask
 _LAST: Final = DescriptorPointer.end_of_chain.mask
 _TERMINAL_COUNT: Final = DescriptorPointer.terminal_count_intr.mask
@@ -163,22 +168,23 @@ class Channel:
 
     def command(self, written: int) -> None:
         """Act on a write to DMACSR, after ENABLE was stored."""
-        if written & DmaCommand.clear_intr.mask and self.interrupt:
-            self.interrupt = False
-        enabled = self.enabled
+        enabled = self._regs[self.names.command] & _ENABLE
         self._poll_ns = RECHECK_NS
-        if written & DmaCommand.abort.mask and not enabled and self.state is not State.IDLE:
+        if written & _CLEAR and self.interrupt:
+            self.interrupt = False
+            self._host.interrupts_changed()
+        if written & _ABORT and not enabled and self.state is not State.IDLE:
             self._end(aborted=True)
-        if written & DmaCommand.start.mask and enabled and self.state is State.IDLE:
+        if written & _START and enabled and self.state is State.IDLE:
             self._start()
-        self._host.interrupts_changed()
-        self.note_hold()
+        if self._held or not self._host.may_master:
+            self.note_hold()
 
     def _start(self) -> None:
         self._life += 1
         regs, names = self._regs, self.names
         mode, pointer = decode(regs[names.mode]), regs[names.pointer]
-        regs.set_bits(names.command, DmaCommand.done.mask, to=False)
+        regs[names.command] = regs[names.command] & ~_DONE
         self._terminal_count_pending = self._eot = False
         if mode.chain:
             # Bits 3:1 of the first pointer mean nothing: the Windows sample writes them from an unset variable.
@@ -214,7 +220,11 @@ class Channel:
     @property
     def runnable(self) -> bool:
         """True if a step would do something now."""
-        return self.under_way and not self._waits
+        # Asked several times a step, hence in one piece.
+        state = self.state
+        if state is State.IDLE or state is State.FAILED or not self._host.may_master:
+            return False
+        return bool(self._regs[self.names.command] & _ENABLE) and not self._waits
 
     @property
     def under_way(self) -> bool:
@@ -448,10 +458,10 @@ class Channel:
         self._terminal_count_pending = self._eot = False
         self._transfer = None
         self.state = State.IDLE
-        self._regs.set_bits(self.names.command, DmaCommand.done.mask, to=True)
+        self._regs[self.names.command] = self._regs[self.names.command] | _DONE
         if self._trace.enabled:
             self._trace.emit(events.TransferDone(self._now(), self.index, aborted))
-        if terminal_count or self._regs[self.names.mode] & DmaMode.done_intr.mask:
+        if terminal_count or self._regs[self.names.mode] & _DONE_INTR:
             self._latch()
         self._host.interrupts_changed()
 

@@ -27,8 +27,8 @@ PRICE: Final = 256
 """What a transaction in C costs of the budget at least, in bytes. It takes 5 to 30 ns, and copying so many takes about
 10: so a step of a chain of small descriptors keeps a register access waiting no longer than one that copies."""
 
-_TO_C: Final = {State.FETCH: _LIB.WALK_FETCH, State.MOVE: _LIB.WALK_MOVE, State.RETIRE: _LIB.WALK_RETIRE}
-_FROM_C: Final = {number: state for state, number in _TO_C.items()}
+_WALK, _FETCH, _MOVE, _RETIRE = _LIB.walk, _LIB.WALK_FETCH, _LIB.WALK_MOVE, _LIB.WALK_RETIRE
+_FROM_C: Final = {_FETCH: State.FETCH, _MOVE: State.MOVE, _RETIRE: State.RETIRE}
 
 
 class Stop(enum.Enum):
@@ -52,6 +52,9 @@ class Stop(enum.Enum):
     DEMAND = "DREQ# paces the transfer"
     EOT = "EOT# may end the transfer"
     VALID = "descriptors have a valid bit"
+
+
+_STOPS: Final = {stop.value: stop for stop in Stop}
 
 
 class NativeChannel(Channel):
@@ -93,44 +96,43 @@ class NativeChannel(Channel):
 
     def _say(self, mode: Mode) -> Stop | None:
         """Tell who has a say in what comes next, or in the next descriptor of this mode."""
-        transfer = self._transfer
+        transfer, state = self._transfer, self.state
         if self._trace.enabled:
             return Stop.TRACE
-        if self.state not in _TO_C:
-            return Stop.STATE
-        if self.state is not State.FETCH and transfer is not None:
-            if transfer is self._foreign and self.state is State.MOVE:
+        if state is State.MOVE or state is State.RETIRE:
+            if transfer is self._foreign and state is State.MOVE:
                 return Stop.LOCAL
-            if transfer.swapped:
-                return Stop.SWAP
-            if transfer.mode is not mode and (stop := _special(transfer.mode)):
-                return stop
+            if transfer is not None:
+                if transfer.swapped:
+                    return Stop.SWAP
+                if transfer.mode is not mode and (stop := _special(transfer.mode)):
+                    return stop
+        elif state is not State.FETCH:
+            return Stop.STATE
         return Stop.SWAP if self._swapped(mode) else _special(mode)
 
     def _go(self, bus: MappingTable, mode: Mode, budget: int) -> int:
         """Walk; give what it cost."""
-        walk, transfer = self._walk, self._transfer
+        walk, transfer, state = self._walk, self._transfer, self.state
         walk.bus, walk.local = bus.table, self._plain_memory().table
         walk.price = self.price
-        walk.upper_register = self._regs[self.names.upper_address]
-        walk.dac_chain, walk.clear_count, walk.count_to_pci = mode.dac_chain, mode.clear_count, self._count_to_pci
-        walk.interrupt = self.interrupt
-        walk.state = _TO_C[self.state]
-        walk.next, walk.next_in_pci = self._next, self._next_in_pci
-        walk.terminal_count_pending = self._terminal_count_pending
+        walk.state = _MOVE if state is State.MOVE else _FETCH if state is State.FETCH else _RETIRE
         walk.last_bus_address = self._host.last_bus_address
         if transfer is not None:
             walk.pci, walk.upper, walk.local_address = transfer.pci, transfer.upper, transfer.local
             walk.count, walk.moved, walk.pointer = transfer.count, transfer.moved, transfer.pointer
-            walk.size_word, walk.size_word_in_pci = transfer.size_word, transfer.size_word_in_pci
-            walk.chained, walk.writes_count = transfer.chained, transfer.mode.clear_count
-        spent = _LIB.walk(walk, budget)
-        self.stopped = Stop(walk.stop)
+            walk.chained = transfer.chained
+        if transfer is None or transfer.chained:
+            # A block neither fetches nor writes back, and ends here.
+            self._tell_of_the_chain(walk, mode)
+        spent = _WALK(walk, budget)
+        self.stopped = _STOPS[walk.stop]
         if spent:
             self.state = _FROM_C[walk.state]
-            self._next, self._next_in_pci = walk.next, walk.next_in_pci
-            self._terminal_count_pending = walk.terminal_count_pending
             self._host.last_bus_address = walk.last_bus_address
+            if transfer is None or transfer.chained:
+                self._next, self._next_in_pci = walk.next, walk.next_in_pci
+                self._terminal_count_pending = walk.terminal_count_pending
             if walk.fetched:
                 self._take(walk, mode)
             elif transfer is not None:
@@ -138,6 +140,16 @@ class NativeChannel(Channel):
         if self.stopped is Stop.LOCAL:
             self._foreign = self._transfer
         return spent
+
+    def _tell_of_the_chain(self, walk: "Walk", mode: Mode) -> None:
+        walk.upper_register = self._regs[self.names.upper_address]
+        walk.dac_chain, walk.clear_count, walk.count_to_pci = mode.dac_chain, mode.clear_count, self._count_to_pci
+        walk.interrupt = self.interrupt
+        walk.next, walk.next_in_pci = self._next, self._next_in_pci
+        walk.terminal_count_pending = self._terminal_count_pending
+        if (transfer := self._transfer) is not None:
+            walk.size_word, walk.size_word_in_pci = transfer.size_word, transfer.size_word_in_pci
+            walk.writes_count = transfer.mode.clear_count
 
     def _take(self, walk: "Walk", mode: Mode) -> None:
         """Make C's descriptor ours, and show it in the registers."""
