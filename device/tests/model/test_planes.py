@@ -248,6 +248,28 @@ def test_a_burst_is_one_transaction_of_64_kib_at_most() -> None:
     on_both(act)
 
 
+@pytest.mark.parametrize("flags", [0, 8])
+def test_the_pci_address_counter_wraps_at_4_gib_though_the_mapping_goes_on(flags: int) -> None:
+    def act(world: World) -> None:
+        world.block(0, 0x03, LOW_END - 8, SRAM, 16, flags)
+        world.settle()
+
+    world = on_both(act)
+    data = world.chip.local_bus.read(SRAM, 16)
+    assert data == world.stores[LOW_END - PAGE][PAGE - 8 : PAGE] + world.stores[0][:8]
+
+
+@pytest.mark.parametrize("flags", [0, 8])
+def test_the_local_address_counter_wraps_at_4_gib(flags: int) -> None:
+    def act(world: World) -> None:
+        world.block(0, 0x03, PAGES, LOW_END - 8, 16, flags)
+        world.settle()
+
+    world = on_both(act)
+    data = world.chip.local_bus.read(LOW_END - 8, 8) + world.chip.local_bus.read(SRAM, 8)
+    assert data == world.stores[PAGES][:16]
+
+
 @pytest.mark.parametrize("name", ["rdk-9656-lite", "9080-401b"])
 @pytest.mark.parametrize("in_pci", [True, False])
 def test_the_count_is_written_back_where_the_chip_does_so(name: str, in_pci: bool) -> None:
