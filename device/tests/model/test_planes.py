@@ -39,10 +39,10 @@ from tests.model.plane_worlds import (
     World,
 )  # fmt: skip
 
-if not lack():
-    from plx9x5x.model.native_channel import PRICE, Stop
+if lack():
+    pytest.skip(f"no native plane: {lack()}", allow_module_level=True)
 
-pytestmark = pytest.mark.skipif(bool(lack()), reason=f"no native plane: {lack()}")
+from plx9x5x.model.native_channel import PRICE, Stop
 
 PLAIN_MODES = [0x03, 0x403, 0x1_0003, 0x2_0403, 0x4_0003, 0x5_0403]
 ODD_MODES = [0x803, 0x1003, 0x4003, 0x10_0003, 0x30_0003, 0x8_4003]
