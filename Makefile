@@ -6,7 +6,7 @@ FAST := -m "not guest" -n auto $(if $(COVERAGE),--cov --cov-report=term)
 # Without byte code each test process compiles every test again: 20 s of the fast tests' minute.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fast-test guest-test lint bench mutate prove churn clean
+.PHONY: help setup run test fast-test planes guest-test lint bench mutate prove churn clean
 
 help:        ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,6 +22,9 @@ test: fast-test guest-test ## fast tests, then the ones that boot a guest
 
 fast-test: setup ## no QEMU, under a minute (COVERAGE=1: with branch coverage, twice as long)
 	@$(PYTEST) $(FAST) $(ARGS)
+
+planes: setup ## the rules of the model on each plane by name: no trace leaves the native one's work to Python
+	@for plane in native python; do PLX9X5X_PLANE=$$plane $(PYTEST) -q -n auto device/tests/behaviour || exit; done
 
 guest-test: setup ## boots guests under QEMU: one test per case of the guest driver
 	@$(PYTEST) -m guest guest-tests $(ARGS)

@@ -7,6 +7,7 @@ Without a compiler the package is built all the same, and `plane/not-built.txt` 
 
 import contextlib
 import io
+import os
 import shutil
 import sys
 import sysconfig
@@ -66,23 +67,26 @@ def build() -> str:
     for old in (*PACKAGE.glob("**/_*.so"), REASON):
         old.unlink(missing_ok=True)
     said = io.StringIO()
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     try:
         with tempfile.TemporaryDirectory() as folder:
             # What distutils prints would be taken for the answer of the build backend.
             with contextlib.redirect_stdout(said):
-                made = _compile(Path(folder))
+                made = _compile(Path(folder), compiler)
             for module, library in made.items():
                 shutil.copy(library, PACKAGE.parent.joinpath(*module.split(".")[:-1]) / library.name)
     except Exception as exc:  # noqa: BLE001 - whatever a compiler may do, the package goes without it
-        sys.stderr.write(said.getvalue())
-        reason = " ".join(str(exc).split()) or type(exc).__name__
+        sys.stderr.write(f"{said.getvalue()}\n{exc}\n")
+        reason = str(exc) if isinstance(exc, OSError) else f"{compiler} failed ({type(exc).__name__}); pip -v shows how"
         REASON.write_text(reason + "\n", encoding="utf-8")
         return reason
     return ""
 
 
-def _compile(folder: Path) -> dict[str, Path]:
+def _compile(folder: Path, compiler: str) -> dict[str, Path]:
     """Give the library file of each module."""
+    if shutil.which(compiler) is None:
+        raise FileNotFoundError(f"there is no compiler {compiler}")
     import cffi  # noqa: PLC0415 - whatever is wrong with it is a reason too
 
     made = {}

@@ -81,7 +81,6 @@ static uint64_t fetch(struct walk *channel, struct hints *hints)
     channel->count = words[2] & COUNT;
     channel->pointer = words[3];
     channel->upper = channel->dac_chain ? words[4] : channel->upper_register;
-    channel->upper_register = channel->upper;
     channel->moved = 0;
     channel->chained = true;
     channel->writes_count = channel->clear_count;
@@ -101,6 +100,8 @@ static bool copy(struct walk *channel, uint64_t bus, uint8_t *local, uint64_t le
 
         if (run.why != MAPPED)
             return false;
+        if (run.length < length)
+            mappings_prefetch(channel->bus, *hint + 1);
         /* A host may map a board's own memory for the guest, so the two can overlap. */
         if (to_pci)
             memmove(run.host, local, run.length);

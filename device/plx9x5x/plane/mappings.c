@@ -151,6 +151,15 @@ struct run mappings_resolve(const struct mappings *table, uint64_t address, uint
     return run;
 }
 
+void mappings_prefetch(const struct mappings *table, size_t index)
+{
+    const uint8_t *host = index < table->count ? table->at[index].host : NULL;
+
+    /* A prefetch never faults, so it does not matter that a mapping may be shorter. */
+    for (size_t at = 0; host && at < 1024; at += 64)
+        __builtin_prefetch((const void *)((uintptr_t)host + at));
+}
+
 struct moved mappings_read(const struct mappings *table, uint64_t address, uint8_t *into, uint64_t length)
 {
     struct moved moved = {0, MAPPED};

@@ -70,6 +70,9 @@ size_t mappings_upto(const struct mappings *table, uint64_t address);
  */
 struct run mappings_resolve(const struct mappings *table, uint64_t address, uint64_t length, bool write, size_t *hint);
 
+/* Have the memory of the mapping at `index`, if there is one, brought near: pages of a guest lie anywhere. */
+void mappings_prefetch(const struct mappings *table, size_t index);
+
 /* Copy from or to as many mappings as it takes. */
 struct moved mappings_read(const struct mappings *table, uint64_t address, uint8_t *into, uint64_t length);
 struct moved mappings_write(const struct mappings *table, uint64_t address, const uint8_t *data, uint64_t length);

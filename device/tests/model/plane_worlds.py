@@ -22,7 +22,8 @@ PAGES = 0x0200_0000
 HIGH = 1 << 32 | PAGES
 LOW_END, TOP = 1 << 32, 1 << 64
 STARTS = (0, LOW_END - PAGE, RING, *(PAGES + PAGE * n for n in range(6)), HIGH, TOP - PAGE)
-"""Where guest memory is at first, a page each; each is a mapping of its own."""
+"""Where guest memory is at first, a page each; each is a mapping of its own. The one that ends at 4 GiB goes on behind it,
+where an address counter of 32 bits must not go."""
 
 SRAM, NEXT_SRAM, PORT, NOTHING, LOCAL_TOP = 0, 64 * KIB, 0x2_0000, 0x3_0000, LOW_END - PAGE
 LOCAL_RING = 0xF000
@@ -75,13 +76,17 @@ class World:
         if price is not None:
             for channel in self.chip.channels:
                 channel.price = price
-        self.stores = {start: bytearray((start >> 12) + n & 0xFF for n in range(PAGE)) for start in STARTS}
+        self.stores = {
+            start: bytearray((start >> 12) + n & 0xFF for n in range(2 * PAGE if start == LOW_END - PAGE else PAGE))
+            for start in STARTS
+        }
         for start in STARTS:
             self.map(start, writable=True)
         self.chip.local_bus.write(SRAM, bytes(n * 7 & 0xFF for n in range(PORT)))
 
     def map(self, start: int, *, writable: bool, shared: bool = True) -> None:
-        self.host.memory.map(start, PAGE, memoryview(self.stores[start]) if shared else None, writable)
+        store = self.stores[start]
+        self.host.memory.map(start, len(store), memoryview(store) if shared else None, writable)
 
     def reg(self, channel: int, offset: int, value: int) -> None:
         self.chip.write(0, offset + CHANNEL_STRIDE * channel, 4, value & 0xFFFF_FFFF)

@@ -39,10 +39,10 @@ from tests.model.plane_worlds import (
     World,
 )  # fmt: skip
 
-if not lack():
-    from plx9x5x.model.native_channel import PRICE, Stop
+if lack():
+    pytest.skip(f"no native plane: {lack()}", allow_module_level=True)
 
-pytestmark = pytest.mark.skipif(bool(lack()), reason=f"no native plane: {lack()}")
+from plx9x5x.model.native_channel import PRICE, Stop
 
 PLAIN_MODES = [0x03, 0x403, 0x1_0003, 0x2_0403, 0x4_0003, 0x5_0403]
 ODD_MODES = [0x803, 0x1003, 0x4003, 0x10_0003, 0x30_0003, 0x8_4003]
@@ -203,7 +203,7 @@ def test_a_long_descriptor_wraps_at_4_gib_on_both_planes(in_pci: bool, mode: int
         tail, wrapped = (PAGES, SRAM + PAGE, 64, RING | 1), 0
         words = struct.pack("<5I", *tail, wrapped)
         if in_pci:
-            world.stores[LOW_END - PAGE][-16:], world.stores[0][:4] = words[:16], words[16:]
+            world.stores[LOW_END - PAGE][PAGE - 16 : PAGE], world.stores[0][:4] = words[:16], words[16:]
         else:
             world.chip.local_bus.write(at, words)
         world.put(0, True, (PAGES + PAGE, SRAM, 100, RING | 2 | 8, 1))
@@ -215,6 +215,86 @@ def test_a_long_descriptor_wraps_at_4_gib_on_both_planes(in_pci: bool, mode: int
         seen.append(world.seen())
         assert world.chip.local_bus.read(SRAM + PAGE, 64) == world.stores[PAGES][:64]
     assert seen[:2] == seen[2:]
+
+
+def on_both(act: Callable[[World], None], name: str = "rdk-9656-lite") -> World:
+    """Do the same on both planes, at the same price, and give one of the worlds; they must not differ."""
+    worlds = [World(plane, name=name) for plane in Plane]
+    for world in worlds:
+        act(world)
+    compare(*worlds, act)
+    return worlds[0]
+
+
+def test_a_terminal_count_that_found_the_latch_set_is_over() -> None:
+    def act(world: World) -> None:
+        ring(world, (PAGES, SRAM, 16, 4), (PAGES, SRAM, 16, 4), *[(PAGES, SRAM, 16, 0)] * 4, circle=True)
+        world.chip.step(8 * 8192)
+        assert world.chip.channels[0].interrupt
+        world.command(0, 9)
+        world.chip.step(6 * 8192)
+
+    assert not on_both(act).chip.channels[0].interrupt
+
+
+def test_a_burst_is_one_transaction_of_64_kib_at_most() -> None:
+    def act(world: World) -> None:
+        world.host.ram(0x4000_0000, 0x2_0000)
+        world.block(0, 0x03, 0x4000_0000, NEXT_SRAM, 0x1_0010, 0)
+        world.chip.step(0x1_1000)
+        assert not ends(world)
+        assert world.chip.last_bus_address == 0x4000_FFFF + 0x10
+
+    on_both(act)
+
+
+@pytest.mark.parametrize("flags", [0, 8])
+def test_the_pci_address_counter_wraps_at_4_gib_though_the_mapping_goes_on(flags: int) -> None:
+    def act(world: World) -> None:
+        world.block(0, 0x03, LOW_END - 8, SRAM, 16, flags)
+        world.settle()
+
+    world = on_both(act)
+    data = world.chip.local_bus.read(SRAM, 16)
+    assert data == world.stores[LOW_END - PAGE][PAGE - 8 : PAGE] + world.stores[0][:8]
+
+
+@pytest.mark.parametrize("flags", [0, 8])
+def test_the_local_address_counter_wraps_at_4_gib(flags: int) -> None:
+    def act(world: World) -> None:
+        world.block(0, 0x03, PAGES, LOW_END - 8, 16, flags)
+        world.settle()
+
+    world = on_both(act)
+    data = world.chip.local_bus.read(LOW_END - 8, 8) + world.chip.local_bus.read(SRAM, 8)
+    assert data == world.stores[PAGES][:16]
+
+
+@pytest.mark.parametrize("name", ["rdk-9656-lite", "9080-401b"])
+@pytest.mark.parametrize("in_pci", [True, False])
+def test_the_count_is_written_back_where_the_chip_does_so(name: str, in_pci: bool) -> None:
+    def act(world: World) -> None:
+        world.put(0, in_pci, (PAGES, SRAM, 16, RING + SLOT | 1))
+        world.put(1, True, (PAGES, SRAM, 16, RING | 3))
+        world.chain(0, 0x1_0203, (RING if in_pci else LOCAL_RING) | in_pci)
+        world.settle()
+
+    world = on_both(act, name)
+    kept = name == "9080-401b" and in_pci
+    size = world.stores[RING][8:12] if in_pci else world.chip.local_bus.read(LOCAL_RING + 8, 4)
+    assert int.from_bytes(size, "little") == (16 if kept else 0)
+
+
+def test_a_write_back_that_meets_the_end_of_a_mapping_aborts_there() -> None:
+    def act(world: World) -> None:
+        world.put(0, True, (PAGES, SRAM, 16, RING + SLOT | 1))
+        world.chain(0, 0x1_0203, RING | 1)
+        world.chip.step(8192)
+        world.host.memory.unmap(RING + 10, 1)
+        world.chip.write(0, 0x68, 4, 0x900)
+        world.settle()
+
+    on_both(act)
 
 
 # -- why C leaves a transaction to Python, one by one --------------------------------------------------

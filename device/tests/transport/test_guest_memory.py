@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guest memory as an interval map: what an access resolves to, and what it never touches."""
 
+import gc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
-from plx9x5x.plane.choice import Plane
+from plx9x5x.plane.choice import Plane, lack
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.guest_memory import Unreachable
 from plx9x5x.units import KIB, BusAddr
@@ -21,6 +23,8 @@ _plane = [Plane.PYTHON]
 @pytest.fixture(autouse=True, scope="module", params=list(Plane), ids=lambda plane: plane.value)
 def plane(request: pytest.FixtureRequest) -> None:
     """Every rule holds on both planes."""
+    if request.param is Plane.NATIVE and lack():
+        pytest.skip(f"no native plane: {lack()}")
     _plane[0] = request.param
 
 
@@ -159,6 +163,26 @@ def test_the_backing_store_of_a_split_mapping_is_let_go_with_its_last_part() -> 
     with pytest.raises(BufferError):
         store.extend(b"x")
     memory.unmap(2 * PAGE, PAGE)
+    store.extend(b"x")
+
+
+def test_both_parts_of_a_split_mapping_keep_their_own_bytes() -> None:
+    store = bytearray(n % 251 for n in range(4 * PAGE))
+    memory = mapped((0, store))
+    memory.unmap(PAGE, 5)
+    assert read(memory, PAGE - 4, 4) == store[PAGE - 4 : PAGE]
+    assert read(memory, PAGE + 5, 100) == store[PAGE + 5 : PAGE + 105]
+    write(memory, 4 * PAGE - 1, b"z")
+    assert store[-1:] == b"z"
+
+
+def test_memory_in_a_circle_of_garbage_is_collected() -> None:
+    store = ram(PAGE)
+    holder: list[object] = [memoryview(store)]
+    memory = mapped((0, store))
+    holder += [memory, memory.map, holder]
+    del memory, holder
+    gc.collect()
     store.extend(b"x")
 
 

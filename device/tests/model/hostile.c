@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The walker and the tables under whatever a hostile guest and client may do: random descriptors in memory that another
+ * thread changes meanwhile, random mappings that come and go between calls. Each mapping's memory is an allocation of
+ * its own size, so that a sanitizer sees every byte beside it; read-only memory is compared with a copy.
+ *
+ * usage: hostile DESCRIPTORS SEED; scripts/hostile.py builds it and runs it.
+ */
+#include "mappings.c"
+#include "walker.c"
+
+#include <pthread.h>
+#include <stdio.h>
+
+#define MAPPINGS 24
+#define BIGGEST 3000
+
+struct piece {
+    uint64_t start, length;
+    uint8_t *host;
+    uint8_t *copy; /* of read-only memory */
+};
+
+struct side {
+    struct mappings *table;
+    struct piece pieces[MAPPINGS];
+    uint64_t owners;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct side bus, local;
+static bool stop_scribbling;
+
+static uint64_t roll(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* An address that has a fair chance to be mapped. */
+static uint64_t address(uint64_t *dice, bool wide)
+{
+    uint64_t low = roll(dice) % 0x6000;
+
+    switch (roll(dice) % 12) {
+    case 0:
+        return 0xffffffffu - low % 0x1000;
+    case 1:
+        return wide ? UINT64_MAX - low % 0x1000 : low;
+    case 2:
+        return wide ? (UINT64_C(1) << 32) + low : low;
+    case 3:
+        return (uint32_t)roll(dice);
+    default:
+        return low;
+    }
+}
+
+/* A word that means something in a descriptor, for any of its five places. */
+static uint32_t word(uint64_t *dice)
+{
+    switch (roll(dice) % 8) {
+    case 0:
+        return (uint32_t)roll(dice);
+    case 1:
+        return (uint32_t)(roll(dice) % 3);
+    case 2:
+        return (uint32_t)(roll(dice) % 600);
+    default:
+        return (uint32_t)address(dice, false);
+    }
+}
+
+static void fill(uint8_t *host, uint64_t length, uint64_t *dice)
+{
+    for (uint64_t at = 0; at < length; at += 4) {
+        uint32_t value = word(dice);
+
+        memcpy(host + at, &value, length - at < 4 ? length - at : 4);
+    }
+}
+
+static void drop(struct side *side, struct piece *piece)
+{
+    /* What is mapped over it in part goes too: then nothing refers to memory that is freed. */
+    for (size_t at = 0; at < side->table->count; at++) {
+        struct mapping found = side->table->at[at];
+
+        if (piece->host && found.host && found.host >= piece->host && found.host < piece->host + piece->length) {
+            if (!mappings_unmap(side->table, found.start, found.last))
+                abort();
+            at = (size_t)-1;
+        }
+    }
+    free(piece->host);
+    free(piece->copy);
+    memset(piece, 0, sizeof(*piece));
+}
+
+static void remap(struct side *side, uint64_t *dice, bool wide)
+{
+    struct piece *piece = &side->pieces[roll(dice) % MAPPINGS];
+    bool writable = roll(dice) % 8, shared = roll(dice) % 12;
+
+    pthread_mutex_lock(&lock);
+    drop(side, piece);
+    piece->start = address(dice, wide);
+    piece->length = 1 + roll(dice) % (roll(dice) % 2 ? BIGGEST : 40);
+    if (piece->length - 1 > UINT64_MAX - piece->start)
+        piece->length = UINT64_MAX - piece->start + 1;
+    if (shared) {
+        piece->host = malloc(piece->length);
+        fill(piece->host, piece->length, dice);
+        if (!writable) {
+            piece->copy = malloc(piece->length);
+            memcpy(piece->copy, piece->host, piece->length);
+        }
+    }
+    if (!mappings_map(side->table, piece->start, piece->start + piece->length - 1, piece->host, writable,
+                      ++side->owners))
+        abort();
+    if (roll(dice) % 4 == 0) {
+        uint64_t start = address(dice, wide), length = roll(dice) % 100;
+
+        if (!mappings_unmap(side->table, start, length > UINT64_MAX - start ? UINT64_MAX : start + length))
+            abort();
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void check(const char *what, const struct side *side)
+{
+    for (size_t at = 0; at < MAPPINGS; at++) {
+        const struct piece *piece = &side->pieces[at];
+
+        if (piece->copy && memcmp(piece->copy, piece->host, piece->length) != 0) {
+            fprintf(stderr, "read-only memory at %s %#llx was written\n", what, (unsigned long long)piece->start);
+            abort();
+        }
+    }
+    for (size_t at = 0; at < side->table->count; at++) {
+        const struct mapping *mapping = &side->table->at[at];
+
+        if (mapping->last < mapping->start || (at && mapping[-1].last >= mapping->start)) {
+            fprintf(stderr, "the table of %s is out of order at %zu\n", what, at);
+            abort();
+        }
+    }
+}
+
+/* The guest, which goes on while the chip reads. */
+static void *scribble(void *seed)
+{
+    uint64_t dice = *(uint64_t *)seed;
+
+    while (!__atomic_load_n(&stop_scribbling, __ATOMIC_RELAXED)) {
+        struct piece *piece = &(roll(&dice) % 2 ? &bus : &local)->pieces[roll(&dice) % MAPPINGS];
+
+        pthread_mutex_lock(&lock);
+        if (piece->host && !piece->copy)
+            fill(piece->host, piece->length, &dice);
+        pthread_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+/* A channel in any state at all. */
+static void restart(struct walk *channel, uint64_t *dice)
+{
+    uint64_t bits = roll(dice);
+
+    memset(channel, 0, sizeof(*channel));
+    channel->bus = bus.table;
+    channel->local = local.table;
+    channel->price = 1 + roll(dice) % 64;
+    channel->upper_register = roll(dice) % 4 ? 0 : word(dice);
+    channel->dac_chain = bits % 4 == 0;
+    channel->clear_count = bits & 4;
+    channel->count_to_pci = bits & 8;
+    channel->interrupt = bits & 0x30;
+    channel->state = roll(dice) % 4 ? WALK_FETCH : (enum walk_state)(roll(dice) % 3);
+    channel->next = (uint32_t)address(dice, false) & NEXT;
+    channel->next_in_pci = bits & 0x40;
+    channel->pci = word(dice);
+    channel->upper = roll(dice) % 4 ? 0 : word(dice);
+    channel->local_address = word(dice);
+    channel->count = word(dice) & COUNT;
+    channel->moved = channel->count ? word(dice) % (channel->count + 1) : 0;
+    channel->pointer = word(dice);
+    channel->size_word = word(dice);
+    channel->size_word_in_pci = bits & 0x80;
+    channel->chained = bits & 0x100;
+    channel->writes_count = bits & 0x200;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long long wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000, fetched = 0, stops[5] = {0};
+    uint64_t dice = (argc > 2 ? strtoull(argv[2], NULL, 0) : 1) * 2654435761u | 1, other = dice ^ 0x5555;
+    struct walk channel;
+    pthread_t guest;
+
+    bus.table = mappings_new();
+    local.table = mappings_new();
+    if (!bus.table || !local.table)
+        return 1;
+    for (size_t at = 0; at < 2 * MAPPINGS; at++) {
+        remap(&bus, &dice, true);
+        remap(&local, &dice, false);
+    }
+    restart(&channel, &dice);
+    if (pthread_create(&guest, NULL, scribble, &other))
+        return 1;
+    for (unsigned long long turn = 0; fetched < wanted; turn++) {
+        walk(&channel, 1 + roll(&dice) % (channel.price * 3));
+        fetched += channel.fetched;
+        stops[channel.stop]++;
+        if (channel.stop != WALK_BUDGET || turn % 64 == 0)
+            restart(&channel, &dice);
+        if (turn % 16 == 0) {
+            remap(&bus, &dice, true);
+            remap(&local, &dice, false);
+        }
+        if (turn % 64 == 0) {
+            check("bus", &bus);
+            check("local", &local);
+        }
+    }
+    __atomic_store_n(&stop_scribbling, true, __ATOMIC_RELAXED);
+    pthread_join(guest, NULL);
+    check("bus", &bus);
+    check("local", &local);
+    printf("%llu descriptors; stops: budget %llu, end %llu, local %llu, bus %llu, terminal count %llu\n", fetched,
+           stops[WALK_BUDGET], stops[WALK_END], stops[WALK_LOCAL], stops[WALK_BUS], stops[WALK_TERMINAL_COUNT]);
+    for (size_t at = 0; at < MAPPINGS; at++) {
+        drop(&bus, &bus.pieces[at]);
+        drop(&local, &local.pieces[at]);
+    }
+    mappings_free(bus.table);
+    mappings_free(local.table);
+    return 0;
+}
