@@ -2,9 +2,9 @@
 """The groups `registers` and `dma`: the whole chip model in one process, without a socket.
 
 Registers: beside a call of a Python method that does nothing. DMA: a block is programmed and run through the chip, and
-so is a chain of 256-byte descriptors; a block beside a copy of as many bytes, by memmove called from Python and by memcpy
-in a loop of C, a chain beside a loop of C that reads each descriptor and copies. Guest memory lies in one piece, or in
-4 KiB mappings none of which follows its neighbour.
+so is a chain of 256-byte descriptors; a block beside a copy of as many bytes, by memmove called from Python and by
+memcpy in a loop of C, a chain beside a loop of C that reads each descriptor and copies. Guest memory lies in one piece,
+or in 4 KiB mappings none of which follows its neighbour.
 """
 
 import ctypes

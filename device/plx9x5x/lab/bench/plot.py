@@ -20,7 +20,9 @@ _TOP: Final = 44
 _COLOURS: Final = ("#1f5fa8", "#b8501a", "#2f7d4f", "#7a3f9d")
 _INK: Final = "#222222"
 _GRID: Final = "#dddddd"
-_STEPS: Final = (1, 2, 5)
+_STEPS: Final = ((12.0, (1, 2, 3, 4, 5, 6, 8)), (300.0, (1, 2, 5)), (math.inf, (1,)))
+_LABEL: Final = 30
+"""Two lines of text."""
 
 
 def ratios(title: str, rows: Sequence[Row]) -> str:
@@ -64,16 +66,26 @@ def growth(title: str, curves: Sequence[Curve]) -> str:
         parts.append(_line(x(size), top, x(size), bottom, _GRID))
         parts.append(_text(x(size), bottom + 18, f"{size:,}".replace(",", " "), anchor="middle", size=11))
     parts.append(_text((left + right) / 2, bottom + 40, curves[0].grows, anchor="middle", size=12))
-    for curve, colour in zip(curves, _COLOURS, strict=False):
+    labels = _apart([y(curve.points[-1].figure.median) for curve in curves])
+    for curve, colour, label in zip(curves, _COLOURS, labels, strict=False):
         at = [(x(point.size), y(point.figure.median)) for point in curve.points]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in at)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{colour}"/>' for px, py in at]
         name = f"{curve.name} [{curve.plane}]" if curve.plane else curve.name
-        parts.append(_text(right + 10, at[-1][1] - 3, name, size=12, colour=colour))
+        parts.append(_text(right + 10, label - 3, name, size=12, colour=colour))
         says = f"{curve.per}: x{words.number(curve.growth)}"
-        parts.append(_text(right + 10, at[-1][1] + 11, says, size=11, colour=colour))
+        parts.append(_text(right + 10, label + 11, says, size=11, colour=colour))
     return _svg(parts, height, title)
+
+
+def _apart(places: Sequence[float]) -> list[float]:
+    """The same places, each at least a label below the one above it."""
+    moved = list(places)
+    lowest = -math.inf
+    for number in sorted(range(len(moved)), key=lambda number: moved[number]):
+        moved[number] = lowest = max(moved[number], lowest + _LABEL)
+    return moved
 
 
 def _axis(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
@@ -87,9 +99,9 @@ def _axis(low: float, high: float, start: float, end: float) -> Callable[[float]
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers in the range: of each decade all of 1, 2, 5 where there is room, else 1."""
+    """Round numbers in the range, the more of each decade the fewer decades there are."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = _STEPS if len(decades) <= 3 else _STEPS[:1]
+    steps = next(steps for reach, steps in _STEPS if high / low < reach)
     return [tick for decade in decades for step in steps if low <= (tick := float(step * 10.0**decade)) <= high]
 
 
