@@ -42,6 +42,9 @@
 #define DATA			(RAM + 2 * MIB)
 #define DESCRIPTOR_BYTES	256
 #define DESCRIPTORS_MAX		(2 * MIB / 16)
+#define SLOTS			(LOCAL_SIZE / DESCRIPTOR_BYTES)
+#define SOURCES			((RAM_SIZE - (DATA - RAM)) / DESCRIPTOR_BYTES)
+#define CHECKS			64
 
 /* vfio-user */
 #define VERSION			1
@@ -456,12 +459,41 @@ static void fill(uint32_t bytes)
 	}
 }
 
-/* Local memory's first and last word; `from` is the byte of the source that went to address 0. */
-static void check_local(uint32_t from, uint32_t bytes)
+/*
+ * Words of local memory, spread over what a transfer writes, its first and its last among them. They are spoiled before
+ * the transfers and looked at after: a transfer that ends early, or moves too little, shows.
+ */
+static uint32_t checked_word(uint32_t number, uint32_t bytes)
 {
-	uint32_t last = (bytes - 1) & ~3u;
+	return (uint64_t)(bytes / 4 - 1) * number / (CHECKS - 1) * 4;
+}
 
-	if (read_region(2, 0) != pattern(from) || read_region(2, last) != pattern(from + last)) {
+static void spoil_local(uint32_t bytes)
+{
+	uint32_t n;
+
+	for (n = 0; n < CHECKS; n++)
+		write_region(2, checked_word(n, bytes), 0x5c5c5c5c, 4, false);
+}
+
+/* Which byte of the source lies at `local` when a chain of so many descriptors has gone round local memory. */
+static uint32_t source_of(uint32_t local, unsigned int descriptors)
+{
+	uint32_t slot = local / DESCRIPTOR_BYTES;
+	uint32_t last = (descriptors - 1 - slot) / SLOTS * SLOTS + slot;
+
+	return last % SOURCES * DESCRIPTOR_BYTES + local % DESCRIPTOR_BYTES;
+}
+
+static void check_local(uint32_t bytes, unsigned int descriptors)
+{
+	uint32_t n;
+
+	for (n = 0; n < CHECKS; n++) {
+		uint32_t at = checked_word(n, bytes);
+
+		if (read_region(2, at) == pattern(descriptors ? source_of(at, descriptors) : at))
+			continue;
 		errno = 0;
 		die("DMA moved wrong bytes");
 	}
@@ -492,35 +524,35 @@ static void time_transfers(const char *name, bool chain, uint32_t bytes, unsigne
 
 static void time_block(uint32_t bytes, unsigned int count)
 {
-	if (!bytes || bytes > LOCAL_SIZE)
-		die("a block has 1 byte to 128 KiB");
-	fill((bytes + 3) & ~3u);
+	if (!bytes || bytes % 4 || bytes > LOCAL_SIZE)
+		die("a block has 4 bytes to 128 KiB, by words");
+	fill(bytes);
+	spoil_local(bytes);
 	time_transfers("block", false, bytes, count);
-	if (bytes >= sizeof(uint32_t) && bytes % sizeof(uint32_t) == 0)
-		check_local(0, bytes);
+	check_local(bytes, 0);
 }
 
-/* The data goes round local memory as often as it takes. */
+/* The data goes round local memory, and round its source, as often as it takes. */
 static void time_chain(unsigned int descriptors, unsigned int count)
 {
-	uint32_t in_ram = (RAM_SIZE - (DATA - RAM)) / DESCRIPTOR_BYTES, in_local = LOCAL_SIZE / DESCRIPTOR_BYTES, i, last;
+	uint32_t i, covered = descriptors < SLOTS ? descriptors * DESCRIPTOR_BYTES : LOCAL_SIZE;
 
 	if (!descriptors || descriptors > DESCRIPTORS_MAX)
 		die("a chain has 1 to 131072 descriptors");
-	fill(RAM_SIZE - (DATA - RAM));
+	fill(SOURCES * DESCRIPTOR_BYTES);
 	for (i = 0; i < descriptors; i++) {
 		uint32_t desc[4] = {
-			DATA + i % in_ram * DESCRIPTOR_BYTES,
-			i % in_local * DESCRIPTOR_BYTES,
+			DATA + i % SOURCES * DESCRIPTOR_BYTES,
+			i % SLOTS * DESCRIPTOR_BYTES,
 			DESCRIPTOR_BYTES,
 			(RAM + 16 * (i + 1)) | DPR_PCI | (i == descriptors - 1 ? DPR_END : 0),
 		};
 
 		memcpy(ram + 16 * i, desc, sizeof(desc));
 	}
+	spoil_local(covered);
 	time_transfers("chain", true, 0, count);
-	last = (descriptors - 1) / in_local * in_local;	/* what lies at local address 0 in the end */
-	check_local(last % in_ram * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES);
+	check_local(covered, descriptors);
 }
 
 static void hold(const char *path, unsigned int mib)

@@ -2,6 +2,7 @@
 """Servers that take part, and the raw client that times them: all on one core, in rounds that alternate."""
 
 import contextlib
+import os
 import re
 import tempfile
 import time
@@ -45,6 +46,18 @@ def pick_core() -> frozenset[int] | None:
     picker = CorePicker()
     time.sleep(_WATCH_S)
     return picker.pick()
+
+
+@contextlib.contextmanager
+def on_core(cpus: Collection[int] | None) -> Iterator[None]:
+    """Have this very process run on those cores meanwhile; None leaves it alone."""
+    before = os.sched_getaffinity(0)
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def our_backend(tc: Toolchain, plane_name: str) -> Backend:

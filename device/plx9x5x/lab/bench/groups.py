@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The groups of measurements by name, and one run of some of them on the planes that were asked for."""
 
-import contextlib
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -51,25 +49,10 @@ def run(names: Sequence[str], options: Options, planes: Sequence[str], *, tell: 
 
 def _measure(name: str, options: Options) -> Part:
     try:
-        with plane.chosen(options.plane), _on_core(options.cpus if name in _IN_PROCESS else None):
+        with plane.chosen(options.plane):
             return GROUPS[name](options)
     except (SetupError, LostVm) as exc:
         return Part(name, name, left_out=(f"{name}: {exc}",))
-
-
-_IN_PROCESS: Final = frozenset({"registers", "dma"})
-
-
-@contextlib.contextmanager
-def _on_core(cpus: frozenset[int] | None) -> Iterator[None]:
-    """Have this very process run there meanwhile."""
-    before = os.sched_getaffinity(0)
-    if cpus:
-        os.sched_setaffinity(0, cpus)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _joined(parts: Sequence[Part]) -> Part:

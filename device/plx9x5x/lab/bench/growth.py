@@ -34,8 +34,9 @@ READS: Final = 20_000
 
 def measure(options: Options) -> Part:
     """Run the group. Raises: SetupError, LostVm."""
-    curves = (_chains(options), *_mappings(options), *_devices(options))
-    return Part("growth", "Growth", curves=curves)
+    with contest.on_core(options.cpus):
+        in_process_curves = (_chains(options), *_mappings(options))
+    return Part("growth", "Growth", curves=(*in_process_curves, *_devices(options)))
 
 
 def _sizes(options: Options, usual: Sequence[int], *, quick: int) -> Sequence[int]:

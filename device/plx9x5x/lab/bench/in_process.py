@@ -104,7 +104,8 @@ class _Task:
 
 def measure_dma(options: Options) -> Part:
     """Run the group `dma`. Raises: SetupError, LostVm."""
-    rows = [row for size in SIZES for to_pci in (False, True) for row in _transfers(options, size, to_pci=to_pci)]
+    with contest.on_core(options.cpus):
+        rows = [row for size in SIZES for to_pci in (False, True) for row in _transfers(options, size, to_pci=to_pci)]
     return Part("dma", "DMA in process, through the whole chip model", tuple(rows))
 
 
@@ -195,7 +196,8 @@ def measure_registers(options: Options) -> Part:
     works = {"register read": reads, "a driver's mix of reads and writes": driver, "bare": bare}
     for work in works.values():
         work()
-    times = contest.alternate(options.rounds, {name: _Task(work, 3).time for name, work in works.items()})
+    with contest.on_core(options.cpus):
+        times = contest.alternate(options.rounds, {name: _Task(work, 3).time for name, work in works.items()})
     figures = {name: Figure(tuple(t * 1e6 / calls for t in seconds)) for name, seconds in times.items()}
     peer = figures.pop("bare")
     rows = (

@@ -19,7 +19,7 @@ def describe(tc: Toolchain) -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // MIB} MiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "C library": host.libc(),
-        "compiler": f"gcc {host.compiler_version(host.compiler())[1]}",
+        "compiler": f"{Path(host.compiler()).name} {host.compiler_version(host.compiler())[1]}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         **{name: _version(name) for name in ("plx9x5x", "numpy", "cffi")},
         **tc.versions(),

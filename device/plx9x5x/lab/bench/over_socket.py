@@ -45,7 +45,7 @@ def measure(options: Options) -> Part:
 def _requests(options: Options) -> dict[str, tuple[str | int, ...]]:
     """What the client is to time, by the name that the rows use: its arguments."""
     accesses, transfers = options.count(ACCESSES), options.count(TRANSFERS)
-    names = ("read", "posted", "acknowledged", "command-posted", "command-acknowledged")
+    names = ("read", "posted", "command-posted", "acknowledged", "command-acknowledged")
     return {
         **{name: (name, accesses) for name in names},
         "interrupt": ("interrupt", options.count(INTERRUPTS)),

@@ -88,3 +88,28 @@ def test_a_library_without_its_header_gives_no_peer(toolchain: Toolchain, tmp_pa
     with pytest.raises(SetupError, match="no header beside it") as caught:
         programs.peer(replace(toolchain, libvfio_user=tmp_path / "libvfio-user.so"))
     assert "PLX9X5X_LIBVFIO_USER" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("memcpy(local + local_address, at, count);", "memcpy(local + local_address, at, count - 1);"),
+        ("!(desc[3] & DPR_END)", "!(desc[3] & DPR_END) && *moved < 60000"),  # ends before its chain does
+    ],
+)
+def test_the_client_notices_a_server_that_moves_wrong_bytes(
+    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str
+) -> None:
+    source = (programs.SOURCES / "peer.c").read_text(encoding="utf-8")
+    assert right in source
+    (tmp_path / "peer.c").write_text(source.replace(right, wrong), encoding="utf-8")
+    (tmp_path / "bench.h").write_bytes((programs.SOURCES / "bench.h").read_bytes())
+    programs.client()
+    with monkeypatch.context() as patched:
+        patched.setattr(programs, "SOURCES", tmp_path)
+        broken = programs.peer(replace(toolchain, cache=tmp_path / "cache"))
+    with (
+        contest.serving({"broken": broken}, cpus=None) as running,
+        pytest.raises(LostVm, match="DMA moved wrong bytes"),
+    ):
+        contest.run_client(running["broken"].socket_path, "chain", 256, 2)
