@@ -47,11 +47,10 @@ def render(results: Results) -> dict[str, str]:
     lines = [_HEAD, "## The machine", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in {**results.machine, **results.options}.items()]
     for part in results.parts:
-        lines += ["", f"## {part.title}", ""]
-        lines += [f"![{part.title}]({name})" for name in plots if name.startswith(f"{NAME}-{part.group}")]
-        lines += ["", *_rows(part)] if part.rows else []
-        lines += ["", *_curves(part)] if part.curves else []
-        lines += [f"\nLeft out: {line}" for line in part.left_out]
+        shown = [f"![{part.title}]({name})" for name in plots if name.startswith(f"{NAME}-{part.group}")]
+        left_out = [f"Left out: {line}" for line in part.left_out]
+        for block in ([f"## {part.title}"], shown, _rows(part), _curves(part), left_out):
+            lines += ["", *block] if block else []
     return {f"{NAME}.md": "\n".join(lines) + "\n", **plots}
 
 
@@ -66,17 +65,15 @@ def _plots(results: Results) -> Iterator[tuple[str, str]]:
             yield f"{NAME}-{part.group}-{family}.svg", plot.growth(_CURVES.get(family, family), curves)
 
 
-def _rows(part: Part) -> Iterator[str]:
-    yield "| " + " | ".join(words.HEADINGS) + " |"
-    yield "|---|---:|---:|---|---:|---|"
-    for row in part.rows:
-        yield "| " + " | ".join(words.cells(row)) + " |"
+def _rows(part: Part) -> list[str]:
+    head = ["| " + " | ".join(words.HEADINGS) + " |", "|---|---:|---:|---|---:|---|"]
+    return [*head, *("| " + " | ".join(words.cells(row)) + " |" for row in part.rows)] if part.rows else []
 
 
-def _curves(part: Part) -> Iterator[str]:
-    yield "| one | by | " + "time for one, by size | last / first |"
-    yield "|---|---|---|---:|"
+def _curves(part: Part) -> list[str]:
+    lines = ["| one | by | time for one, by size | last / first |", "|---|---|---|---:|"]
     for curve in part.curves:
         points = ", ".join(f"{p.size}: {words.quantity(p.figure, curve.unit)}" for p in curve.points)
         name = f"{curve.name} [{curve.plane}]" if curve.plane else curve.name
-        yield f"| {name}: {curve.per} | {curve.grows} | {points} | {words.number(curve.growth)} |"
+        lines.append(f"| {name}: {curve.per} | {curve.grows} | {points} | {words.number(curve.growth)} |")
+    return lines if part.curves else []

@@ -21,6 +21,7 @@ _COLOURS: Final = ("#1f5fa8", "#b8501a", "#2f7d4f", "#7a3f9d")
 _INK: Final = "#222222"
 _GRID: Final = "#dddddd"
 _STEPS: Final = ((12.0, (1, 2, 3, 4, 5, 6, 8)), (300.0, (1, 2, 5)), (math.inf, (1,)))
+_DECADES: Final = 30.0
 _LABEL: Final = 30
 """Two lines of text."""
 
@@ -55,7 +56,7 @@ def growth(title: str, curves: Sequence[Curve]) -> str:
     height, top, bottom, left, right = 360, 60, 310, 80, WIDTH - 290
     medians = [point.figure.median for curve in curves for point in curve.points]
     sizes = [point.size for curve in curves for point in curve.points]
-    low, high = min(medians) / 1.6, max(medians) * 1.6
+    low, high = _at_least(_DECADES, min(medians) / 1.6, max(medians) * 1.6)
     x, y = _axis(min(sizes), max(sizes), left, right), _axis(low, high, bottom, top)
     unit = curves[0].unit
     parts = [_text(16, 24, title, size=15, weight="bold"), _text(16, 46, f"{unit} for one", size=11)]
@@ -77,6 +78,12 @@ def growth(title: str, curves: Sequence[Curve]) -> str:
         says = f"{curve.per}: x{words.number(curve.growth)}"
         parts.append(_text(right + 10, label + 11, says, size=11, colour=colour))
     return _svg(parts, height, title)
+
+
+def _at_least(reach: float, low: float, high: float) -> tuple[float, float]:
+    """The range, widened to `reach` times its start, so that a line that is all but level looks so."""
+    middle, half = math.sqrt(low * high), math.sqrt(max(reach, high / low))
+    return middle / half, middle * half
 
 
 def _apart(places: Sequence[float]) -> list[float]:
