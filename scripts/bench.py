@@ -55,10 +55,15 @@ def measure(args: argparse.Namespace, console: Console) -> Results:
     need = FOR_A_RUN if groups.NEED_A_GUEST & set(names) else {"libvfio-user"}
     tc = load(need=need, progress=for_stream(sys.stderr))
     found = machine.describe(tc)
+    neighbours = machine.Neighbours()
     cpus = contest.pick_core()
     rounds = QUICK_ROUNDS if args.quick else args.rounds
     options = Options(tc, rounds=rounds, quick=args.quick, cpus=cpus)
     parts = groups.run(names, options, planes, tell=lambda name: console.print(f"measuring: {name}", style="dim"))
+    others = neighbours.percent()
+    found["other work meanwhile"] = f"{others:.0f} % of the cores"
+    if others > machine.BUSY_PERCENT:
+        console.print(f"others used {others:.0f} % of the cores meanwhile: measure again when the machine is quiet")
     asked = {"rounds": str(rounds), "data plane": ", ".join(filter(None, planes)) or "the usual one"}
     return Results(found, asked, tuple(parts))
 

@@ -1,14 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures were taken on."""
+"""What the figures were taken on, and how much of it others used meanwhile."""
 
 import datetime as dt
 import os
 import platform
+import resource
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 from plx9x5x.lab.toolchain import Toolchain, host
 from plx9x5x.units import MIB
+
+BUSY_PERCENT: Final = 5.0
+"""More of the cores than that in other hands, and figures are to be taken again."""
+
+
+class Neighbours:
+    """Watches, from its construction on, how much of the machine's cores is used by others than us and our children."""
+
+    def __init__(self) -> None:
+        self._before = _all_work(), _our_work()
+
+    def percent(self) -> float:
+        """Their part of all cores so far; children that still run count as others."""
+        (busy, total), ours = _all_work(), _our_work()
+        (busy_then, total_then), ours_then = self._before
+        return share(busy - busy_then - (ours - ours_then), total - total_then)
+
+
+def share(others: float, total: float) -> float:
+    """`others` in percent of `total`, both in seconds of a core; what is measured in ticks may miss by one."""
+    return min(100.0, max(0.0, 100 * others / total)) if total > 0 else 0.0
+
+
+def _all_work() -> tuple[float, float]:
+    """Seconds of all cores so far: (at work, in all)."""
+    try:
+        fields = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split()[1:9]]
+    except OSError:
+        return 0.0, 0.0
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (sum(fields) - fields[3] - fields[4]) / ticks, sum(fields) / ticks  # without idle and iowait
+
+
+def _our_work() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def describe(tc: Toolchain) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.errors import SetupError
-from plx9x5x.lab.bench import contest, groups, in_guest, plane
+from plx9x5x.lab.bench import contest, groups, in_guest, machine, plane
 from plx9x5x.lab.bench.figures import Figure, Part, Results, Row
 from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.report.ktap import parse
@@ -148,3 +148,12 @@ def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) ->
     done = subprocess.run([sys.executable, SCRIPT, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert says in done.stderr
+
+
+def test_what_others_use_of_the_cores_is_a_share_of_all_of_them() -> None:
+    assert machine.share(1.0, 4.0) == 25
+    assert machine.share(-0.01, 4.0) == 0
+    assert machine.share(0.0, 0.0) == 0
+    watch = machine.Neighbours()
+    sum(range(200_000))
+    assert 0 <= watch.percent() <= 100
