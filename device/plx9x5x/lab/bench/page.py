@@ -23,7 +23,7 @@ width of the middle half of the rounds, as a part of the median. No test asserts
 
 The **C peer** (`device/plx9x5x/lab/bench/peer.c`) is a device in C on the same libvfio-user, with the registers, the
 interrupt and the chains that a driver's transfer needs and nothing else: what the library allows. The **raw client**
-(`client.c` beside it) plays QEMU's part, so that the server alone differs.
+(`client/` beside it) plays QEMU's part, so that the server alone differs.
 """
 _RATIO_PLOTS: Final = ("socket", "dma", "guest")
 _CURVES: Final[Mapping[str, str]] = {

@@ -18,7 +18,7 @@ _SONAME: Final = "libvfio-user.so.0"
 
 def client() -> Path:
     """The raw client. Raises: SetupError."""
-    return build_static(SOURCES / "client.c", name="bench-client")
+    return build_static(SOURCES / "client", name="bench-client", include=(SOURCES,))
 
 
 def peer(tc: Toolchain) -> Backend:
