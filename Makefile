@@ -32,7 +32,7 @@ guest-test: setup ## boots guests under QEMU: one test per case of the guest dri
 lint: setup  ## ruff, mypy --strict, import-linter
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy && .venv/bin/lint-imports
 
-bench: setup ## register and DMA speed beside their peers, as ratios
+bench: setup ## registers, interrupts, DMA, start and growth beside their peers, as ratios (options: ARGS="--help")
 	@$(PY) scripts/bench.py $(ARGS)
 
 mutate: setup ## change the model in 600 places, one at a time, and list what no test noticed (about 20 minutes)

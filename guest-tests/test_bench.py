@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of `make bench` that boots guests, once and quickly: its bench fits ours and the peer."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.lab.bench.figures import Results
+from plx9x5x.lab.bench.groups import NEED_A_GUEST
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
+SCRIPT = Path(__file__).parents[1] / "scripts/bench.py"
+
+
+def test_the_harness_measures_in_guests(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    only = [word for group in sorted(NEED_A_GUEST) for word in ("--only", group)]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--quick", *only, "--json", figures], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    parts = {part.group: part for part in Results.from_json(json.loads(figures.read_text(encoding="utf-8"))).parts}
+    assert parts.keys() == NEED_A_GUEST
+    assert {row.peer_name for row in parts["guest"].rows} == {"C peer", "edu"}
+    assert "START of a 4-byte block to interrupt handled" in [row.name for row in parts["guest"].rows]
