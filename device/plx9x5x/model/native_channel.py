@@ -27,8 +27,8 @@ PRICE: Final = 256
 """What a transaction in C costs of the budget at least, in bytes. It takes 5 to 30 ns, and copying so many takes about
 10: so a step of a chain of small descriptors keeps a register access waiting no longer than one that copies."""
 
-_TO_C: Final = {State.FETCH: _LIB.WALK_FETCH, State.MOVE: _LIB.WALK_MOVE, State.RETIRE: _LIB.WALK_RETIRE}
-_FROM_C: Final = {number: state for state, number in _TO_C.items()}
+_STATES: Final = (State.FETCH, State.MOVE, State.RETIRE)
+"""By their numbers in C."""
 
 
 class Stop(enum.Enum):
@@ -54,6 +54,9 @@ class Stop(enum.Enum):
     VALID = "descriptors have a valid bit"
 
 
+_STOPS: Final = tuple(Stop(number) for number in range(_LIB.WALK_TERMINAL_COUNT + 1))
+
+
 class NativeChannel(Channel):
     """A `Channel` whose `run` does what it can in C."""
 
@@ -63,6 +66,8 @@ class NativeChannel(Channel):
     """A transfer that met what is not plain memory: it would only be met again."""
     _plain: tuple[LocalBus, MappingTable] | None = None
     """The plain memory of a local bus."""
+    _prepared: tuple[MappingTable, MappingTable, Mode, int] | None = None
+    """What C has been told of what seldom changes."""
     stopped = Stop.STATE
     """Why C went no further, the last time."""
 
@@ -78,7 +83,7 @@ class NativeChannel(Channel):
     def reset(self) -> None:
         """Forget everything, the board's memory too."""
         super().reset()
-        self._foreign = self._plain = None
+        self._foreign = self._plain = self._prepared = None
 
     def run(self, budget: int) -> int:
         """Do as many transactions as `budget` bytes pay for, or one that is the reference's; give what they cost."""
@@ -93,44 +98,40 @@ class NativeChannel(Channel):
 
     def _say(self, mode: Mode) -> Stop | None:
         """Tell who has a say in what comes next, or in the next descriptor of this mode."""
-        transfer = self._transfer
+        state, transfer = self.state, self._transfer
         if self._trace.enabled:
             return Stop.TRACE
-        if self.state not in _TO_C:
-            return Stop.STATE
-        if self.state is not State.FETCH and transfer is not None:
-            if transfer is self._foreign and self.state is State.MOVE:
+        if state is State.MOVE or state is State.RETIRE:
+            if transfer is None or (transfer is self._foreign and state is State.MOVE):
                 return Stop.LOCAL
             if transfer.swapped:
                 return Stop.SWAP
             if transfer.mode is not mode and (stop := _special(transfer.mode)):
                 return stop
-        return Stop.SWAP if self._swapped(mode) else _special(mode)
+        elif state is not State.FETCH:
+            return Stop.STATE
+        return _special(mode) or (Stop.SWAP if self._swapped(mode) else None)
 
     def _go(self, bus: MappingTable, mode: Mode, budget: int) -> int:
         """Walk; give what it cost."""
-        walk, transfer = self._walk, self._transfer
-        walk.bus, walk.local = bus.table, self._plain_memory().table
-        walk.price = self.price
-        walk.upper_register = self._regs[self.names.upper_address]
-        walk.dac_chain, walk.clear_count, walk.count_to_pci = mode.dac_chain, mode.clear_count, self._count_to_pci
-        walk.interrupt = self.interrupt
-        walk.state = _TO_C[self.state]
-        walk.next, walk.next_in_pci = self._next, self._next_in_pci
-        walk.terminal_count_pending = self._terminal_count_pending
-        walk.last_bus_address = self._host.last_bus_address
+        walk, transfer, host = self._walk, self._transfer, self._host
+        self._prepare(bus, mode)
+        _LIB.walk_at(
+            walk, _STATES.index(self.state), self._next, self._next_in_pci, self._terminal_count_pending,
+            self.interrupt, self._regs[self.names.upper_address], host.last_bus_address,
+        )  # fmt: skip
         if transfer is not None:
-            walk.pci, walk.upper, walk.local_address = transfer.pci, transfer.upper, transfer.local
-            walk.count, walk.moved, walk.pointer = transfer.count, transfer.moved, transfer.pointer
-            walk.size_word, walk.size_word_in_pci = transfer.size_word, transfer.size_word_in_pci
-            walk.chained, walk.writes_count = transfer.chained, transfer.mode.clear_count
+            _LIB.walk_with(
+                walk, transfer.pci, transfer.upper, transfer.local, transfer.count, transfer.moved, transfer.pointer,
+                transfer.size_word, transfer.size_word_in_pci, transfer.chained, transfer.mode.clear_count,
+            )  # fmt: skip
         spent = _LIB.walk(walk, budget)
-        self.stopped = Stop(walk.stop)
+        self.stopped = _STOPS[walk.stop]
         if spent:
-            self.state = _FROM_C[walk.state]
+            self.state = _STATES[walk.state]
             self._next, self._next_in_pci = walk.next, walk.next_in_pci
             self._terminal_count_pending = walk.terminal_count_pending
-            self._host.last_bus_address = walk.last_bus_address
+            host.last_bus_address = walk.last_bus_address
             if walk.fetched:
                 self._take(walk, mode)
             elif transfer is not None:
@@ -138,6 +139,16 @@ class NativeChannel(Channel):
         if self.stopped is Stop.LOCAL:
             self._foreign = self._transfer
         return spent
+
+    def _prepare(self, bus: MappingTable, mode: Mode) -> None:
+        """Tell C what seldom changes: the tables, and what each fetch looks at in DMAMODE."""
+        local = self._plain_memory()
+        now = bus, local, mode, self.price
+        if now != self._prepared:
+            walk = self._walk
+            walk.bus, walk.local, walk.price = bus.table, local.table, self.price
+            walk.dac_chain, walk.clear_count, walk.count_to_pci = mode.dac_chain, mode.clear_count, self._count_to_pci
+            self._prepared = now
 
     def _take(self, walk: "Walk", mode: Mode) -> None:
         """Make C's descriptor ours, and show it in the registers."""
