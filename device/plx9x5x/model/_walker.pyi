@@ -43,6 +43,14 @@ class _Lib:
     WALK_LOCAL: int
     WALK_BUS: int
     WALK_TERMINAL_COUNT: int
+    def walk_at(
+        self, channel: Walk, state: int, next_: int, next_in_pci: bool, terminal_count_pending: bool, interrupt: bool,
+        upper_register: int, last_bus_address: int, /,
+    ) -> None: ...  # fmt: skip
+    def walk_with(
+        self, channel: Walk, pci: int, upper: int, local_address: int, count: int, moved: int, pointer: int,
+        size_word: int, size_word_in_pci: bool, chained: bool, writes_count: bool, /,
+    ) -> None: ...  # fmt: skip
     def walk(self, channel: Walk, budget: int) -> int: ...
 
 ffi: _Ffi

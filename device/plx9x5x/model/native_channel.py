@@ -27,8 +27,8 @@ PRICE: Final = 256
 """What a transaction in C costs of the budget at least, in bytes. It takes 5 to 30 ns, and copying so many takes about
 10: so a step of a chain of small descriptors keeps a register access waiting no longer than one that copies."""
 
-_WALK, _FETCH, _MOVE, _RETIRE = _LIB.walk, _LIB.WALK_FETCH, _LIB.WALK_MOVE, _LIB.WALK_RETIRE
-_FROM_C: Final = {_FETCH: State.FETCH, _MOVE: State.MOVE, _RETIRE: State.RETIRE}
+_STATES: Final = (State.FETCH, State.MOVE, State.RETIRE)
+"""By their numbers in C."""
 
 
 class Stop(enum.Enum):
@@ -54,7 +54,7 @@ class Stop(enum.Enum):
     VALID = "descriptors have a valid bit"
 
 
-_STOPS: Final = {stop.value: stop for stop in Stop}
+_STOPS: Final = tuple(Stop(number) for number in range(_LIB.WALK_TERMINAL_COUNT + 1))
 
 
 class NativeChannel(Channel):
@@ -66,6 +66,8 @@ class NativeChannel(Channel):
     """A transfer that met what is not plain memory: it would only be met again."""
     _plain: tuple[LocalBus, MappingTable] | None = None
     """The plain memory of a local bus."""
+    _prepared: tuple[MappingTable, MappingTable, Mode, int] | None = None
+    """What C has been told of what seldom changes."""
     stopped = Stop.STATE
     """Why C went no further, the last time."""
 
@@ -81,7 +83,7 @@ class NativeChannel(Channel):
     def reset(self) -> None:
         """Forget everything, the board's memory too."""
         super().reset()
-        self._foreign = self._plain = None
+        self._foreign = self._plain = self._prepared = None
 
     def run(self, budget: int) -> int:
         """Do as many transactions as `budget` bytes pay for, or one that is the reference's; give what they cost."""
@@ -96,43 +98,40 @@ class NativeChannel(Channel):
 
     def _say(self, mode: Mode) -> Stop | None:
         """Tell who has a say in what comes next, or in the next descriptor of this mode."""
-        transfer, state = self._transfer, self.state
+        state, transfer = self.state, self._transfer
         if self._trace.enabled:
             return Stop.TRACE
         if state is State.MOVE or state is State.RETIRE:
-            if transfer is self._foreign and state is State.MOVE:
+            if transfer is None or (transfer is self._foreign and state is State.MOVE):
                 return Stop.LOCAL
-            if transfer is not None:
-                if transfer.swapped:
-                    return Stop.SWAP
-                if transfer.mode is not mode and (stop := _special(transfer.mode)):
-                    return stop
+            if transfer.swapped:
+                return Stop.SWAP
+            if transfer.mode is not mode and (stop := _special(transfer.mode)):
+                return stop
         elif state is not State.FETCH:
             return Stop.STATE
-        return Stop.SWAP if self._swapped(mode) else _special(mode)
+        return _special(mode) or (Stop.SWAP if self._swapped(mode) else None)
 
     def _go(self, bus: MappingTable, mode: Mode, budget: int) -> int:
         """Walk; give what it cost."""
-        walk, transfer, state = self._walk, self._transfer, self.state
-        walk.bus, walk.local = bus.table, self._plain_memory().table
-        walk.price = self.price
-        walk.state = _MOVE if state is State.MOVE else _FETCH if state is State.FETCH else _RETIRE
-        walk.last_bus_address = self._host.last_bus_address
+        walk, transfer, host = self._walk, self._transfer, self._host
+        self._prepare(bus, mode)
+        _LIB.walk_at(
+            walk, _STATES.index(self.state), self._next, self._next_in_pci, self._terminal_count_pending,
+            self.interrupt, self._regs[self.names.upper_address], host.last_bus_address,
+        )  # fmt: skip
         if transfer is not None:
-            walk.pci, walk.upper, walk.local_address = transfer.pci, transfer.upper, transfer.local
-            walk.count, walk.moved, walk.pointer = transfer.count, transfer.moved, transfer.pointer
-            walk.chained = transfer.chained
-        if transfer is None or transfer.chained:
-            # A block neither fetches nor writes back, and ends here.
-            self._tell_of_the_chain(walk, mode)
-        spent = _WALK(walk, budget)
+            _LIB.walk_with(
+                walk, transfer.pci, transfer.upper, transfer.local, transfer.count, transfer.moved, transfer.pointer,
+                transfer.size_word, transfer.size_word_in_pci, transfer.chained, transfer.mode.clear_count,
+            )  # fmt: skip
+        spent = _LIB.walk(walk, budget)
         self.stopped = _STOPS[walk.stop]
         if spent:
-            self.state = _FROM_C[walk.state]
-            self._host.last_bus_address = walk.last_bus_address
-            if transfer is None or transfer.chained:
-                self._next, self._next_in_pci = walk.next, walk.next_in_pci
-                self._terminal_count_pending = walk.terminal_count_pending
+            self.state = _STATES[walk.state]
+            self._next, self._next_in_pci = walk.next, walk.next_in_pci
+            self._terminal_count_pending = walk.terminal_count_pending
+            host.last_bus_address = walk.last_bus_address
             if walk.fetched:
                 self._take(walk, mode)
             elif transfer is not None:
@@ -141,15 +140,15 @@ class NativeChannel(Channel):
             self._foreign = self._transfer
         return spent
 
-    def _tell_of_the_chain(self, walk: "Walk", mode: Mode) -> None:
-        walk.upper_register = self._regs[self.names.upper_address]
-        walk.dac_chain, walk.clear_count, walk.count_to_pci = mode.dac_chain, mode.clear_count, self._count_to_pci
-        walk.interrupt = self.interrupt
-        walk.next, walk.next_in_pci = self._next, self._next_in_pci
-        walk.terminal_count_pending = self._terminal_count_pending
-        if (transfer := self._transfer) is not None:
-            walk.size_word, walk.size_word_in_pci = transfer.size_word, transfer.size_word_in_pci
-            walk.writes_count = transfer.mode.clear_count
+    def _prepare(self, bus: MappingTable, mode: Mode) -> None:
+        """Tell C what seldom changes: the tables, and what each fetch looks at in DMAMODE."""
+        local = self._plain_memory()
+        now = bus, local, mode, self.price
+        if now != self._prepared:
+            walk = self._walk
+            walk.bus, walk.local, walk.price = bus.table, local.table, self.price
+            walk.dac_chain, walk.clear_count, walk.count_to_pci = mode.dac_chain, mode.clear_count, self._count_to_pci
+            self._prepared = now
 
     def _take(self, walk: "Walk", mode: Mode) -> None:
         """Make C's descriptor ours, and show it in the registers."""

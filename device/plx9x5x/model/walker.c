@@ -172,6 +172,34 @@ static uint64_t retire(struct walk *channel)
     return channel->price;
 }
 
+void walk_at(struct walk *channel, enum walk_state state, uint32_t next, bool next_in_pci, bool terminal_count_pending,
+             bool interrupt, uint32_t upper_register, uint64_t last_bus_address)
+{
+    channel->state = state;
+    channel->next = next;
+    channel->next_in_pci = next_in_pci;
+    channel->terminal_count_pending = terminal_count_pending;
+    channel->interrupt = interrupt;
+    channel->upper_register = upper_register;
+    channel->last_bus_address = last_bus_address;
+}
+
+void walk_with(struct walk *channel, uint32_t pci, uint32_t upper, uint32_t local_address, uint32_t count,
+               uint32_t moved, uint32_t pointer, uint32_t size_word, bool size_word_in_pci, bool chained,
+               bool writes_count)
+{
+    channel->pci = pci;
+    channel->upper = upper;
+    channel->local_address = local_address;
+    channel->count = count;
+    channel->moved = moved;
+    channel->pointer = pointer;
+    channel->size_word = size_word;
+    channel->size_word_in_pci = size_word_in_pci;
+    channel->chained = chained;
+    channel->writes_count = writes_count;
+}
+
 uint64_t walk(struct walk *channel, uint64_t budget)
 {
     struct hints hints = {0, 0, 0};

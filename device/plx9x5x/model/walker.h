@@ -52,6 +52,14 @@ struct walk {
     enum walk_stop stop;
 };
 
+/* Say where the channel is. By calls, since a field at a time costs Python twice as much. */
+void walk_at(struct walk *channel, enum walk_state state, uint32_t next, bool next_in_pci, bool terminal_count_pending,
+             bool interrupt, uint32_t upper_register, uint64_t last_bus_address);
+/* Say what the channel has latched. */
+void walk_with(struct walk *channel, uint32_t pci, uint32_t upper, uint32_t local_address, uint32_t count,
+               uint32_t moved, uint32_t pointer, uint32_t size_word, bool size_word_in_pci, bool chained,
+               bool writes_count);
+
 /* Go on for about `budget` bytes; give what it cost. */
 uint64_t walk(struct walk *channel, uint64_t budget);
 
