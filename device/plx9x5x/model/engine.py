@@ -463,7 +463,7 @@ class Channel:
             self._trace.emit(events.TransferDone(self._now(), self.index, aborted))
         if terminal_count or self._regs[self.names.mode] & _DONE_INTR:
             self._latch()
-        self._host.interrupts_changed()
+            self._host.interrupts_changed()
 
     def _fail(self, abort: BusAbort, purpose: events.Purpose) -> None:
         """Stay at DONE=0 until software aborts, as silicon does."""
