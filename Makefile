@@ -6,7 +6,7 @@ FAST := -m "not guest" -n auto $(if $(COVERAGE),--cov --cov-report=term)
 # Without byte code each test process compiles every test again: 20 s of the fast tests' minute.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fast-test planes guest-test lint bench mutate prove churn clean
+.PHONY: help setup run test fast-test planes guest-test lint bench mutate prove churn hostile clean
 
 help:        ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +43,9 @@ prove: setup ## break each bit of the register table and record which case of th
 
 churn: setup ## 100 000 random allocations and frees on nthal's platforms, with exact books after every step
 	@$(PY) scripts/churn.py $(ARGS)
+
+hostile: setup ## ten million hostile descriptors for the native plane, with sanitizers (some minutes)
+	@$(PY) scripts/hostile.py $(ARGS)
 
 clean:       ## remove the environment and build results; the cache of downloads stays (plx9x5x toolchain clean)
 	rm -rf .venv build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from plx9x5x import events
 from plx9x5x.board import Window
 from plx9x5x.model.engine import TRANSACTION_COST, Channel
-from plx9x5x.model.localbus import LocalBus
+from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.model.timing import BusSpeed
 from plx9x5x.plane.choice import Plane, lack
 from plx9x5x.units import LocalAddr
@@ -240,7 +240,8 @@ def test_a_terminal_count_that_found_the_latch_set_is_over() -> None:
 def test_a_burst_is_one_transaction_of_64_kib_at_most() -> None:
     def act(world: World) -> None:
         world.host.ram(0x4000_0000, 0x2_0000)
-        world.block(0, 0x03, 0x4000_0000, NEXT_SRAM, 0x1_0010, 0)
+        world.chip.channels[0].path.local = LocalBus([Window("w", LocalAddr(0), lambda: Sram(0x2_0000))], pytest.fail)
+        world.block(0, 0x03, 0x4000_0000, 0, 0x1_0010, 0)
         world.chip.step(0x1_1000)
         assert not ends(world)
         assert world.chip.last_bus_address == 0x4000_FFFF + 0x10
