@@ -25,8 +25,8 @@ _LIB: Final = _walker.lib
 
 PRICE: Final = 256
 """What a transaction in C costs of the budget at least, in bytes. It takes 5 to 30 ns, about what copying so many does:
-a step of 256 KiB of small descriptors ends after 13 us. Where each is looked up afresh among 65,536 mappings it takes up
-to 400 ns, and the step as long as one of the reference, which does 32 transactions of 4 us."""
+a step of 256 KiB of small descriptors ends after 13 us. Where each is looked up afresh among 65,536 mappings it takes
+up to 400 ns, and the step as long as one of the reference, which does 32 transactions of 4 us."""
 
 _STATES: Final = (State.FETCH, State.MOVE, State.RETIRE)
 """By their numbers in C."""
