@@ -158,7 +158,7 @@ def compare(native: World, python: World, op: object) -> None:
         assert mine[what] == value, (what, op)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     st.sampled_from(["rdk-9656-lite", "rdk-9656-lite", "rdk-9054-lite", "9080-401b"]),
     histories,
@@ -174,7 +174,7 @@ def test_planes_are_in_the_same_state_after_every_step(name: str, ops: list[tupl
     compare(native, python, "the end")
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.one_of(
