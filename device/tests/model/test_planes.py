@@ -17,8 +17,9 @@ from plx9x5x import events
 from plx9x5x.board import Window
 from plx9x5x.model.engine import TRANSACTION_COST, Channel
 from plx9x5x.model.localbus import LocalBus, Sram
+from plx9x5x.model.native_channel import PRICE, Stop
 from plx9x5x.model.timing import BusSpeed
-from plx9x5x.plane.choice import Plane, lack
+from plx9x5x.plane.choice import Plane
 from plx9x5x.units import LocalAddr
 from tests.model.bench import MODE
 from tests.model.plane_worlds import (
@@ -38,11 +39,6 @@ from tests.model.plane_worlds import (
     Derived,
     World,
 )  # fmt: skip
-
-if lack():
-    pytest.skip(f"no native plane: {lack()}", allow_module_level=True)
-
-from plx9x5x.model.native_channel import PRICE, Stop
 
 PLAIN_MODES = [0x03, 0x403, 0x1_0003, 0x2_0403, 0x4_0003, 0x5_0403]
 ODD_MODES = [0x803, 0x1003, 0x4003, 0x10_0003, 0x30_0003, 0x8_4003]

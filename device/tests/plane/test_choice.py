@@ -15,8 +15,6 @@ from plx9x5x.plane import choice
 from plx9x5x.plane.choice import NoSuchPlane, Plane, choose, describe
 from plx9x5x.transport.loopback import Loopback
 
-needs_native = pytest.mark.skipif(bool(choice.lack()), reason=f"no native plane: {choice.lack()}")
-
 
 @pytest.fixture(autouse=True)
 def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +30,6 @@ def not_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "why"
 
 
-@needs_native
 def test_the_native_plane_is_the_default_if_it_was_built(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose() is Plane.NATIVE
     monkeypatch.setenv(choice.VARIABLE, "python")
@@ -71,7 +68,6 @@ def test_a_name_that_is_no_planes_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         choose()
 
 
-@needs_native
 @pytest.mark.parametrize(("plane", "kind"), [("native", "NativeChannel"), ("python", "Channel")])
 def test_a_chip_works_on_the_plane_of_its_hosts_memory(plane: str, kind: str) -> None:
     host = Loopback(lambda bus, irq: Chip(load_board("rdk-9656-lite"), bus=bus, irq=irq), plane=plane)
@@ -79,7 +75,6 @@ def test_a_chip_works_on_the_plane_of_its_hosts_memory(plane: str, kind: str) ->
     assert all(isinstance(channel, Channel) for channel in host.device.channels)
 
 
-@needs_native
 def test_half_a_native_plane_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plx9x5x.model.native_channel", None)
     with pytest.raises(SetupError, match="lacks its walker"):

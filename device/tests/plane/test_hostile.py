@@ -5,16 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SCRIPT = Path(__file__).parents[3] / "scripts/hostile.py"
 
 
 def test_hostile_descriptors_find_nothing_beside_mapped_memory() -> None:
     argv = [sys.executable, SCRIPT, "--count", "60000", "--seed", "7"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode == 69:
-        pytest.skip(done.stderr)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert " descriptors; stops: " in done.stdout
