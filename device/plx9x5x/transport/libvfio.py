@@ -420,7 +420,8 @@ class LibvfioServer:
         if mask:
             self._intx.mask()
         else:
-            self._intx.unmask()
+            # The loop in C outruns a guest's handler: it looks at what is due after the messages that are there.
+            self._intx.unmask(later=self._native is not None)
 
     def _on_map(self, _ctx: int, pointer: Any) -> None:
         info = pointer.contents

@@ -86,8 +86,8 @@ def test_every_call_has_the_arguments_of_its_abi(
         "read 0+0x80: -1 errno=5 value=0",
         "trigger ctx=1 0",
         "wrote 0+0x10: 1 errno=0 value=0x1",
-        "trigger ctx=1 0",
-        "trigger ctx=1 0",
+        # Natively, what an unmask makes due is sent by the loop, which this session does not come back to.
+        *(["trigger ctx=1 0"] * 2 if plane == "python" else []),
         "reset: 0",
         "destroy ctx=1",
     ]
