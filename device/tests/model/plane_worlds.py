@@ -28,6 +28,8 @@ where an address counter of 32 bits must not go."""
 SRAM, NEXT_SRAM, PORT, NOTHING, LOCAL_TOP = 0, 64 * KIB, 0x2_0000, 0x3_0000, LOW_END - PAGE
 LOCAL_RING = 0xF000
 SLOT = 32
+CHAIN = 0x200
+"""Mode: the channel reads its descriptors itself."""
 
 
 class Port:
@@ -135,3 +137,16 @@ class World:
             "mapped": self.host.memory.ranges,
             "events": [str(event) for event in self.trace.events],
         }
+
+
+def ends(world: World) -> bool:
+    return bool(world.chip.read(0, 0xA8, 1) & 0x10)
+
+
+def ring(world: World, *descriptors: tuple[int, int, int, int], mode: int = 0x03, circle: bool = False) -> None:
+    """Start a chain in guest memory; the last descriptor ends it."""
+    for slot, (pci, local, count, flags) in enumerate(descriptors):
+        following = (slot + 1) % len(descriptors)
+        last = 0 if following or circle else 2
+        world.put(slot, True, (pci, local, count, RING + following * SLOT | 1 | flags | last, 0))
+    world.chain(0, mode | CHAIN, RING | 1)
