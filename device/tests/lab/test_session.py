@@ -26,6 +26,7 @@ from plx9x5x.lab.session import RunResult, RunSpec
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
 from tests.lab.contract import guest_words
 from tests.lab.elf import module
+from tests.lab.fake_server import FakeServer
 
 FAKE_QEMU = Path(__file__).with_name("fake_qemu.py")
 BROKEN = [guest_words.BEGIN, *guest_words.alloc(), "end order=1"]
@@ -177,28 +178,7 @@ class TestRun:
             session.run(RunSpec(board="none"))
 
     def test_server_that_dies_after_the_guests_last_word_fails_the_run(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        class Server:
-            """Lives as long as the guest, and is dead when it is asked how things went."""
-
-            name, pid, socket_path = "the server", 1, Path("/nowhere")
-            alive = True
-
-            def __enter__(self) -> "Server":
-                return self
-
-            def __exit__(self, *_: object) -> None:
-                return None
-
-            def wait_ready(self) -> "Server":
-                return self
-
-            def place(self, _: object) -> None:
-                return None
-
-            def trouble(self) -> str:
-                return "it ended with exit code 70"
-
-        server = Server()
+        server = FakeServer("it ended with exit code 70")
         end = session.GuestVm.end
 
         def end_both(vm: session.GuestVm) -> None:

@@ -15,6 +15,7 @@ from plx9x5x import boards
 from plx9x5x.errors import LostVm
 from plx9x5x.lab.bench import plane, programs
 from plx9x5x.lab.bench.figures import Figure
+from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.card.backend import board_backend
 from plx9x5x.lab.host.placement import CorePicker
 from plx9x5x.lab.host.process import Child
@@ -24,6 +25,8 @@ from plx9x5x.lab.toolchain import Toolchain
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
+OURS: Final = "ours"
+PEER: Final = "C peer"
 CLIENT_LIMIT_S: Final = 90.0
 HOLDING: Final = "holding"
 _WATCH_S: Final = 0.3
@@ -64,6 +67,11 @@ def our_backend(tc: Toolchain, plane_name: str) -> Backend:
     """`plx9x5x serve` with the default board."""
     backend = board_backend(boards.DEFAULT, libvfio_user=tc.libvfio_user)
     return Backend((*backend.argv, *plane.options(plane_name)), environment=backend.environment)
+
+
+def both_backends(options: Options) -> dict[str, Backend]:
+    """Ours and the peer, by their names in a report. Raises: SetupError."""
+    return {OURS: our_backend(options.tc, options.plane), PEER: programs.peer(options.tc)}
 
 
 @contextlib.contextmanager

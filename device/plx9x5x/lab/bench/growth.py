@@ -6,24 +6,22 @@ import gc
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.lab.bench import contest, in_process, programs
+from plx9x5x.lab.bench import contest, in_process
+from plx9x5x.lab.bench.contest import PEER
 from plx9x5x.lab.bench.figures import Curve, Figure, Part, Point
 from plx9x5x.lab.bench.in_process import BLOCK, CHAIN, CSR, DPR, LADR, MODE, PADR, PAGE, SIZ
 from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.host.server import Backend
-from plx9x5x.lab.toolchain import Toolchain
 from plx9x5x.model.chip import Chip
 from plx9x5x.transport.loopback import Loopback
 
 DESCRIPTORS: Final = (10, 100, 1000, 10_000, 100_000, 1_000_000)
 MAPPINGS: Final = (10, 100, 1000, 10_000, 100_000)
 DEVICES: Final = (1, 2, 4, 8)
-OURS: Final = "ours"
-PEER: Final = "C peer"
 FAR: Final = 0x4000_0000
 ROUNDS_MAX: Final = 3
 LONG: Final = 100_000
@@ -113,13 +111,11 @@ def _small_blocks(host: Loopback[Chip], addresses: Sequence[int]) -> float:
 
 def _devices(options: Options) -> tuple[Curve, ...]:
     """Servers that are all busy at once, on one core: its time for one register read, whoever made it."""
-    ours = _many(options, OURS, lambda tc: contest.our_backend(tc, options.plane))
-    return ours, _many(options, PEER, programs.peer)
+    return tuple(_many(options, name, backend) for name, backend in contest.both_backends(options).items())
 
 
-def _many(options: Options, name: str, make: Callable[[Toolchain], Backend]) -> Curve:
+def _many(options: Options, name: str, backend: Backend) -> Curve:
     points = []
-    backend = make(options.tc)
     for count in _sizes(options, DEVICES, quick=2):
         with contest.serving({str(number): backend for number in range(count)}, cpus=options.cpus) as servers:
             sockets = [server.socket_path for server in servers.values()]

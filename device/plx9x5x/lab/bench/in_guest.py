@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import LostVm
-from plx9x5x.lab.bench import contest, programs
+from plx9x5x.lab.bench import contest
+from plx9x5x.lab.bench.contest import OURS, PEER
 from plx9x5x.lab.bench.figures import Figure, Part, Row
 from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.card import driver
@@ -26,8 +27,6 @@ from plx9x5x.lab.report.ktap import Report
 
 GROUP: Final = "guest"
 TITLE: Final = "From a guest under QEMU (TCG), guest and server on one core"
-OURS: Final = "ours"
-PEER: Final = "C peer"
 BOOTS_MAX: Final = 3
 _LINE: Final = re.compile(r"bench name=(?P<name>\w+) .*ns_per_op=(?P<ns>[\d.]+)")
 Times = Mapping[str, Figure]
@@ -47,9 +46,11 @@ def measure(options: Options) -> Part:
     sources = guest_sources.find()
     built = driver.build(options.tc, sources)
     image = driver.driver_image(options.tc, sources, built, mode="bench")
-    backends = {OURS: contest.our_backend(options.tc, options.plane), PEER: programs.peer(options.tc)}
     boots = 1 if options.quick else min(options.rounds, BOOTS_MAX)
-    turns = {name: lambda backend=backend: _boot(options, image, backend) for name, backend in backends.items()}
+    turns = {
+        name: lambda backend=backend: _boot(options, image, backend)
+        for name, backend in contest.both_backends(options).items()
+    }
     reports = contest.alternate(boots, turns)
     ours, theirs = (times_of(reports[who]) for who in (OURS, PEER))
     return Part(GROUP, TITLE, rows_of(ours, theirs, plane=options.plane))

@@ -9,15 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from plx9x5x.lab.bench import contest, programs
-from plx9x5x.lab.bench.contest import Timing
+from plx9x5x.lab.bench import contest
+from plx9x5x.lab.bench.contest import OURS, PEER, Timing
 from plx9x5x.lab.bench.figures import Figure, Part, Row
 from plx9x5x.lab.bench.options import Options
 
 GROUP: Final = "socket"
 TITLE: Final = "Over the socket: a raw client and a server on one core"
-PEER: Final = "C peer"
-OURS: Final = "ours"
 FLOOR: Final = "ping-pong"
 ACCESSES: Final = 3000
 INTERRUPTS: Final = 1000
@@ -29,8 +27,7 @@ Pick = Callable[[Timing], float]
 
 def measure(options: Options) -> Part:
     """Run the group. Raises: SetupError, LostVm."""
-    backends = {OURS: contest.our_backend(options.tc, options.plane), PEER: programs.peer(options.tc)}
-    with contest.serving(backends, cpus=options.cpus) as servers:
+    with contest.serving(contest.both_backends(options), cpus=options.cpus) as servers:
         requests = _requests(options)
         turns = {
             (who, what): partial(contest.run_client, server.socket_path, *arguments, cpus=options.cpus)

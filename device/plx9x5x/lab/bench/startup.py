@@ -13,14 +13,13 @@ from typing import Final
 
 from plx9x5x.errors import LostVm
 from plx9x5x.lab import session
-from plx9x5x.lab.bench import contest, programs
+from plx9x5x.lab.bench import contest
+from plx9x5x.lab.bench.contest import OURS, PEER
 from plx9x5x.lab.bench.figures import Figure, Part, Row
 from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.host.process import Child
 from plx9x5x.lab.host.server import READY, START_LIMIT_S, Backend
 
-OURS: Final = "ours"
-PEER: Final = "C peer"
 GUEST_MIB: Final = 512
 IDLE_S: Final = 5.0
 RUNS_MAX: Final = 3
@@ -37,8 +36,7 @@ def measure(options: Options) -> Part:
 
 
 def _start_rows(options: Options) -> list[Row]:
-    backends = {OURS: contest.our_backend(options.tc, options.plane), PEER: programs.peer(options.tc)}
-    servers = {name: partial(_listens, backend) for name, backend in backends.items()}
+    servers = {name: partial(_listens, backend) for name, backend in contest.both_backends(options).items()}
     turns = {**servers, "Python": partial(_bare_python)}
     for turn in turns.values():
         turn()  # what comes from the disk is in memory from now on
@@ -76,9 +74,8 @@ def _bare_python() -> float:
 
 def _rest_rows(options: Options) -> list[Row]:
     """Memory and processor time of each server while a client with much memory is there and silent."""
-    backends = {OURS: contest.our_backend(options.tc, options.plane), PEER: programs.peer(options.tc)}
     rest: dict[str, dict[str, float]] = {}
-    with contest.serving(backends, cpus=options.cpus) as servers:
+    with contest.serving(contest.both_backends(options), cpus=options.cpus) as servers:
         for name, server in servers.items():
             # Accesses and transfers first: memory as it is after work, not after start.
             contest.run_client(server.socket_path, "chain", 256, 3, cpus=options.cpus)

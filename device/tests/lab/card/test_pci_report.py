@@ -16,6 +16,7 @@ from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.report import ktap
 from plx9x5x.lab.toolchain import GuestKernel, Pciutils, Qemu, Toolchain
 from plx9x5x.lab.toolchain.pciutils import command_line
+from tests.lab.fake_server import FakeServer
 
 SLOT = "00:02.0"
 BYTES = config_space.lspci_text(bytes(range(256)), slot=SLOT)
@@ -158,30 +159,6 @@ sys.stderr.write((here / "complaint").read_text())
 """
 
 
-class Server:
-    """Poses as the device's server."""
-
-    name, pid, alive, socket_path = "the server", 1, True, Path("/nowhere")
-
-    def __init__(self, trouble: str | None) -> None:
-        self._trouble = trouble
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def wait_ready(self) -> "Server":
-        return self
-
-    def place(self, _: object) -> None:
-        return None
-
-    def trouble(self) -> str | None:
-        return self._trouble
-
-
 @pytest.mark.parametrize("trouble", [None, "it ended with exit code 70"])
 @pytest.mark.parametrize("complaint", ["", "qemu: vfio_container_dma_map(0x1, 0x1000) = -22"])
 def test_trouble_beside_the_report_is_kept(
@@ -195,7 +172,7 @@ def test_trouble_beside_the_report_is_kept(
     (tmp_path / "report").write_text(ktap_text())
     logs = tmp_path / "logs"
     logs.mkdir()
-    monkeypatch.setattr(DeviceServer, "start", lambda **_: Server(trouble))
+    monkeypatch.setattr(DeviceServer, "start", lambda **_: FakeServer(trouble))
     qemu = Qemu((sys.executable, "-I", "-S", str(tmp_path / "qemu.py")), "11.1.3", "test")
     kernel = replace(toolchain.kernel, vmlinuz=tmp_path / "vmlinuz")
     found = pci_report.take("any", replace(toolchain, qemu=qemu, kernel=kernel), logs=logs, timeout_s=30)
