@@ -44,7 +44,7 @@ prove: setup ## break each bit of the register table and record which case of th
 churn: setup ## 100 000 random allocations and frees on nthal's platforms, with exact books after every step
 	@$(PY) scripts/churn.py $(ARGS)
 
-hostile: setup ## ten million hostile descriptors for the native plane, with sanitizers (some minutes)
+hostile: setup ## ten million hostile descriptors for the native plane, with sanitizers (a minute)
 	@$(PY) scripts/hostile.py $(ARGS)
 
 clean:       ## remove the environment and build results; the cache of downloads stays (plx9x5x toolchain clean)

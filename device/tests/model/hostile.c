@@ -10,10 +10,13 @@
 #include "walker.c"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #define MAPPINGS 24
 #define BIGGEST 3000
+/* Descriptors between two words on how far it is. */
+#define TELL 1000000
 
 struct piece {
     uint64_t start, length;
@@ -94,6 +97,9 @@ static void drop(struct side *side, struct piece *piece)
             at = (size_t)-1;
         }
     }
+    /* Without memory it has no other mark than its place. The tables would grow for ever if it stayed. */
+    if (piece->length && !piece->host && !mappings_unmap(side->table, piece->start, piece->start + piece->length - 1))
+        abort();
     free(piece->host);
     free(piece->copy);
     memset(piece, 0, sizeof(*piece));
@@ -162,6 +168,7 @@ static void *scribble(void *seed)
         if (piece->host && !piece->copy)
             fill(piece->host, piece->length, &dice);
         pthread_mutex_unlock(&lock);
+        sched_yield(); /* on one core nobody else would get the lock */
     }
     return NULL;
 }
@@ -197,7 +204,7 @@ static void restart(struct walk *channel, uint64_t *dice)
 
 int main(int argc, char **argv)
 {
-    unsigned long long wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000, fetched = 0, stops[5] = {0};
+    unsigned long long wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000, fetched = 0, told = TELL, stops[5] = {0};
     uint64_t dice = (argc > 2 ? strtoull(argv[2], NULL, 0) : 1) * 2654435761u | 1, other = dice ^ 0x5555;
     struct walk channel;
     pthread_t guest;
@@ -222,6 +229,10 @@ int main(int argc, char **argv)
         if (turn % 16 == 0) {
             remap(&bus, &dice, true);
             remap(&local, &dice, false);
+        }
+        if (fetched >= told) {
+            fprintf(stderr, "%llu of %llu descriptors\n", fetched, wanted);
+            told += TELL;
         }
         if (turn % 64 == 0) {
             check("bus", &bus);
