@@ -37,16 +37,18 @@ class Places:
         order = (names.pci_address.offset, names.local_address.offset, names.size.offset)
         valid = self._registers[names.mode] & dma.DmaMode.valid_mode.mask
         shown = (order[2], order[0], order[1]) if valid else order
-        self._registers.moved.update(zip(order, shown, strict=True))
-        self._show()
+        self._move(dict(zip(order, shown, strict=True)))
 
     def arrange_ports(self) -> None:
         """Show the queue ports or the mailboxes."""
         ports = self._registers[intr.QSR] & intr.QSR.i2o_enable.mask
-        for port in (intr.IQP, intr.OQP):
-            self._registers.moved[port.offset] = port.offset | (SHADOW if ports else 0)
-        self._show()
+        self._move({port.offset: port.offset | (SHADOW if ports else 0) for port in (intr.IQP, intr.OQP)})
 
-    def _show(self) -> None:
+    def _move(self, where: Mapping[int, int]) -> None:
+        """Show some dwords elsewhere from now on. A driver writes DMAMODE before each transfer and moves nothing."""
+        moved = self._registers.moved
+        if all(moved.get(dword) == place for dword, place in where.items()):
+            return
+        moved.update(where)
         if self._pages is not None:
             self._pages.show(self._registers.plain())
