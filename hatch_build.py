@@ -25,22 +25,28 @@ FLAGS = ("-std=gnu11", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra")
 
 @dataclass(frozen=True)
 class Unit:
-    """One extension module: `header` is what Python may call, `sources` are compiled as one file.
+    """One extension module: `headers` are what Python may call, `sources` are compiled as one file.
 
-    `types_of` is another module whose types it shares.
+    `types_of` are other modules whose types it shares.
     """
 
     module: str
-    header: str
+    headers: tuple[str, ...]
     sources: tuple[str, ...]
-    types_of: str = ""
+    types_of: tuple[str, ...] = ()
 
 
-# The walker has a copy of the kit's functions, so that they are inlined; the tables that it is given are the kit's.
+# The card has copies of the kit's functions, so that they are inlined; tables, pages and lines that it is given are the
+# kit's.
 UNITS = (
-    Unit("plx9x5x.plane._mappings", "plane/mappings.h", ("plane/mappings.c",)),
-    Unit("plx9x5x.plane._serving", "plane/serving.h", ("plane/serving.c",)),
-    Unit("plx9x5x.model._walker", "model/walker.h", ("plane/mappings.c", "model/walker.c"), "plx9x5x.plane._mappings"),
+    Unit("plx9x5x.plane._mappings", ("plane/mappings.h",), ("plane/mappings.c",)),
+    Unit("plx9x5x.plane._serving", ("plane/line.h", "plane/serving.h"), ("plane/line.c", "plane/serving.c")),
+    Unit(
+        "plx9x5x.model._card",
+        ("model/walker.h", "model/card.h"),
+        ("plane/mappings.c", "plane/line.c", "model/walker.c", "model/card.c"),
+        ("plx9x5x.plane._mappings", "plx9x5x.plane._serving"),
+    ),
 )
 
 
@@ -93,9 +99,10 @@ def _compile(folder: Path, compiler: str) -> dict[str, Path]:
     known = {}
     for unit in UNITS:
         ffi = cffi.FFI()
-        if unit.types_of:
-            ffi.include(known[unit.types_of])
-        ffi.cdef(declarations((PACKAGE / unit.header).read_text(encoding="utf-8")))
+        for other in unit.types_of:
+            ffi.include(known[other])
+        for header in unit.headers:
+            ffi.cdef(declarations((PACKAGE / header).read_text(encoding="utf-8")))
         ffi.set_source(
             unit.module,
             "".join(f'#include "{PACKAGE / source}"\n' for source in unit.sources),

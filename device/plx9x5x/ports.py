@@ -40,6 +40,11 @@ class BusMaster(Protocol):
 class IrqLine(Protocol):
     """The INTA# pin as a level."""
 
+    @property
+    def level(self) -> bool:
+        """What the device drives."""
+        ...
+
     def set(self, level: bool) -> None:
         """Drive the line; called on every change, and harmless without one."""
         ...

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from plx9x5x.board import Board
     from plx9x5x.model.chip import Chip
     from plx9x5x.model.timing import BusSpeed
-    from plx9x5x.plane.serving import RegisterPages
     from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, TraceSink
     from plx9x5x.trace.regtrace import RegisterTrace
     from plx9x5x.trace.text import FaultLog
@@ -107,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
         made: list[Chip] = []
-        native = plane is choice.Plane.NATIVE
-        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, native=native)
+        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
         server = stack.enter_context(
             LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), plane=plane)
         )
@@ -151,7 +149,6 @@ def _factory(
     *,
     speed: "BusSpeed | None",
     report_aborts: bool,
-    native: bool = False,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`."""
     from plx9x5x.model.chip import Chip
@@ -169,18 +166,11 @@ def _factory(
             trace=sink,
             speed=speed,
             report_aborts=report_aborts,
-            pages=_pages(board) if native else None,
         )
         made.append(chip)
         return chip
 
     return make
-
-
-def _pages(board: "Board") -> "RegisterPages":
-    from plx9x5x.plane.serving import RegisterPages
-
-    return RegisterPages(board.profile.register_window)
 
 
 @contextlib.contextmanager

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kind of DMA channel a chip gets: one that works in C where it can, if the host's memory is of that plane."""
+"""What of a chip is in C: nothing, unless the host's memory is of that plane."""
+
+from typing import TYPE_CHECKING
 
 from plx9x5x.errors import SetupError
-from plx9x5x.model.engine import Channel
 from plx9x5x.plane.port import Mapped
-from plx9x5x.ports import BusMaster
+from plx9x5x.ports import BusMaster, IrqLine
+
+if TYPE_CHECKING:
+    from plx9x5x.model.native_card import NativeCard
 
 
-def channel_type(bus: BusMaster) -> type[Channel]:
-    """Give the class. Raises: SetupError if only half of the native plane is there."""
+def native_card(bus: BusMaster, irq: IrqLine, window: int) -> "NativeCard | None":
+    """Make it. Raises: SetupError if only half of the native plane is there."""
     if not isinstance(bus, Mapped):
-        return Channel
+        return None
     try:
-        from plx9x5x.model.native_channel import NativeChannel  # noqa: PLC0415 - loads the compiled module
+        from plx9x5x.model.native_card import NativeCard  # noqa: PLC0415 - loads the compiled module
     except ImportError as exc:
         raise SetupError(
-            f"the native plane lacks its walker: {exc}", hint="install the package again, or take --plane python"
+            f"the native plane lacks its card: {exc}", hint="install the package again, or take --plane python"
         ) from exc
-    return NativeChannel
+    return NativeCard(bus, irq, window)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
-from plx9x5x.model.channels import channel_type
+from plx9x5x.model.channels import native_card
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.eeprom_port import EepromPort
 from plx9x5x.model.engine import Channel
@@ -34,12 +34,14 @@ from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import ReadHook, Register, RegisterFile, Write, WriteHook
 
 if TYPE_CHECKING:
-    from plx9x5x.plane.serving import RegisterPages
+    from plx9x5x.plane._serving import Part
 
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
 
 _WIDTHS: Final = (1, 2, 4, 8)
+_QUICK: Final = (4, 1)
+"""Widths that a driver uses for registers; the native plane answers those itself where it can."""
 _RESET: Final = intr.CNTRL.software_reset.mask
 _RELOAD: Final = intr.CNTRL.reload.mask
 _BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
@@ -51,7 +53,7 @@ class Chip:
 
     `speed` makes transfers take time on `clock`; None (the default) makes them instant. `report_aborts` False keeps
     bus errors out of INTCSR, for drivers that enable the abort interrupt and never clear its cause: they would hang in
-    an interrupt storm, as on the card. `pages` offers plain registers to a transport that answers them natively.
+    an interrupt storm, as on the card.
     """
 
     def __init__(
@@ -64,7 +66,6 @@ class Chip:
         trace: TraceSink | None = None,
         speed: BusSpeed | None = None,
         report_aborts: bool = True,
-        pages: "RegisterPages | None" = None,
     ) -> None:
         self.board: Final = board
         self.profile: Final = board.profile
@@ -80,19 +81,27 @@ class Chip:
         """BARs that decode now."""
         self._powered = True
         self.may_master = False
-        self.last_bus_address = 0
+        self._last_bus_address = 0
         self.unmodelled: Final = UnmodelledAccesses()
         chip = self.profile.chip
+        self._native: Final = native_card(bus, irq, self.profile.register_window)
         self.registers: Final = RegisterFile(
             (*local.LOCAL_REGISTERS, *intr.RUNTIME_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS),
             chip,
             on_write=self._register_writes(),
             on_read=self._register_reads(),
             on_unknown=lambda offset, bits, is_write: self._unknown(0, offset, bits, is_write),
-            storage=pages.values if pages else None,
+            watched=dict.fromkeys(
+                (names.mode for names in dma.CHANNELS), dma.DmaMode.valid_mode.mask | dma.DmaMode.to_inta.mask
+            ),
+            storage=self._native.pages.values if self._native else None,
         )
-        self._places = Places(self.registers, pages, self.profile.register_window)
+        if self._native:
+            self._native.begin(self.registers)
+        self._places = Places(self.registers, self._native, self.profile.register_window)
         self.pages: Final = self._places.pages
+        self._readers: Final = {bar: page.reader for bar, page in self.pages.items()}
+        self._writers: Final = {bar: page.writer for bar, page in self.pages.items()}
         self.config: Final = RegisterFile(
             cfg.CONFIG_REGISTERS,
             chip,
@@ -108,8 +117,9 @@ class Chip:
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
         self._spaces = SpaceAccess(self.registers, self.unmodelled, lambda: self._local)
+        make_channel = self._native.channel if self._native else Channel
         self.channels: Final = tuple(
-            channel_type(bus)(
+            make_channel(
                 index,
                 names,
                 registers=self.registers,
@@ -136,6 +146,9 @@ class Chip:
 
     def read(self, bar: int, offset: int, width: int) -> int:
         """Read `width` bytes of a BAR; ones where nothing decodes."""
+        reader = self._readers.get(bar)
+        if reader is not None and width in _QUICK and (value := reader(offset, width)) >= 0:
+            return value
         window = self._open.get(bar)
         if window is None:
             value = (1 << 8 * width) - 1
@@ -151,6 +164,11 @@ class Chip:
 
     def write(self, bar: int, offset: int, width: int, data: int) -> None:
         """Write `width` bytes of a BAR; nothing happens where nothing decodes."""
+        writer = self._writers.get(bar)
+        if writer is not None and width in _QUICK and writer(offset, width, data & 0xFFFF_FFFF):
+            if self._native is not None and self._native.looks():
+                self._interrupts.update()
+            return
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
         if width not in _WIDTHS:
@@ -194,6 +212,12 @@ class Chip:
     def _step(self, budget: int) -> bool:
         if self.local_side.wait_ns is not None:
             self.local_side.run_timers()
+        if self._native is not None:
+            more = self._native.work(budget)
+            if self._native.looks():
+                self._interrupts.update()
+            if more is not None:
+                return more
         first, second = self.channels
         if not (first.busy or second.busy):
             return False
@@ -227,11 +251,26 @@ class Chip:
         self.unmodelled.clear()
 
     @property
+    def part(self) -> "Part | None":
+        """What a transport's loop may ask in place of the chip."""
+        return None if self._native is None else self._native.part
+
+    @property
     def local_bus(self) -> LocalBus:
         """The local bus as the board's side sees it."""
         return self._local
 
     # -- ChannelHost -------------------------------------------------------------------------------
+
+    @property
+    def last_bus_address(self) -> int:
+        """The last bus address that a channel put on the bus."""
+        self.channels[0].settle()
+        return self._last_bus_address
+
+    @last_bus_address.setter
+    def last_bus_address(self, address: int) -> None:
+        self._last_bus_address = address
 
     @property
     def hold_reason(self) -> str:
@@ -313,6 +352,9 @@ class Chip:
             if self._powered and bar.size and command & _ENABLES[bar.kind & 1] and (bar.registers or alive)
         }
         self._places.open(self._open, traced=self._trace.enabled)
+        if self._native is not None:
+            on = self._timer is None and not self._trace.enabled
+            self._native.arrange(on=on, may_master=self.may_master, powered=self._powered)
         for channel in self.channels:
             channel.note_hold()
 

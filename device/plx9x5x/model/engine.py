@@ -284,6 +284,9 @@ class Channel:
             self._trace.emit(events.TransferHeld(self._now(), self.index, self._host.hold_reason))
         self._held = held
 
+    def settle(self) -> None:
+        """Have all be seen that the channel did without Python; here that is nothing."""
+
     def reset(self) -> None:
         """Forget everything, what the board drives too. The register file is reset by the chip."""
         self._life += 1

@@ -97,7 +97,6 @@ class Interrupts:
         """LINTi# as the board drives it."""
         self.powered = True
         """False in D3hot, which releases INTA#."""
-        self._inta = False
         self._linto = self._lserr = False
         self._watchers: list[tuple[Pin, Callable[[bool], None]]] = []
 
@@ -153,8 +152,7 @@ class Interrupts:
         if value & _SOURCES or queues:
             inta = self.powered and self._drives_inta(value)
             linto = self._drives_linto(value)
-        if inta != self._inta:
-            self._inta = inta
+        if inta != self._irq.level:
             self._irq.set(inta)
             if self._trace.enabled:
                 self._trace.emit(events.LineChanged(self._clock.now(), inta))

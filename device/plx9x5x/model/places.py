@@ -13,16 +13,20 @@ from plx9x5x.regs import dma, intr
 from plx9x5x.regs.kernel import SHADOW, RegisterFile
 
 if TYPE_CHECKING:
-    from plx9x5x.plane.serving import RegisterPage, RegisterPages
+    from plx9x5x.model.native_card import NativeCard
+    from plx9x5x.plane.serving import RegisterPage
 
 
 class Places:
-    """Keeps the register file's places, and the pages as file and windows are; `pages` None offers nothing."""
+    """Keeps the register file's places, and the pages as file and windows are; `native` None offers nothing."""
 
-    def __init__(self, registers: RegisterFile, pages: "RegisterPages | None", window: int) -> None:
-        self._registers, self._pages = registers, pages
+    def __init__(self, registers: RegisterFile, native: "NativeCard | None", window: int) -> None:
+        self._registers = registers
+        self._pages = None if native is None else native.pages
         self.pages: Final[Mapping[int, RegisterPage]] = (
-            {} if pages is None else {0: pages.page(window), 1: pages.page(IO_WINDOW)}
+            {}
+            if native is None
+            else {bar: native.pages.page(size, native.part) for bar, size in enumerate((window, IO_WINDOW))}
         )
 
     def open(self, decoding: Mapping[int, Bar], *, traced: bool) -> None:

@@ -6,6 +6,8 @@
  */
 #include "walker.h"
 
+#include "latch.h"
+
 #include <string.h>
 
 #define MAX_BURST (64u * 1024u)
@@ -15,6 +17,10 @@
 #define TERMINAL_COUNT 4u
 #define TO_PCI 8u
 #define NEXT 0xfffffff0u
+#define DONE 0x10u
+
+/* Modes in which a board has a say, or each word is looked at. */
+#define SPECIAL (MODE_HOLD_LOCAL | MODE_DEMAND | MODE_EOT | MODE_VALID)
 
 #define DESCRIPTOR 16u
 #define LONG_DESCRIPTOR 20u
@@ -62,31 +68,53 @@ static bool load(struct walk *channel, uint8_t *into, size_t length, struct hint
     return true;
 }
 
+static void note_access(struct walk *channel, uint64_t last)
+{
+    channel->last->address = last;
+    channel->last->is_new = true;
+}
+
+bool walk_is_plain(const struct walk *channel)
+{
+    const uint32_t *values = channel->values;
+
+    return !(values[channel->at.mode] & SPECIAL) && !(values[channel->big_endian_place] & channel->big_endian);
+}
+
 static uint64_t fetch(struct walk *channel, struct hints *hints)
 {
-    uint32_t words[LONG_DESCRIPTOR / 4] = {0};
-    size_t length = channel->dac_chain ? LONG_DESCRIPTOR : DESCRIPTOR;
+    uint32_t words[LONG_DESCRIPTOR / 4] = {0}, *values = channel->values;
+    uint32_t mode = values[channel->at.mode];
+    size_t length = mode & MODE_DAC_CHAIN ? LONG_DESCRIPTOR : DESCRIPTOR;
 
-    if (channel->terminal_count_pending && !channel->interrupt)
-        return leave(channel, WALK_TERMINAL_COUNT);
+    if (!walk_is_plain(channel))
+        return leave(channel, WALK_MODE);
+    if (channel->terminal_count_pending && !channel->interrupt && !latch_is_plain(channel))
+        return leave(channel, WALK_LATCH);
     if (!load(channel, (uint8_t *)words, length, hints))
         return 0;
     if (channel->next_in_pci)
-        channel->last_bus_address = (uint32_t)(channel->next + length - 1);
-    channel->terminal_count_pending = false;
+        note_access(channel, (uint32_t)(channel->next + length - 1));
+    if (mode & MODE_DAC_CHAIN)
+        values[channel->at.upper_address] = words[4];
+    values[channel->at.pci_address] = channel->pci = words[0];
+    values[channel->at.local_address] = channel->local_address = words[1];
+    values[channel->at.size] = words[2] & channel->size_stored;
+    values[channel->at.pointer] = channel->pointer = words[3];
     channel->fetched = true;
-    channel->pci = words[0];
-    channel->local_address = words[1];
-    channel->size = words[2];
+    channel->mode = mode;
+    channel->upper = values[channel->at.upper_address];
     channel->count = words[2] & COUNT;
-    channel->pointer = words[3];
-    channel->upper = channel->dac_chain ? words[4] : channel->upper_register;
     channel->moved = 0;
     channel->chained = true;
-    channel->writes_count = channel->clear_count;
+    channel->writes_count = mode & MODE_CLEAR_COUNT;
     channel->size_word = channel->next + 8;
     channel->size_word_in_pci = channel->next_in_pci;
     channel->state = WALK_MOVE;
+    /* The registers show this descriptor before the interrupt of the one before it: handlers look at DMAPADR. */
+    if (channel->terminal_count_pending && !channel->interrupt)
+        latch(channel);
+    channel->terminal_count_pending = false;
     return channel->price;
 }
 
@@ -135,7 +163,7 @@ static uint64_t move(struct walk *channel, uint64_t budget, struct hints *hints)
     if (!copy(channel, bus, memory.host, length, &hints->data))
         return leave(channel, WALK_BUS);
     channel->moved += (uint32_t)length;
-    channel->last_bus_address = bus + length - 1;
+    note_access(channel, bus + length - 1);
     if (length == left)
         channel->state = WALK_RETIRE;
     return length > channel->price ? length : channel->price;
@@ -154,14 +182,39 @@ static bool write_back(struct walk *channel)
         return false;
     }
     if (channel->size_word_in_pci)
-        channel->last_bus_address = channel->size_word;
+        note_access(channel, channel->size_word);
+    return true;
+}
+
+/* DONE, then the interrupt. */
+static bool end(struct walk *channel)
+{
+    uint32_t *values = channel->values;
+    bool terminal_count = channel->terminal_count_pending || channel->pointer & TERMINAL_COUNT;
+    bool latches = terminal_count || values[channel->at.mode] & MODE_DONE_INTERRUPT;
+
+    latches = latches && !channel->interrupt;
+    if (latches && !latch_is_plain(channel)) {
+        channel->stop = WALK_LATCH;
+        return false;
+    }
+    if (channel->chained && channel->writes_count && !write_back(channel))
+        return false;
+    channel->terminal_count_pending = false;
+    channel->state = WALK_IDLE;
+    channel->idle = true;
+    channel->lent = false;
+    channel->stop = WALK_DONE;
+    values[channel->at.command] |= DONE;
+    if (latches)
+        latch(channel);
     return true;
 }
 
 static uint64_t retire(struct walk *channel)
 {
     if (channel->pointer & LAST || !channel->chained)
-        return leave(channel, WALK_END);
+        return end(channel) ? channel->price : 0;
     if (channel->writes_count && !write_back(channel))
         return 0;
     if (channel->pointer & TERMINAL_COUNT)
@@ -172,16 +225,14 @@ static uint64_t retire(struct walk *channel)
     return channel->price;
 }
 
-void walk_at(struct walk *channel, enum walk_state state, uint32_t next, bool next_in_pci, bool terminal_count_pending,
-             bool interrupt, uint32_t upper_register, uint64_t last_bus_address)
+void walk_at(struct walk *channel, enum walk_state state, uint32_t next, bool next_in_pci, bool terminal_count_pending)
 {
+    channel->lent = true;
+    channel->fetched = false;
     channel->state = state;
     channel->next = next;
     channel->next_in_pci = next_in_pci;
     channel->terminal_count_pending = terminal_count_pending;
-    channel->interrupt = interrupt;
-    channel->upper_register = upper_register;
-    channel->last_bus_address = last_bus_address;
 }
 
 void walk_with(struct walk *channel, uint32_t pci, uint32_t upper, uint32_t local_address, uint32_t count,
@@ -200,14 +251,33 @@ void walk_with(struct walk *channel, uint32_t pci, uint32_t upper, uint32_t loca
     channel->writes_count = writes_count;
 }
 
+void walk_start(struct walk *channel)
+{
+    uint32_t *values = channel->values;
+    uint32_t mode = values[channel->at.mode], pointer = values[channel->at.pointer];
+
+    values[channel->at.command] &= ~DONE;
+    channel->idle = false;
+    if (mode & MODE_CHAIN) {
+        walk_at(channel, WALK_FETCH, pointer & NEXT, pointer & IN_PCI, false);
+    } else {
+        walk_at(channel, WALK_MOVE, 0, false, false);
+        walk_with(channel, values[channel->at.pci_address], values[channel->at.upper_address],
+                  values[channel->at.local_address], values[channel->at.size] & COUNT, 0, pointer, 0, false, false,
+                  false);
+    }
+    channel->mode = mode;
+    channel->fetched = !(mode & MODE_CHAIN);
+    channel->touched = true;
+}
+
 uint64_t walk(struct walk *channel, uint64_t budget)
 {
     struct hints hints = {0, 0, 0};
     uint64_t spent = 0, cost = 0;
 
-    channel->fetched = false;
     channel->stop = WALK_BUDGET;
-    while (spent < budget) {
+    while (spent < budget && channel->state != WALK_IDLE) {
         switch (channel->state) {
         case WALK_FETCH:
             cost = fetch(channel, &hints);
@@ -218,10 +288,13 @@ uint64_t walk(struct walk *channel, uint64_t budget)
         case WALK_RETIRE:
             cost = retire(channel);
             break;
+        case WALK_IDLE:
+            break;
         }
         if (!cost)
             break;
         spent += cost;
     }
+    channel->touched |= spent > 0;
     return spent;
 }

@@ -12,12 +12,22 @@ class PlainDword:
     write: int
     stored: int
     known: int
+    watched: int
+
+class Part: ...
+
+class Line:
+    level: bool
+    masked: bool
+    trigger: Pointer
+    context: Pointer
 
 class Page:
     values: Values
     dwords: list[PlainDword]
     bytes: int
     open: int
+    part: Part
 
 class Serving:
     context: Pointer
@@ -25,11 +35,13 @@ class Serving:
     client_fd: int
     wake_fd: int
     batch: int
+    budget: int
     code: int
-    restless: int
     had_a_say: int
     pages: list[Page]
     device: list[Pointer]
+    part: Part
+    line: Line
 
 class _Ffi:
     NULL: Pointer
@@ -46,6 +58,12 @@ class _Lib:
     def region_access(self, bar: int) -> Pointer: ...
     def serve_messages(self, serving: Serving, wait_ns: int) -> int: ...
     def page_access(self, page: Page, buffer: Pointer, count: int, offset: int, is_write: bool) -> bool: ...
+    def page_read(self, page: Page, offset: int, count: int, /) -> int: ...
+    def page_write(self, page: Page, offset: int, count: int, value: int, /) -> bool: ...
+    def line_callback(self) -> Pointer: ...
+    def line_set(self, line: Line, level: bool) -> None: ...
+    def line_due(self, line: Line) -> bool: ...
+    def line_retry(self, line: Line) -> None: ...
 
 ffi: _Ffi
 lib: _Lib

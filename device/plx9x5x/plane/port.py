@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from plx9x5x.plane._serving import Part
     from plx9x5x.plane.serving import RegisterPage
     from plx9x5x.plane.table import MappingTable
 
@@ -17,6 +18,11 @@ class Mapped(Protocol):
     @property
     def mappings(self) -> "MappingTable | None":
         """All that it can reach, and the same table every time; None while it has a say in each access."""
+        ...
+
+    @property
+    def may_watch(self) -> bool:
+        """True if `mappings` may be None one day: then it is asked before each transfer."""
         ...
 
 
@@ -48,6 +54,11 @@ class PlainDword(Protocol):
         """Bits that mean anything; a write of another one is the device's."""
         ...
 
+    @property
+    def watched(self) -> int:
+        """Bits whose change is the device's."""
+        ...
+
 
 @runtime_checkable
 class Paged(Protocol):
@@ -56,4 +67,9 @@ class Paged(Protocol):
     @property
     def pages(self) -> "Mapping[int, RegisterPage]":
         """Those that it has, by BAR."""
+        ...
+
+    @property
+    def part(self) -> "Part | None":
+        """What a loop in C may ask in place of the device; None while there is no such part."""
         ...

@@ -12,6 +12,9 @@
 
 #define NS_PER_S 1000000000
 
+/* How long messages alone keep Python from its turn, which signals have to wait for. */
+#define LONGEST_STAY_NS 20000000
+
 static private_of private_pointer;
 
 void serving_of_context(private_of how)
@@ -20,16 +23,11 @@ void serving_of_context(private_of how)
 }
 
 /* Plain accesses are whole dwords, as readl and writel make them: a part of one is the device's. */
-bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write)
+static bool plain_access(struct register_page *page, char *buffer, int64_t offset, bool is_write)
 {
-    const struct plain_dword *dword;
+    const struct plain_dword *dword = &page->dwords[offset / 4];
     uint32_t data, *value;
 
-    if (page == NULL || !page->open || count != 4)
-        return false;
-    if (offset < 0 || offset % 4 || offset > (int64_t)page->bytes - 4)
-        return false;
-    dword = &page->dwords[offset / 4];
     if (!is_write) {
         if (dword->read < 0)
             return false;
@@ -40,8 +38,35 @@ bool page_access(struct register_page *page, char *buffer, size_t count, int64_t
     if (dword->write < 0 || data & ~dword->known)
         return false;
     value = &page->values[dword->write];
+    if ((*value ^ data) & dword->watched)
+        return false;
     *value = (*value & ~dword->stored) | (data & dword->stored);
     return true;
+}
+
+bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write)
+{
+    if (page == NULL || !page->open || count > page->bytes)
+        return false;
+    if (offset < 0 || offset > (int64_t)(page->bytes - count))
+        return false;
+    if (count == 4 && offset % 4 == 0 && plain_access(page, buffer, offset, is_write))
+        return true;
+    return page->part && page->part->access(page->part, buffer, count, offset, is_write);
+}
+
+int64_t page_read(struct register_page *page, int64_t offset, uint32_t count)
+{
+    uint32_t value = 0;
+
+    if (count > sizeof(value) || !page_access(page, (char *)&value, count, offset, false))
+        return -1;
+    return value;
+}
+
+bool page_write(struct register_page *page, int64_t offset, uint32_t count, uint32_t value)
+{
+    return count <= sizeof(value) && page_access(page, (char *)&value, count, offset, true);
 }
 
 static ssize_t access_bar(int bar, void *context, char *buffer, size_t count, int64_t offset, bool is_write)
@@ -75,6 +100,28 @@ access_region region_access(int bar)
     return bar >= 0 && bar < (int)(sizeof callbacks / sizeof *callbacks) ? callbacks[bar] : NULL;
 }
 
+static void on_irq_state(void *context, uint32_t start, uint32_t count, bool mask)
+{
+    struct serving *serving = private_pointer(context);
+
+    (void)start, (void)count;
+    /* An edge that is due again is sent after the messages that are there: one may take its cause back. */
+    serving->line->masked = mask;
+}
+
+irq_state line_callback(void)
+{
+    return on_irq_state;
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
+}
+
 /* True once somebody wakes us; false for a message, a signal, or at the end of the time. */
 static bool woken(const struct serving *serving, int64_t wait_ns, bool *message)
 {
@@ -86,26 +133,50 @@ static bool woken(const struct serving *serving, int64_t wait_ns, bool *message)
     return ready > 0 && fds[1].revents;
 }
 
+/* One batch of messages, and what they have the device do; NOTHING_CAME if there is nothing to do any more. */
+static enum served look(struct serving *serving, bool *full)
+{
+    int taken = 1, messages = 0;
+    enum work work = WORK_NONE;
+
+    serving->had_a_say = 0;
+    while (messages < serving->batch && (taken = serving->take(serving->context)) > 0)
+        messages++;
+    if (taken < 0) {
+        serving->code = errno;
+        return TAKING_FAILED;
+    }
+    *full = taken > 0;
+    if (serving->had_a_say)
+        return DEVICE_HAD_A_SAY;
+    line_retry(serving->line);
+    if (serving->part)
+        work = serving->part->work(serving->part, serving->budget);
+    return work == WORK_NONE ? NOTHING_CAME : DEVICE_HAD_A_SAY;
+}
+
 enum served serve_messages(struct serving *serving, int64_t wait_ns)
 {
-    bool message;
+    const int64_t began = now();
 
     for (;;) {
-        int taken = 1, messages = 0;
+        bool message, full;
+        enum served why = look(serving, &full);
+        int64_t passed, wait = wait_ns;
 
-        serving->had_a_say = 0;
-        while (messages < serving->batch && (taken = serving->take(serving->context)) > 0)
-            messages++;
-        if (taken < 0) {
-            serving->code = errno;
-            return TAKING_FAILED;
-        }
-        if (serving->had_a_say || (serving->restless && messages))
-            return DEVICE_HAD_A_SAY;
-        /* After a whole batch others get their turn: signals among them, which end this process. */
-        if (taken > 0 || wait_ns == 0)
+        /* After a whole batch others get their turn. */
+        if (why != NOTHING_CAME || full || wait_ns == 0)
+            return why;
+        passed = now() - began;
+        if (passed > LONGEST_STAY_NS)
             return NOTHING_CAME;
-        if (woken(serving, wait_ns, &message))
+        if (wait_ns > 0) {
+            /* What the device waits for comes, however much a client reads meanwhile. */
+            wait = wait_ns - passed;
+            if (wait <= 0)
+                return NOTHING_CAME;
+        }
+        if (woken(serving, wait, &message))
             return WOKEN;
         if (!message)
             return NOTHING_CAME;

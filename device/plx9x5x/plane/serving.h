@@ -14,12 +14,30 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "line.h"
+
 /* One dword of a page, by the place of its value; a place of -1 means that the device has a say. */
 struct plain_dword {
     int32_t read;
     int32_t write;
-    uint32_t stored; /* the bits that a write stores */
-    uint32_t known;  /* a write of any other bit is news to the device */
+    uint32_t stored;  /* the bits that a write stores */
+    uint32_t known;   /* a write of any other bit is news to the device */
+    uint32_t watched; /* a write that changes one of these is, too */
+};
+
+/* What came of a look at a device's work. */
+enum work {
+    WORK_NONE, /* nothing to do */
+    WORK_MORE, /* there is more than the budget paid for */
+    WORK_ASK,  /* what comes next is Python's */
+};
+
+/* What a device does in C beside its pages: the first member of what it is to the device. */
+struct native_part {
+    /* Take an access that is not plain; false if that is Python's, and then nothing has changed. */
+    bool (*access)(struct native_part *part, char *buffer, size_t count, int64_t offset, bool is_write);
+    /* Do what there is to do, for about `budget` bytes. */
+    enum work (*work)(struct native_part *part, uint64_t budget);
 };
 
 /* Registers as one BAR shows them. Several pages may show the same values. */
@@ -27,7 +45,8 @@ struct register_page {
     uint32_t *values;
     struct plain_dword *dwords;
     uint32_t bytes;
-    int32_t open; /* 0: every access is the device's */
+    int32_t open;             /* 0: every access is the device's */
+    struct native_part *part; /* or NULL */
 };
 
 /* Why `serve_messages` came back. */
@@ -48,13 +67,18 @@ struct serving {
     take_message take; /* above 0: one was taken; 0: none is there; below: errno says why not */
     int client_fd;
     int wake_fd;
-    int batch; /* messages between two looks at the device */
+    int batch;       /* messages between two looks at the device */
+    uint64_t budget; /* what a look may cost */
     int code;
     int32_t restless;  /* any message is a reason to come back */
     int32_t had_a_say; /* set by whoever answers for the device */
     struct register_page *pages[6];
     access_region device[6];
+    struct native_part *part; /* or NULL */
+    struct line *line;
 };
+
+typedef void (*irq_state)(void *context, uint32_t start, uint32_t count, bool mask);
 
 /* How the `struct serving` of a context is found, for all contexts. */
 void serving_of_context(private_of how);
@@ -62,13 +86,21 @@ void serving_of_context(private_of how);
 /* The callback for a BAR; NULL for one that there is not. */
 access_region region_access(int bar);
 
+/* The callback for MASK and UNMASK of the line. */
+irq_state line_callback(void);
+
 /*
- * Take messages until the device had a say in one of a batch, or none came for `wait_ns` nanoseconds (below 0: however
- * long; 0: nothing is waited for).
+ * Take messages, and do the device's work between them, until Python has to look at the device, or `wait_ns` nanoseconds
+ * are over (below 0: however long, while no message comes; 0: nothing is waited for). It comes back now and then in any
+ * case: a signal may wait for Python.
  */
 enum served serve_messages(struct serving *serving, int64_t wait_ns);
 
-/* What `region_access` does, for tests: true if the page took the access. */
+/* What `region_access` does first: true if the page took the access. */
 bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write);
+
+/* The same by a number, of up to 4 bytes: the value, or -1 if the device is to be asked; true if the page took it. */
+int64_t page_read(struct register_page *page, int64_t offset, uint32_t count);
+bool page_write(struct register_page *page, int64_t offset, uint32_t count, uint32_t value);
 
 #endif

@@ -10,13 +10,15 @@ Units: offsets and sizes in bytes, values are dwords.
 from __future__ import annotations
 
 import enum
+import functools
 from typing import TYPE_CHECKING, Final, cast
 
 from plx9x5x.plane import _serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableSequence
+    from collections.abc import Callable, Iterable, MutableSequence
 
+    from plx9x5x.plane.line import NativeLine
     from plx9x5x.plane.port import PlainDword
 
 _LIB, _FFI = _serving.lib, _serving.ffi
@@ -55,6 +57,16 @@ class RegisterPage:
         """Write as a client does; False if the device is asked, and then nothing has changed."""
         return self._access(bytearray(data), offset, is_write=True)
 
+    @property
+    def reader(self) -> Callable[[int, int], int]:
+        """What reads up to 4 bytes as a number: by (offset, width); -1 if the device is to be asked."""
+        return functools.partial(_LIB.page_read, self.page)
+
+    @property
+    def writer(self) -> Callable[[int, int, int], bool]:
+        """What writes up to 4 bytes of a number: by (offset, width, data); False as for `write`."""
+        return functools.partial(_LIB.page_write, self.page)
+
     def _access(self, data: bytearray, offset: int, *, is_write: bool) -> bool:
         return _LIB.page_access(self.page, _FFI.from_buffer("char[]", data), len(data), offset, is_write)
 
@@ -74,31 +86,43 @@ class RegisterPages:
         self._values = cast("_serving.Values", _FFI.new("uint32_t[]", count))
         return cast("MutableSequence[int]", self._values)
 
+    @property
+    def cells(self) -> _serving.Values:
+        """The storage, for a unit in C; it lives as long as this object."""
+        assert self._values is not None
+        return self._values
+
     def show(self, dwords: Iterable[PlainDword]) -> None:
         """Say what some dwords are from now on; those outside the window are nobody's."""
         for dword in dwords:
             if dword.offset < self._window:
                 at = self._dwords[dword.offset // 4]
                 at.read, at.write, at.stored, at.known = dword.read, dword.write, dword.stored, dword.known
+                at.watched = dword.watched
 
-    def page(self, size: int) -> RegisterPage:
-        """Give a closed page of the first `size` bytes."""
+    def page(self, size: int, part: _serving.Part | None = None) -> RegisterPage:
+        """Give a closed page of the first `size` bytes; `part` is asked for what is not plain in it."""
         page = cast("_serving.Page", _FFI.new("struct register_page *"))
-        assert self._values is not None
-        page.values, page.dwords, page.bytes = self._values, self._dwords, min(size, self._window)
+        page.values, page.dwords, page.bytes = self.cells, self._dwords, min(size, self._window)
+        if part is not None:
+            page.part = part
         return RegisterPage(page)
 
 
 class NativeServing:
     """The loop for one served device. The arguments of all methods that name C functions are their addresses.
 
-    `private_of` gives the pointer that a context was made with, which has to be `address`.
+    `private_of` gives the pointer that a context was made with, which has to be `address`. Between two looks at the
+    device at most `batch` messages are taken; one look costs about `budget` bytes.
     """
 
-    def __init__(self, *, take: int, private_of: int, wake_fd: int, batch: int) -> None:
+    def __init__(self, *, take: int, private_of: int, wake_fd: int, batch: int, budget: int, line: NativeLine) -> None:
         self._serving = cast("_serving.Serving", _FFI.new("struct serving *"))
         self._serving.take = _FFI.cast("take_message", take)
-        self._serving.wake_fd, self._serving.batch = wake_fd, batch
+        self._serving.wake_fd, self._serving.batch, self._serving.budget = wake_fd, batch, budget
+        self._serving.line = line.line
+        self._line = line  # C keeps nothing alive
+        self._part: _serving.Part | None = None
         self._pages: dict[int, RegisterPage] = {}
         _LIB.serving_of_context(_FFI.cast("private_of", private_of))
 
@@ -115,6 +139,16 @@ class NativeServing:
             self._pages[bar] = page  # C keeps nothing alive
         return int(cast("int", _FFI.cast("uintptr_t", _LIB.region_access(bar))))
 
+    @property
+    def line_callback(self) -> int:
+        """The callback for MASK and UNMASK of the line."""
+        return int(cast("int", _FFI.cast("uintptr_t", _LIB.line_callback())))
+
+    def ask(self, part: _serving.Part) -> None:
+        """Have `part` do the device's work, as long as it can."""
+        self._serving.part = part
+        self._part = part
+
     def attach(self, context: int, client_fd: int) -> None:
         """A client is there."""
         self._serving.context = _FFI.cast("void *", context)
@@ -124,12 +158,8 @@ class NativeServing:
         """Note that the device was told something: `serve` comes back soon."""
         self._serving.had_a_say = 1
 
-    def serve(self, wait_ns: int | None, *, restless: bool) -> Served:
-        """Take messages until the device has to be looked at, or none came for `wait_ns`; None is: however long.
-
-        `restless` comes back after any message.
-        """
-        self._serving.restless = restless
+    def serve(self, wait_ns: int | None) -> Served:
+        """Take messages until the device has to be looked at from here, or `wait_ns` are over (None: never)."""
         return _SERVED[_LIB.serve_messages(self._serving, -1 if wait_ns is None else wait_ns)]
 
     @property

@@ -7,9 +7,12 @@ most often the handler's read of the status and thus *before* the cause is clear
 each unmask: a line that is still up triggers once more.
 
     line change   line up and not masked: trigger, masked
-    UNMASK        not masked; look again, at once or when the loop comes round
+    UNMASK        not masked; look again
     MASK          masked, until UNMASK
     RESET, client lost   line down, not masked
+
+The native plane keeps the same line in C (plane/line.h), and there looks again after the messages that are there: one
+of them may take the cause back, and an edge sent before it is looked at interrupts the guest for nothing.
 
 Source: reference/qemu-vfio-user.md section 2.
 """
@@ -56,15 +59,10 @@ class IntxLine:
         """Hold edges back: the client asked for it."""
         self._masked = True
 
-    def unmask(self, *, later: bool = False) -> None:
-        """Let edges through again, and send one at once if the line is still up.
-
-        `later` leaves that to `retry`: the client unmasks at its handler's first access, and the message that takes the
-        cause back may stand in the same queue. An edge sent before it is looked at interrupts the guest for nothing.
-        """
+    def unmask(self) -> None:
+        """Let edges through again, and send one at once if the line is still up."""
         self._masked = False
-        if not later:
-            self._evaluate()
+        self._evaluate()
 
     def retry(self) -> None:
         """Try once more to deliver an edge that nobody took."""

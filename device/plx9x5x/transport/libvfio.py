@@ -40,6 +40,7 @@ from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
+    from plx9x5x.plane.line import NativeLine
     from plx9x5x.plane.serving import NativeServing
 
 BUDGET: Final = 256 * KIB
@@ -112,7 +113,7 @@ class LibvfioServer:
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
         plane = choose(plane)
         self._memory = client_memory(plane)
-        self._intx = IntxLine(self._trigger)
+        self._intx = _make_line(plane, self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -155,6 +156,8 @@ class LibvfioServer:
         """Drop the client, free the library's context, remove the socket. May be called twice."""
         ctx, self._ctx = self._ctx, None
         if ctx is not None:
+            if not isinstance(self._intx, IntxLine):
+                self._intx.connect(0, 0)
             self._lib.vfu_destroy_ctx(ctx)  # unregisters all memory and resets the device by our callbacks
             self._memory.clear()
             self._socket.remove()
@@ -214,18 +217,16 @@ class LibvfioServer:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
         from plx9x5x.plane.serving import Served  # noqa: PLC0415 - there only if it was compiled
 
-        step, wait_ns, budget, intx = self._device.step, self._device.wait_ns, self._budget, self._intx
+        step, wait_ns, budget = self._device.step, self._device.wait_ns, self._budget
         serve = native.serve
         native.attach(self._ctx or 0, self._poll_fd())
         wait: int | None = 0
         while not self._stopping:
-            why = serve(wait, restless=intx.due)
+            why = serve(wait)
             if self._failure is not None:
                 return
             if why is Served.TAKING_FAILED and not self._survives(native.code):
                 return
-            if intx.due:
-                intx.retry()
             if step(budget):
                 wait = 0
             elif (wait := wait_ns()) is not None:
@@ -314,6 +315,8 @@ class LibvfioServer:
                 f"cannot listen on {self._socket.path}: {os.strerror(code)}",
                 hint="choose another --socket-path, in a folder that you can write",
             )
+        if not isinstance(self._intx, IntxLine):
+            self._intx.connect(_address(self._lib.vfu_irq_trigger), self._ctx)
 
     def _set_up(self) -> None:
         lib, ctx = self._lib, self._ctx
@@ -331,6 +334,8 @@ class LibvfioServer:
         self._check("vfu_setup_device_dma", self._library.setup_device_dma(ctx, *dma))
         self._check("vfu_setup_device_nr_irqs", lib.vfu_setup_device_nr_irqs(ctx, abi.INTX_IRQ, 1))
         state = self._callback(abi.IrqStateCb, self._on_irq_state)
+        if self._native is not None:
+            state = abi.IrqStateCb(self._native.line_callback)
         self._check("vfu_setup_irq_state_callback", lib.vfu_setup_irq_state_callback(ctx, abi.INTX_IRQ, state))
         self._check("vfu_realize_ctx", lib.vfu_realize_ctx(ctx))
 
@@ -417,11 +422,11 @@ class LibvfioServer:
         return 0
 
     def _on_irq_state(self, _ctx: int, _start: int, _count: int, mask: bool) -> None:
+        assert isinstance(self._intx, IntxLine), "the loop in C has its own callback"
         if mask:
             self._intx.mask()
         else:
-            # The loop in C outruns a guest's handler: it looks at what is due after the messages that are there.
-            self._intx.unmask(later=self._native is not None)
+            self._intx.unmask()
 
     def _on_map(self, _ctx: int, pointer: Any) -> None:
         info = pointer.contents
@@ -462,13 +467,34 @@ class LibvfioServer:
             self._hang_up()
 
     def _native_serving(self) -> "NativeServing":
-        from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - there only if it was compiled
+        from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
+        from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - as above
 
+        assert isinstance(self._intx, NativeLine), "_make_line() makes no other on this plane"
         take, private_of = _address(self._lib.vfu_run_ctx), _address(self._lib.vfu_get_private)
-        return NativeServing(take=take, private_of=private_of, wake_fd=self._wake_read, batch=self._batch)
+        native = NativeServing(
+            take=take,
+            private_of=private_of,
+            wake_fd=self._wake_read,
+            batch=self._batch,
+            budget=self._budget,
+            line=self._intx,
+        )
+        if isinstance(self._device, Paged) and self._device.part is not None:
+            native.ask(self._device.part)
+        return native
 
     def _trigger(self) -> bool:
         return self._ctx is not None and self._lib.vfu_irq_trigger(self._ctx, 0) == 0
+
+
+def _make_line(plane: Plane, trigger: Callable[[], bool]) -> "IntxLine | NativeLine":
+    """INTA#, for the loop that will serve it."""
+    if plane is Plane.PYTHON:
+        return IntxLine(trigger)
+    from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
+
+    return NativeLine()
 
 
 def _address(function: Any) -> int:

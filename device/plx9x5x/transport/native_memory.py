@@ -25,6 +25,8 @@ class NativeGuestMemory:
 
     __slots__ = ("clear", "map", "mappings", "unmap")
 
+    may_watch: Final = False
+
     def __init__(self) -> None:
         self.mappings: Final = MappingTable()
         self.map, self.unmap, self.clear = self.mappings.map, self.mappings.unmap, self.mappings.clear

@@ -60,6 +60,8 @@ class NoisyBus:
 class NoisyMappedBus(NoisyBus):
     """The same on memory that C may use while no address is bad."""
 
+    may_watch = True
+
     @property
     def mappings(self) -> object:
         return None if self.bad else self._memory.mappings  # type: ignore[attr-defined]

@@ -2,12 +2,15 @@
 /*
  * The walker and the tables under whatever a hostile guest and client may do: random descriptors in memory that another
  * thread changes meanwhile, random mappings that come and go between calls. Each mapping's memory is an allocation of
- * its own size, so that a sanitizer sees every byte beside it; read-only memory is compared with a copy.
+ * its own size, so that a sanitizer sees every byte beside it; read-only memory is compared with a copy. Half of the
+ * transfers begin by a write to DMACSR among random registers, as a client's do, and half in any state at all.
  *
  * usage: hostile DESCRIPTORS SEED; scripts/hostile.py builds it and runs it.
  */
 #include "mappings.c"
+#include "line.c"
 #include "walker.c"
+#include "card.c"
 
 #include <pthread.h>
 #include <sched.h>
@@ -15,6 +18,7 @@
 
 #define MAPPINGS 24
 #define BIGGEST 3000
+#define REGISTERS 24
 /* Descriptors between two words on how far it is. */
 #define TELL 1000000
 
@@ -33,6 +37,8 @@ struct side {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct side bus, local;
 static bool stop_scribbling;
+static uint32_t values[REGISTERS];
+static unsigned long long edges;
 
 static uint64_t roll(uint64_t *state)
 {
@@ -173,40 +179,88 @@ static void *scribble(void *seed)
     return NULL;
 }
 
+static int count_edge(void *context, uint32_t number)
+{
+    (void)context, (void)number;
+    return ++edges % 8 == 0; /* now and then nobody takes it */
+}
+
+/* A card whose registers lie one after the other. */
+static void build(struct card *card, struct line *line)
+{
+    uint32_t place = 0;
+
+    line->trigger = count_edge;
+    card_begin(card, values, line);
+    card->at = (struct card_places){place, place + 1, place + 2, place + 3};
+    place += 4;
+    card->command_offset = 0xa8;
+    card->command_known = 0x1f;
+    for (uint32_t at = 0; at < CHANNELS; at++, place += 8) {
+        struct walk *channel = &card->channels[at];
+
+        channel->at = (struct channel_places){place, place + 1, place + 2, place + 3, place + 4, place + 5, place + 6};
+        channel->big_endian_place = place + 7;
+        channel->big_endian = 1;
+        channel->size_stored = 0x807fffff;
+        channel->bus = bus.table;
+        channel->local = local.table;
+    }
+}
+
+/* Registers as software may leave them; a mode that Python alone does is rare, or little would be walked. */
+static void scramble(struct card *card, uint64_t *dice)
+{
+    for (size_t at = 0; at < REGISTERS; at++)
+        values[at] = word(dice);
+    for (uint32_t at = 0; at < CHANNELS; at++) {
+        struct walk *channel = &card->channels[at];
+        uint64_t bits = roll(dice);
+
+        values[channel->at.mode] &= ~(uint32_t)(roll(dice) % 16 ? SPECIAL : 0);
+        values[channel->big_endian_place] = roll(dice) % 32 == 0;
+        values[channel->at.upper_address] = roll(dice) % 4 ? 0 : word(dice);
+        values[channel->at.command] = bits & 1 ? CSR_ENABLE | CSR_DONE : (uint32_t)(bits >> 8) & 0x1f;
+        channel->price = 1 + roll(dice) % 64;
+        channel->count_to_pci = bits & 2;
+        channel->interrupt = bits & 0x30;
+    }
+    values[card->at.cntrl] &= ~(uint32_t)(roll(dice) % 16 ? CNTRL_RESET : 0);
+    card->on = roll(dice) % 16;
+    card->may_start = roll(dice) % 16;
+    card->may_master = roll(dice) % 16;
+    card->powered = roll(dice) % 16;
+}
+
 /* A channel in any state at all. */
 static void restart(struct walk *channel, uint64_t *dice)
 {
     uint64_t bits = roll(dice);
+    uint32_t count = word(dice) & COUNT;
 
-    memset(channel, 0, sizeof(*channel));
-    channel->bus = bus.table;
-    channel->local = local.table;
-    channel->price = 1 + roll(dice) % 64;
-    channel->upper_register = roll(dice) % 4 ? 0 : word(dice);
-    channel->dac_chain = bits % 4 == 0;
-    channel->clear_count = bits & 4;
-    channel->count_to_pci = bits & 8;
-    channel->interrupt = bits & 0x30;
-    channel->state = roll(dice) % 4 ? WALK_FETCH : (enum walk_state)(roll(dice) % 3);
-    channel->next = (uint32_t)address(dice, false) & NEXT;
-    channel->next_in_pci = bits & 0x40;
-    channel->pci = word(dice);
-    channel->upper = roll(dice) % 4 ? 0 : word(dice);
-    channel->local_address = word(dice);
-    channel->count = word(dice) & COUNT;
-    channel->moved = channel->count ? word(dice) % (channel->count + 1) : 0;
-    channel->pointer = word(dice);
-    channel->size_word = word(dice);
-    channel->size_word_in_pci = bits & 0x80;
-    channel->chained = bits & 0x100;
-    channel->writes_count = bits & 0x200;
+    channel->idle = false;
+    walk_at(channel, roll(dice) % 4 ? WALK_FETCH : (enum walk_state)(roll(dice) % 3),
+            (uint32_t)address(dice, false) & NEXT, bits & 0x40, bits & 0x400);
+    walk_with(channel, word(dice), roll(dice) % 4 ? 0 : word(dice), word(dice), count,
+              count ? word(dice) % (count + 1) : 0, word(dice), word(dice), bits & 0x80, bits & 0x100, bits & 0x200);
+}
+
+/* What Python does of a transfer is no matter here: it is over. */
+static void give_up(struct card *card)
+{
+    for (uint32_t at = 0; at < CHANNELS; at++) {
+        card->channels[at].idle = true;
+        card->channels[at].lent = false;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    unsigned long long wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000, fetched = 0, told = TELL, stops[5] = {0};
+    unsigned long long wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000, fetched = 0, told = TELL;
+    unsigned long long stops[WALK_MODE + 1] = {0};
     uint64_t dice = (argc > 2 ? strtoull(argv[2], NULL, 0) : 1) * 2654435761u | 1, other = dice ^ 0x5555;
-    struct walk channel;
+    struct line line = {0};
+    struct card card;
     pthread_t guest;
 
     bus.table = mappings_new();
@@ -217,15 +271,28 @@ int main(int argc, char **argv)
         remap(&bus, &dice, true);
         remap(&local, &dice, false);
     }
-    restart(&channel, &dice);
+    build(&card, &line);
+    scramble(&card, &dice);
     if (pthread_create(&guest, NULL, scribble, &other))
         return 1;
     for (unsigned long long turn = 0; fetched < wanted; turn++) {
-        walk(&channel, 1 + roll(&dice) % (channel.price * 3));
-        fetched += channel.fetched;
-        stops[channel.stop]++;
-        if (channel.stop != WALK_BUDGET || turn % 64 == 0)
-            restart(&channel, &dice);
+        struct walk *channel = &card.channels[roll(&dice) % CHANNELS];
+        char written = (char)(roll(&dice) % 4 ? CSR_ENABLE | CSR_START : roll(&dice));
+        enum work work;
+
+        channel->fetched = false;
+        if (turn % 2)
+            card_part(&card)->access(card_part(&card), &written, 1, 0xa8 + channel->index, true);
+        else if (channel->idle)
+            restart(channel, &dice);
+        work = card_part(&card)->work(card_part(&card), 1 + roll(&dice) % (channel->price * 3));
+        fetched += channel->fetched;
+        stops[channel->stop]++;
+        if (work == WORK_ASK || turn % 64 == 0) {
+            give_up(&card);
+            scramble(&card, &dice);
+        }
+        line.masked &= roll(&dice) % 2;
         if (turn % 16 == 0) {
             remap(&bus, &dice, true);
             remap(&local, &dice, false);
@@ -243,8 +310,9 @@ int main(int argc, char **argv)
     pthread_join(guest, NULL);
     check("bus", &bus);
     check("local", &local);
-    printf("%llu descriptors; stops: budget %llu, end %llu, local %llu, bus %llu, terminal count %llu\n", fetched,
-           stops[WALK_BUDGET], stops[WALK_END], stops[WALK_LOCAL], stops[WALK_BUS], stops[WALK_TERMINAL_COUNT]);
+    printf("%llu descriptors; stops: budget %llu, done %llu, latch %llu, local %llu, bus %llu, mode %llu; edges %llu\n",
+           fetched, stops[WALK_BUDGET], stops[WALK_DONE], stops[WALK_LATCH], stops[WALK_LOCAL], stops[WALK_BUS],
+           stops[WALK_MODE], edges);
     for (size_t at = 0; at < MAPPINGS; at++) {
         drop(&bus, &bus.pieces[at]);
         drop(&local, &local.pieces[at]);

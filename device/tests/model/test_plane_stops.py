@@ -12,6 +12,7 @@ from plx9x5x.model.engine import Channel
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.native_channel import PRICE, Stop
 from plx9x5x.model.timing import BusSpeed
+from plx9x5x.peripheral import Pin
 from plx9x5x.plane.choice import Plane
 from plx9x5x.units import LocalAddr
 from tests.model.bench import MODE
@@ -37,14 +38,14 @@ def stopped(world: World, channel: int = 0) -> Stop:
     return world.chip.channels[channel].stopped
 
 
-def test_a_chain_in_plain_memory_is_left_to_python_for_its_end_alone() -> None:
+def test_a_chain_in_plain_memory_needs_no_python() -> None:
     world = native()
     ring(world, (PAGES, SRAM, 256, 0), (PAGES + PAGE, SRAM + PAGE, PAGE, 8), (PAGES + 100, NEXT_SRAM - 4, 8, 0))
     world.chip.channels[0].step = count_calls(world.chip.channels[0].step)
     world.settle()
     assert ends(world)
-    assert stopped(world) is Stop.END
-    assert world.chip.channels[0].step.calls == 1
+    assert stopped(world) is Stop.DONE
+    assert world.chip.channels[0].step.calls == 0
 
 
 def count_calls(function: Any) -> Any:
@@ -144,24 +145,47 @@ def test_an_address_that_aborts_is_pythons(spoil: Callable[[World], None], event
     assert not ends(world)
 
 
-def test_a_terminal_count_is_latched_by_python_once() -> None:
+def test_a_terminal_count_on_its_way_to_inta_is_latched_in_c_once() -> None:
     world = native()
     world.chip.write(0, 0x68, 4, 0x4_0900)
-    ring(world, *[(PAGES, SRAM, 16, 4)] * 4, mode=0x2_0003)
     channel = world.chip.channels[0]
-    channel.run(4 * PRICE)
-    assert stopped(world) is Stop.TERMINAL_COUNT
-    assert channel.interrupt
-    assert world.host.line.rises == 1
     channel.step = count_calls(channel.step)
+    ring(world, *[(PAGES, SRAM, 16, 4)] * 4, mode=0x2_0003)
+    assert world.host.line.rises == 0
     world.settle()
     assert ends(world)
-    assert channel.step.calls == 1
+    assert stopped(world) is Stop.DONE
+    assert channel.step.calls == 0
+    assert channel.interrupt
     assert world.host.line.rises == 1
+    world.command(0, 9)
+    assert not channel.interrupt
+    assert not world.host.line.level
+
+
+def test_an_interrupt_on_its_way_to_the_local_side_is_pythons() -> None:
+    seen = []
+    for plane in Plane:
+        world = World(plane, price=None)
+        levels: list[bool] = []
+        world.chip.local_side.watch(Pin.LINTO, levels.append)
+        world.chip.write(0, 0x68, 4, 0x5_0900)
+        channel = world.chip.channels[0]
+        channel.step = count_calls(channel.step)
+        ring(world, *[(PAGES, SRAM, 16, 4)] * 2)
+        world.settle()
+        assert ends(world)
+        if plane is Plane.NATIVE:
+            assert channel.step.calls == 1  # the first latches, the second finds it latched
+        world.command(0, 9)
+        seen.append(levels)
+    assert seen[0] == seen[1] == [False, True, False]
 
 
 def test_a_bus_master_that_looks_at_each_access_is_asked() -> None:
     class Watcher:
+        may_watch = True
+
         def __init__(self, memory: Any) -> None:
             self.memory, self.looks = memory, True
             self.read_into, self.write_from = memory.read_into, memory.write_from
@@ -177,7 +201,7 @@ def test_a_bus_master_that_looks_at_each_access_is_asked() -> None:
     assert stopped(world) is Stop.MASTER
     watchers[0].looks = False
     world.settle()
-    assert stopped(world) is Stop.END
+    assert stopped(world) is Stop.DONE
 
 
 def test_a_bus_master_without_mappings_gets_the_reference() -> None:

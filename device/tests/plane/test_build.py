@@ -30,7 +30,7 @@ def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     spec.loader.exec_module(module)
     package = tmp_path / "plx9x5x"
     for unit in module.UNITS:
-        for name in (unit.header, *unit.sources):
+        for name in (*unit.headers, *unit.sources, "model/latch.h"):
             (package / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / "device/plx9x5x" / name, package / name)
     monkeypatch.setattr(module, "PACKAGE", package)
@@ -44,7 +44,7 @@ def made(hook: Any) -> list[str]:
 
 def test_all_units_or_none(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hook.build() == ""
-    assert made(hook) == ["_mappings.abi3.so", "_serving.abi3.so", "_walker.abi3.so"]
+    assert made(hook) == ["_card.abi3.so", "_mappings.abi3.so", "_serving.abi3.so"]
     (hook.PACKAGE / "model/walker.c").write_text("this is no C")
     reason = hook.build()
     assert "failed" in reason

@@ -76,8 +76,8 @@ def test_a_chip_works_on_the_plane_of_its_hosts_memory(plane: str, kind: str) ->
 
 
 def test_half_a_native_plane_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "plx9x5x.model.native_channel", None)
-    with pytest.raises(SetupError, match="lacks its walker"):
+    monkeypatch.setitem(sys.modules, "plx9x5x.model.native_card", None)
+    with pytest.raises(SetupError, match="lacks its card"):
         Loopback(lambda bus, irq: Chip(load_board("rdk-9656-lite"), bus=bus, irq=irq), plane="native")
 
 
@@ -85,7 +85,7 @@ def test_the_python_plane_loads_nothing_compiled() -> None:
     program = (
         "import sys; from plx9x5x.model import chip; from plx9x5x.transport import libvfio, loopback;"
         "from plx9x5x.plane.choice import choose; choose('python');"
-        "print([name for name in sys.modules if name.startswith(('cffi', '_cffi')) or name.endswith(('._mappings', '._walker'))])"
+        "print([name for name in sys.modules if name.startswith(('cffi', '_cffi')) or name.endswith(('._mappings', '._card', '._serving'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

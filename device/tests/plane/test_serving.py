@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from plx9x5x.board import load_board
 from plx9x5x.model.chip import Chip
+from plx9x5x.plane.choice import Plane
 from plx9x5x.plane.serving import RegisterPage, RegisterPages
 from plx9x5x.ports import BusMaster, IrqLine, ResetKind
 from plx9x5x.regs import config as cfg
@@ -152,9 +153,9 @@ def chip_with_pages(board: str, trace: Trace | None = None) -> Chip:
     made = load_board(board)
 
     def make(bus: BusMaster, irq: IrqLine) -> Chip:
-        return Chip(made, bus=bus, irq=irq, trace=trace, pages=RegisterPages(made.profile.register_window))
+        return Chip(made, bus=bus, irq=irq, trace=trace)
 
-    return Loopback(make).device
+    return Loopback(make, plane=Plane.NATIVE).device
 
 
 def answers(page: RegisterPage, offset: int = 0x84) -> bool:

@@ -125,16 +125,3 @@ def test_no_level_is_ever_lost(actions: list[str]) -> None:
                 wire.line.reset()
                 assert wire.edges == before
         assert not wire.line.due
-
-
-def test_an_unmask_may_leave_the_edge_to_the_next_look() -> None:
-    wire = Wire()
-    wire.line.set(True)
-    wire.line.unmask(later=True)
-    assert (wire.edges, wire.line.due) == (1, True)
-    wire.line.retry()
-    assert (wire.edges, wire.line.due) == (2, False)
-    wire.line.set(False)
-    wire.line.unmask(later=True)
-    wire.line.retry()
-    assert wire.edges == 2

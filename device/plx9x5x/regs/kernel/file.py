@@ -97,7 +97,7 @@ def _shape(declared: tuple[type[Register], ...], chip: enum.Flag) -> _Shape:
 class PlainDword:
     """What an access to a whole dword comes to: places of the values that it reads and writes; -1: somebody has a say.
 
-    A write stores the bits `stored`; one of a bit that is not `known` is news.
+    A write stores the bits `stored`; one of a bit that is not `known`, or a change of a `watched` one, is news.
     """
 
     offset: int
@@ -105,6 +105,7 @@ class PlainDword:
     write: int
     stored: int
     known: int
+    watched: int = 0
 
 
 class _Cells(MutableMapping["type[Register]", int]):
@@ -139,7 +140,8 @@ class RegisterFile:
 
     Registers narrower than a dword may share one; a write reaches those whose lanes it enables, lowest address first.
     An access that crosses a dword is split there, low half first. Offsets without a register read 0 and ignore writes;
-    `on_unknown` is told. A register that the chip lacks reads as its `missing` value to the model and takes nothing.
+    `on_unknown` is told. The write hook of a register in `watched` is called only if one of those bits changes.
+    A register that the chip lacks reads as its `missing` value to the model and takes nothing.
 
     `storage` gives the cells in which the values are kept, as many as it is asked for: whoever shares them (`plain`)
     may read and write there too. By default they are the file's own.
@@ -156,11 +158,12 @@ class RegisterFile:
         on_write: Mapping[type[Register], WriteHook] | None = None,
         on_read: Mapping[type[Register], ReadHook] | None = None,
         on_unknown: UnknownHook | None = None,
+        watched: Mapping[type[Register], int] | None = None,
         storage: Callable[[int], MutableSequence[int]] | None = None,
     ) -> None:
         declared = tuple(registers)
         shape = _shape(declared, chip)
-        for reg in (*(on_write or ()), *(on_read or ())):
+        for reg in (*(on_write or ()), *(on_read or ()), *(watched or ())):
             if reg not in declared:
                 raise TypeError(f"{reg.__name__} has a hook and is not in the file")
         self.chip: Final = chip
@@ -173,13 +176,14 @@ class RegisterFile:
         if storage is not None:
             self._value = _Cells(storage(len(declared)), shape.values)
         self._on_write = dict(on_write or {})
+        self._watched: Final = {reg: (watched or {}).get(reg, -1) for reg in self._on_write}
         self._on_read = dict(on_read or {})
         self._on_unknown = on_unknown
         self._plain_reads: Final = {at: reg for at, reg in shape.whole.items() if reg not in self._on_read}
         self._plain_writes: Final = {
-            at: (reg, shape.layouts[reg].rw, ~shape.known[at])
+            at: (reg, shape.layouts[reg].rw, ~shape.known[at], self._watched.get(reg, 0))
             for at, reg in shape.whole.items()
-            if reg not in self._on_write and shape.layouts[reg].only_rw
+            if self._watched.get(reg, 0) >= 0 and shape.layouts[reg].only_rw
         }
         self._bytes: Final = shape.bytes
         self.moved: dict[int, int] = {}
@@ -217,9 +221,22 @@ class RegisterFile:
         """
         for offset in {at for at in (*self._shape.dwords, *self.moved) if at < SHADOW}:
             at = self.moved.get(offset, offset)
-            read, (write, stored, unknown) = self._plain_reads.get(at), self._plain_writes.get(at, (None, 0, ~0))
+            read, plain = self._plain_reads.get(at), self._plain_writes.get(at, (None, 0, ~0, 0))
+            write, stored, unknown, watched = plain
             places = [-1 if reg is None else self._declared.index(reg) for reg in (read, write)]
-            yield PlainDword(offset, places[0], places[1], stored, ~unknown & 0xFFFF_FFFF)
+            yield PlainDword(offset, places[0], places[1], stored, ~unknown & 0xFFFF_FFFF, watched)
+
+    def place(self, reg: type[Register]) -> int:
+        """Tell which of the cells of `storage` holds a register."""
+        return self._declared.index(reg)
+
+    def known(self, reg: type[Register]) -> int:
+        """Give the bits of a register that mean anything on this chip."""
+        return self._layout[reg].known
+
+    def stored_bits(self, reg: type[Register]) -> int:
+        """Give the bits that a register of this chip can hold."""
+        return self._layout[reg].stored
 
     def load(self, offset: int, dword: int) -> None:
         """Store a dword as the EEPROM loader does: read-only fields too, no hook."""
@@ -249,9 +266,11 @@ class RegisterFile:
         if width == 4:
             plain = self._plain_writes.get(self.moved.get(offset, offset))
             if plain is not None and not data & plain[2]:
-                reg, rw, _ = plain
-                self._value[reg] = self._value[reg] & ~rw | data & rw
-                return
+                reg, rw, _, watched = plain
+                old = self._value[reg]
+                if not (old ^ data) & watched:
+                    self._value[reg] = old & ~rw | data & rw
+                    return
         base = offset & ~3
         if width == 1 and (narrow := self._bytes.get(offset)) is not None and base not in self.moved:
             if data & ~self._layout[narrow].known and self._on_unknown:
@@ -299,5 +318,5 @@ class RegisterFile:
         old = self._value[reg]
         new = self._value[reg] = after_write(self._layout[reg], old, written, lanes)
         hook = self._on_write.get(reg)
-        if hook:
+        if hook and (self._watched[reg] == -1 or (old ^ new) & self._watched[reg]):
             hook(Write(old, new, written, lanes))

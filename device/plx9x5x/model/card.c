@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* card.h says what for. `values` are the registers as software reads them; Python and we read and write the same. */
+#include "card.h"
+
+#include "latch.h"
+
+#include <string.h>
+
+static uint32_t *command_register(const struct card *card, const struct walk *channel)
+{
+    return &card->values[channel->at.command];
+}
+
+static bool drives_inta(const struct card *card, uint32_t status)
+{
+    static const struct {
+        uint32_t active, enable;
+    } sources[] = {
+        {INTCSR_DOORBELL, INTCSR_DOORBELL_ENABLE},
+        {INTCSR_ABORT, INTCSR_ABORT_ENABLE},
+        {INTCSR_LOCAL, INTCSR_LOCAL_ENABLE},
+    };
+    const uint32_t *values = card->values;
+
+    if (!card->powered || !(status & INTCSR_PCI_ENABLE))
+        return false;
+    for (size_t at = 0; at < sizeof(sources) / sizeof(*sources); at++)
+        if (status & sources[at].active && status & sources[at].enable)
+            return true;
+    for (uint32_t at = 0; at < CHANNELS; at++) {
+        const struct walk *channel = &card->channels[at];
+
+        if (channel->interrupt && status & INTCSR_DMA0_ENABLE << at && values[channel->at.mode] & MODE_TO_INTA)
+            return true;
+    }
+    return values[card->at.outbound_status] & ~values[card->at.outbound_mask] & QUEUE_NOT_EMPTY;
+}
+
+/* A channel's latch has changed: its bit of INTCSR, and INTA#. */
+static void update(struct card *card, const struct walk *channel)
+{
+    uint32_t *intcsr = &card->values[card->at.intcsr];
+    uint32_t active = (uint32_t)INTCSR_DMA0 << channel->index;
+
+    *intcsr = channel->interrupt ? *intcsr | active : *intcsr & ~active;
+    if (card->line)
+        line_set(card->line, drives_inta(card, *intcsr));
+    else
+        card->look = true;
+}
+
+bool latch_is_plain(const struct walk *channel)
+{
+    const struct card *card = channel->card;
+
+    if (!card)
+        return false;
+    /* An enabled channel that is not routed to INTA# drives LINTo#, which a board may watch. */
+    return card->values[channel->at.mode] & MODE_TO_INTA ||
+           !(card->values[card->at.intcsr] & INTCSR_DMA0_ENABLE << channel->index);
+}
+
+void latch(struct walk *channel)
+{
+    channel->interrupt = true;
+    update(channel->card, channel);
+}
+
+bool card_command(struct card *card, uint32_t number, uint32_t written)
+{
+    struct walk *channel;
+    uint32_t *command;
+    bool starts, clears;
+
+    if (!card->on || number >= CHANNELS || written & ~card->command_known)
+        return false;
+    channel = &card->channels[number];
+    command = command_register(card, channel);
+    /* A pause or an abort of a transfer is Python's, and so is all that becomes of one that is not lent. */
+    if (!channel->idle && !(channel->lent && written & CSR_ENABLE))
+        return false;
+    starts = channel->idle && written & CSR_START && written & CSR_ENABLE;
+    if (starts && (!card->may_start || !card->may_master || !channel->local || !walk_is_plain(channel) ||
+                   card->values[card->at.cntrl] & CNTRL_RESET))
+        return false;
+    clears = channel->interrupt && written & CSR_CLEAR;
+    if (clears && !latch_is_plain(channel))
+        return false;
+    *command = (*command & ~(uint32_t)CSR_ENABLE) | (written & CSR_ENABLE);
+    if (clears) {
+        channel->interrupt = false;
+        update(card, channel);
+    }
+    if (starts) {
+        walk_start(channel);
+        card->news = true;
+    }
+    return true;
+}
+
+enum work card_work(struct card *card, uint64_t budget)
+{
+    struct walk *busy = NULL;
+
+    for (uint32_t at = 0; at < CHANNELS; at++) {
+        struct walk *channel = &card->channels[at];
+
+        if (channel->idle)
+            continue;
+        /* Who is next of two is MARBR's affair. */
+        if (!channel->lent || busy)
+            return WORK_ASK;
+        busy = channel;
+    }
+    if (!busy)
+        return WORK_NONE;
+    /* A transfer is lent while it may run; whatever changes that takes it back first. */
+    walk(busy, budget);
+    card->news = true;
+    switch (busy->stop) {
+    case WALK_DONE:
+        return WORK_NONE;
+    case WALK_BUDGET:
+        return WORK_MORE;
+    default:
+        return WORK_ASK;
+    }
+}
+
+static bool take_access(struct native_part *part, char *buffer, size_t count, int64_t offset, bool is_write)
+{
+    struct card *card = (struct card *)part;
+    int64_t number = offset - card->command_offset;
+
+    if (count != 1 || number < 0 || number >= CHANNELS)
+        return false;
+    if (is_write)
+        return card_command(card, (uint32_t)number, (uint8_t)*buffer);
+    *buffer = (char)*command_register(card, &card->channels[number]);
+    return true;
+}
+
+static enum work do_work(struct native_part *part, uint64_t budget)
+{
+    struct card *card = (struct card *)part;
+    enum work work = card_work(card, budget);
+
+    return card->look ? WORK_ASK : work;
+}
+
+void card_begin(struct card *card, uint32_t *values, struct line *line)
+{
+    memset(card, 0, sizeof(*card));
+    card->part.access = take_access;
+    card->part.work = do_work;
+    card->values = values;
+    card->line = line;
+    for (uint32_t at = 0; at < CHANNELS; at++) {
+        struct walk *channel = &card->channels[at];
+
+        channel->values = values;
+        channel->card = card;
+        channel->last = &card->last;
+        channel->index = at;
+        channel->idle = true;
+    }
+}
+
+struct native_part *card_part(struct card *card)
+{
+    return &card->part;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DMACSR, the channels' work and INTA# without Python: what a driver does for each transfer, where nothing but plain
+ * memory, DMACSR and INTCSR has a say. The reference is chip.py, engine.py and interrupts.py; whatever is more than that
+ * is left to them, with nothing changed. cffi reads this file too.
+ */
+#ifndef PLX9X5X_CARD_H
+#define PLX9X5X_CARD_H
+
+#include "serving.h"
+#include "walker.h"
+
+#define CHANNELS 2
+
+/* Bits that the card knows; a test holds them to the register tables. */
+enum card_bits {
+    CSR_ENABLE = 0x01,
+    CSR_START = 0x02,
+    CSR_CLEAR = 0x08,
+    CSR_DONE = 0x10,
+    INTCSR_PCI_ENABLE = 0x100,
+    INTCSR_DOORBELL_ENABLE = 0x200,
+    INTCSR_ABORT_ENABLE = 0x400,
+    INTCSR_LOCAL_ENABLE = 0x800,
+    INTCSR_DOORBELL = 0x2000,
+    INTCSR_ABORT = 0x4000,
+    INTCSR_LOCAL = 0x8000,
+    INTCSR_DMA0_ENABLE = 0x40000,
+    INTCSR_DMA0 = 0x200000,
+    CNTRL_RESET = 0x40000000,
+    QUEUE_NOT_EMPTY = 0x8,
+};
+
+/* Where in the values the registers are that both channels share. */
+struct card_places {
+    uint32_t intcsr, cntrl, outbound_status, outbound_mask;
+};
+
+struct card {
+    struct native_part part;
+    struct walk channels[2];
+    uint32_t *values;
+    struct card_places at;
+    struct line *line;         /* NULL: INTA# is Python's to drive, and `look` says when */
+    struct last_access last;
+    bool news;                 /* Python has not seen what became of it, or of a channel; or a channel is lent */
+    bool look;
+    bool on;                   /* no trace, no clock: C may do what it can */
+    bool may_start;            /* nobody watches the bus: it may begin transfers */
+    bool may_master;
+    bool powered;
+    uint32_t command_offset;   /* of channel 0's DMACSR; channel 1's follows */
+    uint32_t command_known;    /* bits of DMACSR that mean anything */
+};
+
+/* What a card is given once; `values` and `line` outlive it. */
+void card_begin(struct card *card, uint32_t *values, struct line *line);
+
+/* What C calls a card, for who takes a device's accesses and does its work. */
+struct native_part *card_part(struct card *card);
+
+/* Act on a write to DMACSR of a channel; false if that is Python's, and then nothing has changed. */
+bool card_command(struct card *card, uint32_t channel, uint32_t written);
+
+/* Do what there is to do. */
+enum work card_work(struct card *card, uint64_t budget);
+
+#endif

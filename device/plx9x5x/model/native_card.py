@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a chip has in C on the native plane: its registers, its channels while they move, and the way to INTA#.
+
+A driver's transfer (DMACSR, descriptors, DONE, the interrupt and its acknowledgement) needs no Python there (card.h).
+Registers have one storage for both. A channel's state has one at a time: C has it while it is *lent*, and whoever looks
+at it from Python takes it back first (`settle`).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from plx9x5x.model import _card
+from plx9x5x.model.engine import Channel
+from plx9x5x.model.native_channel import NativeChannel
+from plx9x5x.plane.line import NativeLine
+from plx9x5x.plane.port import Mapped
+from plx9x5x.plane.serving import RegisterPages
+from plx9x5x.plane.table import MappingTable
+from plx9x5x.ports import IrqLine
+from plx9x5x.regs import dma, intr, local
+from plx9x5x.regs.kernel import RegisterFile
+
+if TYPE_CHECKING:
+    from plx9x5x.model._card import Card
+    from plx9x5x.plane._serving import Part
+
+_LIB, _FFI = _card.lib, _card.ffi
+
+_BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
+
+
+class NativeCard:
+    """One chip's part of the plane. `window` is the size of its register window in bytes."""
+
+    def __init__(self, bus: Mapped, irq: IrqLine, window: int) -> None:
+        self._bus, self._irq = bus, irq
+        self.pages: Final = RegisterPages(window)
+        self.card: Final = cast("Card", _FFI.new("struct card *"))
+        self._channels: list[NativeChannel] = []
+
+    def begin(self, registers: RegisterFile) -> None:
+        """Take the registers, whose values are in `pages`."""
+        card = self.card
+        table = self._bus.mappings
+        line = self._irq.line if isinstance(self._irq, NativeLine) else _FFI.NULL
+        _LIB.card_begin(card, self.pages.cells, line)
+        place = registers.place
+        card.at.intcsr, card.at.cntrl = place(intr.INTCSR), place(intr.CNTRL)
+        card.at.outbound_status, card.at.outbound_mask = place(intr.OPQIS), place(intr.OPQIM)
+        command = dma.CHANNELS[0].command
+        card.command_offset, card.command_known = command.offset, registers.known(command)
+        card.may_start = not self._bus.may_watch
+        for names, channel in zip(dma.CHANNELS, card.channels, strict=True):
+            at = channel.at
+            at.mode, at.command, at.pointer = place(names.mode), place(names.command), place(names.pointer)
+            at.pci_address, at.local_address = place(names.pci_address), place(names.local_address)
+            at.size, at.upper_address = place(names.size), place(names.upper_address)
+            channel.size_stored = registers.stored_bits(names.size)
+            channel.bus = _FFI.NULL if table is None else table.table
+            channel.big_endian_place = place(local.BIGEND)
+        for mask, channel in zip(_BIG_ENDIAN, card.channels, strict=True):
+            channel.big_endian = mask
+
+    def channel(self, index: int, names: dma.ChannelRegisters, **parts: Any) -> Channel:
+        """Make the channel `index`; the arguments are those of `Channel`."""
+        made = NativeChannel(index, names, native=self, walk=_FFI.addressof(self.card, "channels", index), **parts)
+        self._channels.append(made)
+        return made
+
+    @property
+    def mappings(self) -> MappingTable | None:
+        """What the chip can reach as master; None while somebody looks at each access."""
+        return self._bus.mappings
+
+    @property
+    def part(self) -> "Part":
+        """What a transport's loop may call in place of the device."""
+        return _LIB.card_part(self.card)
+
+    def command(self, channel: int, written: int) -> bool:
+        """Act on a write to DMACSR; False if that is the reference's, and then nothing has changed."""
+        return _LIB.card_command(self.card, channel, written)
+
+    def work(self, budget: int) -> bool | None:
+        """Move about `budget` bytes; True while one could go on, None if the reference has to look."""
+        return _WORK[_LIB.card_work(self.card, budget)]
+
+    def settle(self) -> int | None:
+        """Have Python know what became of the channels in C; give the chip's last bus address if that is new."""
+        card = self.card
+        card.news = False
+        for channel in self._channels:
+            channel.take_back()
+        if not card.last.is_new:
+            return None
+        card.last.is_new = False
+        return card.last.address
+
+    def looks(self) -> bool:
+        """True, once each time, if a latch changed and nobody has driven INTA# yet."""
+        card = self.card
+        if not card.look:
+            return False
+        card.look = False
+        return True
+
+    def arrange(self, *, on: bool, may_master: bool, powered: bool) -> None:
+        """Say what the chip may do now. `on` False has C leave all to Python."""
+        card = self.card
+        card.on, card.may_master, card.powered = on, may_master, powered
+
+
+_WORK: Final[Mapping[int, bool | None]] = {_LIB.WORK_NONE: False, _LIB.WORK_MORE: True, _LIB.WORK_ASK: None}

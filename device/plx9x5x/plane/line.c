@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "line.h"
+
+#include <stddef.h>
+
+bool line_due(const struct line *line)
+{
+    return line->level && !line->masked;
+}
+
+void line_retry(struct line *line)
+{
+    if (line_due(line))
+        line->masked = line->trigger != NULL && line->trigger(line->context, 0) == 0;
+}
+
+void line_set(struct line *line, bool level)
+{
+    if (level == line->level)
+        return;
+    line->level = level;
+    line_retry(line);
+}

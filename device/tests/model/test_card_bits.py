@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bits that the card knows in C are those of the register tables."""
+
+from plx9x5x.model import _card
+from plx9x5x.regs import dma, intr
+from plx9x5x.regs.dma import DmaCommand, DmaMode
+
+_LIB = _card.lib
+
+BITS = {
+    "MODE_CHAIN": DmaMode.chain,
+    "MODE_DONE_INTERRUPT": DmaMode.done_intr,
+    "MODE_HOLD_LOCAL": DmaMode.hold_local,
+    "MODE_DEMAND": DmaMode.demand,
+    "MODE_EOT": DmaMode.eot_enable,
+    "MODE_CLEAR_COUNT": DmaMode.clear_count,
+    "MODE_TO_INTA": DmaMode.to_inta,
+    "MODE_DAC_CHAIN": DmaMode.dac_chain,
+    "MODE_VALID": DmaMode.valid_mode,
+    "CSR_ENABLE": DmaCommand.enable,
+    "CSR_START": DmaCommand.start,
+    "CSR_CLEAR": DmaCommand.clear_intr,
+    "CSR_DONE": DmaCommand.done,
+    "INTCSR_PCI_ENABLE": intr.INTCSR.pci_enable,
+    "INTCSR_DOORBELL_ENABLE": intr.INTCSR.doorbell_enable,
+    "INTCSR_ABORT_ENABLE": intr.INTCSR.abort_enable,
+    "INTCSR_LOCAL_ENABLE": intr.INTCSR.local_enable,
+    "INTCSR_DOORBELL": intr.INTCSR.doorbell_active,
+    "INTCSR_ABORT": intr.INTCSR.abort_active,
+    "INTCSR_LOCAL": intr.INTCSR.local_active,
+    "INTCSR_DMA0_ENABLE": intr.INTCSR.dma0_enable,
+    "INTCSR_DMA0": intr.INTCSR.dma0_active,
+    "CNTRL_RESET": intr.CNTRL.software_reset,
+    "QUEUE_NOT_EMPTY": intr.OPQIS.not_empty,
+}
+
+
+def test_each_bit_is_where_the_tables_have_it() -> None:
+    known = {name for name in dir(_LIB) if name.startswith(("MODE_", "CSR_", "INTCSR_", "CNTRL_", "QUEUE_"))}
+    assert known == set(BITS)
+    assert {name: getattr(_LIB, name) for name in BITS} == {name: field.mask for name, field in BITS.items()}
+
+
+def test_what_holds_for_channel_0_holds_for_channel_1_one_bit_on() -> None:
+    assert intr.INTCSR.dma1_enable.mask == _LIB.INTCSR_DMA0_ENABLE << 1
+    assert intr.INTCSR.dma1_active.mask == _LIB.INTCSR_DMA0 << 1
+    assert dma.CHANNELS[1].command.offset == dma.CHANNELS[0].command.offset + 1
