@@ -85,6 +85,7 @@ class _Lib:
     WORK_NONE: int
     WORK_MORE: int
     WORK_ASK: int
+    CARD_LOOKS: int
     def walk_at(
         self, channel: Walk, state: int, next_: int, next_in_pci: bool, terminal_count_pending: bool, /
     ) -> None: ...

@@ -98,7 +98,7 @@ bool card_command(struct card *card, uint32_t number, uint32_t written)
     return true;
 }
 
-enum work card_work(struct card *card, uint64_t budget)
+static enum work work(struct card *card, uint64_t budget)
 {
     struct walk *busy = NULL;
 
@@ -127,6 +127,16 @@ enum work card_work(struct card *card, uint64_t budget)
     }
 }
 
+uint32_t card_work(struct card *card, uint64_t budget)
+{
+    uint32_t result = work(card, budget);
+
+    if (card->look)
+        result |= CARD_LOOKS;
+    card->look = false;
+    return result;
+}
+
 static bool take_access(struct native_part *part, char *buffer, size_t count, int64_t offset, bool is_write)
 {
     struct card *card = (struct card *)part;
@@ -143,9 +153,9 @@ static bool take_access(struct native_part *part, char *buffer, size_t count, in
 static enum work do_work(struct native_part *part, uint64_t budget)
 {
     struct card *card = (struct card *)part;
-    enum work work = card_work(card, budget);
+    enum work result = work(card, budget);
 
-    return card->look ? WORK_ASK : work;
+    return card->look ? WORK_ASK : result;
 }
 
 void card_begin(struct card *card, uint32_t *values, struct line *line)

@@ -44,7 +44,7 @@ struct card {
     struct line *line;         /* NULL: INTA# is Python's to drive, and `look` says when */
     struct last_access last;
     bool news;                 /* Python has not seen what became of it, or of a channel; or a channel is lent */
-    bool look;
+    bool look;                 /* a latch has changed, and nobody has driven INTA# yet */
     bool on;                   /* no trace, no clock: C may do what it can */
     bool may_start;            /* nobody watches the bus: it may begin transfers */
     bool may_master;
@@ -62,7 +62,8 @@ struct native_part *card_part(struct card *card);
 /* Act on a write to DMACSR of a channel; false if that is Python's, and then nothing has changed. */
 bool card_command(struct card *card, uint32_t channel, uint32_t written);
 
-/* Do what there is to do. */
-enum work card_work(struct card *card, uint64_t budget);
+/* Do what there is to do: an `enum work`, and CARD_LOOKS if INTA# is to be driven by Python now. */
+enum { CARD_LOOKS = 4 };
+uint32_t card_work(struct card *card, uint64_t budget);
 
 #endif

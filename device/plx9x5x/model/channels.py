@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a chip is in C: nothing, unless the host's memory is of that plane."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x.errors import SetupError
 from plx9x5x.plane.port import Mapped
@@ -9,6 +9,11 @@ from plx9x5x.ports import BusMaster, IrqLine
 
 if TYPE_CHECKING:
     from plx9x5x.model.native_card import NativeCard
+
+MORE: Final = 1
+ASK: Final = 2
+LOOKS: Final = 4
+"""What the card says of its work, in bits: it could go on; the reference has to; INTA# may have to be driven."""
 
 
 def native_card(bus: BusMaster, irq: IrqLine, window: int) -> "NativeCard | None":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
-from plx9x5x.model.channels import native_card
+from plx9x5x.model.channels import ASK, LOOKS, MORE, native_card
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.eeprom_port import EepromPort
 from plx9x5x.model.engine import Channel
@@ -133,6 +133,7 @@ class Chip:
             for index, names in enumerate(dma.CHANNELS)
         )
         self._interrupts.channels = self.channels
+        self._work: Final = self._native.work if self._native else None
         self.local_side: Final = LocalSide(self.registers, self.config, self._interrupts, self.channels, self._clock)
         """What the board, or whoever plays it, can do to the chip."""
         self.reset(ResetKind.POWER_ON)
@@ -210,14 +211,14 @@ class Chip:
         return more
 
     def _step(self, budget: int) -> bool:
-        if self.local_side.wait_ns is not None:
+        if self.local_side.timers:
             self.local_side.run_timers()
-        if self._native is not None:
-            more = self._native.work(budget)
-            if self._native.looks():
+        if self._work is not None:
+            came = self._work(budget)
+            if came & LOOKS:
                 self._interrupts.update()
-            if more is not None:
-                return more
+            if not came & ASK:
+                return bool(came & MORE)
         first, second = self.channels
         if not (first.busy or second.busy):
             return False
@@ -234,6 +235,8 @@ class Chip:
 
     def wait_ns(self) -> int | None:
         """Nanoseconds until a bus that is busy is free, a channel that waits looks again, or a board's timer is due."""
+        if self._native is not None and self._native.moves:
+            return 0
         first, second = self.channels
         asked = [self.local_side.wait_ns]
         if first.busy or second.busy:

@@ -6,7 +6,8 @@ Registers have one storage for both. A channel's state has one at a time: C has 
 at it from Python takes it back first (`settle`).
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from plx9x5x.model import _card
@@ -81,9 +82,15 @@ class NativeCard:
         """Act on a write to DMACSR; False if that is the reference's, and then nothing has changed."""
         return _LIB.card_command(self.card, channel, written)
 
-    def work(self, budget: int) -> bool | None:
-        """Move about `budget` bytes; True while one could go on, None if the reference has to look."""
-        return _WORK[_LIB.card_work(self.card, budget)]
+    @property
+    def work(self) -> Callable[[int], int]:
+        """What moves about so many bytes, and says in bits what came of it (MORE, ASK, LOOKS of channels.py)."""
+        return functools.partial(_LIB.card_work, self.card)
+
+    @property
+    def moves(self) -> bool:
+        """True while a channel moves in C: it can go on now."""
+        return self.card.news and any(channel.lent for channel in self.card.channels)
 
     def settle(self) -> int | None:
         """Have Python know what became of the channels in C; give the chip's last bus address if that is new."""
@@ -108,6 +115,3 @@ class NativeCard:
         """Say what the chip may do now. `on` False has C leave all to Python."""
         card = self.card
         card.on, card.may_master, card.powered = on, may_master, powered
-
-
-_WORK: Final[Mapping[int, bool | None]] = {_LIB.WORK_NONE: False, _LIB.WORK_MORE: True, _LIB.WORK_ASK: None}

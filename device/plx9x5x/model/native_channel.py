@@ -96,12 +96,14 @@ class NativeChannel(Channel):
     @property
     def stopped(self) -> Stop:
         """Why C went no further, the last time."""
+        self.settle()
         return self._had_a_say or _STOPS[self._walk.stop]
 
     @property
     def state(self) -> State:
         """Where the channel is; it is not lent any more."""
-        self.settle()
+        if self._card.news:
+            self.settle()
         return self._state
 
     @state.setter

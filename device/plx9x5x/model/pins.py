@@ -46,14 +46,15 @@ class LocalSide:
         self._linti: set[object] = set()
         self._watchers: list[Callable[[bool], None]] = []
         self._user_out = False
-        self._timers: list[tuple[int, int, Callable[[], None]]] = []
+        self.timers: Final[list[tuple[int, int, Callable[[], None]]]] = []
+        """What is to be called, and when."""
         self._timers_made = 0
 
     def reset(self) -> None:
         """The board is new: nothing is driven, nobody watches."""
         self._linti.clear()
         self._watchers.clear()
-        self._timers.clear()
+        self.timers.clear()
         self._interrupts.board_gone()
         self._user_out = self._user_level
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=True)
@@ -71,18 +72,18 @@ class LocalSide:
     def call_at(self, time: int, call: Callable[[], None]) -> None:
         """Have `call` called by the first step at or after `time`."""
         self._timers_made += 1  # two of one time go in the order that they were asked for
-        heapq.heappush(self._timers, (time, self._timers_made, call))
+        heapq.heappush(self.timers, (time, self._timers_made, call))
 
     def run_timers(self) -> None:
         """Call what is due now. What a call asks for anew at this very time waits for the next step."""
         now, last = self._clock.now(), self._timers_made
-        while self._timers and self._timers[0][0] <= now and self._timers[0][1] <= last:
-            heapq.heappop(self._timers)[2]()
+        while self.timers and self.timers[0][0] <= now and self.timers[0][1] <= last:
+            heapq.heappop(self.timers)[2]()
 
     @property
     def wait_ns(self) -> int | None:
         """Nanoseconds until the next timer, or None."""
-        return self._timers[0][0] - self._clock.now() if self._timers else None
+        return self.timers[0][0] - self._clock.now() if self.timers else None
 
     def drive_linti(self, level: bool, *, by: object = None) -> None:
         """Drive LINTi# on behalf of `by`."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bits that the card knows in C are those of the register tables."""
 
-from plx9x5x.model import _card
+from plx9x5x.model import _card, channels
 from plx9x5x.regs import dma, intr
 from plx9x5x.regs.dma import DmaCommand, DmaMode
 
@@ -39,6 +39,11 @@ def test_each_bit_is_where_the_tables_have_it() -> None:
     known = {name for name in dir(_LIB) if name.startswith(("MODE_", "CSR_", "INTCSR_", "CNTRL_", "QUEUE_"))}
     assert known == set(BITS)
     assert {name: getattr(_LIB, name) for name in BITS} == {name: field.mask for name, field in BITS.items()}
+
+
+def test_what_c_says_of_its_work_is_what_python_takes_it_for() -> None:
+    assert (_LIB.WORK_NONE, _LIB.WORK_MORE, _LIB.WORK_ASK) == (0, channels.MORE, channels.ASK)
+    assert _LIB.CARD_LOOKS == channels.LOOKS
 
 
 def test_what_holds_for_channel_0_holds_for_channel_1_one_bit_on() -> None:

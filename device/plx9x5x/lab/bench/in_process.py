@@ -22,6 +22,7 @@ from plx9x5x.board import Window, load_board
 from plx9x5x.lab.bench import contest
 from plx9x5x.lab.bench.figures import Figure, Part, Row
 from plx9x5x.lab.bench.options import Options
+from plx9x5x.lab.bench.plane import ONLY
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.localbus import Sram
 from plx9x5x.transport.loopback import Loopback
@@ -79,6 +80,14 @@ def run_block(host: Loopback[Chip], size: int, flags: int) -> None:
     host.run()
 
 
+def start_block(host: Loopback[Chip]) -> None:
+    """Run the block that was programmed last, with steps that are as long as it."""
+    host.device.write(0, CSR, 1, 3)
+    step = host.device.step
+    while step(MIB):
+        pass
+
+
 def run_chain(host: Loopback[Chip], *, at: int = RAM, steps: int = 100_000) -> None:
     """Start the chain at `at` and run it to its end."""
     host.device.write(0, DPR, 4, at | IN_PCI)
@@ -126,6 +135,7 @@ def _transfers(options: Options, size: int, *, to_pci: bool) -> Iterator[Row]:
     tasks = {
         "flat": _Task(lambda: run_block(flat, size, flags), repeat),
         "scattered": _Task(lambda: run_block(scattered, size, flags), repeat),
+        "started": _Task(lambda: start_block(flat), repeat),
         "chain": _Task(lambda: run_chain(chained), max(1, repeat // 8)),
         "memmove": _Task(_memmove(size), repeat),
     }
@@ -134,9 +144,11 @@ def _transfers(options: Options, size: int, *, to_pci: bool) -> Iterator[Row]:
     def in_c(what: str, size: int) -> float:
         return contest.run_client(None, what, size, loops, cpus=options.cpus)[what].median
 
-    turns = {name: partial(task.time) for name, task in tasks.items()}
-    floors = {"memcpy": partial(in_c, "memcpy", size), "walk": partial(in_c, "walk", count)}
-    times = contest.alternate(options.rounds, {**turns, **floors})
+    turns: dict[str, Callable[[], float]] = {name: partial(task.time) for name, task in tasks.items()}
+    turns |= {"memcpy": partial(in_c, "memcpy", size), "walk": partial(in_c, "walk", count)}
+    if options.plane != ONLY and not to_pci:
+        turns["card"] = partial(in_c, "card", size)
+    times = contest.alternate(options.rounds, turns)
     figures = {name: Figure(tuple(t * 1e6 for t in seconds)) for name, seconds in times.items()}
 
     def row(name: str, ours: str, peer: str, peer_name: str, note: str = "") -> Row:
@@ -146,6 +158,9 @@ def _transfers(options: Options, size: int, *, to_pci: bool) -> Iterator[Row]:
     speed = f"{size / figures['flat'].median / 1e3:.2f} GB/s"
     yield row(f"block {title}", "flat", "memcpy", "memcpy in C", speed)
     yield row(f"block {title}", "flat", "memmove", "memmove by ctypes")
+    yield row(f"START to DONE of {title}", "started", "memcpy", "memcpy in C")
+    if "card" in figures:
+        yield row(f"START to DONE of {title} in C alone", "card", "memcpy", "memcpy in C")
     if size > PAGE:
         yield row(f"block {title}, 4 KiB-scattered", "scattered", "flat", "ours, in one piece")
     rate = f"{count / figures['chain'].median * 1e3:.0f} k descriptors/s"

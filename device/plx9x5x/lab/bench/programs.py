@@ -11,6 +11,7 @@ from plx9x5x.lab.host.server import Backend
 from plx9x5x.lab.toolchain import Cache, Toolchain, build_static, host
 
 SOURCES: Final = Path(__file__).parent
+PACKAGE: Final = SOURCES.parents[1]
 _FLAGS: Final = ("-O2", "-Wall", "-Wextra", "-Werror")
 _SONAME: Final = "libvfio-user.so.0"
 """By this name the peer asks the loader for the library; the file of the toolchain has another one."""
@@ -18,7 +19,8 @@ _SONAME: Final = "libvfio-user.so.0"
 
 def client() -> Path:
     """The raw client. Raises: SetupError."""
-    return build_static(SOURCES / "client", name="bench-client", include=(SOURCES,))
+    include = (SOURCES, PACKAGE / "plane", PACKAGE / "model")
+    return build_static(SOURCES / "client", name="bench-client", include=include)
 
 
 def peer(tc: Toolchain) -> Backend:

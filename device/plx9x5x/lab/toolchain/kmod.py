@@ -62,7 +62,9 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
 
 
 def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[Path] = ()) -> Path:
-    """Compile one C file, or all of a folder, to a static program; headers may come from the folders `include` too.
+    """Compile one C file, or all of a folder, to a static program.
+
+    What they include, headers or sources, may come from the folders `include` too.
 
     Raises: SetupError with the compiler's words.
     """
@@ -73,7 +75,7 @@ def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[P
     base = source if source.is_dir() else source.parent
     hashed = _sources(base) if source.is_dir() else [source, *sorted(base.glob("*.h"))]
     facts = (*_STATIC_FLAGS, host.compiler_version(compiler)[1], host.libc(), name)
-    shared = "".join(_digest((), sorted(folder.glob("*.h")), folder) for folder in include)
+    shared = "".join(_digest((), sorted(folder.glob("*.[ch]")), folder) for folder in include)
     key = f"program-{name}-{_digest((*facts, shared), hashed, base)}"
     if done := cache.built(key):
         return done / name

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bench.h"
+#include "times.h"
 
 #define MIB			(1024 * 1024)
 #define WARM_UP			200
@@ -19,7 +20,6 @@
 /* vfio_user.c: everything ends the program with a message if it fails */
 extern uint8_t *ram;
 
-void die(const char *what) __attribute__((noreturn));
 void send_all(int fd, const void *data, size_t left);
 void receive_all(int fd, void *data, size_t left);
 void connect_to(const char *path, uint64_t memory);
@@ -28,16 +28,13 @@ void write_region(uint32_t region, uint64_t offset, uint32_t value, uint32_t wid
 void unmask(void);
 void await_interrupt(void);
 
-/* times.c */
-double now_ns(void);
-double *samples(unsigned int count);
-void report(const char *name, double *times, unsigned int count);
-void report_together(const char *name, double ns, unsigned int count);
-
 /* floors.c: what needs no server */
 void time_ping_pong(unsigned int count);
 void time_memcpy(uint32_t bytes, unsigned int count);
 void time_walk(unsigned int descriptors, unsigned int count);
+
+/* in_c.c: what needs no Python */
+void time_card(uint32_t bytes, unsigned int count);
 
 /* transfers.c */
 void time_interrupts(unsigned int count);

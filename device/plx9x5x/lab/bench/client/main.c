@@ -8,6 +8,7 @@
  *	client SOCKET chain DESCRIPTORS COUNT  the same with a chain of 256-byte descriptors
  *	client SOCKET hold MIB                 be connected with so much memory until a signal ends it
  *	client - ping-pong COUNT               the floor: two processes, one socket, no protocol
+ *	client - card BYTES COUNT              a block, START to DONE, by the card's own C
  *	client - memcpy BYTES COUNT            the floor of a transfer, timed inside the loop
  *	client - walk DESCRIPTORS COUNT        the floor of a chain: read each descriptor, copy its 256 bytes
  *
@@ -136,6 +137,8 @@ int main(int argc, char **argv)
 		time_ping_pong(number(argv[3]));
 	else if (argc == 5 && !connected && !strcmp(what, "memcpy"))
 		time_memcpy(number(argv[3]), number(argv[4]));
+	else if (argc == 5 && !connected && !strcmp(what, "card"))
+		time_card(number(argv[3]), number(argv[4]));
 	else if (argc == 5 && !connected && !strcmp(what, "walk"))
 		time_walk(number(argv[3]), number(argv[4]));
 	else if (argc == 5 && connected && !strcmp(what, "block"))
