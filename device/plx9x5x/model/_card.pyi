@@ -59,6 +59,7 @@ class Card:
     last: LastAccess
     news: bool
     look: bool
+    spent: int
     on: bool
     may_start: bool
     may_master: bool

@@ -102,6 +102,7 @@ static enum work work(struct card *card, uint64_t budget)
 {
     struct walk *busy = NULL;
 
+    card->spent = 0;
     for (uint32_t at = 0; at < CHANNELS; at++) {
         struct walk *channel = &card->channels[at];
 
@@ -115,7 +116,7 @@ static enum work work(struct card *card, uint64_t budget)
     if (!busy)
         return WORK_NONE;
     /* A transfer is lent while it may run; whatever changes that takes it back first. */
-    walk(busy, budget);
+    card->spent = walk(busy, budget);
     card->news = true;
     switch (busy->stop) {
     case WALK_DONE:

@@ -45,6 +45,7 @@ struct card {
     struct last_access last;
     bool news;                 /* Python has not seen what became of it, or of a channel; or a channel is lent */
     bool look;                 /* a latch has changed, and nobody has driven INTA# yet */
+    uint64_t spent;            /* of its budget, by the last work */
     bool on;                   /* no trace, no clock: C may do what it can */
     bool may_start;            /* nobody watches the bus: it may begin transfers */
     bool may_master;

@@ -148,7 +148,7 @@ class Chip:
     def read(self, bar: int, offset: int, width: int) -> int:
         """Read `width` bytes of a BAR; ones where nothing decodes."""
         reader = self._readers.get(bar)
-        if reader is not None and width in _QUICK and (value := reader(offset, width)) >= 0:
+        if reader is not None and width in _QUICK and not self._trace.enabled and (value := reader(offset, width)) >= 0:
             return value
         window = self._open.get(bar)
         if window is None:
@@ -165,13 +165,12 @@ class Chip:
 
     def write(self, bar: int, offset: int, width: int, data: int) -> None:
         """Write `width` bytes of a BAR; nothing happens where nothing decodes."""
-        writer = self._writers.get(bar)
-        if writer is not None and width in _QUICK and writer(offset, width, data & 0xFFFF_FFFF):
+        if self._trace.enabled:
+            self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
+        elif bar in self._writers and width in _QUICK and self._writers[bar](offset, width, data & 0xFFFF_FFFF):
             if self._native is not None and self._native.looks():
                 self._interrupts.update()
             return
-        if self._trace.enabled:
-            self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
         if width not in _WIDTHS:
             self.unmodelled.note(bar, offset, is_write=True, what=f"{width} bytes at once")
         window = self._open.get(bar)
@@ -213,12 +212,13 @@ class Chip:
     def _step(self, budget: int) -> bool:
         if self.local_side.timers:
             self.local_side.run_timers()
-        if self._work is not None:
+        if self._work is not None and self._native is not None and not self._trace.enabled:
             came = self._work(budget)
             if came & LOOKS:
                 self._interrupts.update()
             if not came & ASK:
                 return bool(came & MORE)
+            budget -= self._native.spent
         first, second = self.channels
         if not (first.busy or second.busy):
             return False
@@ -547,6 +547,7 @@ class Chip:
 
     def _new_board(self) -> None:
         """Build the peripherals anew; what they drove is released."""
+        self.channels[0].settle()  # what is to be forgotten must not come in later
         self.last_bus_address = 0
         self.local_side.reset()
         for channel in self.channels:

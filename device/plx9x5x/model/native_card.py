@@ -84,8 +84,16 @@ class NativeCard:
 
     @property
     def work(self) -> Callable[[int], int]:
-        """What moves about so many bytes, and says in bits what came of it (MORE, ASK, LOOKS of channels.py)."""
+        """What moves about so many bytes, and says in bits what came of it (MORE, ASK, LOOKS of channels.py).
+
+        With ASK, `spent` of them are used up.
+        """
         return functools.partial(_LIB.card_work, self.card)
+
+    @property
+    def spent(self) -> int:
+        """What the last `work` has used of its budget, in bytes."""
+        return self.card.spent
 
     @property
     def moves(self) -> bool:

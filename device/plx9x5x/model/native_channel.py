@@ -140,7 +140,8 @@ class NativeChannel(Channel):
         """Act on a write to DMACSR, after ENABLE was stored."""
         if self._plain is None or self._plain[0] is not self.path.local:
             self._know_local()
-        if not self._native.command(self.index, written):
+        if self._trace.enabled or not self._native.command(self.index, written):
+            self.settle()
             super().command(written)
         elif self._native.looks():
             self._host.interrupts_changed()

@@ -146,7 +146,7 @@ def faults_of(reg: type[Register], field: Field[object]) -> list[Stuck]:
 
 def survives(case: Case, chip: str, stuck: Stuck) -> bool:
     """True if the case passes on a chip with that fault."""
-    driver = InProcess(chip, steps=STEPS)
+    driver = InProcess(chip, traced=True, steps=STEPS)
     inject((driver.device.registers, driver.device.config), stuck)
     driver.device.reset(ResetKind.POWER_ON)
     driver.config_write(0x04, 7, 2)

@@ -66,7 +66,7 @@ class InGuest:
 
 def model_trace(chip: str, case: Case, addresses: tuple[int, ...]) -> tuple[Access, ...]:
     """Run the case on the model here, with the guest's bus addresses."""
-    driver = InProcess(chip, addresses=addresses)
+    driver = InProcess(chip, addresses=addresses, traced=True)
     driver.trace.enabled = True
     case.body(driver)
     return tuple(Access(e.is_write, e.bar, e.offset, e.width, e.value) for e in driver.trace.accesses)

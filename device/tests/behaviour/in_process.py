@@ -26,11 +26,13 @@ FRESH = 0xA5
 
 
 class Accesses:
-    """Keeps the BAR accesses, and every other event apart."""
+    """Keeps the BAR accesses, and every other event apart; `enabled` None is: unless a plane is asked for by name.
 
-    def __init__(self) -> None:
-        # A plane that is asked for by name is to work: each step that is an event is the reference's.
-        self.enabled = VARIABLE not in os.environ
+    That one is to work, and each step that is an event is the reference's.
+    """
+
+    def __init__(self, enabled: bool | None) -> None:
+        self.enabled = VARIABLE not in os.environ if enabled is None else enabled
         self.accesses: list[events.RegionAccess] = []
         self.others: list[object] = []
 
@@ -60,7 +62,7 @@ class NoisyBus:
 class NoisyMappedBus(NoisyBus):
     """The same on memory that C may use while no address is bad."""
 
-    may_watch = True
+    may_watch = False
 
     @property
     def mappings(self) -> object:
@@ -115,6 +117,8 @@ class Local:
 
     def bad_parity(self, bus: int, length: int) -> None:
         self._bus.bad.append(range(bus, bus + length))
+        if self._chip._native is not None:
+            self._chip._native.card.may_start = False  # a real bus says so from the start (`may_watch`)
 
     def _level(self, pin: Pin) -> bool:
         seen: list[bool] = []
@@ -126,12 +130,18 @@ class InProcess:
     """A driver, its machine and the chip, all here. `addresses` are the bus addresses that its buffers get, in order."""
 
     def __init__(
-        self, chip: str, *, board: Board | None = None, addresses: tuple[int, ...] = (), steps: int = 20_000
+        self,
+        chip: str,
+        *,
+        board: Board | None = None,
+        addresses: tuple[int, ...] = (),
+        steps: int = 20_000,
+        traced: bool | None = None,
     ) -> None:
         self.chip = chip
         self._steps = steps
         self.memory_at = MEMORY_AT.get(chip, 0)
-        self.trace = Accesses()
+        self.trace = Accesses(traced)
         self.clock = VirtualClock()
         made = board or _board(BOARD_OF[chip])
         self.host = Loopback(lambda bus, irq: self._make(made, bus, irq), clock=self.clock)
