@@ -16,7 +16,6 @@ from plx9x5x.model.native_channel import NativeChannel
 from plx9x5x.plane.line import NativeLine
 from plx9x5x.plane.port import Mapped
 from plx9x5x.plane.serving import RegisterPages
-from plx9x5x.plane.table import MappingTable
 from plx9x5x.ports import IrqLine
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import RegisterFile
@@ -24,6 +23,7 @@ from plx9x5x.regs.kernel import RegisterFile
 if TYPE_CHECKING:
     from plx9x5x.model._card import Card
     from plx9x5x.plane._serving import Part
+    from plx9x5x.plane.table import MappingTable
 
 _LIB, _FFI = _card.lib, _card.ffi
 
@@ -38,11 +38,12 @@ class NativeCard:
         self.pages: Final = RegisterPages(window)
         self.card: Final = cast("Card", _FFI.new("struct card *"))
         self._channels: list[NativeChannel] = []
+        self._reached: MappingTable | None = None
+        """What C has been given: it is the same one every time."""
 
     def begin(self, registers: RegisterFile) -> None:
         """Take the registers, whose values are in `pages`."""
         card = self.card
-        table = self._bus.mappings
         line = self._irq.line if isinstance(self._irq, NativeLine) else _FFI.NULL
         _LIB.card_begin(card, self.pages.cells, line)
         place = registers.place
@@ -50,14 +51,13 @@ class NativeCard:
         card.at.outbound_status, card.at.outbound_mask = place(intr.OPQIS), place(intr.OPQIM)
         command = dma.CHANNELS[0].command
         card.command_offset, card.command_known = command.offset, registers.known(command)
-        card.may_start = not self._bus.may_watch
+        card.may_start = self.may_reach() and not self._bus.may_watch
         for names, channel in zip(dma.CHANNELS, card.channels, strict=True):
             at = channel.at
             at.mode, at.command, at.pointer = place(names.mode), place(names.command), place(names.pointer)
             at.pci_address, at.local_address = place(names.pci_address), place(names.local_address)
             at.size, at.upper_address = place(names.size), place(names.upper_address)
             channel.size_stored = registers.stored_bits(names.size)
-            channel.bus = _FFI.NULL if table is None else table.table
             channel.big_endian_place = place(local.BIGEND)
         for mask, channel in zip(_BIG_ENDIAN, card.channels, strict=True):
             channel.big_endian = mask
@@ -68,10 +68,16 @@ class NativeCard:
         self._channels.append(made)
         return made
 
-    @property
-    def mappings(self) -> MappingTable | None:
-        """What the chip can reach as master; None while somebody looks at each access."""
-        return self._bus.mappings
+    def may_reach(self) -> bool:
+        """Tell whether C may use what the chip can reach as master; not while somebody looks at each access."""
+        table = self._bus.mappings
+        if table is None:
+            return False
+        if self._reached is None:
+            self._reached = table
+            for channel in self.card.channels:
+                channel.bus = table.table
+        return True
 
     @property
     def part(self) -> "Part":

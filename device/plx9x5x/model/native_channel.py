@@ -163,7 +163,7 @@ class NativeChannel(Channel):
     def _say(self) -> Stop | None:
         """Tell who has a say in what comes next, or in the next descriptor of this mode."""
         state, transfer, mode = self.state, self._transfer, decode(self._regs[self.names.mode])
-        if self._native.mappings is None:
+        if not self._native.may_reach():
             return Stop.MASTER
         if self._trace.enabled:
             return Stop.TRACE

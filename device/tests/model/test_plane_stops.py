@@ -196,7 +196,7 @@ def test_a_bus_master_that_looks_at_each_access_is_asked() -> None:
 
     watchers = []
     world = native(wrap=lambda bus: watchers.append(Watcher(bus)) or watchers[0])
-    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.block(0, 0x03, PAGES, SRAM, PAGE, 0)
     world.chip.channels[0].run(PRICE)
     assert stopped(world) is Stop.MASTER
     watchers[0].looks = False
