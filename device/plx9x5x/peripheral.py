@@ -31,6 +31,22 @@ class LocalBusTarget(Protocol):
         ...
 
 
+class WordTarget(LocalBusTarget, Protocol):
+    """A peripheral that gives and takes many words at one address in one call, such as a FIFO: DMA is then fast.
+
+    DMA at a held local address calls these in place of `read` and `write` of one word each. A target has both or none.
+    `width` is the local bus word in bytes, and words are what one `read` or `write` would have moved.
+    """
+
+    def read_words(self, offset: int, width: int, count: int) -> bytes:
+        """Give `count` words from `offset`, or fewer, the last of them that with which it asserted EOT#."""
+        ...
+
+    def write_words(self, offset: int, width: int, data: memoryview) -> int:
+        """Take the words in `data` at `offset`; give the bytes taken: all, or up to the word that asserted EOT#."""
+        ...
+
+
 class Pin(enum.Enum):
     """Outputs of the chip that a board may watch. True is asserted, whatever the pin's polarity."""
 

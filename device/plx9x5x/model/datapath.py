@@ -4,7 +4,8 @@
 from collections.abc import Callable
 
 from plx9x5x.errors import BusAbort, ParityError
-from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, Span
+from plx9x5x.model.heldport import HeldPort
+from plx9x5x.model.localbus import LocalBus, Span
 from plx9x5x.model.transfer import Transfer
 from plx9x5x.ports import BusMaster
 from plx9x5x.units import BusAddr
@@ -17,6 +18,7 @@ class DataPath:
         self.bus, self._on_parity = bus, on_parity
         self.local = local
         """The local bus, which is new after a reset."""
+        self._port: HeldPort | None = None
         self.bus_bytes = 0
         """What the last step put on the PCI bus."""
 
@@ -45,19 +47,9 @@ class DataPath:
 
     def held(self, transfer: Transfer, address: BusAddr, length: int, stopped: Callable[[], bool]) -> int:
         """Move word by word from or to one local address; give the bytes moved, fewer once `stopped` says so."""
-        word, swapped = transfer.mode.word, transfer.swapped
-        pieces = []
-        at, phase = 0, transfer.moved % word
-        while at < length:
-            size = min(word - phase, length - at)
-            pieces.append((at, (transfer.local + phase) % LOCAL_SPACE, size))
-            at, phase = at + size, 0
+        port = self.port(transfer)
         if transfer.to_pci:
-            data = bytearray()
-            for _, local, size in pieces:
-                data += self.local.read_swapped(local, size, swapped)
-                if stopped():
-                    break
+            data = port.read(transfer.moved, length, stopped)
             self.bus_bytes = len(data)
             self.bus.write_from(address, memoryview(data))
             return len(data)
@@ -70,12 +62,14 @@ class DataPath:
             arrived = abort.moved
             raise
         finally:
-            for at, local, size in pieces:
-                if at >= arrived or stopped():
-                    break
-                taken = min(at + size, arrived)
-                self.local.write_swapped(local, buffer[at:taken], swapped)
+            taken = port.write(transfer.moved, buffer[:arrived], stopped)
         return taken
+
+    def port(self, transfer: Transfer) -> HeldPort:
+        """What a transfer at a held local address talks to: worked out once for a transfer."""
+        if self._port is None or self._port.transfer is not transfer or self._port.local is not self.local:
+            self._port = HeldPort(transfer, self.local)
+        return self._port
 
     def read_bus(self, address: BusAddr, into: memoryview) -> None:
         """Read as bus master; bad parity sets status bits and the transfer goes on."""

@@ -42,15 +42,11 @@ if TYPE_CHECKING:
 MAX_BURST: Final = 64 * KIB
 """Bytes moved by one step at most, so that a pause or an abort is never far away."""
 
-HELD_WORDS: Final = 256
-"""Local bus words moved by one step at most where the local address is held: each is an access of its own."""
-
-HELD_COST: Final = 1 * KIB
-"""What each of those words costs of the budget."""
-
 TRANSACTION_COST: Final = 8 * KIB
 """What any step costs of the budget at least, in bytes: it takes about as long as copying so many. This bounds how long
 a chain of small descriptors can keep the host waiting, where bytes alone would not."""
+
+LWORD: Final = 4
 
 DESCRIPTOR: Final = 16
 LONG_DESCRIPTOR: Final = 20
@@ -162,6 +158,8 @@ class Channel:
         """Counts transfers that began or ended: a step that finds another number after a local access is void."""
         self.demand: Callable[[], int] | None = None
         """DREQ# as the board drives it: how many bytes may move now. None never asks."""
+        self._told_of_demand = False
+        """It has been said that the board drives no DREQ#."""
         self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
 
     # -- what software does ------------------------------------------------------------------------
@@ -201,6 +199,8 @@ class Channel:
                 swapped=self._swapped(mode),
             )
             self.state = State.MOVE
+        if mode.demand:
+            self._look_for_demand()
         if self._trace.enabled:
             self._trace.emit(events.TransferStarted(self._now(), self.index, mode.chain))
 
@@ -246,8 +246,16 @@ class Channel:
         """Bytes below which nothing moves: at a held address the board gives and takes whole words of the local bus."""
         if not transfer.mode.hold_local:
             return 1
-        word = transfer.mode.word
-        return min(transfer.count - transfer.moved, word - transfer.moved % word)
+        unit = Channel._unit(transfer)
+        return min(transfer.count - transfer.moved, unit - transfer.moved % unit)
+
+    @staticmethod
+    def _unit(transfer: Transfer) -> int:
+        """Bytes that move together at a held address: a word of the local bus, or the Lword that DREQ# counts.
+
+        Source: PCI 9080 data book 1.02, p. 33, for 16-bit local buses. UNVERIFIED: 8-bit ones alike.
+        """
+        return max(LWORD, transfer.mode.word) if transfer.mode.demand else transfer.mode.word
 
     @property
     def wait_ns(self) -> int | None:
@@ -287,6 +295,17 @@ class Channel:
     def settle(self) -> None:
         """Have all be seen that the channel did without Python; here that is nothing."""
 
+    def _look_for_demand(self) -> None:
+        """Say, once, that a transfer waits for a DREQ# which nobody drives."""
+        if self.demand is not None or self._told_of_demand:
+            return
+        self._told_of_demand = True
+        reason = (
+            f"demand mode (bit 12 of {self.names.mode.__name__}) moves data while the board drives DREQ#, and this "
+            "board drives none for this channel"
+        )
+        self._trace.emit(events.TransferHeld(self._now(), self.index, reason))
+
     def reset(self) -> None:
         """Forget everything, what the board drives too. The register file is reset by the chip."""
         self._life += 1
@@ -294,7 +313,7 @@ class Channel:
         self.interrupt = False
         self._terminal_count_pending = False
         self._transfer = None
-        self._held = self._eot = False
+        self._held = self._eot = self._told_of_demand = False
         self.demand = None
 
     # -- what the chip does ------------------------------------------------------------------------
@@ -388,16 +407,16 @@ class Channel:
             budget = min(budget, ready)
         pci = (transfer.pci + done) % LOW_HALF
         address = BusAddr(transfer.upper << 32 | pci)
-        most = HELD_WORDS * transfer.mode.word if transfer.mode.hold_local else MAX_BURST
-        length = min(left, budget, LOW_HALF - pci, most)
-        if transfer.mode.hold_local and length < left:
+        port = self.path.port(transfer) if transfer.mode.hold_local else None
+        length = min(left, budget, LOW_HALF - pci, port.most if port else MAX_BURST)
+        if port and length < left:
             # End on a word of the local bus, lest a FIFO sees half an access because the budget ran out.
-            word = transfer.mode.word
-            whole = length - (done + length) % word
-            length = whole if whole > 0 else min(left, word - done % word, LOW_HALF - pci)
+            unit = self._unit(transfer)
+            whole = length - (done + length) % unit
+            length = whole if whole > 0 else min(left, unit - done % unit, LOW_HALF - pci)
         try:
-            if transfer.mode.hold_local:
-                cost = length * (HELD_COST // transfer.mode.word)
+            if port:
+                cost = port.cost(length)
                 length = self.path.held(transfer, address, length, lambda: self._eot)
             else:
                 span = self.path.local.find((transfer.local + done) % LOCAL_SPACE, length)

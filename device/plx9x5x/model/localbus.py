@@ -117,11 +117,7 @@ class LocalBus:
             data = span.target.read(span.offset, span.length)
             if len(data) != span.length:
                 # Moved as it is, this would be a transfer that reports success over bytes that never came.
-                name = self._names[self._targets.index(span.target)]
-                raise SetupError(
-                    f"local window {name!r}: read({span.offset:#x}, {span.length}) gave {len(data)} bytes",
-                    hint=_BOARD_HINT,
-                )
+                raise self.wrong(span, f"read({span.offset:#x}, {span.length}) gave {len(data)} bytes")
             return data
         self._on_undecoded(span.address, span.length)
         return b"\xff" * span.length
@@ -133,11 +129,16 @@ class LocalBus:
         else:
             self._on_undecoded(span.address, span.length)
 
+    def wrong(self, span: Span, what: str) -> SetupError:
+        """Make the error that says what a board's target did wrong."""
+        name = next(name for name, target in zip(self._names, self._targets, strict=True) if target is span.target)
+        return SetupError(f"local window {name!r}: {what}", hint=_BOARD_HINT)
+
     def read_swapped(self, address: int, length: int, word: int) -> bytes:
         """Read with the bytes of each local bus word in reverse (BIGEND); `word` in bytes, 0 for as they are."""
         if not word:
             return self.read(address, length)
-        return b"".join(_turned(self.read(at, size), word) for at, size in _word_runs(address, length, word))
+        return b"".join(turned(self.read(at, size), word) for at, size in _word_runs(address, length, word))
 
     def write_swapped(self, address: int, data: bytes | memoryview, word: int) -> None:
         """Write with the bytes of each local bus word in reverse (BIGEND); `word` in bytes, 0 for as they are."""
@@ -146,7 +147,7 @@ class LocalBus:
             return
         raw, done = bytes(data), 0
         for at, size in _word_runs(address, len(raw), word):
-            self.write(at, _turned(raw[done : done + size], word))
+            self.write(at, turned(raw[done : done + size], word))
             done += size
 
     def _spans(self, address: int, length: int) -> Iterator[Span]:
@@ -186,9 +187,10 @@ def _word_runs(address: int, length: int, word: int) -> Iterator[tuple[int, int]
         yield address + whole + word - rest, rest
 
 
-def _turned(data: bytes, word: int) -> bytes:
+def turned(data: bytes | memoryview, word: int) -> bytes:
+    """Give words with their bytes in reverse; `word` in bytes."""
     if len(data) % word:
-        return data[::-1]
+        return bytes(data[::-1])
     import numpy as np  # noqa: PLC0415 - a server that never turns words starts in half the time without it
 
     return np.frombuffer(data, dtype=np.uint8).reshape(-1, word)[:, ::-1].tobytes()

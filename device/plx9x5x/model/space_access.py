@@ -47,13 +47,16 @@ class SpaceAccess:
             done += length
 
     def _runs(self, bar: int, window: Bar, offset: int, width: int, *, is_write: bool) -> Iterator[tuple[int, int]]:
-        """Local (address, length) of an access to a space's window: one run, or more if it wraps at the end."""
+        """Local (address, length) of what an access to a space's window is on the local bus, lowest address first.
+
+        Words of the bus, so that a FIFO of 16 bits is read twice by a dword, or parts of one; and it wraps at the end.
+        """
         if offset + width > window.size:
             self._unmodelled.note(
                 bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes"
             )
         while width > 0:
             offset %= window.size
-            length = min(width, window.size - offset)
+            length = min(width, window.size - offset, window.word - (window.local_base + offset) % window.word)
             yield window.local_base + offset, length
             offset, width = offset + length, width - length

@@ -26,6 +26,8 @@ class Bar:
     local_base: int = 0
     swapped: int = 0
     """Bytes of the local bus words whose bytes change places (BIGEND), or 0."""
+    word: int = 4
+    """Bytes of a word of the local bus there: a wider access is several."""
 
 
 OFF: Final = Bar(0)
@@ -45,10 +47,9 @@ def arrange(profile: Profile, regs: RegisterFile) -> tuple[Bar, Bar, Bar, Bar]:
     big, misc = local.BIGEND(regs[local.BIGEND]), local.LMISC1(regs[local.LMISC1])
     space0 = space_bar(regs[local.LAS0RR], regs[local.LAS0BA])
     space1 = space_bar(regs[local.LAS1RR], regs[local.LAS1BA])
-    if big.space0:
-        space0 = replace(space0, swapped=_word(local.LBRD0(regs[local.LBRD0]).bus_width))
-    if big.space1:
-        space1 = replace(space1, swapped=_word(local.LBRD1(regs[local.LBRD1]).bus_width))
+    word0, word1 = (_word(reg(regs[reg]).bus_width) for reg in (local.LBRD0, local.LBRD1))
+    space0 = replace(space0, word=word0, swapped=word0 if big.space0 else 0)
+    space1 = replace(space1, word=word1, swapped=word1 if big.space1 else 0)
     bar0 = Bar(profile.register_window, registers=profile.register_window)
     if regs[intr.QSR] & intr.QSR.i2o_enable.mask:
         if space1.size and not space1.kind & 1:  # BAR0 is memory: a space in I/O has no place there

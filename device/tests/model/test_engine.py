@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from plx9x5x import events
 from plx9x5x.board import Window, load_board
-from plx9x5x.model.engine import HELD_WORDS, MAX_BURST, TRANSACTION_COST, State
+from plx9x5x.model import heldport
+from plx9x5x.model.engine import MAX_BURST, TRANSACTION_COST, State
 from plx9x5x.units import LocalAddr
 from tests.model.bench import (
     ABORT,
@@ -393,7 +394,8 @@ def test_a_polled_descriptor_never_starves_the_other_channel(bench: Bench, prior
 def test_a_step_with_a_held_address_is_bounded_in_words(bench: Bench) -> None:
     bench.channel(0).block(pci=RAM, local=0, length=0x1_0000, to="local", mode=HOLD_LOCAL)
     bench.chip.step(256 * KIB)
-    assert sum(e.length for e in bench.trace.of(events.DataMoved)) <= HELD_WORDS
+    assert all(e.length <= heldport.WORDS for e in bench.trace.of(events.DataMoved))
+    assert sum(e.length for e in bench.trace.of(events.DataMoved)) <= 256 * KIB // heldport.WORD_COST
 
 
 # -- command bits ----------------------------------------------------------------------------------

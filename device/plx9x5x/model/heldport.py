@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One local address that is held: a FIFO's, most often. Which target answers there is found once for a transfer."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, turned
+from plx9x5x.units import KIB
+
+if TYPE_CHECKING:
+    from plx9x5x.model.transfer import Transfer
+
+WORDS: Final = 32
+"""Words of one step at most that are an access each, some 0.4 us long: a step takes 10 to 15 us, and another transaction
+of the reference 4 to 10."""
+
+WORD_COST: Final = 4 * KIB
+"""What each of those costs of the budget, in bytes. A transport's 256 KiB are 64 words, 25 us: about the time of two
+register accesses, so that one which meets a stream waits no longer than that."""
+
+BULK: Final = 4 * KIB
+"""Bytes of one step at most where the target takes many words in one call."""
+
+BULK_COST: Final = 64 * KIB
+"""What such a step costs: the call alone takes 5 us, and how long the board's part of it is nobody knows."""
+
+
+class HeldPort:
+    """The way to the target of one transfer. `most` bytes move in one step."""
+
+    def __init__(self, transfer: "Transfer", local: LocalBus) -> None:
+        self.transfer: Final = transfer
+        self.local: Final = local
+        self._word: Final = transfer.mode.word
+        self._swapped: Final = transfer.swapped
+        span = local.find(transfer.local % LOCAL_SPACE, self._word)
+        whole = span.target is not None and span.length == self._word and transfer.local % self._word == 0
+        self._target = span.target if whole else None
+        self._span: Final = span
+        bulk = self._target is not None and hasattr(self._target, "read_words")
+        self._read_words = getattr(self._target, "read_words", None)
+        self._write_words = getattr(self._target, "write_words", None)
+        self.most: Final = BULK if bulk else WORDS * self._word
+        self._bulk: Final = bulk
+
+    def cost(self, moved: int) -> int:
+        """What `moved` bytes cost of the budget."""
+        return BULK_COST if self._bulk else moved * WORD_COST // self._word
+
+    def read(self, done: int, length: int, stopped: Callable[[], bool]) -> bytes:
+        """Give `length` bytes, or fewer once `stopped`; the transfer has moved `done` before."""
+        phase = done % self._word
+        part = min(self._word - phase, length) if phase else 0
+        data = self._read_part(phase, part) if part else b""
+        if part and stopped():
+            return data
+        count, rest = divmod(length - part, self._word)
+        if count:
+            words = self._read_whole(count, stopped)
+            data += words
+            if len(words) < count * self._word or stopped():
+                return data
+        return data + self._read_part(0, rest) if rest else data
+
+    def write(self, done: int, data: memoryview, stopped: Callable[[], bool]) -> int:
+        """Store `data`, or less once `stopped`; give the bytes stored. The transfer has moved `done` before."""
+        if not data or stopped():
+            return 0
+        phase, at = done % self._word, 0
+        if phase:
+            at = min(self._word - phase, len(data))
+            self.local.write_swapped((self.transfer.local + phase) % LOCAL_SPACE, data[:at], self._swapped)
+            if stopped():
+                return at
+        whole = (len(data) - at) // self._word * self._word
+        if whole:
+            taken = self._write_whole(data[at : at + whole], stopped)
+            at += taken
+            if taken < whole or stopped():
+                return at
+        if at < len(data):
+            self.local.write_swapped(self.transfer.local % LOCAL_SPACE, data[at:], self._swapped)
+        return len(data)
+
+    def _read_part(self, phase: int, length: int) -> bytes:
+        return self.local.read_swapped((self.transfer.local + phase) % LOCAL_SPACE, length, self._swapped)
+
+    def _read_whole(self, count: int, stopped: Callable[[], bool]) -> bytes:
+        word, span = self._word, self._span
+        if self._target is None:
+            pieces = []
+            for _ in range(count):
+                pieces.append(self._read_part(0, word))
+                if stopped():
+                    break
+            return b"".join(pieces)
+        if self._read_words is not None:
+            data = self._read_words(span.offset, word, count)
+            if len(data) != count * word and (len(data) > count * word or len(data) % word or not stopped()):
+                raise self.local.wrong(span, f"read_words({span.offset:#x}, {word}, {count}) gave {len(data)} bytes")
+            return turned(data, self._swapped) if self._swapped else data
+        read, offset, pieces = self._target.read, span.offset, []
+        for _ in range(count):
+            piece = read(offset, word)
+            if len(piece) != word:
+                raise self.local.wrong(span, f"read({offset:#x}, {word}) gave {len(piece)} bytes")
+            pieces.append(piece)
+            if stopped():
+                break
+        data = b"".join(pieces)
+        return turned(data, self._swapped) if self._swapped else data
+
+    def _write_whole(self, data: memoryview, stopped: Callable[[], bool]) -> int:
+        word, span = self._word, self._span
+        if self._swapped:
+            data = memoryview(turned(data, self._swapped))
+        if self._target is None:
+            return self._write_each(
+                lambda piece: self.local.write(self.transfer.local % LOCAL_SPACE, piece), data, stopped
+            )
+        if self._write_words is not None:
+            taken = self._write_words(span.offset, word, data)
+            if taken != len(data) and (not 0 <= taken < len(data) or taken % word or not stopped()):
+                raise self.local.wrong(span, f"write_words of {len(data)} bytes took {taken}")
+            return int(taken)
+        write, offset = self._target.write, span.offset
+        return self._write_each(lambda piece: write(offset, piece), data, stopped)
+
+    def _write_each(self, write: Callable[[memoryview], None], data: memoryview, stopped: Callable[[], bool]) -> int:
+        for at in range(0, len(data), self._word):
+            write(data[at : at + self._word])
+            if stopped():
+                return at + self._word
+        return len(data)
