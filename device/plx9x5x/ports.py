@@ -57,6 +57,13 @@ class Clock(Protocol):
         """Nanoseconds since an arbitrary start; never runs backwards."""
         ...
 
+    def expect(self, wait_ns: int | None) -> int | None:
+        """Take note that the device will not look for `wait_ns` (None: until asked); give the host's time for that.
+
+        A clock may leave out what passes unexpectedly between two looks.
+        """
+        ...
+
 
 class TraceSink(Protocol):
     """Takes the typed events of a device; which there are is the device's affair."""
@@ -128,7 +135,7 @@ class PciDevice(Protocol):
         ...
 
     def wait_ns(self) -> int | None:
-        """Nanoseconds of the device's clock until `step` may find work though it gave False; None is: not by itself."""
+        """Nanoseconds of the host until `step` may find work though it gave False; None is: not by itself."""
         ...
 
 

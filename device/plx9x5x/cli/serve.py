@@ -23,6 +23,7 @@ from plx9x5x import boards
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.plane import choice
+from plx9x5x.transport import host_clock
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
@@ -58,6 +59,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--plane",
         choices=choice.NAMES,
         help=f"what moves data: C where nothing has a say, or Python alone (${choice.VARIABLE}, then native if built)",
+    )
+    parser.add_argument(
+        "--max-time-step",
+        type=float,
+        default=host_clock.MAX_STEP_MS,
+        metavar="MS",
+        help="let at most so much time pass for the card between two looks at it, should the host be busy elsewhere; 0 "
+        "is any (%(default)g ms)",
+    )
+    parser.add_argument(
+        "--time-scale",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="let the card's time pass X times as fast (%(default)g)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bus's waits (%(default)s)")
     parser.add_argument(
@@ -103,10 +119,11 @@ def run(args: argparse.Namespace) -> int:
 
         # A raise in the middle of closing would leave half of it undone, so the old handlers come back last of all.
         stack.callback(_restore, {number: signal.getsignal(number) for number in _ENDING})
-        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace))
+        rule = host_clock.TimeRule.of(scale=args.time_scale, max_step_ms=args.max_time_step)
+        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
         made: list[Chip] = []
-        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts)
+        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
         server = stack.enter_context(
             LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), plane=plane)
         )
@@ -149,11 +166,11 @@ def _factory(
     *,
     speed: "BusSpeed | None",
     report_aborts: bool,
+    rule: host_clock.TimeRule,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`."""
     from plx9x5x.model.chip import Chip
     from plx9x5x.trace.tee import Tee
-    from plx9x5x.transport.host_clock import HostClock
 
     sink: TraceSink = faults if trace is None else Tee(faults, trace)
 
@@ -162,7 +179,7 @@ def _factory(
             board,
             bus=bus,
             irq=irq,
-            clock=HostClock(),
+            clock=host_clock.HostClock(rule),
             trace=sink,
             speed=speed,
             report_aborts=report_aborts,
@@ -174,7 +191,7 @@ def _factory(
 
 
 @contextlib.contextmanager
-def _open_trace(path: Path) -> Iterator["RegisterTrace"]:
+def _open_trace(path: Path, rule: host_clock.TimeRule) -> Iterator["RegisterTrace"]:
     """Open a trace for a while, beside `path`: `_publish` gives it that name. Raises: SetupError.
 
     So a server that cannot start leaves the trace of one that runs alone.
@@ -184,7 +201,7 @@ def _open_trace(path: Path) -> Iterator["RegisterTrace"]:
     if path.exists() and not path.is_file():
         raise SetupError(f"cannot write the trace {path}: it is no regular file", hint="name another file")
     try:
-        trace = RegisterTrace(_beside(path))
+        trace = RegisterTrace(_beside(path), header=f"time {rule}")
     except OSError as exc:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
     try:

@@ -237,6 +237,9 @@ class Chip:
         """Nanoseconds until a bus that is busy is free, a channel that waits looks again, or a board's timer is due."""
         if self._native is not None and self._native.moves:
             return 0
+        return self._clock.expect(self._wait())
+
+    def _wait(self) -> int | None:
         first, second = self.channels
         asked = [self.local_side.wait_ns]
         if first.busy or second.busy:

@@ -12,6 +12,10 @@ class VirtualClock:
         """Nanoseconds since the clock was made."""
         return self._now
 
+    def expect(self, wait_ns: int | None) -> int | None:
+        """Nothing passes unexpectedly here."""
+        return wait_ns
+
     def advance(self, nanoseconds: int) -> None:
         """Let time pass. Raises: ValueError if it would run backwards."""
         if nanoseconds < 0:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from plx9x5x.model.transfer import Transfer
 
 WORDS: Final = 32
-"""Words of one step at most that are an access each, some 0.4 us long: a step takes 10 to 15 us, and another transaction
-of the reference 4 to 10."""
+"""Words of one step at most that are an access each, some 0.4 us long: a step takes 10 to 15 us, and any other
+transaction of the reference 4 to 10."""
 
 WORD_COST: Final = 4 * KIB
 """What each of those costs of the budget, in bytes. A transport's 256 KiB are 64 words, 25 us: about the time of two

@@ -3,6 +3,7 @@
 
 ::
 
+    time scale 1, max step 1000000 ns    how the card's time follows the host's: the first line
     R 0 0x068 4 0x0f010100      read of BAR 0 at 0x68, 4 bytes wide, and what it gave
     W 1 0x0a8 1 0x03            write
     C 0x004 2 0x0007            write of configuration space; its reads leave no line
@@ -132,11 +133,15 @@ def parse(line: str) -> Line:
 class RegisterTrace:
     """Writes the trace to `path`, a file that it makes anew; up to `limit` bytes, the last line included.
 
+    The first line is `header`, a kind and a text, if there is one.
+
     An error of the file system ends the trace as well, without a last line: a sink must not stop the chip.
     `trouble` then says what it was. Raises: OSError from the constructor.
     """
 
-    def __init__(self, path: Path, *, limit: int = LIMIT, now: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, path: Path, *, limit: int = LIMIT, now: Callable[[], int] = time.monotonic_ns, header: str = ""
+    ) -> None:
         self.enabled = True
         self.trouble: str | None = None
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
@@ -146,6 +151,8 @@ class RegisterTrace:
         self._quiet_since = 0
         self._events = 0
         self._events_before = 0
+        if header:
+            self._write(parse(header))
 
     def emit(self, event: object) -> None:
         """Write the event's line, if it has one."""

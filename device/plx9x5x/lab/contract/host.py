@@ -113,6 +113,10 @@ class MachineClock:
         """Nanoseconds since the machine started."""
         return self._machine.clock
 
+    def expect(self, wait_ns: int | None) -> int | None:
+        """Nothing passes unexpectedly here."""
+        return wait_ns
+
     def advance(self, nanoseconds: int) -> None:
         """Let time pass."""
         self._machine.clock += nanoseconds
