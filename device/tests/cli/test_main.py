@@ -136,7 +136,9 @@ def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_pat
     faults = FaultLog(pytest.fail)
     with serve._open_trace(tmp_path / "t", TimeRule()) as trace:
         made: list[Chip] = []
-        factory = serve._factory(load_board("rdk-9656-lite"), faults, trace, made, speed=None, report_aborts=True)
+        factory = serve._factory(
+            load_board("rdk-9656-lite"), faults, trace, made, speed=None, report_aborts=True, rule=TimeRule()
+        )
         device = factory(GuestMemory(), CountingLine())
         assert made == [device]
         device.config_write(4, 2, 7)

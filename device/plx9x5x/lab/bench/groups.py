@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Final
 
 from plx9x5x.errors import BadRequest, LostVm, SetupError
-from plx9x5x.lab.bench import growth, in_guest, in_process, over_socket, plane, startup
+from plx9x5x.lab.bench import growth, in_guest, in_process, over_socket, plane, startup, streams
 from plx9x5x.lab.bench.figures import Part
 from plx9x5x.lab.bench.options import Options
 
 GROUPS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "socket": over_socket.measure,
+    "stream": streams.measure,
     "registers": in_process.measure_registers,
     "dma": in_process.measure_dma,
     "start": startup.measure,

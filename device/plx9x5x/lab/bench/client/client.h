@@ -33,6 +33,9 @@ void time_ping_pong(unsigned int count);
 void time_memcpy(uint32_t bytes, unsigned int count);
 void time_walk(unsigned int descriptors, unsigned int count);
 
+/* streams.c: with the sampler of sampler.py */
+void time_stream(uint32_t rate, unsigned int count);
+
 /* in_c.c: what needs no Python */
 void time_card(uint32_t bytes, unsigned int count);
 

@@ -6,6 +6,7 @@
  *	client SOCKET interrupt COUNT          a write that raises the line, eventfd, a write that lowers it, UNMASK
  *	client SOCKET block BYTES COUNT        START of one block to the eventfd, acknowledged
  *	client SOCKET chain DESCRIPTORS COUNT  the same with a chain of 256-byte descriptors
+ *	client SOCKET stream RATE COUNT        reads while a card samples RATE - 1 KiB/s (1: as fast as it goes)
  *	client SOCKET hold MIB                 be connected with so much memory until a signal ends it
  *	client - ping-pong COUNT               the floor: two processes, one socket, no protocol
  *	client - card BYTES COUNT              a block, START to DONE, by the card's own C
@@ -143,6 +144,8 @@ int main(int argc, char **argv)
 		time_walk(number(argv[3]), number(argv[4]));
 	else if (argc == 5 && connected && !strcmp(what, "block"))
 		time_block(number(argv[3]), number(argv[4]));
+	else if (argc == 5 && connected && !strcmp(what, "stream"))
+		time_stream(number(argv[3]) - 1, number(argv[4]));
 	else if (argc == 5 && connected && !strcmp(what, "chain"))
 		time_chain(number(argv[3]), number(argv[4]));
 	else
