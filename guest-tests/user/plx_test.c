@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * plx_test [--output PATH] [--list] [--only NAME,..]... [--bench] [--break MODE]
+ * plx_test [--output PATH] [--list] [--only NAME,..]... [--bench] [--stream MIB] [--break MODE]
  *          [--seed N]
  * plx_test --agent PATH
  *
@@ -269,13 +269,14 @@ static const char *join(const char *only, const char *more)
 	return both;
 }
 
-static unsigned int collect(struct test *into, const char *only, bool bench)
+/* @special: run these alone */
+static unsigned int collect(struct test *into, const char *only, const struct test *special)
 {
 	unsigned int i, count = 0;
 	const struct test *test;
 
-	for (i = 0; i < (bench ? 1 : ARRAY_SIZE(all_cases)); i++)
-		for (test = bench ? bench_tests : all_cases[i].tests; test->name; test++)
+	for (i = 0; i < (special ? 1 : ARRAY_SIZE(all_cases)); i++)
+		for (test = special ? special : all_cases[i].tests; test->name; test++)
 			if (count < TESTS_MAX - 1 && wanted(only, test->name))
 				into[count++] = *test;
 	return count;
@@ -308,6 +309,7 @@ static void introduce(void)
 static void usage(void)
 {
 	fprintf(stderr, "usage: plx_test [--output PATH] [--list] [--only NAME,..] [--bench]\n"
+			"                [--stream MIB]\n"
 			"                [--break fail|panic|oops|hang|truncate|\n"
 			"                 shim-length|shim-limit|shim-twice|shim-physical]\n"
 			"                [--seed N]\n"
@@ -323,6 +325,7 @@ int main(int argc, char **argv)
 		{ "only", required_argument, NULL, 'n' },
 		{ "break", required_argument, NULL, 'x' },
 		{ "bench", no_argument, NULL, 'b' },
+		{ "stream", required_argument, NULL, 'm' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "seed", required_argument, NULL, 's' },
 		{ }
@@ -331,7 +334,8 @@ int main(int argc, char **argv)
 	static struct test tests[TESTS_MAX];
 	__u32 broken_shim = 0;
 	const struct test *broken = NULL;
-	bool bench = false, list = false;
+	const struct test *special = NULL;
+	bool list = false;
 	unsigned int i, count;
 	static char spoilt[64];
 	int option;
@@ -354,7 +358,11 @@ int main(int argc, char **argv)
 				usage();
 			break;
 		case 'b':
-			bench = true;
+			special = bench_tests;
+			break;
+		case 'm':
+			special = stream_tests;
+			stream_size(strtoul(optarg, NULL, 0));
 			break;
 		case 'l':
 			list = true;
@@ -371,7 +379,7 @@ int main(int argc, char **argv)
 	if (agent)
 		return agent_run(agent);
 
-	count = collect(tests, only, bench);
+	count = collect(tests, only, special);
 	if (list) {
 		for (i = 0; i < count; i++)
 			puts(tests[i].name);

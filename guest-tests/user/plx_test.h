@@ -203,5 +203,7 @@ extern const struct test irq_tests[];
 extern const struct test error_tests[];
 extern const struct test last_tests[];
 extern const struct test bench_tests[];
+extern const struct test stream_tests[];
+void stream_size(unsigned int mib);
 
 #endif /* PLX_TEST_USER_H */

@@ -15,7 +15,9 @@ The words go on counting through what was lost: a reader finds the gap as well. 
 """
 
 import argparse
+import logging
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +40,10 @@ DATA, CONTROL, RATE, LOST, GIVEN = 0x00, 0x40, 0x44, 0x48, 0x4C
 WORD: Final = 4
 DEPTH: Final = 1 * MIB
 """Bytes of the FIFO: half of what the fastest stream fills in 10 ms."""
+SAMPLES: Final = "samples from now on"
+"""What the log says when a driver has turned it on."""
+
+_LOG: Final = logging.getLogger(__name__)
 _NS_PER_S: Final = 1_000_000_000
 _MASK: Final = 0xFFFF_FFFF
 
@@ -95,6 +101,7 @@ class Sampler:
             self._rate = value & _MASK
         elif offset == CONTROL:
             self._samples = bool(value & 1)
+            _LOG.info(SAMPLES if self._samples else "samples no more")
             self._next = self._lost = self._given = 0
             self._began = self._pins.now() if self._pins is not None else 0
 
@@ -135,6 +142,7 @@ def main() -> None:
     parser.add_argument("--max-time-step", type=float, default=MAX_STEP_MS)
     parser.add_argument("--word-by-word", action="store_true")
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     board = sampler_board(Sampler if args.word_by_word else BulkSampler)
     rule = TimeRule.of(scale=1.0, max_step_ms=args.max_time_step)
 
