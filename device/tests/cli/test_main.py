@@ -151,7 +151,8 @@ def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_pat
             device.step(4096)
         lines = serve._beside(tmp_path / "t").read_text().splitlines()
     assert not list(tmp_path.iterdir()), "nobody published it"
-    assert lines[:4] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
+    assert lines[0] == "time scale 1, max step 1000000 ns"
+    assert lines[1:5] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
     assert lines[-2:] == ["start 0 chained", "waiting"]
 
 
