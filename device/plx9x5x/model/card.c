@@ -154,8 +154,11 @@ static bool take_access(struct native_part *part, char *buffer, size_t count, in
 static enum work do_work(struct native_part *part, uint64_t budget)
 {
     struct card *card = (struct card *)part;
-    enum work result = work(card, budget);
+    enum work result = WORK_NONE;
 
+    /* What Python has of the channels it has looked at before it waits; only time or an access changes that. */
+    if (card->channels[0].lent || card->channels[1].lent)
+        result = work(card, budget);
     return card->look ? WORK_ASK : result;
 }
 

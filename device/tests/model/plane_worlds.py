@@ -56,11 +56,14 @@ class Derived(Sram):
 
 
 class World:
-    """One machine. `price` is what C asks for a transaction: with the reference's, both planes keep step."""
+    """One machine. `price` is what C asks for a transaction: with the reference's, both planes keep step.
+
+    `line` is INTA# in place of the host's own.
+    """
 
     def __init__(
         self, plane: Plane, *, price: int | None = TRANSACTION_COST, name: str = "rdk-9656-lite", traced: bool = False,
-        speed: BusSpeed | None = None, wrap: Any = lambda bus: bus,
+        speed: BusSpeed | None = None, wrap: Any = lambda bus: bus, line: Any = None,
     ) -> None:  # fmt: skip
         windows = (
             Window("sram", LocalAddr(SRAM), lambda: Sram(NEXT_SRAM - SRAM)),
@@ -72,8 +75,9 @@ class World:
         board = dataclasses.replace(load_board(name), windows=windows)
         self.trace = Trace(enabled=traced)
         self.host = Loopback(
-            lambda bus, irq: Chip(board, bus=wrap(bus), irq=irq, trace=self.trace, speed=speed), plane=plane
+            lambda bus, irq: Chip(board, bus=wrap(bus), irq=line or irq, trace=self.trace, speed=speed), plane=plane
         )
+        self.line = line
         self.chip = self.host.device
         if price is not None:
             for channel in self.chip.channels:
@@ -130,7 +134,7 @@ class World:
             "bars": [chip.read(0, offset, 4) for offset in (0x68, 0xA8, 0x104)],
             "channels": [(channel.state, channel.interrupt) for channel in chip.channels],
             "last": chip.last_bus_address,
-            "line": (self.host.line.level, self.host.line.rises),
+            "line": (self.host.line.level, self.host.line.rises) if self.line is None else self.line.level,
             "guest": {start: bytes(store) for start, store in self.stores.items()},
             "local": chip.local_bus.read(SRAM, PORT) + chip.local_bus.read(LOCAL_TOP, PAGE),
             "port": list(self.port.seen),

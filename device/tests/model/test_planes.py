@@ -16,7 +16,10 @@ from plx9x5x.board import Window
 from plx9x5x.model.engine import TRANSACTION_COST
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.plane.choice import Plane
+from plx9x5x.plane.line import NativeLine
 from plx9x5x.regs.config import PMCSR
+from plx9x5x.regs.intr import OPQIS
+from plx9x5x.transport.intx import IntxLine
 from plx9x5x.units import LocalAddr
 from tests.model.bench import MODE
 from tests.model.plane_worlds import (
@@ -90,7 +93,13 @@ change = st.one_of(
     st.tuples(st.just("map"), start, st.sampled_from([True, True, False]), st.sampled_from([True, True, True, False])),
     st.tuples(st.just("unmap"), start, st.integers(0, PAGE), st.integers(1, PAGE)),
     st.tuples(st.just("bigend"), st.sampled_from([0, 0, 0, 0, 0, 0x80, 0xC0])),
-    st.tuples(st.just("intcsr"), st.sampled_from([0x900, 0xF00_0100 & 0xFFFF_FFFF, 0x4_0900, 0xC_0900])),
+    st.tuples(
+        st.just("intcsr"), st.sampled_from([0x900, 0xF00_0100, 0x4_0900, 0xC_0900, 0x5_0100, 0xD_0F00, 0x4_0800])
+    ),
+    st.tuples(st.just("doorbell"), st.sampled_from([0, 1, 0x80])),
+    st.tuples(st.just("linti"), st.booleans()),
+    st.tuples(st.just("queue"), st.sampled_from([(0x30, 0), (0x34, 8), (0x34, 0)])),
+    st.tuples(st.just("outbound"), st.integers(0, 1)),
     st.tuples(st.just("master"), st.sampled_from([0x7, 0x7, 0x7, 0x7, 0x3])),
     st.tuples(st.just("mode"), channel, mode),
     st.tuples(st.just("pair"), st.sampled_from([0x0000, 0x0101, 0x0303, 0x0909, 0x0404, 0x0300, 0x0001])),
@@ -98,7 +107,7 @@ change = st.one_of(
     st.tuples(st.just("reset"), st.sampled_from([1, 0])),
 )
 look = st.tuples(st.just("look"), st.sampled_from([(0x68, 4), (0xA8, 1), (0xA9, 1), (0xA8, 4), (0x84, 4), (0x104, 4)]))
-command = st.tuples(st.just("command"), channel, st.sampled_from([0, 1, 4, 8, 9, 3]))
+command = st.tuples(st.just("command"), channel, st.sampled_from([0, 1, 4, 8, 9, 3, 0x0B, 0x23, 0x80, 0xFF]))
 step = st.tuples(st.just("step"), st.sampled_from([1, 300, 8192, 9000, 65536, 65536, 262_144, 262_144]))
 begin = st.builds(
     lambda fresh, op, steps: [*([("command", op[1], 0), ("command", op[1], 4)] if fresh else []), op, *steps],
@@ -122,6 +131,15 @@ def act(world: World, op: tuple) -> object:
     match op:
         case ("look", (offset, width)):
             return world.chip.read(0, offset, width)
+        case ("doorbell", value):
+            world.chip.local_side.write_register(0x64, value) if value else world.chip.write(0, 0x64, 4, 0xFF)
+        case ("linti", level):
+            world.chip.local_side.drive_linti(level)
+        case ("queue", (offset, value)):
+            world.chip.write(0, offset, 4, value)
+        case ("outbound", waits):
+            world.chip.registers.set_bits(OPQIS, OPQIS.not_empty.mask, to=bool(waits))
+            world.chip.interrupts_changed()
         case ("mode", channel, value):
             world.reg(channel, MODE, value)
         case ("pair", value):
@@ -175,10 +193,20 @@ def compare(native: World, python: World, op: object) -> None:
     st.sampled_from(["rdk-9656-lite", "rdk-9656-lite", "rdk-9054-lite", "9080-401b"]),
     histories,
     st.sampled_from([1, 3, 1000]),
+    st.booleans(),
 )
-def test_planes_are_in_the_same_state_after_every_step(name: str, ops: list[tuple], pace: int) -> None:
-    """Compared after each step, or seldom: who compares takes back what C has of a channel."""
-    native, python = (World(plane, price=TRANSACTION_COST, name=name) for plane in (Plane.NATIVE, Plane.PYTHON))
+def test_planes_are_in_the_same_state_after_every_step(
+    name: str, ops: list[tuple], pace: int, native_line: bool
+) -> None:
+    """Compared after each step, or seldom: who compares takes back what C has of a channel.
+
+    INTA# is C's to drive, or Python's.
+    """
+    lines = (NativeLine(), IntxLine(lambda: True)) if native_line else (None, None)
+    native, python = (
+        World(plane, price=TRANSACTION_COST, name=name, line=line)
+        for plane, line in zip((Plane.NATIVE, Plane.PYTHON), lines, strict=True)
+    )
     for number, op in enumerate(ops):
         assert act(native, op) == act(python, op), op
         if number % pace == 0:

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a loop in C is told by the card: it has to wait for time or an access as Python does, and must not spin."""
+
+from collections.abc import Callable
+
+import pytest
+
+from plx9x5x.model.engine import State
+from plx9x5x.plane import _serving
+from plx9x5x.plane.choice import Plane
+from plx9x5x.plane.line import NativeLine
+from plx9x5x.ports import ResetKind
+from tests.model.bench import MODE
+from tests.model.plane_worlds import CHAIN, PAGE, PAGES, RING, SRAM, World, ring
+
+NONE, MORE, ASK = _serving.lib.WORK_NONE, _serving.lib.WORK_MORE, _serving.lib.WORK_ASK
+BUDGET = 64 * 1024
+
+
+def world_of(line: NativeLine | None = None) -> World:
+    return World(Plane.NATIVE, price=None, line=line)
+
+
+def work(world: World) -> int:
+    """What the loop does between messages."""
+    part = world.chip.part
+    return int(part.work(part, BUDGET))  # type: ignore[union-attr]
+
+
+def failed(world: World) -> None:
+    world.block(0, 0x03, 0x7000_0000, SRAM, 16, 0)
+    world.chip.step(BUDGET)
+    assert world.chip.channels[0].state is State.FAILED
+
+
+def held(world: World) -> None:
+    world.chip.config_write(4, 2, 3)
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    assert not world.chip.step(BUDGET)
+
+
+def paused(world: World) -> None:
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    work(world)
+    world.command(0, 0)
+    assert not world.chip.step(BUDGET)
+
+
+def polling(world: World) -> None:
+    world.put(0, True, (0, PAGES, SRAM, RING | 1, 0))
+    world.chain(0, 0x10_0003 | CHAIN, RING | 1)
+    world.chip.step(BUDGET)
+    assert world.chip.channels[0].state is State.POLL
+
+
+def starved(world: World) -> None:
+    world.chip.local_side.demand(0, lambda: 0)
+    world.block(0, 0x1003, PAGES, SRAM, 16, 0)
+    assert not world.chip.step(BUDGET)
+
+
+def idle(world: World) -> None:
+    assert not world.chip.step(BUDGET)
+
+
+@pytest.mark.parametrize("bring", [idle, failed, held, paused, polling, starved], ids=lambda case: case.__name__)
+def test_a_channel_that_waits_for_others_gives_the_loop_nothing_to_do(bring: Callable[[World], None]) -> None:
+    world = world_of()
+    bring(world)
+    assert [work(world) for _ in range(3)] == [NONE] * 3
+
+
+def test_a_circle_has_more_to_do() -> None:
+    world = world_of()
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    assert work(world) == MORE
+
+
+def test_what_c_cannot_do_is_asked_for() -> None:
+    world = world_of()
+    ring(world, (PAGES, SRAM, 256, 0), (0x7000_0000, SRAM, 16, 0))
+    assert work(world) == ASK
+    assert not world.chip.step(BUDGET)
+    assert work(world) == NONE
+
+
+def test_two_channels_are_asked_for() -> None:
+    world = world_of()
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    world.block(1, 0x03, PAGES + PAGE, SRAM + PAGE, 16, 0)
+    assert work(world) == ASK
+
+
+def test_an_interrupt_is_driven_at_once_where_the_line_is_in_c() -> None:
+    line = NativeLine()
+    world = world_of(line)
+    world.chip.write(0, 0x68, 4, 0x4_0900)
+    world.block(0, 0x2_0403, PAGES, SRAM, 16, 0)
+    assert (work(world), line.level) == (NONE, True)
+    world.command(0, 9)
+    assert not line.level
+
+
+def test_an_interrupt_is_asked_for_where_the_line_is_pythons() -> None:
+    world = world_of()
+    world.chip.write(0, 0x68, 4, 0x4_0900)
+    world.block(0, 0x2_0403, PAGES, SRAM, 16, 0)
+    assert (work(world), world.host.line.level) == (ASK, False)
+    world.chip.step(BUDGET)
+    assert (work(world), world.host.line.level) == (NONE, True)
+
+
+def test_start_is_the_references_while_software_reset_is_held() -> None:
+    world = world_of()
+    world.chip.write(0, 0x6C, 4, world.chip.read(0, 0x6C, 4) | 1 << 30)
+    world.command(0, 3)
+    assert world.chip.channels[0].state is State.IDLE
+    assert world.chip.read(0, 0xA8, 1) == 0x11
+
+
+def test_a_new_board_has_its_own_memory() -> None:
+    """START before anybody told C of the board's memory goes the long way."""
+    world = world_of()
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.settle()
+    world.chip.reset(ResetKind.POWER_ON)
+    world.chip.config_write(4, 2, 7)
+    page = world.chip.pages[0]
+    for offset, value in ((MODE, 0x03), (0x84, PAGES), (0x88, SRAM), (0x8C, 16), (0x90, 0)):
+        world.reg(0, offset, value)
+    assert page.write(0xA8, b"\x03") is False
+    world.command(0, 3)
+    world.settle()
+    assert world.chip.local_bus.read(SRAM, 16) == bytes(world.stores[PAGES][:16])
+    assert page.write(0xA8, b"\x03") is True
+
+
+def test_a_write_of_a_bit_that_means_nothing_is_noted() -> None:
+    world = world_of()
+    assert world.chip.pages[0].write(0xA8, b"\x20") is False
+    world.command(0, 0x20)
+    assert any("0x20" in line for line in world.chip.unmodelled.lines())
