@@ -9,13 +9,13 @@ from plx9x5x.plane.choice import NAMES
 
 
 @pytest.mark.parametrize("plane", NAMES)
-@pytest.mark.parametrize("rate_kib", [100, 20_000])
+@pytest.mark.parametrize("rate_kib", [1_000, 20_000])
 def test_a_ring_takes_every_word(plane: str, rate_kib: int) -> None:
     driver = RingDriver(rate_kib, plane=plane)
-    driver.run(100)
-    assert driver.taken >= 100
+    driver.run(40)
+    assert driver.taken >= 40
     assert driver.interrupts <= driver.taken
-    assert driver.clock.now() >= 100 * BLOCK * 1_000_000_000 // (rate_kib * 1024)
+    assert driver.clock.now() >= 40 * BLOCK * 1_000_000_000 // (rate_kib * 1024)
 
 
 def test_a_word_that_is_lost_shows() -> None:
