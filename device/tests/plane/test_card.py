@@ -2,14 +2,19 @@
 """What a loop in C is told by the card: it has to wait for time or an access as Python does, and must not spin."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from plx9x5x.model.engine import State
+from plx9x5x.model.engine import TRANSACTION_COST, State
+from plx9x5x.peripheral import Pin
 from plx9x5x.plane import _serving
 from plx9x5x.plane.choice import Plane
 from plx9x5x.plane.line import NativeLine
 from plx9x5x.ports import ResetKind
+from plx9x5x.regs.config import PCISR
+from plx9x5x.regs.dma import DMADPR0
+from plx9x5x.regs.intr import OPQIS
 from tests.model.bench import MODE
 from tests.model.plane_worlds import CHAIN, PAGE, PAGES, RING, SRAM, World, ring
 
@@ -140,3 +145,126 @@ def test_a_write_of_a_bit_that_means_nothing_is_noted() -> None:
     assert world.chip.pages[0].write(0xA8, b"\x20") is False
     world.command(0, 0x20)
     assert any("0x20" in line for line in world.chip.unmodelled.lines())
+
+
+# -- guards, each by itself ------------------------------------------------------------------------
+
+
+def latched(line: NativeLine, *, mode: int = 0x2_0403, intcsr: int = 0x4_0100) -> World:
+    """A block has ended, its interrupt is latched."""
+    world = world_of(line)
+    world.chip.write(0, 0x68, 4, intcsr)
+    world.block(0, mode, PAGES, SRAM, 16, 0)
+    assert work(world) == NONE or not world.chip.step(BUDGET)
+    assert world.chip.channels[0].interrupt
+    return world
+
+
+@pytest.mark.parametrize(
+    ("enable", "raises"),
+    [
+        (0x200, lambda world: world.chip.local_side.write_register(0x64, 1)),
+        (0x800, lambda world: world.chip.local_side.drive_linti(True)),
+        (0x400, lambda world: world.chip.config.set_bits(PCISR, PCISR.received_master_abort.mask, to=True)),
+        (0, lambda world: world.chip.registers.set_bits(OPQIS, OPQIS.not_empty.mask, to=True)),
+    ],
+    ids=["doorbell", "LINTi#", "abort", "outbound queue"],
+)
+def test_inta_stays_up_for_another_source_when_c_takes_back_a_channels(
+    enable: int, raises: Callable[[World], None]
+) -> None:
+    line = NativeLine()
+    world = latched(line, intcsr=0x4_0100 | enable)
+    world.chip.write(0, 0x34, 4, 0)  # OPQIM keeps the outbound queue from interrupting until software says otherwise
+    raises(world)
+    world.chip.interrupts_changed()
+    page = world.chip.pages[0]
+    assert page.write(0xA8, b"\x09")
+    assert line.level
+    world.chip.write(0, 0x68, 4, 0x4_0100)
+    assert line.level is (enable == 0)
+    world.chip.write(0, 0x34, 4, 8)  # OPQIM
+    assert not line.level
+
+
+def test_inta_in_c_needs_the_enables_that_it_needs_in_python() -> None:
+    for intcsr, mode, level in ((0x4_0100, 0x2_0403, True), (0x100, 0x2_0403, False), (0x4_0000, 0x2_0403, False)):
+        line = NativeLine()
+        latched(line, intcsr=intcsr, mode=mode)
+        assert line.level is level
+
+
+def test_a_chip_without_power_drives_nothing() -> None:
+    line = NativeLine()
+    world = world_of(line)
+    world.chip.write(0, 0x68, 4, 0x4_0100)
+    world.block(0, 0x2_0403, PAGES, SRAM, 16, 0)
+    native = world.chip._native
+    assert native is not None
+    native.arrange(on=True, may_master=True, powered=False)
+    assert work(world) == NONE
+    assert world.chip.channels[0].interrupt
+    assert not line.level
+
+
+def test_an_acknowledgement_that_linto_follows_is_the_references() -> None:
+    levels: list[bool] = []
+    world = latched(NativeLine(), mode=0x403, intcsr=0x5_0100)
+    world.chip.local_side.watch(Pin.LINTO, levels.append)
+    assert world.chip.pages[0].write(0xA8, b"\x09") is False
+    world.command(0, 9)
+    assert levels == [True, False]
+
+
+def test_what_c_has_used_of_a_budget_is_used() -> None:
+    """The second of two terminal counts finds the latch set, the first goes the long way in the middle of a step."""
+    seen = []
+    for plane in Plane:
+        world = World(plane)
+        world.chip.write(0, 0x68, 4, 0x5_0100)
+        ring(world, *[(PAGES, SRAM, 16, 4)] * 6, circle=True)
+        world.chip.step(11 * TRANSACTION_COST)
+        seen.append((world.chip.registers[DMADPR0], world.chip.last_bus_address, world.chip.channels[0].state))
+    assert seen[0] == seen[1]
+
+
+def test_a_channel_that_moves_in_c_can_go_on_now_and_stays_there() -> None:
+    world = world_of()
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    assert world.chip.wait_ns() == 0
+    assert work(world) == MORE
+    assert world.chip.wait_ns() == 0
+    assert work(world) == MORE
+
+
+def test_a_bus_that_may_watch_has_its_transfers_begun_by_the_reference() -> None:
+    class Watcher:
+        may_watch = True
+
+        def __init__(self, memory: Any) -> None:
+            self.mappings, self.read_into, self.write_from = memory.mappings, memory.read_into, memory.write_from
+
+    world = World(Plane.NATIVE, price=None, wrap=Watcher)
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    world.settle()
+    assert world.chip.read(0, 0xA8, 1) == 0x11
+    assert world.chip.pages[0].write(0xA8, b"\x03") is False
+
+
+@pytest.mark.parametrize("how", ["power-on", "software"])
+def test_a_reset_in_the_middle_of_a_transfer_forgets_it(how: str) -> None:
+    world = world_of()
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    assert work(world) == MORE
+    if how == "software":
+        cntrl = world.chip.read(0, 0x6C, 4)
+        for value in (cntrl | 1 << 30, cntrl & ~(1 << 30)):
+            world.chip.write(0, 0x6C, 4, value)
+    else:
+        world.chip.reset(ResetKind.POWER_ON)
+        world.chip.config_write(4, 2, 7)
+    assert world.chip.last_bus_address == 0
+    assert work(world) == NONE
+    world.block(0, 0x03, PAGES, SRAM, 16, 0)
+    assert work(world) == NONE
+    assert world.chip.read(0, 0xA8, 1) == 0x11

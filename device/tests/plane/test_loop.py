@@ -163,6 +163,16 @@ def test_an_edge_that_is_due_again_is_sent_after_the_messages_that_are_there(loo
     assert (one.taken, one.edges, one.line.masked) == (2, 2, True)
 
 
+def test_no_edge_is_sent_before_the_device_has_looked_at_what_it_was_told(loop: Callable[..., Loop]) -> None:
+    one = loop()
+    one.line.set(True)
+    one.line.line.masked = False
+    one._take = TAKE(lambda _: one.serving.say() or 0)
+    one.serving._serving.take = FFI.cast("take_message", address(one._take))
+    assert one.serve(0) is Served.DEVICE_HAD_A_SAY
+    assert one.edges == 1
+
+
 def test_a_cause_that_a_message_takes_back_sends_no_edge(loop: Callable[..., Loop]) -> None:
     one = loop(messages=1)
     one.line.set(True)
