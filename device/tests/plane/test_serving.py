@@ -49,7 +49,13 @@ class NARROW(Register, offset=0x14, width=8, source=SRC):
     value = bits(7, 0, Access.RW, doc="")
 
 
-TABLE = (PLAIN, PARTLY, STICKY, WATCHED, ASKED, NARROW)
+class HEEDED(Register, offset=0x18, source=SRC):
+    value = bits(31, 0, Access.RW, doc="")
+
+
+TABLE = (PLAIN, PARTLY, STICKY, WATCHED, ASKED, NARROW, HEEDED)
+HEED = 0xF0
+"""The bits of HEEDED whose change its hook is told of."""
 
 
 class Client:
@@ -60,7 +66,8 @@ class Client:
         pages = RegisterPages(WINDOW) if native else None
         self.regs = RegisterFile(
             TABLE,
-            on_write={WATCHED: self.told.append},
+            on_write={WATCHED: self.told.append, HEEDED: self.told.append},
+            watched={HEEDED: HEED},
             on_read={ASKED: lambda value: value ^ 0xFF},
             on_unknown=lambda *what: self.told.append(what),
             storage=pages.values if pages else None,
@@ -123,6 +130,8 @@ def test_a_page_and_python_cannot_be_told_apart(accesses: list[tuple[str, int, i
         (0x0C, 4, 7, False),
         (0x10, 4, 7, True),  # its read has a hook, its write has none
         (0x14, 4, 7, False),
+        (0x18, 4, 0xFFFF_FF0F, True),  # its hook minds other bits
+        (0x18, 4, 0x10, False),
         (0x00, 2, 7, False),
         (0x02, 4, 7, False),
         (0x3C, 8, 7, False),
@@ -219,6 +228,16 @@ def test_registers_that_trade_places_do_so_on_the_page() -> None:
     chip.config_write(4, 2, 7)
     chip.write(0, intr.QSR.offset, 4, intr.QSR.i2o_enable.mask)
     assert page.read(intr.IQP.offset, 4) is None  # a read of the port takes a message
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_hook_is_told_of_changes_of_the_bits_that_it_minds_and_of_no_others(native: bool, width: int) -> None:
+    client = Client(native=native)
+    for data in (0x0F, 0x1F, 0x1E, 0x1E, 0x0E):
+        client.write(0x18, width, data)
+    assert [(write.old, write.new) for write in client.told if isinstance(write, Write)] == [(0x0F, 0x1F), (0x1E, 0x0E)]
+    assert client.regs[HEEDED] == 0x0E
 
 
 def test_the_write_hook_still_tells_old_and_new() -> None:
