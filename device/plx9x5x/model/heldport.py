@@ -11,18 +11,17 @@ if TYPE_CHECKING:
     from plx9x5x.model.transfer import Transfer
 
 WORDS: Final = 32
-"""Words of one step at most that are an access each, some 0.4 us long: a step takes 10 to 15 us, and any other
-transaction of the reference 4 to 10."""
+"""Words of one step at most that are an access each, 0.4 us long and more: a step takes 15 to 30 us."""
 
-WORD_COST: Final = 4 * KIB
-"""What each of those costs of the budget, in bytes. A transport's 256 KiB are 64 words, 25 us: about the time of two
-register accesses, so that one which meets a stream waits no longer than that."""
+WORD_COST: Final = 8 * KIB
+"""What each of those costs of the budget, in bytes: a transport's 256 KiB are one such step, so that a register access
+which meets a stream waits about as long as it takes itself."""
 
 BULK: Final = 4 * KIB
 """Bytes of one step at most where the target takes many words in one call."""
 
-BULK_COST: Final = 64 * KIB
-"""What such a step costs: the call alone takes 5 us, and how long the board's part of it is nobody knows."""
+BULK_COST: Final = 256 * KIB
+"""What such a step costs: how long the board's part of it is nobody knows, 5 to 20 us in the examples."""
 
 
 class HeldPort:
