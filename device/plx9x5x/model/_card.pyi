@@ -49,7 +49,6 @@ class Walk:
 
 class CardPlaces:
     intcsr: int
-    cntrl: int
     outbound_status: int
     outbound_mask: int
 

@@ -53,8 +53,6 @@ bool latch_is_plain(const struct walk *channel)
 {
     const struct card *card = channel->card;
 
-    if (!card)
-        return false;
     /* An enabled channel that is not routed to INTA# drives LINTo#, which a board may watch. */
     return card->values[channel->at.mode] & MODE_TO_INTA ||
            !(card->values[card->at.intcsr] & INTCSR_DMA0_ENABLE << channel->index);
@@ -80,8 +78,7 @@ bool card_command(struct card *card, uint32_t number, uint32_t written)
     if (!channel->idle && !(channel->lent && written & CSR_ENABLE))
         return false;
     starts = channel->idle && written & CSR_START && written & CSR_ENABLE;
-    if (starts && (!card->may_start || !card->may_master || !channel->local || !walk_is_plain(channel) ||
-                   card->values[card->at.cntrl] & CNTRL_RESET))
+    if (starts && (!card->may_start || !card->may_master || !channel->local || !walk_is_plain(channel)))
         return false;
     clears = channel->interrupt && written & CSR_CLEAR;
     if (clears && !latch_is_plain(channel))
@@ -115,7 +112,9 @@ static enum work work(struct card *card, uint64_t budget)
     }
     if (!busy)
         return WORK_NONE;
-    /* A transfer is lent while it may run; whatever changes that takes it back first. */
+    /* ENABLE is set while a transfer is lent: a write that clears it is Python's. */
+    if (!card->may_master)
+        return WORK_ASK;
     card->spent = walk(busy, budget);
     card->news = true;
     switch (busy->stop) {

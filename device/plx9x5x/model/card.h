@@ -10,7 +10,7 @@
 #include "serving.h"
 #include "walker.h"
 
-#define CHANNELS 2
+enum { CHANNELS = 2 };
 
 /* Bits that the card knows; a test holds them to the register tables. */
 enum card_bits {
@@ -27,18 +27,17 @@ enum card_bits {
     INTCSR_LOCAL = 0x8000,
     INTCSR_DMA0_ENABLE = 0x40000,
     INTCSR_DMA0 = 0x200000,
-    CNTRL_RESET = 0x40000000,
     QUEUE_NOT_EMPTY = 0x8,
 };
 
 /* Where in the values the registers are that both channels share. */
 struct card_places {
-    uint32_t intcsr, cntrl, outbound_status, outbound_mask;
+    uint32_t intcsr, outbound_status, outbound_mask;
 };
 
 struct card {
     struct native_part part;
-    struct walk channels[2];
+    struct walk channels[CHANNELS];
     uint32_t *values;
     struct card_places at;
     struct line *line;         /* NULL: INTA# is Python's to drive, and `look` says when */
@@ -46,8 +45,8 @@ struct card {
     bool news;                 /* Python has not seen what became of it, or of a channel; or a channel is lent */
     bool look;                 /* a latch has changed, and nobody has driven INTA# yet */
     uint64_t spent;            /* of its budget, by the last work */
-    bool on;                   /* no trace, no clock: C may do what it can */
-    bool may_start;            /* nobody watches the bus: it may begin transfers */
+    bool on;                   /* no trace, and the bus takes no time: C may do what it can */
+    bool may_start;            /* nobody will watch the bus: C may begin transfers */
     bool may_master;
     bool powered;
     uint32_t command_offset;   /* of channel 0's DMACSR; channel 1's follows */

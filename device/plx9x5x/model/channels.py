@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x.errors import SetupError
 from plx9x5x.plane.port import Mapped
 from plx9x5x.ports import BusMaster, IrqLine
+from plx9x5x.regs import local
 
 if TYPE_CHECKING:
     from plx9x5x.model.native_card import NativeCard
+
+BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
+"""The bit of BIGEND that turns a channel's words, by channel."""
 
 MORE: Final = 1
 ASK: Final = 2

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
-from plx9x5x.model.channels import ASK, LOOKS, MORE, native_card
+from plx9x5x.model.channels import ASK, BIG_ENDIAN, LOOKS, MORE, native_card
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.eeprom_port import EepromPort
 from plx9x5x.model.engine import Channel
@@ -34,7 +34,7 @@ from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import ReadHook, Register, RegisterFile, Write, WriteHook
 
 if TYPE_CHECKING:
-    from plx9x5x.plane._serving import Part
+    from plx9x5x.plane.serving import Part
 
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
@@ -44,7 +44,6 @@ _QUICK: Final = (4, 1)
 """Widths that a driver uses for registers; the native plane answers those itself where it can."""
 _RESET: Final = intr.CNTRL.software_reset.mask
 _RELOAD: Final = intr.CNTRL.reload.mask
-_BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
 
 
@@ -217,7 +216,8 @@ class Chip:
             if came & LOOKS:
                 self._interrupts.update()
             if not came & ASK:
-                return bool(came & MORE)
+                # Whoever heard of INTA# may have started a transfer.
+                return bool(came & MORE) or self._native.moves
             budget -= self._native.spent
         first, second = self.channels
         if not (first.busy or second.busy):
@@ -289,7 +289,7 @@ class Chip:
 
     def big_endian(self, channel: int) -> bool:
         """True if BIGEND turns the words of this channel."""
-        return bool(self.registers[local.BIGEND] & _BIG_ENDIAN[channel])
+        return bool(self.registers[local.BIGEND] & BIG_ENDIAN[channel])
 
     def bus_error(self, channel: int, abort: BusAbort, purpose: events.Purpose) -> None:
         """Set PCISR and INTCSR as silicon does for a master or target abort."""
@@ -347,6 +347,7 @@ class Chip:
 
     def _arrange_windows(self) -> None:
         """Work out, after a change, what each BAR decodes and whether the chip may master the bus."""
+        self.channels[0].settle()  # C asks for the bus no more once it may not
         command, alive = self.config[cfg.PCICR], not self._held_in_reset
         self._powered = cfg.PMCSR(self.config[cfg.PMCSR]).power_state is not cfg.PowerState.D3HOT
         self._interrupts.powered = self._powered
@@ -559,7 +560,7 @@ class Chip:
         self._places.arrange_ports()
         self._local = LocalBus(self.board.windows, self._undecoded, self.local_side.new_pins)
         for channel in self.channels:
-            channel.path.local = self._local
+            channel.see_board(self._local)
 
     def _undecoded(self, address: int, length: int) -> None:
         self._trace.emit(events.LocalUndecoded(self._clock.now(), address, length))

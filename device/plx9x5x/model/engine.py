@@ -293,7 +293,11 @@ class Channel:
         self._held = held
 
     def settle(self) -> None:
-        """Have all be seen that the channel did without Python; here that is nothing."""
+        """Have all be seen that the chip's channels did without Python; here that is nothing."""
+
+    def see_board(self, local: LocalBus) -> None:
+        """The local bus is another one: the board is new."""
+        self.path.local = local
 
     def _look_for_demand(self) -> None:
         """Say, once, that a transfer waits for a DREQ# which nobody drives."""

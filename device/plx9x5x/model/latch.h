@@ -3,7 +3,7 @@
 #ifndef PLX9X5X_LATCH_H
 #define PLX9X5X_LATCH_H
 
-#include "walker.h"
+#include "card.h"
 
 /* True if a change of the channel's latch changes nothing but its bit of INTCSR, and INTA#. */
 bool latch_is_plain(const struct walk *channel);

@@ -8,26 +8,24 @@ at it from Python takes it back first (`settle`).
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from plx9x5x.model import _card
+from plx9x5x.model.channels import BIG_ENDIAN
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.native_channel import NativeChannel
 from plx9x5x.plane.line import NativeLine
 from plx9x5x.plane.port import Mapped
-from plx9x5x.plane.serving import RegisterPages
+from plx9x5x.plane.serving import Part, RegisterPages
 from plx9x5x.ports import IrqLine
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import RegisterFile
 
 if TYPE_CHECKING:
-    from plx9x5x.model._card import Card
-    from plx9x5x.plane._serving import Part
+    from plx9x5x.model._card import Card, Walk
     from plx9x5x.plane.table import MappingTable
 
 _LIB, _FFI = _card.lib, _card.ffi
-
-_BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
 
 
 class NativeCard:
@@ -47,7 +45,7 @@ class NativeCard:
         line = self._irq.line if isinstance(self._irq, NativeLine) else _FFI.NULL
         _LIB.card_begin(card, self.pages.cells, line)
         place = registers.place
-        card.at.intcsr, card.at.cntrl = place(intr.INTCSR), place(intr.CNTRL)
+        card.at.intcsr = place(intr.INTCSR)
         card.at.outbound_status, card.at.outbound_mask = place(intr.OPQIS), place(intr.OPQIM)
         command = dma.CHANNELS[0].command
         card.command_offset, card.command_known = command.offset, registers.known(command)
@@ -59,14 +57,21 @@ class NativeCard:
             at.size, at.upper_address = place(names.size), place(names.upper_address)
             channel.size_stored = registers.stored_bits(names.size)
             channel.big_endian_place = place(local.BIGEND)
-        for mask, channel in zip(_BIG_ENDIAN, card.channels, strict=True):
+        for mask, channel in zip(BIG_ENDIAN, card.channels, strict=True):
             channel.big_endian = mask
 
-    def channel(self, index: int, names: dma.ChannelRegisters, **parts: Any) -> Channel:
-        """Make the channel `index`; the arguments are those of `Channel`."""
-        made = NativeChannel(index, names, native=self, walk=_FFI.addressof(self.card, "channels", index), **parts)
-        self._channels.append(made)
-        return made
+    @property
+    def channel(self) -> Callable[..., Channel]:
+        """What makes a channel; the arguments are those of `Channel`."""
+        return functools.partial(NativeChannel, native=self)
+
+    def walk(self, index: int) -> "Walk":
+        """Give the place of a channel in C."""
+        return _FFI.addressof(self.card, "channels", index)
+
+    def add(self, channel: "NativeChannel") -> None:
+        """Note a channel, to be taken back with the others."""
+        self._channels.append(channel)
 
     def may_reach(self) -> bool:
         """Tell whether C may use what the chip can reach as master; not while somebody looks at each access."""
@@ -80,9 +85,9 @@ class NativeCard:
         return True
 
     @property
-    def part(self) -> "Part":
+    def part(self) -> Part:
         """What a transport's loop may call in place of the device."""
-        return _LIB.card_part(self.card)
+        return Part(_LIB.card_part(self.card), owner=self)
 
     def command(self, channel: int, written: int) -> bool:
         """Act on a write to DMACSR; False if that is the reference's, and then nothing has changed."""

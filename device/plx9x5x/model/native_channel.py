@@ -7,17 +7,18 @@ the channel is lent, its state is C's; `state` takes it back, and the reference 
 """
 
 import enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x.model import _card
-from plx9x5x.model.engine import RECHECK_NS, Channel, State
+from plx9x5x.model.engine import RECHECK_NS, Channel, ChannelHost, State
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.model.transfer import Mode, Transfer, decode
 from plx9x5x.plane.table import MappingTable
+from plx9x5x.ports import BusMaster, Clock, TraceSink
 from plx9x5x.regs.dma import ChannelRegisters
+from plx9x5x.regs.kernel import RegisterFile
 
 if TYPE_CHECKING:
-    from plx9x5x.model._card import Walk
     from plx9x5x.model.native_card import NativeCard
 
 _LIB: Final = _card.lib
@@ -45,7 +46,7 @@ class Stop(enum.Enum):
     BUS = _LIB.WALK_BUS
     """The bus address will abort."""
     MODE = _LIB.WALK_MODE
-    """The mode has changed meanwhile to one of those below."""
+    """DMAMODE or BIGEND has changed meanwhile, and is one of those below."""
     MASTER = "the bus master looks at each access"
     TRACE = "each step is an event"
     STATE = "nothing to walk: a poll, or no transfer"
@@ -60,7 +61,7 @@ _STOPS: Final = tuple(Stop(number) for number in range(_LIB.WALK_MODE + 1))
 
 
 class NativeChannel(Channel):
-    """A `Channel` whose `run` does what it can in C. `walk` is its place in the chip's part of the plane, `native`."""
+    """A `Channel` whose `run` does what it can in C. `native` is the chip's part of the plane."""
 
     def __init__(
         self,
@@ -68,10 +69,15 @@ class NativeChannel(Channel):
         names: ChannelRegisters,
         *,
         native: "NativeCard",
-        walk: "Walk",
+        registers: RegisterFile,
+        bus: BusMaster,
+        local: LocalBus,
+        host: ChannelHost,
+        clock: Clock,
+        trace: TraceSink,
         count_to_pci: bool,
-        **parts: Any,
     ) -> None:
+        walk = native.walk(index)
         self._native, self._walk, self._card = native, walk, native.card
         self._state = State.IDLE
         self._foreign: Transfer | None = None
@@ -82,7 +88,18 @@ class NativeChannel(Channel):
         """What kept C from it, the last time; None if it began."""
         walk.count_to_pci = count_to_pci
         self.price = PRICE
-        super().__init__(index, names, count_to_pci=count_to_pci, **parts)
+        super().__init__(
+            index,
+            names,
+            registers=registers,
+            bus=bus,
+            local=local,
+            host=host,
+            clock=clock,
+            trace=trace,
+            count_to_pci=count_to_pci,
+        )
+        native.add(self)
 
     @property
     def price(self) -> int:
@@ -132,14 +149,18 @@ class NativeChannel(Channel):
     def reset(self) -> None:
         """Forget everything, the board's memory too."""
         super().reset()
-        self._walk.idle, self._walk.lent = True, False
-        self._walk.local = _card.ffi.NULL
-        self._foreign = self._plain = None
+        self._foreign = None
+        self._forget_local()
+
+    def see_board(self, local: LocalBus) -> None:
+        """The local bus is another one; a board that started a transfer while it was built spoke of the old one."""
+        super().see_board(local)
+        self._forget_local()
 
     def command(self, written: int) -> None:
         """Act on a write to DMACSR, after ENABLE was stored."""
-        if self._plain is None or self._plain[0] is not self.path.local:
-            self._know_local()
+        self._know_local()
+        self._poll_ns = RECHECK_NS
         if self._trace.enabled or not self._native.command(self.index, written):
             self.settle()
             super().command(written)
@@ -180,8 +201,7 @@ class NativeChannel(Channel):
 
     def _lend(self) -> None:
         """Give the channel's state to C."""
-        if self._plain is None or self._plain[0] is not self.path.local:
-            self._know_local()
+        self._know_local()
         walk, transfer = self._walk, self._transfer
         self._card.news = True
         _LIB.walk_at(walk, _STATES.index(self._state), self._next, self._next_in_pci, self._terminal_count_pending)
@@ -198,25 +218,38 @@ class NativeChannel(Channel):
         if not walk.touched:
             return
         walk.touched = False
-        self._had_a_say = None
+        self._had_a_say, self._poll_ns = None, RECHECK_NS
         state = self._state = _STATES[walk.state]
         self._next, self._next_in_pci = walk.next, walk.next_in_pci
         self._terminal_count_pending = walk.terminal_count_pending
         if state is State.IDLE:
-            self._life += 1
-            self._transfer, self._eot, self._poll_ns = None, False, RECHECK_NS
+            self._transfer = None
         elif walk.fetched:
-            self._poll_ns = RECHECK_NS
             self._transfer = Transfer(
-                decode(walk.mode), walk.pci, walk.upper, walk.local_address, walk.count, walk.pointer, walk.chained,
-                walk.size_word, walk.size_word_in_pci, 0, walk.moved,
-            )  # fmt: skip
+                mode=decode(walk.mode),
+                pci=walk.pci,
+                upper=walk.upper,
+                local=walk.local_address,
+                count=walk.count,
+                pointer=walk.pointer,
+                chained=walk.chained,
+                size_word=walk.size_word,
+                size_word_in_pci=walk.size_word_in_pci,
+                moved=walk.moved,
+            )
         elif self._transfer is not None:
             self._transfer.moved = walk.moved
 
+    def _forget_local(self) -> None:
+        self._walk.local = _card.ffi.NULL
+        self._plain = None
+
     def _know_local(self) -> None:
         """Tell C what of the local bus is plain memory: such a target does nothing but keep bytes."""
-        local, table = self.path.local, MappingTable()
+        local = self.path.local
+        if self._plain is not None and self._plain[0] is local:
+            return
+        table = MappingTable()
         for base, target in local.targets:
             if type(target) is Sram:
                 table.map(base, target.size, target.view(0, target.size), writable=True)

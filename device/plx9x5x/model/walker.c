@@ -11,13 +11,8 @@
 #include <string.h>
 
 #define MAX_BURST (64u * 1024u)
-#define COUNT 0x7fffffu
-#define IN_PCI 1u
-#define LAST 2u
-#define TERMINAL_COUNT 4u
-#define TO_PCI 8u
+/* Address bits of DMADPR. */
 #define NEXT 0xfffffff0u
-#define DONE 0x10u
 
 /* Modes in which a board has a say, or each word is looked at. */
 #define SPECIAL (MODE_HOLD_LOCAL | MODE_DEMAND | MODE_EOT | MODE_VALID)
@@ -104,7 +99,7 @@ static uint64_t fetch(struct walk *channel, struct hints *hints)
     channel->fetched = true;
     channel->mode = mode;
     channel->upper = values[channel->at.upper_address];
-    channel->count = words[2] & COUNT;
+    channel->count = words[2] & SIZE_COUNT;
     channel->moved = 0;
     channel->chained = true;
     channel->writes_count = mode & MODE_CLEAR_COUNT;
@@ -121,7 +116,7 @@ static uint64_t fetch(struct walk *channel, struct hints *hints)
 /* Copy between a run of plain local memory and as many mappings as it takes. */
 static bool copy(struct walk *channel, uint64_t bus, uint8_t *local, uint64_t length, size_t *hint)
 {
-    bool to_pci = channel->pointer & TO_PCI;
+    bool to_pci = channel->pointer & POINTER_TO_PCI;
 
     while (length) {
         struct run run = mappings_resolve(channel->bus, bus, length, to_pci, hint);
@@ -155,7 +150,7 @@ static uint64_t move(struct walk *channel, uint64_t budget, struct hints *hints)
         channel->state = WALK_RETIRE;
         return channel->price;
     }
-    memory = mappings_resolve(channel->local, local, length, !(channel->pointer & TO_PCI), &hints->local);
+    memory = mappings_resolve(channel->local, local, length, !(channel->pointer & POINTER_TO_PCI), &hints->local);
     if (memory.why != MAPPED)
         return leave(channel, WALK_LOCAL);
     length = memory.length;
@@ -190,7 +185,7 @@ static bool write_back(struct walk *channel)
 static bool end(struct walk *channel)
 {
     uint32_t *values = channel->values;
-    bool terminal_count = channel->terminal_count_pending || channel->pointer & TERMINAL_COUNT;
+    bool terminal_count = channel->terminal_count_pending || channel->pointer & POINTER_TERMINAL_COUNT;
     bool latches = terminal_count || values[channel->at.mode] & MODE_DONE_INTERRUPT;
 
     latches = latches && !channel->interrupt;
@@ -205,7 +200,7 @@ static bool end(struct walk *channel)
     channel->idle = true;
     channel->lent = false;
     channel->stop = WALK_DONE;
-    values[channel->at.command] |= DONE;
+    values[channel->at.command] |= CSR_DONE;
     if (latches)
         latch(channel);
     return true;
@@ -213,14 +208,14 @@ static bool end(struct walk *channel)
 
 static uint64_t retire(struct walk *channel)
 {
-    if (channel->pointer & LAST || !channel->chained)
+    if (channel->pointer & POINTER_LAST || !channel->chained)
         return end(channel) ? channel->price : 0;
     if (channel->writes_count && !write_back(channel))
         return 0;
-    if (channel->pointer & TERMINAL_COUNT)
+    if (channel->pointer & POINTER_TERMINAL_COUNT)
         channel->terminal_count_pending = true;
     channel->next = channel->pointer & NEXT;
-    channel->next_in_pci = channel->pointer & IN_PCI;
+    channel->next_in_pci = channel->pointer & POINTER_IN_PCI;
     channel->state = WALK_FETCH;
     return channel->price;
 }
@@ -256,14 +251,14 @@ void walk_start(struct walk *channel)
     uint32_t *values = channel->values;
     uint32_t mode = values[channel->at.mode], pointer = values[channel->at.pointer];
 
-    values[channel->at.command] &= ~DONE;
+    values[channel->at.command] &= ~(uint32_t)CSR_DONE;
     channel->idle = false;
     if (mode & MODE_CHAIN) {
-        walk_at(channel, WALK_FETCH, pointer & NEXT, pointer & IN_PCI, false);
+        walk_at(channel, WALK_FETCH, pointer & NEXT, pointer & POINTER_IN_PCI, false);
     } else {
         walk_at(channel, WALK_MOVE, 0, false, false);
         walk_with(channel, values[channel->at.pci_address], values[channel->at.upper_address],
-                  values[channel->at.local_address], values[channel->at.size] & COUNT, 0, pointer, 0, false, false,
+                  values[channel->at.local_address], values[channel->at.size] & SIZE_COUNT, 0, pointer, 0, false, false,
                   false);
     }
     channel->mode = mode;

@@ -38,6 +38,15 @@ enum walk_mode {
     MODE_VALID = 0x100000,
 };
 
+/* Bits of DMADPR and DMASIZ, as above. */
+enum walk_descriptor {
+    POINTER_IN_PCI = 0x1,
+    POINTER_LAST = 0x2,
+    POINTER_TERMINAL_COUNT = 0x4,
+    POINTER_TO_PCI = 0x8,
+    SIZE_COUNT = 0x7fffff,
+};
+
 /* Where in the values of a register file a channel's registers are. */
 struct channel_places {
     uint32_t mode, pci_address, local_address, size, pointer, upper_address, command;
@@ -58,7 +67,7 @@ struct walk {
     const struct mappings *local; /* NULL: not known yet */
     uint32_t *values;             /* registers, as `at` says where */
     struct channel_places at;
-    struct card *card;            /* who is told of interrupts; NULL: each of them is Python's */
+    struct card *card;            /* who is told of interrupts */
     struct last_access *last;     /* the chip's */
     uint64_t price;               /* least cost of a transaction; not 0 */
     uint32_t size_stored;         /* bits that DMASIZ has */
@@ -67,7 +76,7 @@ struct walk {
     bool count_to_pci;            /* the chip writes the count back to PCI memory too */
 
     /* Where the channel is. */
-    bool idle;                    /* no transfer is under way, or failed: one may start */
+    bool idle;                    /* no transfer is under way, and none has failed: one may start */
     bool lent;                    /* what is below is the channel's state, and not Python's */
     bool touched;                 /* it has changed since Python looked */
     bool interrupt;               /* the latch */

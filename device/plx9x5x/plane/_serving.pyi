@@ -14,7 +14,8 @@ class PlainDword:
     known: int
     watched: int
 
-class Part: ...
+class Part:
+    def work(self, part: Part, budget: int) -> int: ...
 
 class Line:
     level: bool

@@ -10,8 +10,12 @@ bool line_due(const struct line *line)
 
 void line_retry(struct line *line)
 {
-    if (line_due(line))
-        line->masked = line->trigger != NULL && line->trigger(line->context, 0) == 0;
+    if (!line_due(line))
+        return;
+    /* First: whoever takes the edge may unmask before it returns. */
+    line->masked = true;
+    if (line->trigger == NULL || line->trigger(line->context, 0) != 0)
+        line->masked = false;
 }
 
 void line_set(struct line *line, bool level)

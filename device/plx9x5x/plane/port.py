@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from plx9x5x.plane._serving import Part
-    from plx9x5x.plane.serving import RegisterPage
+    from plx9x5x.plane.serving import Part, RegisterPage
     from plx9x5x.plane.table import MappingTable
 
 
@@ -71,5 +70,5 @@ class Paged(Protocol):
 
     @property
     def part(self) -> "Part | None":
-        """What a loop in C may ask in place of the device; None while there is no such part."""
+        """What a loop in C may ask in place of the device, None if there is nothing; asked once."""
         ...

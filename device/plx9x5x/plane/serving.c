@@ -12,7 +12,7 @@
 
 #define NS_PER_S 1000000000
 
-/* How long messages alone keep Python from its turn, which signals have to wait for. */
+/* How long messages and work alone keep Python from its turn, which whoever wakes us has to wait for. */
 #define LONGEST_STAY_NS 20000000
 
 static private_of private_pointer;
@@ -133,12 +133,12 @@ static bool woken(const struct serving *serving, int64_t wait_ns, bool *message)
     return ready > 0 && fds[1].revents;
 }
 
-/* One batch of messages, and what they have the device do; NOTHING_CAME if there is nothing to do any more. */
-static enum served look(struct serving *serving, bool *full)
+/* A batch of messages, and the work that the device can do in C. */
+static enum served serve_batch(struct serving *serving, bool *whole, enum work *work)
 {
     int taken = 1, messages = 0;
-    enum work work = WORK_NONE;
 
+    *work = WORK_NONE;
     serving->had_a_say = 0;
     while (messages < serving->batch && (taken = serving->take(serving->context)) > 0)
         messages++;
@@ -146,33 +146,40 @@ static enum served look(struct serving *serving, bool *full)
         serving->code = errno;
         return TAKING_FAILED;
     }
-    *full = taken > 0;
+    *whole = taken > 0;
     if (serving->had_a_say)
         return DEVICE_HAD_A_SAY;
     line_retry(serving->line);
     if (serving->part)
-        work = serving->part->work(serving->part, serving->budget);
-    return work == WORK_NONE ? NOTHING_CAME : DEVICE_HAD_A_SAY;
+        *work = serving->part->work(serving->part, serving->budget);
+    return *work == WORK_ASK ? DEVICE_HAD_A_SAY : NOTHING_CAME;
 }
 
 enum served serve_messages(struct serving *serving, int64_t wait_ns)
 {
     const int64_t began = now();
+    int64_t busy_since = began;
 
     for (;;) {
-        bool message, full;
-        enum served why = look(serving, &full);
-        int64_t passed, wait = wait_ns;
+        bool message, whole;
+        enum work work;
+        enum served why = serve_batch(serving, &whole, &work);
+        int64_t time, wait = wait_ns;
 
-        /* After a whole batch others get their turn. */
-        if (why != NOTHING_CAME || full || wait_ns == 0)
+        if (why != NOTHING_CAME)
             return why;
-        passed = now() - began;
-        if (passed > LONGEST_STAY_NS)
+        time = now();
+        if (work == WORK_MORE) {
+            if (time - busy_since > LONGEST_STAY_NS)
+                return DEVICE_HAD_A_SAY;
+            continue;
+        }
+        /* After a whole batch others get their turn, and now and then in any case. */
+        if (whole || wait_ns == 0 || time - busy_since > LONGEST_STAY_NS)
             return NOTHING_CAME;
         if (wait_ns > 0) {
             /* What the device waits for comes, however much a client reads meanwhile. */
-            wait = wait_ns - passed;
+            wait = wait_ns - (time - began);
             if (wait <= 0)
                 return NOTHING_CAME;
         }
@@ -180,5 +187,8 @@ enum served serve_messages(struct serving *serving, int64_t wait_ns)
             return WOKEN;
         if (!message)
             return NOTHING_CAME;
+        /* Who slept has not kept Python from anything. */
+        if (now() - time > LONGEST_STAY_NS)
+            busy_since = now();
     }
 }

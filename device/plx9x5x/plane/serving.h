@@ -51,8 +51,8 @@ struct register_page {
 
 /* Why `serve_messages` came back. */
 enum served {
-    DEVICE_HAD_A_SAY, /* it may have something to do now */
-    NOTHING_CAME,     /* no message is there, for as long as was to be waited; or one batch was taken */
+    DEVICE_HAD_A_SAY, /* Python has to look at the device: it was told something, or its part asks or has more to do */
+    NOTHING_CAME,     /* the time is over, a whole batch was taken, or C has been at it for long */
     WOKEN,            /* somebody wants the loop to look round */
     TAKING_FAILED,    /* `code` is the errno */
 };
@@ -70,7 +70,6 @@ struct serving {
     int batch;       /* messages between two looks at the device */
     uint64_t budget; /* what a look may cost */
     int code;
-    int32_t restless;  /* any message is a reason to come back */
     int32_t had_a_say; /* set by whoever answers for the device */
     struct register_page *pages[6];
     access_region device[6];
@@ -91,8 +90,8 @@ irq_state line_callback(void);
 
 /*
  * Take messages, and do the device's work between them, until Python has to look at the device, or `wait_ns` nanoseconds
- * are over (below 0: however long, while no message comes; 0: nothing is waited for). It comes back now and then in any
- * case: a signal may wait for Python.
+ * are over (below 0: however long, while no message comes; 0: nothing is waited for). Whoever wakes it is heard at once
+ * while it waits, and within 20 ms while it works.
  */
 enum served serve_messages(struct serving *serving, int64_t wait_ns);
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from plx9x5x.plane import _serving
@@ -36,13 +37,23 @@ class Served(enum.IntEnum):
 _SERVED: Final = tuple(Served)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a device does in C beside its pages: a `struct native_part`, which lives as long as its `owner`."""
+
+    pointer: _serving.Part
+    owner: object
+
+
 class RegisterPage:
     """One BAR's view of the registers, closed at first."""
 
-    __slots__ = ("page",)
+    __slots__ = ("_alive", "page")
 
-    def __init__(self, page: _serving.Page) -> None:
+    def __init__(self, page: _serving.Page, alive: object) -> None:
         self.page = page
+        self._alive = alive
+        """What the page points to: C keeps nothing alive."""
 
     def open(self, on: bool) -> None:
         """Let C answer, or not."""
@@ -100,13 +111,13 @@ class RegisterPages:
                 at.read, at.write, at.stored, at.known = dword.read, dword.write, dword.stored, dword.known
                 at.watched = dword.watched
 
-    def page(self, size: int, part: _serving.Part | None = None) -> RegisterPage:
+    def page(self, size: int, part: Part | None = None) -> RegisterPage:
         """Give a closed page of the first `size` bytes; `part` is asked for what is not plain in it."""
         page = cast("_serving.Page", _FFI.new("struct register_page *"))
         page.values, page.dwords, page.bytes = self.cells, self._dwords, min(size, self._window)
         if part is not None:
-            page.part = part
-        return RegisterPage(page)
+            page.part = part.pointer
+        return RegisterPage(page, (self, part))
 
 
 class NativeServing:
@@ -122,7 +133,7 @@ class NativeServing:
         self._serving.wake_fd, self._serving.batch, self._serving.budget = wake_fd, batch, budget
         self._serving.line = line.line
         self._line = line  # C keeps nothing alive
-        self._part: _serving.Part | None = None
+        self._part: Part | None = None
         self._pages: dict[int, RegisterPage] = {}
         _LIB.serving_of_context(_FFI.cast("private_of", private_of))
 
@@ -144,9 +155,9 @@ class NativeServing:
         """The callback for MASK and UNMASK of the line."""
         return int(cast("int", _FFI.cast("uintptr_t", _LIB.line_callback())))
 
-    def ask(self, part: _serving.Part) -> None:
+    def ask(self, part: Part) -> None:
         """Have `part` do the device's work, as long as it can."""
-        self._serving.part = part
+        self._serving.part = part.pointer
         self._part = part
 
     def attach(self, context: int, client_fd: int) -> None:

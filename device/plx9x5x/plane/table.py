@@ -44,7 +44,7 @@ class MappingTable:
         if not table:
             raise MemoryError
         self.table: Final = _FFI.gc(table, _LIB.mappings_free)
-        """For a unit in C, for the length of a call."""
+        """For a unit in C, as long as this object lives: who lets C keep it keeps this."""
         self._owners: dict[int, _Owner] = {}
         self._last_owner = 0
 

@@ -21,6 +21,7 @@ import errno
 import logging
 import os
 import select
+import signal
 import socket
 import struct
 import threading
@@ -183,7 +184,8 @@ class LibvfioServer:
     def _serve_client(self) -> None:
         """Messages and DMA in turn, until the client is gone or `stop`."""
         if self._native is not None:
-            self._serve_natively(self._native)
+            with self._woken_by_signals():
+                self._serve_natively(self._native)
             return
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
@@ -217,20 +219,43 @@ class LibvfioServer:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
         from plx9x5x.plane.serving import Served  # noqa: PLC0415 - there only if it was compiled
 
-        step, wait_ns, budget = self._device.step, self._device.wait_ns, self._budget
+        step, wait_ns, budget, intx = self._device.step, self._device.wait_ns, self._budget, self._intx
         serve = native.serve
         native.attach(self._ctx or 0, self._poll_fd())
         wait: int | None = 0
         while not self._stopping:
             why = serve(wait)
+            if why is Served.WOKEN:
+                self._drain_wake()
             if self._failure is not None:
                 return
             if why is Served.TAKING_FAILED and not self._survives(native.code):
                 return
-            if step(budget):
+            more = step(budget)
+            if intx.due:
+                intx.retry()
+            if more:
                 wait = 0
             elif (wait := wait_ns()) is not None:
                 wait = min(wait, LONGEST_WAIT_NS)
+
+    @contextlib.contextmanager
+    def _woken_by_signals(self) -> Iterator[None]:
+        """Have a signal end C's wait: its handler runs once C returns, and else only a message might see to that."""
+        try:
+            before = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        except ValueError:  # another thread than the main one hears of no signals
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            self._drain_wake()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(OSError):  # nothing there
+            os.read(self._wake_read, 4096)
 
     def _survives(self, code: int) -> bool:
         """Handle a failed vfu_run_ctx; False if the client is gone."""
@@ -333,8 +358,9 @@ class LibvfioServer:
         dma = (self._callback(abi.DmaCb, self._on_map), self._callback(abi.DmaCb, self._on_unmap))
         self._check("vfu_setup_device_dma", self._library.setup_device_dma(ctx, *dma))
         self._check("vfu_setup_device_nr_irqs", lib.vfu_setup_device_nr_irqs(ctx, abi.INTX_IRQ, 1))
-        state = self._callback(abi.IrqStateCb, self._on_irq_state)
-        if self._native is not None:
+        if self._native is None:
+            state = self._callback(abi.IrqStateCb, self._on_irq_state)
+        else:
             state = abi.IrqStateCb(self._native.line_callback)
         self._check("vfu_setup_irq_state_callback", lib.vfu_setup_irq_state_callback(ctx, abi.INTX_IRQ, state))
         self._check("vfu_realize_ctx", lib.vfu_realize_ctx(ctx))
@@ -417,8 +443,8 @@ class LibvfioServer:
         return access
 
     def _on_reset(self, _ctx: int, kind: int) -> int:
-        self._intx.reset()
         self._device.reset(ResetKind.LOST_CLIENT if kind == abi.ResetType.LOST_CONN else ResetKind.POWER_ON)
+        self._intx.reset()
         return 0
 
     def _on_irq_state(self, _ctx: int, _start: int, _count: int, mask: bool) -> None:

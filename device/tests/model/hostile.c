@@ -192,8 +192,8 @@ static void build(struct card *card, struct line *line)
 
     line->trigger = count_edge;
     card_begin(card, values, line);
-    card->at = (struct card_places){place, place + 1, place + 2, place + 3};
-    place += 4;
+    card->at = (struct card_places){place, place + 1, place + 2};
+    place += 3;
     card->command_offset = 0xa8;
     card->command_known = 0x1f;
     for (uint32_t at = 0; at < CHANNELS; at++, place += 8) {
@@ -225,7 +225,6 @@ static void scramble(struct card *card, uint64_t *dice)
         channel->count_to_pci = bits & 2;
         channel->interrupt = bits & 0x30;
     }
-    values[card->at.cntrl] &= ~(uint32_t)(roll(dice) % 16 ? CNTRL_RESET : 0);
     card->on = roll(dice) % 16;
     card->may_start = roll(dice) % 16;
     card->may_master = roll(dice) % 16;
@@ -236,7 +235,7 @@ static void scramble(struct card *card, uint64_t *dice)
 static void restart(struct walk *channel, uint64_t *dice)
 {
     uint64_t bits = roll(dice);
-    uint32_t count = word(dice) & COUNT;
+    uint32_t count = word(dice) & SIZE_COUNT;
 
     channel->idle = false;
     walk_at(channel, roll(dice) % 4 ? WALK_FETCH : (enum walk_state)(roll(dice) % 3),

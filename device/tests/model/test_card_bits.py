@@ -3,7 +3,7 @@
 
 from plx9x5x.model import _card, channels
 from plx9x5x.regs import dma, intr
-from plx9x5x.regs.dma import DmaCommand, DmaMode
+from plx9x5x.regs.dma import DescriptorPointer, DmaCommand, DmaMode, DmaSize
 
 _LIB = _card.lib
 
@@ -17,6 +17,11 @@ BITS = {
     "MODE_TO_INTA": DmaMode.to_inta,
     "MODE_DAC_CHAIN": DmaMode.dac_chain,
     "MODE_VALID": DmaMode.valid_mode,
+    "POINTER_IN_PCI": DescriptorPointer.in_pci_memory,
+    "POINTER_LAST": DescriptorPointer.end_of_chain,
+    "POINTER_TERMINAL_COUNT": DescriptorPointer.terminal_count_intr,
+    "POINTER_TO_PCI": DescriptorPointer.to_pci,
+    "SIZE_COUNT": DmaSize.count,
     "CSR_ENABLE": DmaCommand.enable,
     "CSR_START": DmaCommand.start,
     "CSR_CLEAR": DmaCommand.clear_intr,
@@ -30,13 +35,12 @@ BITS = {
     "INTCSR_LOCAL": intr.INTCSR.local_active,
     "INTCSR_DMA0_ENABLE": intr.INTCSR.dma0_enable,
     "INTCSR_DMA0": intr.INTCSR.dma0_active,
-    "CNTRL_RESET": intr.CNTRL.software_reset,
     "QUEUE_NOT_EMPTY": intr.OPQIS.not_empty,
 }
 
 
 def test_each_bit_is_where_the_tables_have_it() -> None:
-    known = {name for name in dir(_LIB) if name.startswith(("MODE_", "CSR_", "INTCSR_", "CNTRL_", "QUEUE_"))}
+    known = {name for name in dir(_LIB) if name.startswith(("MODE_", "CSR_", "INTCSR_", "QUEUE_", "POINTER_", "SIZE_"))}
     assert known == set(BITS)
     assert {name: getattr(_LIB, name) for name in BITS} == {name: field.mask for name, field in BITS.items()}
 

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a loop in C is told by the card: it has to wait for time or an access as Python does, and must not spin."""
 
+import gc
+import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from plx9x5x.board import Window, load_board
+from plx9x5x.model.chip import Chip
 from plx9x5x.model.engine import TRANSACTION_COST, State
-from plx9x5x.peripheral import Pin
+from plx9x5x.model.localbus import Sram
+from plx9x5x.peripheral import LocalPins, Pin
 from plx9x5x.plane import _serving
 from plx9x5x.plane.choice import Plane
 from plx9x5x.plane.line import NativeLine
@@ -15,6 +21,8 @@ from plx9x5x.ports import ResetKind
 from plx9x5x.regs.config import PCISR
 from plx9x5x.regs.dma import DMADPR0
 from plx9x5x.regs.intr import OPQIS
+from plx9x5x.transport.loopback import Loopback
+from plx9x5x.units import KIB, LocalAddr
 from tests.model.bench import MODE
 from tests.model.plane_worlds import CHAIN, PAGE, PAGES, RING, SRAM, World, ring
 
@@ -29,7 +37,8 @@ def world_of(line: NativeLine | None = None) -> World:
 def work(world: World) -> int:
     """What the loop does between messages."""
     part = world.chip.part
-    return int(part.work(part, BUDGET))  # type: ignore[union-attr]
+    assert part is not None
+    return int(part.pointer.work(part.pointer, BUDGET))
 
 
 def failed(world: World) -> None:
@@ -268,3 +277,113 @@ def test_a_reset_in_the_middle_of_a_transfer_forgets_it(how: str) -> None:
     world.block(0, 0x03, PAGES, SRAM, 16, 0)
     assert work(world) == NONE
     assert world.chip.read(0, 0xA8, 1) == 0x11
+
+
+class Firmware:
+    """A peripheral whose first act, when it is built, is to stop the card's channels."""
+
+    size = PAGE
+
+    def plug(self, pins: LocalPins) -> None:
+        pins.write_register(0xA8, 0)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(length)
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        pass
+
+    def view(self, offset: int, length: int) -> memoryview | None:
+        return None
+
+
+def test_a_board_that_commands_a_channel_while_it_is_built_leaves_c_no_memory_of_the_old_one() -> None:
+    windows = (
+        Window("sram", LocalAddr(0), lambda: Sram(64 * KIB)),
+        Window("firmware", LocalAddr(0x2_0000), Firmware),
+    )
+    board = replace(load_board("rdk-9656-lite"), windows=windows)
+    host = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq), plane=Plane.NATIVE)
+    host.ram(PAGES, PAGE, fill=0x5A)
+    chip = host.device
+    chip.reset(ResetKind.POWER_ON)
+    chip.config_write(4, 2, 7)
+    for offset, value in ((MODE, 0x03), (0x84, PAGES), (0x88, SRAM), (0x8C, 16), (0x90, 0)):
+        chip.write(0, offset, 4, value)
+    chip.write(0, 0xA8, 1, 3)
+    host.run()
+    assert chip.local_bus.read(SRAM, 16) == b"\x5a" * 16
+
+
+def test_a_handler_that_starts_the_next_transfer_in_the_middle_of_a_step_is_gone_on_with() -> None:
+    class Handler:
+        """INTA#, and a driver that acknowledges and starts again as soon as it rises."""
+
+        level = False
+        rises = 0
+
+        def set(self, level: bool) -> None:
+            self.level = level
+            if level:
+                self.rises += 1
+                world.command(0, 9)
+                if self.rises < 4:
+                    world.command(0, 3)
+
+    seen = []
+    for plane in Plane:
+        line = Handler()
+        world = World(plane, price=None, line=line)
+        world.chip.write(0, 0x68, 4, 0x4_0900)
+        world.block(0, 0x2_0403, PAGES, SRAM, 16, 0)
+        world.settle()
+        seen.append((line.rises, world.chip.read(0, 0xA8, 1)))
+    assert seen == [(4, 0x11)] * 2
+
+
+def test_the_next_poll_after_a_start_in_c_comes_as_soon_as_after_any() -> None:
+    seen = []
+    for plane in Plane:
+        world = World(plane)
+        channel = world.chip.channels[0]
+        channel._poll_ns = 2_000_000  # a ring that nobody filled for long
+        world.put(0, True, (0, PAGES, SRAM, RING | 1, 0))
+        world.chain(0, 0x03 | CHAIN, RING | 1)
+        world.reg(0, MODE, 0x10_0003 | CHAIN)
+        world.chip.step(1)
+        assert channel.state is State.POLL
+        seen.append(world.chip.wait_ns())
+    assert seen[0] == seen[1]
+    assert seen[0] is not None
+    assert seen[0] <= 100_000
+
+
+def test_c_asks_for_the_bus_no_more_once_it_may_not() -> None:
+    world = world_of()
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    assert work(world) == MORE
+    world.chip.config_write(4, 2, 3)
+    at = world.chip.last_bus_address
+    assert work(world) == NONE
+    assert world.chip.last_bus_address == at
+    native = world.chip._native
+    assert native is not None
+    world.chip.config_write(4, 2, 7)
+    assert world.chip.step(BUDGET)
+    ring(world, (PAGES, SRAM, 256, 0), circle=True)
+    native.card.may_master = False
+    world.command(1, 0)
+    assert work(world) in (NONE, ASK)
+
+
+@pytest.mark.parametrize("which", ["page", "part"])
+def test_whoever_has_a_page_or_the_part_keeps_alive_what_it_points_to(which: str) -> None:
+    world = world_of()
+    native = weakref.ref(world.chip._native)
+    kept: object = world.chip.pages[0] if which == "page" else world.chip.part
+    del world
+    gc.collect()
+    assert native() is not None
+    del kept
+    gc.collect()
+    assert native() is None

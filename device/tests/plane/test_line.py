@@ -63,6 +63,34 @@ def test_both_lines_send_the_same_edges(actions: list[str]) -> None:
         assert client.edges == [(CONTEXT, 0)] * client.reference_edges
 
 
+def test_who_unmasks_while_the_edge_is_sent_is_told_of_what_is_due_then() -> None:
+    lines = (NativeLine(), IntxLine(lambda: True))
+    seen = []
+    for line in lines:
+        edges: list[int] = []
+
+        def take(line: NativeLine | IntxLine = line, edges: list[int] = edges) -> bool:
+            edges.append(1)
+            if len(edges) == 1:
+                line.set(False)
+                if isinstance(line, NativeLine):
+                    line.line.masked = False
+                else:
+                    line.unmask()
+            return True
+
+        if isinstance(line, NativeLine):
+            send = SEND(lambda _context, _number, take=take: 0 if take() else -1)
+            line.connect(ctypes.cast(send, ctypes.c_void_p).value or 0, CONTEXT)
+        else:
+            line._trigger = take
+        line.set(True)
+        seen.append((len(edges), line.level, line.masked))
+        line.set(True)
+        seen.append((len(edges), line.level, line.masked))
+    assert seen[:2] == seen[2:] == [(1, False, False), (2, True, True)]
+
+
 def test_a_line_without_a_client_keeps_its_edge() -> None:
     line = NativeLine()
     line.set(True)

@@ -11,7 +11,7 @@ import pytest
 
 from plx9x5x.plane import _serving
 from plx9x5x.plane.line import NativeLine
-from plx9x5x.plane.serving import NativeServing, Served
+from plx9x5x.plane.serving import NativeServing, Part, Served
 
 TAKE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 PRIVATE_OF = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
@@ -79,7 +79,7 @@ class Loop:
         self._work = FFI.callback("enum work(struct native_part *, uint64_t)", work)
         self._part = FFI.new("struct native_part *")
         self._part.work = self._work
-        self.serving.ask(self._part)
+        self.serving.ask(Part(self._part, self))
 
     def serve(self, wait_ns: int | None) -> Served:
         """Serve, and fail if it does not come back."""
@@ -134,15 +134,30 @@ def test_it_is_woken(loop: Callable[..., Loop]) -> None:
 
 
 def test_the_devices_part_works_after_the_messages_until_python_has_to_look(loop: Callable[..., Loop]) -> None:
-    for answer, why in (
-        (_serving.lib.WORK_ASK, Served.DEVICE_HAD_A_SAY),
-        (_serving.lib.WORK_MORE, Served.DEVICE_HAD_A_SAY),
-        (_serving.lib.WORK_NONE, Served.NOTHING_CAME),
+    ask, more, none = _serving.lib.WORK_ASK, _serving.lib.WORK_MORE, _serving.lib.WORK_NONE
+    for answers, why in (
+        ((ask,), Served.DEVICE_HAD_A_SAY),
+        ((none,), Served.NOTHING_CAME),
+        ((more, more, none), Served.NOTHING_CAME),
+        ((more, ask), Served.DEVICE_HAD_A_SAY),
     ):
         one = loop(messages=3)
-        one.ask_part(answer)
+        one.ask_part(*answers)
         assert one.serve(0) is why
-        assert (one.taken, one.looks) == (3, [BUDGET])
+        assert (one.taken, one.looks) == (3, [BUDGET] * len(answers))
+
+
+def test_messages_are_taken_between_two_budgets_of_work(loop: Callable[..., Loop]) -> None:
+    one = loop(messages=20)  # three batches
+    one.ask_part(_serving.lib.WORK_MORE, _serving.lib.WORK_MORE, _serving.lib.WORK_NONE)
+    assert one.serve(0) is Served.NOTHING_CAME
+    assert one.taken == 20
+
+
+def test_work_without_end_lets_others_have_their_turn(loop: Callable[..., Loop]) -> None:
+    one = loop()
+    one.ask_part(*[_serving.lib.WORK_MORE] * 10_000_000)
+    assert one.serve(None) is Served.DEVICE_HAD_A_SAY
 
 
 def test_the_part_is_not_asked_once_the_device_had_a_say(loop: Callable[..., Loop]) -> None:
