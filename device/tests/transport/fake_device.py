@@ -27,6 +27,8 @@ class FakeDevice:
     irq: IrqLine
     resets: list[ResetKind] = field(default_factory=list)
     aborts: list[BusAbort] = field(default_factory=list)
+    line_at_reset: list[bool | None] = field(default_factory=list)
+    """INTA# as each reset found it: the device is the one that lets it fall."""
     accesses: list[tuple[int, int, int]] = field(default_factory=list)
     steps: int = 0
     wait: int | None = None
@@ -71,6 +73,7 @@ class FakeDevice:
         self.config[offset : offset + width] = data.to_bytes(width, "little")
 
     def reset(self, kind: ResetKind) -> None:
+        self.line_at_reset.append(getattr(self.irq, "level", None))
         self.resets.append(kind)
         self._clear()
 

@@ -2,6 +2,7 @@
 """The server on the real library, driven by a client of ours: registers, memory, interrupt, reset."""
 
 import struct
+import threading
 import time
 from collections.abc import Callable
 
@@ -23,9 +24,10 @@ from tests.transport.fake_device import (
     SOURCE,
     START,
 )
-from tests.transport.vfio_user_client import Command, Refused, SharedRam, VfioUserClient
+from tests.transport.vfio_user_client import HEADER, Command, Refused, SharedRam, VfioUserClient
 
 PAGE = 4 * KIB
+FLOOD = 20_000
 
 
 def until(condition: Callable[[], bool], seconds: float = 5) -> None:
@@ -235,6 +237,7 @@ def test_reset_reaches_the_device_and_clears_the_interrupt(served: Served, clien
     assert intx.take() == 1
     client.reset()
     assert served.device.resets == [ResetKind.POWER_ON]
+    assert served.device.line_at_reset == [True]
     assert client.read(MEMORY, 0) == 0
     client.write(CONTROL, LINE, 1)
     assert intx.take() == 1, "the reset has unmasked the line"
@@ -291,6 +294,24 @@ def test_a_flood_of_posted_writes_does_not_stop_dma(served: Served, client: Vfio
         client.send(Command.REGION_WRITE, body, flags=0x10)
     assert client.read(CONTROL, COPIES) > 10
     assert client.read(CONTROL, 0xC0) == int.from_bytes(b"abcd", "little")
+
+
+def test_a_flood_of_posted_writes_does_not_hold_an_interrupt_back(served: Served, client: VfioUserClient) -> None:
+    intx = client.listen_intx()
+    client.write(CONTROL, LINE, 1)
+    until(lambda: intx.take() == 1)
+    unmask = struct.pack("<IIIII", 20, 0x11, 0, 0, 1)
+    write = struct.pack("<QII", 0xC0, CONTROL, 4) + b"abcd"
+    one = HEADER.pack(7, Command.REGION_WRITE, HEADER.size + len(write), 0x10, 0) + write
+    first = HEADER.pack(6, Command.SET_IRQS, HEADER.size + len(unmask), 0x10, 0) + unmask
+    before = len(served.device.accesses)
+    flood = threading.Thread(target=lambda: client.socket.sendall(first + one * FLOOD), daemon=True)
+    flood.start()
+    until(lambda: intx.take() == 1)
+    came_at = len(served.device.accesses) - before
+    flood.join(30)
+    until(lambda: len(served.device.accesses) - before == FLOOD)
+    assert came_at < FLOOD // 2
 
 
 def test_an_access_outside_a_region_is_refused(client: VfioUserClient) -> None:
