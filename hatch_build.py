@@ -69,7 +69,7 @@ class NativePlane(BuildHookInterface):  # type: ignore[type-arg]
 
 
 def build() -> str:
-    """Compile both modules into the package; give in words why that failed, or nothing."""
+    """Compile all modules into the package; give in words why that failed, or nothing."""
     for old in (*PACKAGE.glob("**/_*.so"), REASON):
         old.unlink(missing_ok=True)
     said = io.StringIO()

@@ -57,7 +57,7 @@ class Card:
     at: CardPlaces
     last: LastAccess
     news: bool
-    look: bool
+    inta_due: bool
     spent: int
     on: bool
     may_start: bool
@@ -85,7 +85,7 @@ class _Lib:
     WORK_NONE: int
     WORK_MORE: int
     WORK_ASK: int
-    CARD_LOOKS: int
+    CARD_INTA_DUE: int
     def walk_at(
         self, channel: Walk, state: int, next_: int, next_in_pci: bool, terminal_count_pending: bool, /
     ) -> None: ...

@@ -46,7 +46,7 @@ static void update(struct card *card, const struct walk *channel)
     if (card->line)
         line_set(card->line, drives_inta(card, *intcsr));
     else
-        card->look = true;
+        card->inta_due = true;
 }
 
 bool latch_is_plain(const struct walk *channel)
@@ -131,9 +131,9 @@ uint32_t card_work(struct card *card, uint64_t budget)
 {
     uint32_t result = work(card, budget);
 
-    if (card->look)
-        result |= CARD_LOOKS;
-    card->look = false;
+    if (card->inta_due)
+        result |= CARD_INTA_DUE;
+    card->inta_due = false;
     return result;
 }
 
@@ -158,7 +158,7 @@ static enum work do_work(struct native_part *part, uint64_t budget)
     /* What Python has of the channels it has looked at before it waits; only time or an access changes that. */
     if (card->channels[0].lent || card->channels[1].lent)
         result = work(card, budget);
-    return card->look ? WORK_ASK : result;
+    return card->inta_due ? WORK_ASK : result;
 }
 
 void card_begin(struct card *card, uint32_t *values, struct line *line)

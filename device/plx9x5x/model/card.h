@@ -40,10 +40,10 @@ struct card {
     struct walk channels[CHANNELS];
     uint32_t *values;
     struct card_places at;
-    struct line *line;         /* NULL: INTA# is Python's to drive, and `look` says when */
+    struct line *line;         /* NULL: INTA# is Python's to drive, and `inta_due` says when */
     struct last_access last;
     bool news;                 /* Python has not seen what became of it, or of a channel; or a channel is lent */
-    bool look;                 /* a latch has changed, and nobody has driven INTA# yet */
+    bool inta_due;             /* a latch has changed, and nobody has driven INTA# yet */
     uint64_t spent;            /* of its budget, by the last work */
     bool on;                   /* no trace, and the bus takes no time: C may do what it can */
     bool may_start;            /* nobody will watch the bus: C may begin transfers */
@@ -62,8 +62,8 @@ struct native_part *card_part(struct card *card);
 /* Act on a write to DMACSR of a channel; false if that is Python's, and then nothing has changed. */
 bool card_command(struct card *card, uint32_t channel, uint32_t written);
 
-/* Do what there is to do: an `enum work`, and CARD_LOOKS if INTA# is to be driven by Python now. */
-enum { CARD_LOOKS = 4 };
+/* Do what there is to do: an `enum work`, and CARD_INTA_DUE if INTA# is to be driven by Python now. */
+enum { CARD_INTA_DUE = 4 };
 uint32_t card_work(struct card *card, uint64_t budget);
 
 #endif

@@ -16,7 +16,7 @@ BIG_ENDIAN: Final = (local.BIGEND.dma0.mask, local.BIGEND.dma1.mask)
 
 MORE: Final = 1
 ASK: Final = 2
-LOOKS: Final = 4
+INTA_DUE: Final = 4
 """What the card says of its work, in bits: it could go on; the reference has to; INTA# may have to be driven."""
 
 

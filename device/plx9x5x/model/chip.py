@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x import events
 from plx9x5x.board import Board
 from plx9x5x.errors import BusAbort, TargetAbort
-from plx9x5x.model.channels import ASK, BIG_ENDIAN, LOOKS, MORE, native_card
+from plx9x5x.model.channels import ASK, BIG_ENDIAN, INTA_DUE, MORE, native_card
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.eeprom_port import EepromPort
 from plx9x5x.model.engine import Channel
@@ -167,7 +167,7 @@ class Chip:
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
         elif bar in self._writers and width in _QUICK and self._writers[bar](offset, width, data & 0xFFFF_FFFF):
-            if self._native is not None and self._native.looks():
+            if self._native is not None and self._native.take_inta_due():
                 self._interrupts.update()
             return
         if width not in _WIDTHS:
@@ -213,7 +213,7 @@ class Chip:
             self.local_side.run_timers()
         if self._work is not None and self._native is not None and not self._trace.enabled:
             came = self._work(budget)
-            if came & LOOKS:
+            if came & INTA_DUE:
                 self._interrupts.update()
             if not came & ASK:
                 # Whoever heard of INTA# may have started a transfer.

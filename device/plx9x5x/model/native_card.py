@@ -3,7 +3,7 @@
 
 A driver's transfer (DMACSR, descriptors, DONE, the interrupt and its acknowledgement) needs no Python there (card.h).
 Registers have one storage for both. A channel's state has one at a time: C has it while it is *lent*, and whoever looks
-at it from Python takes it back first (`settle`).
+at it from Python takes it back first (`NativeChannel.settle`).
 """
 
 import functools
@@ -49,7 +49,7 @@ class NativeCard:
         card.at.outbound_status, card.at.outbound_mask = place(intr.OPQIS), place(intr.OPQIM)
         command = dma.CHANNELS[0].command
         card.command_offset, card.command_known = command.offset, registers.known(command)
-        card.may_start = self.may_reach() and not self._bus.may_watch
+        card.may_start = self.reach() and not self._bus.may_watch
         for names, channel in zip(dma.CHANNELS, card.channels, strict=True):
             at = channel.at
             at.mode, at.command, at.pointer = place(names.mode), place(names.command), place(names.pointer)
@@ -73,8 +73,8 @@ class NativeCard:
         """Note a channel, to be taken back with the others."""
         self._channels.append(channel)
 
-    def may_reach(self) -> bool:
-        """Tell whether C may use what the chip can reach as master; not while somebody looks at each access."""
+    def reach(self) -> bool:
+        """Give C what the chip can reach as master; False while somebody looks at each access."""
         table = self._bus.mappings
         if table is None:
             return False
@@ -95,7 +95,7 @@ class NativeCard:
 
     @property
     def work(self) -> Callable[[int], int]:
-        """What moves about so many bytes, and says in bits what came of it (MORE, ASK, LOOKS of channels.py).
+        """What moves about so many bytes, and says in bits what came of it (MORE, ASK, INTA_DUE of channels.py).
 
         With ASK, `spent` of them are used up.
         """
@@ -111,7 +111,7 @@ class NativeCard:
         """True while a channel moves in C: it can go on now."""
         return self.card.news and any(channel.lent for channel in self.card.channels)
 
-    def settle(self) -> int | None:
+    def take_back(self) -> int | None:
         """Have Python know what became of the channels in C; give the chip's last bus address if that is new."""
         card = self.card
         card.news = False
@@ -122,12 +122,12 @@ class NativeCard:
         card.last.is_new = False
         return card.last.address
 
-    def looks(self) -> bool:
-        """True, once each time, if a latch changed and nobody has driven INTA# yet."""
+    def take_inta_due(self) -> bool:
+        """Tell whether a latch has changed and nobody has driven INTA# yet; whoever asks does."""
         card = self.card
-        if not card.look:
+        if not card.inta_due:
             return False
-        card.look = False
+        card.inta_due = False
         return True
 
     def arrange(self, *, on: bool, may_master: bool, powered: bool) -> None:

@@ -142,7 +142,7 @@ class NativeChannel(Channel):
         """Have Python know what became of all channels in C."""
         if not self._card.news:
             return
-        last = self._native.settle()
+        last = self._native.take_back()
         if last is not None:
             self._host.last_bus_address = last
 
@@ -164,7 +164,7 @@ class NativeChannel(Channel):
         if self._trace.enabled or not self._native.command(self.index, written):
             self.settle()
             super().command(written)
-        elif self._native.looks():
+        elif self._native.take_inta_due():
             self._host.interrupts_changed()
 
     def run(self, budget: int) -> int:
@@ -175,7 +175,7 @@ class NativeChannel(Channel):
         self._lend()
         spent = _LIB.walk(self._walk, budget)
         self.settle()
-        if self._native.looks():
+        if self._native.take_inta_due():
             self._host.interrupts_changed()
         if self.stopped is Stop.LOCAL:
             self._foreign = self._transfer
@@ -184,7 +184,7 @@ class NativeChannel(Channel):
     def _say(self) -> Stop | None:
         """Tell who has a say in what comes next, or in the next descriptor of this mode."""
         state, transfer, mode = self.state, self._transfer, decode(self._regs[self.names.mode])
-        if not self._native.may_reach():
+        if not self._native.reach():
             return Stop.MASTER
         if self._trace.enabled:
             return Stop.TRACE

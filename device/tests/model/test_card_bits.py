@@ -47,7 +47,7 @@ def test_each_bit_is_where_the_tables_have_it() -> None:
 
 def test_what_c_says_of_its_work_is_what_python_takes_it_for() -> None:
     assert (_LIB.WORK_NONE, _LIB.WORK_MORE, _LIB.WORK_ASK) == (0, channels.MORE, channels.ASK)
-    assert _LIB.CARD_LOOKS == channels.LOOKS
+    assert _LIB.CARD_INTA_DUE == channels.INTA_DUE
 
 
 def test_what_holds_for_channel_0_holds_for_channel_1_one_bit_on() -> None:

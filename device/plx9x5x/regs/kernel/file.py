@@ -146,8 +146,8 @@ class RegisterFile:
     `storage` gives the cells in which the values are kept, as many as it is asked for: whoever shares them (`plain`)
     may read and write there too. By default they are the file's own.
 
-    Raises: TypeError for registers that share bytes or are of another family, for what is not one chip, and for a hook
-    on a register that is not there.
+    Raises: TypeError for registers that share bytes or are of another family, for what is not one chip, for a hook on a
+    register that is not there, and for a watched one without a hook.
     """
 
     def __init__(
@@ -163,9 +163,12 @@ class RegisterFile:
     ) -> None:
         declared = tuple(registers)
         shape = _shape(declared, chip)
-        for reg in (*(on_write or ()), *(on_read or ()), *(watched or ())):
+        for reg in (*(on_write or ()), *(on_read or ())):
             if reg not in declared:
                 raise TypeError(f"{reg.__name__} has a hook and is not in the file")
+        for reg in watched or ():
+            if reg not in (on_write or ()):
+                raise TypeError(f"{reg.__name__} is watched, and no hook is told of its writes")
         self.chip: Final = chip
         self._declared, self._shape = declared, shape
         self.registers: Final = shape.registers
@@ -176,14 +179,17 @@ class RegisterFile:
         if storage is not None:
             self._value = _Cells(storage(len(declared)), shape.values)
         self._on_write = dict(on_write or {})
-        self._watched: Final = {reg: (watched or {}).get(reg, -1) for reg in self._on_write}
+        self._watched: Final[Mapping[type[Register], int | None]] = {
+            reg: (watched or {}).get(reg) for reg in self._on_write
+        }
+        """Of each register with a write hook: the bits whose change it is told of, None for all writes."""
         self._on_read = dict(on_read or {})
         self._on_unknown = on_unknown
         self._plain_reads: Final = {at: reg for at, reg in shape.whole.items() if reg not in self._on_read}
         self._plain_writes: Final = {
-            at: (reg, shape.layouts[reg].rw, ~shape.known[at], self._watched.get(reg, 0))
+            at: (reg, shape.layouts[reg].rw, ~shape.known[at], bits)
             for at, reg in shape.whole.items()
-            if self._watched.get(reg, 0) >= 0 and shape.layouts[reg].only_rw
+            if (bits := self._watched.get(reg, 0)) is not None and shape.layouts[reg].only_rw
         }
         self._bytes: Final = shape.bytes
         self.moved: dict[int, int] = {}
@@ -318,5 +324,8 @@ class RegisterFile:
         old = self._value[reg]
         new = self._value[reg] = after_write(self._layout[reg], old, written, lanes)
         hook = self._on_write.get(reg)
-        if hook and (self._watched[reg] == -1 or (old ^ new) & self._watched[reg]):
+        if hook is None:
+            return
+        bits = self._watched[reg]
+        if bits is None or (old ^ new) & bits:
             hook(Write(old, new, written, lanes))

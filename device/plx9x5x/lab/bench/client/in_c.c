@@ -13,9 +13,12 @@
 
 #define RAM		0x10000000u
 #define STAGGER		1088	/* what board memory is shifted by, against aliasing in the cache */
+#define COMMAND		0xa8u	/* DMACSR0 */
+#define PRICE		256	/* of a transaction, as the chip model has it */
 #define WHOLE_MIB	(1024u * 1024u)
 #define WHOLE_BUDGET	(16u * WHOLE_MIB)
-#define REGISTERS	24
+
+enum { MODE, PCI_ADDRESS, LOCAL_ADDRESS, SIZE, POINTER, UPPER_ADDRESS, COMMAND_REGISTER, TURNING, OTHERS, REGISTERS };
 
 static uint32_t registers[REGISTERS];
 
@@ -32,15 +35,18 @@ static struct card *make_card(uint8_t *from, uint8_t *to, uint32_t bytes)
 	channel = &card->channels[0];
 	channel->bus = memory;
 	channel->local = board;
-	channel->price = 256;
-	channel->at = (struct channel_places){ 8, 9, 10, 11, 12, 13, 14 };
-	channel->big_endian_place = 15;
-	card->command_offset = 0xa8;
+	channel->price = PRICE;
+	channel->at = (struct channel_places){
+		MODE, PCI_ADDRESS, LOCAL_ADDRESS, SIZE, POINTER, UPPER_ADDRESS, COMMAND_REGISTER,
+	};
+	channel->big_endian_place = TURNING;
+	card->at = (struct card_places){ OTHERS, OTHERS, OTHERS };
+	card->command_offset = COMMAND;
 	card->command_known = 0x1f;
 	card->on = card->may_start = card->may_master = card->powered = true;
-	registers[9] = RAM;
-	registers[11] = bytes;
-	registers[14] = CSR_DONE;
+	registers[PCI_ADDRESS] = RAM;
+	registers[SIZE] = bytes;
+	registers[COMMAND_REGISTER] = CSR_DONE;
 	return card;
 }
 
@@ -53,7 +59,7 @@ void time_card(uint32_t bytes, unsigned int count)
 	struct native_part *part;
 	unsigned int i, turn;
 
-	if (!from || !to || !bytes)
+	if (!from || !to)
 		die("card");
 	memset(from, 1, bytes);
 	memset(to, 2, bytes + STAGGER);
@@ -64,12 +70,12 @@ void time_card(uint32_t bytes, unsigned int count)
 		for (turn = 0; turn < turns; turn++) {
 			char command = CSR_ENABLE | CSR_START;
 
-			if (!part->access(part, &command, 1, 0xa8, true) || part->work(part, WHOLE_BUDGET) != WORK_NONE)
+			if (!part->access(part, &command, 1, COMMAND, true) || part->work(part, WHOLE_BUDGET) != WORK_NONE)
 				die("the transfer was not the card's");
 		}
 		times[i] = (now_ns() - start) / turns;
 	}
-	if (memcmp(to + STAGGER, from, bytes) || !(registers[14] & CSR_DONE))
+	if (memcmp(to + STAGGER, from, bytes) || !(registers[COMMAND_REGISTER] & CSR_DONE))
 		die("the transfer did not arrive");
 	report("card", times, count);
 }
