@@ -2,7 +2,7 @@
 # Every target sets up what it needs first; the second time that costs nothing.
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
-FAST := -m "not guest" -n auto $(if $(COVERAGE),--cov --cov-report=term)
+FAST := -m "not guest" -n auto --dist worksteal $(if $(COVERAGE),--cov --cov-report=term)
 # Without byte code each test process compiles every test again: 20 s of the fast tests' minute.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help

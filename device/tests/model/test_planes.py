@@ -188,7 +188,7 @@ def compare(native: World, python: World, op: object) -> None:
         assert mine[what] == value, (what, op)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.sampled_from(["rdk-9656-lite", "rdk-9656-lite", "rdk-9054-lite", "9080-401b"]),
     histories,

@@ -15,7 +15,7 @@ import pytest
 from plx9x5x.plane.choice import NAMES
 from tests.transport.vfio_user_client import HEADER, Command, VfioUserClient
 
-ROUNDS = 6
+ROUNDS = 3
 POSTED = struct.pack("<QII", 0x84, 0, 4) + struct.pack("<I", 1)
 WRITE = HEADER.pack(1, Command.REGION_WRITE, HEADER.size + len(POSTED), 0x10, 0) + POSTED
 
