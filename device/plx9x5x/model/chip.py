@@ -217,7 +217,7 @@ class Chip:
                 self._interrupts.update()
             if not came & ASK:
                 # Whoever heard of INTA# may have started a transfer.
-                return bool(came & MORE) or self._native.moves
+                return bool(came & MORE or (came & INTA_DUE and self._native.moves))
             budget -= self._native.spent
         first, second = self.channels
         if not (first.busy or second.busy):
