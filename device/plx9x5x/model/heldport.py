@@ -10,10 +10,10 @@ from plx9x5x.units import KIB
 if TYPE_CHECKING:
     from plx9x5x.model.transfer import Transfer
 
-WORDS: Final = 32
-"""Words of one step at most that are an access each, 0.4 us long and more: a step takes 15 to 30 us."""
+WORDS: Final = 16
+"""Words of one step at most that are an access each, 0.4 us long and more: a step takes 10 to 20 us."""
 
-WORD_COST: Final = 8 * KIB
+WORD_COST: Final = 16 * KIB
 """What each of those costs of the budget, in bytes: a transport's 256 KiB are one such step, so that a register access
 which meets a stream waits about as long as it takes itself."""
 

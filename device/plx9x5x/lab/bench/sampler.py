@@ -11,7 +11,7 @@
 
 The words go on counting through what was lost: a reader finds the gap as well. Local addresses; BAR2 shows them from 0.
 
-    python -m plx9x5x.lab.bench.sampler --socket-path S [--plane P] [--max-time-step MS] [--word-by-word]
+    python -m plx9x5x.lab.bench.sampler --socket-path S [--plane P] [--max-time-step MS] [--word-by-word] [--depth KIB]
 """
 
 import argparse
@@ -20,6 +20,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +39,8 @@ from plx9x5x.units import KIB, MIB, LocalAddr
 
 DATA, CONTROL, RATE, LOST, GIVEN = 0x00, 0x40, 0x44, 0x48, 0x4C
 WORD: Final = 4
-DEPTH: Final = 1 * MIB
-"""Bytes of the FIFO: half of what the fastest stream fills in 10 ms."""
+DEPTH: Final = 4 * MIB
+"""Bytes of the FIFO: 40 ms of the fastest stream that it is measured with."""
 SAMPLES: Final = "samples from now on"
 """What the log says when a driver has turned it on."""
 
@@ -53,7 +54,8 @@ class Sampler:
 
     size = 0x100
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int = DEPTH) -> None:
+        self._depth = depth // WORD
         self._pins: LocalPins | None = None
         self._samples = False
         self._rate = 0
@@ -76,11 +78,11 @@ class Sampler:
             return MIB
         made = (self._pins.now() - self._began) * self._rate * KIB // _NS_PER_S // WORD
         level = made - self._next
-        if level > DEPTH // WORD:
-            over = level - DEPTH // WORD
+        if level > self._depth:
+            over = level - self._depth
             self._lost += over
             self._next += over
-            level = DEPTH // WORD
+            level = self._depth
         return level * WORD
 
     def read(self, offset: int, length: int) -> bytes:
@@ -141,9 +143,11 @@ def main() -> None:
     parser.add_argument("--plane")
     parser.add_argument("--max-time-step", type=float, default=MAX_STEP_MS)
     parser.add_argument("--word-by-word", action="store_true")
+    parser.add_argument("--depth", type=int, default=DEPTH // KIB, metavar="KIB")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-    board = sampler_board(Sampler if args.word_by_word else BulkSampler)
+    kind = Sampler if args.word_by_word else BulkSampler
+    board = sampler_board(partial(kind, args.depth * KIB))
     rule = TimeRule.of(scale=1.0, max_step_ms=args.max_time_step)
 
     def make(bus: BusMaster, irq: IrqLine) -> Chip:
