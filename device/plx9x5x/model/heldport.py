@@ -2,6 +2,7 @@
 """One local address that is held: a FIFO's, most often. Which target answers there is found once for a transfer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, turned
@@ -9,6 +10,7 @@ from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
     from plx9x5x.model.transfer import Transfer
+    from plx9x5x.peripheral import LocalBusTarget
 
 WORDS: Final = 16
 """Words of one step at most that are an access each, 0.4 us long and more: a step takes 10 to 20 us."""
@@ -23,6 +25,9 @@ BULK: Final = 4 * KIB
 BULK_COST: Final = 256 * KIB
 """What such a step costs: how long the board's part of it is nobody knows, 5 to 20 us in the examples."""
 
+ReadWords = Callable[[int, int, int], bytes]
+WriteWords = Callable[[int, int, memoryview], int]
+
 
 class HeldPort:
     """The way to the target of one transfer. `most` bytes move in one step."""
@@ -36,11 +41,10 @@ class HeldPort:
         whole = span.target is not None and span.length == self._word and transfer.local % self._word == 0
         self._target = span.target if whole else None
         self._span: Final = span
-        bulk = self._target is not None and hasattr(self._target, "read_words")
-        self._read_words = getattr(self._target, "read_words", None)
-        self._write_words = getattr(self._target, "write_words", None)
-        self.most: Final = BULK if bulk else WORDS * self._word
-        self._bulk: Final = bulk
+        self._read_words: ReadWords | None = getattr(self._target, "read_words", None)
+        self._write_words: WriteWords | None = getattr(self._target, "write_words", None)
+        self._bulk: Final = self._read_words is not None
+        self.most: Final = BULK if self._bulk else WORDS * self._word
 
     def cost(self, moved: int) -> int:
         """What `moved` bytes cost of the budget."""
@@ -68,7 +72,7 @@ class HeldPort:
         phase, at = done % self._word, 0
         if phase:
             at = min(self._word - phase, len(data))
-            self.local.write_swapped((self.transfer.local + phase) % LOCAL_SPACE, data[:at], self._swapped)
+            self._write_part(phase, data[:at])
             if stopped():
                 return at
         whole = (len(data) - at) // self._word * self._word
@@ -78,52 +82,62 @@ class HeldPort:
             if taken < whole or stopped():
                 return at
         if at < len(data):
-            self.local.write_swapped(self.transfer.local % LOCAL_SPACE, data[at:], self._swapped)
+            self._write_part(0, data[at:])
         return len(data)
 
     def _read_part(self, phase: int, length: int) -> bytes:
         return self.local.read_swapped((self.transfer.local + phase) % LOCAL_SPACE, length, self._swapped)
 
+    def _write_part(self, phase: int, data: memoryview) -> None:
+        self.local.write_swapped((self.transfer.local + phase) % LOCAL_SPACE, data, self._swapped)
+
     def _read_whole(self, count: int, stopped: Callable[[], bool]) -> bytes:
-        word, span = self._word, self._span
-        if self._target is None:
-            pieces = []
-            for _ in range(count):
-                pieces.append(self._read_part(0, word))
-                if stopped():
-                    break
-            return b"".join(pieces)
+        if self._target is None:  # no one target has the whole word, or its bytes do not lie as the bus's
+            return self._read_each(lambda: self._read_part(0, self._word), count, stopped)
         if self._read_words is not None:
-            data = self._read_words(span.offset, word, count)
-            if len(data) != count * word and (len(data) > count * word or len(data) % word or not stopped()):
-                raise self.local.wrong(span, f"read_words({span.offset:#x}, {word}, {count}) gave {len(data)} bytes")
-            return turned(data, self._swapped) if self._swapped else data
-        read, offset, pieces = self._target.read, span.offset, []
-        for _ in range(count):
-            piece = read(offset, word)
-            if len(piece) != word:
-                raise self.local.wrong(span, f"read({offset:#x}, {word}) gave {len(piece)} bytes")
-            pieces.append(piece)
-            if stopped():
-                break
-        data = b"".join(pieces)
+            data = self._read_many(self._read_words, count, stopped)
+        else:
+            data = self._read_each(partial(self._read_word, self._target), count, stopped)
         return turned(data, self._swapped) if self._swapped else data
 
+    def _read_many(self, read_words: ReadWords, count: int, stopped: Callable[[], bool]) -> bytes:
+        word, offset = self._word, self._span.offset
+        data = read_words(offset, word, count)
+        if len(data) != count * word and (len(data) > count * word or len(data) % word or not stopped()):
+            raise self.local.wrong(self._span, f"read_words({offset:#x}, {word}, {count}) gave {len(data)} bytes")
+        return data
+
+    def _read_word(self, target: "LocalBusTarget") -> bytes:
+        word, offset = self._word, self._span.offset
+        data = target.read(offset, word)
+        if len(data) != word:
+            raise self.local.wrong(self._span, f"read({offset:#x}, {word}) gave {len(data)} bytes")
+        return data
+
+    @staticmethod
+    def _read_each(read: Callable[[], bytes], count: int, stopped: Callable[[], bool]) -> bytes:
+        pieces = []
+        for _ in range(count):
+            pieces.append(read())
+            if stopped():
+                break
+        return b"".join(pieces)
+
     def _write_whole(self, data: memoryview, stopped: Callable[[], bool]) -> int:
-        word, span = self._word, self._span
+        if self._target is None:
+            return self._write_each(partial(self._write_part, 0), data, stopped)
         if self._swapped:
             data = memoryview(turned(data, self._swapped))
-        if self._target is None:
-            return self._write_each(
-                lambda piece: self.local.write(self.transfer.local % LOCAL_SPACE, piece), data, stopped
-            )
         if self._write_words is not None:
-            taken = self._write_words(span.offset, word, data)
-            if taken != len(data) and (not 0 <= taken < len(data) or taken % word or not stopped()):
-                raise self.local.wrong(span, f"write_words of {len(data)} bytes took {taken}")
-            return int(taken)
-        write, offset = self._target.write, span.offset
-        return self._write_each(lambda piece: write(offset, piece), data, stopped)
+            return self._write_many(self._write_words, data, stopped)
+        return self._write_each(partial(self._target.write, self._span.offset), data, stopped)
+
+    def _write_many(self, write_words: WriteWords, data: memoryview, stopped: Callable[[], bool]) -> int:
+        word = self._word
+        taken = write_words(self._span.offset, word, data)
+        if taken != len(data) and (not 0 <= taken < len(data) or taken % word or not stopped()):
+            raise self.local.wrong(self._span, f"write_words of {len(data)} bytes took {taken}")
+        return taken
 
     def _write_each(self, write: Callable[[memoryview], None], data: memoryview, stopped: Callable[[], bool]) -> int:
         for at in range(0, len(data), self._word):

@@ -140,6 +140,20 @@ def test_an_address_within_a_word_is_served_by_words_too() -> None:
     assert target.taken == b"01234567"
 
 
+@pytest.mark.parametrize("to", ["pci", "local"])
+def test_turned_words_at_an_address_within_a_word_come_back_as_they_went(to: str) -> None:
+    """Each word of such a transfer lies as a burst of its length from that address on would."""
+    seen = []
+    for mode in (HOLD, 0):
+        bench = Bench(load_board("rdk-9656-lite"))
+        bench.chip.write(0, BIGEND, 1, 0x80)
+        bench.ram[0:4] = b"0123"
+        bench.chip.local_bus.write(0, b"abcdefghijklmnop")
+        bench.channel(0).block(pci=RAM, local=6, length=4, to=to, mode=WIDTH_OF[4] | mode).run()
+        seen.append((bench.ram[0:4], bench.chip.local_bus.read(0, 16)))
+    assert seen[0] == seen[1]
+
+
 class Wrong(BulkFifo):
     """Gives or takes another number of words than it was asked for."""
 
