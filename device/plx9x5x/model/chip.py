@@ -95,8 +95,6 @@ class Chip:
             ),
             storage=self._native.pages.values if self._native else None,
         )
-        if self._native:
-            self._native.begin(self.registers)
         self._places = Places(self.registers, self._native, self.profile.register_window)
         self.pages: Final = self._places.pages
         self._readers: Final = {bar: page.reader for bar, page in self.pages.items()}
@@ -113,6 +111,8 @@ class Chip:
             self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
         )
         self.interrupts_changed: Final = self._interrupts.update
+        if self._native:
+            self._native.begin(self.registers, self.interrupts_changed)
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
         self._spaces = SpaceAccess(self.registers, self.unmodelled, lambda: self._local)
@@ -167,8 +167,8 @@ class Chip:
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
         elif bar in self._writers and width in _QUICK and self._writers[bar](offset, width, data & 0xFFFF_FFFF):
-            if self._native is not None and self._native.take_inta_due():
-                self._interrupts.update()
+            if self._native is not None:
+                self._native.drive_inta()
             return
         if width not in _WIDTHS:
             self.unmodelled.note(bar, offset, is_write=True, what=f"{width} bytes at once")

@@ -19,6 +19,8 @@ The visible registers never count: they show the current descriptor as it was lo
 Descriptors are fetched one at a time and late, because drivers append to a running chain; N+1 is loaded before N's
 terminal count is signalled, because interrupt handlers look at DMAPADR to see how far the chip has come.
 
+The file is long because all of a channel's transitions stand here; what moves the bytes is in datapath.py.
+
 Source: PLX SDK, Linux comedi and farsync drivers, the Windows PLX9x5x sample, read-back of a PEX 8311.
 """
 

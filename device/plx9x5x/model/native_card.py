@@ -39,8 +39,9 @@ class NativeCard:
         self._reached: MappingTable | None = None
         """What C has been given: it is the same one every time."""
 
-    def begin(self, registers: RegisterFile) -> None:
-        """Take the registers, whose values are in `pages`."""
+    def begin(self, registers: RegisterFile, interrupts_changed: Callable[[], None]) -> None:
+        """Take the registers, whose values are in `pages`, and who works out INTA# where C does not."""
+        self._interrupts_changed = interrupts_changed
         card = self.card
         line = self._irq.line if isinstance(self._irq, NativeLine) else _FFI.NULL
         _LIB.card_begin(card, self.pages.cells, line)
@@ -122,13 +123,11 @@ class NativeCard:
         card.last.is_new = False
         return card.last.address
 
-    def take_inta_due(self) -> bool:
-        """Tell whether a latch has changed and nobody has driven INTA# yet; whoever asks does."""
-        card = self.card
-        if not card.inta_due:
-            return False
-        card.inta_due = False
-        return True
+    def drive_inta(self) -> None:
+        """Have INTA# follow a latch that has changed, unless C has driven it."""
+        if self.card.inta_due:
+            self.card.inta_due = False
+            self._interrupts_changed()
 
     def arrange(self, *, on: bool, may_master: bool, powered: bool) -> None:
         """Say what the chip may do now. `on` False has C leave all to Python."""

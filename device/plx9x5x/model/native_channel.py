@@ -164,8 +164,8 @@ class NativeChannel(Channel):
         if self._trace.enabled or not self._native.command(self.index, written):
             self.settle()
             super().command(written)
-        elif self._native.take_inta_due():
-            self._host.interrupts_changed()
+        else:
+            self._native.drive_inta()
 
     def run(self, budget: int) -> int:
         """Do as many transactions as `budget` bytes pay for, or one that is the reference's; give what they cost."""
@@ -175,8 +175,7 @@ class NativeChannel(Channel):
         self._lend()
         spent = _LIB.walk(self._walk, budget)
         self.settle()
-        if self._native.take_inta_due():
-            self._host.interrupts_changed()
+        self._native.drive_inta()
         if self.stopped is Stop.LOCAL:
             self._foreign = self._transfer
         return spent if spent >= budget or self.stopped is Stop.DONE else spent + self.step(budget - spent)

@@ -7,12 +7,15 @@ The loop, in one breath::
     client:     up to BATCH messages, each a callback into the device -> device.step(BUDGET) -> poll if nothing to do
 
 - A callback only turns bytes into a device access; DMA happens in `step`, between messages, so a driver sees busy.
-- BATCH bounds how long a flood of posted writes keeps DMA waiting; BUDGET bounds how long DMA keeps a message waiting.
+- BATCH bounds how long a flood of posted writes keeps DMA waiting; BUDGET bounds how long DMA keeps a message waiting
+  (natively twice that where C leaves off in the middle and Python goes on).
 - An exception in a callback cannot cross C: it becomes EIO for the client, and `run` raises it as soon as C returns.
 - The library's own reads block (VERSION on attach, a message's body), so a watch ends an attach that takes too long,
   and receive and send time-outs are set on the connection: a silent client costs seconds, not the server.
 - `vfu_sgl_read/write` are never used: against QEMU they lose the socket's framing
   (reference/qemu-vfio-user.md section 5).
+
+The file is long because all that the library calls back, and all that may go wrong with a client, meets in one object.
 """
 
 import contextlib
@@ -21,7 +24,6 @@ import errno
 import logging
 import os
 import select
-import signal
 import socket
 import struct
 import threading
@@ -38,6 +40,7 @@ from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.unix_socket import SocketFile
+from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
@@ -117,7 +120,7 @@ class LibvfioServer:
         self._intx = _make_line(plane, self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake = WakePipe()
         self._probe = os.memfd_create("plx9x5x-probe")
         self._native = self._native_serving() if plane is Plane.NATIVE else None
         try:
@@ -150,8 +153,7 @@ class LibvfioServer:
     def stop(self) -> None:
         """Make `run` return soon; may be called from a signal handler or another thread."""
         self._stopping = True
-        with contextlib.suppress(OSError):  # a full pipe wakes as well
-            os.write(self._wake_write, b"\0")
+        self._wake.wake()
 
     def close(self) -> None:
         """Drop the client, free the library's context, remove the socket. May be called twice."""
@@ -165,10 +167,10 @@ class LibvfioServer:
         if self._failure is not None:
             self._log.error("while closing", exc_info=self._failure)
             self._failure = None
-        for fd in (self._wake_read, self._wake_write, self._probe):
-            if fd >= 0:
-                os.close(fd)
-        self._wake_read = self._wake_write = self._probe = -1
+        self._wake.close()
+        if self._probe >= 0:
+            os.close(self._probe)
+        self._probe = -1
 
     # The loop.
 
@@ -184,13 +186,13 @@ class LibvfioServer:
     def _serve_client(self) -> None:
         """Messages and DMA in turn, until the client is gone or `stop`."""
         if self._native is not None:
-            with self._woken_by_signals():
+            with self._wake.by_signals():
                 self._serve_natively(self._native)
             return
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
         wait_ns = self._device.wait_ns
-        fds = (self._poll_fd(), self._wake_read)
+        fds = (self._poll_fd(), self._wake.fd)
         poll = select.poll()
         for fd in fds:
             poll.register(fd, select.POLLIN)
@@ -226,7 +228,7 @@ class LibvfioServer:
         while not self._stopping:
             why = serve(wait)
             if why is Served.WOKEN:
-                self._drain_wake()
+                self._wake.drain()
             if self._failure is not None:
                 return
             if why is Served.TAKING_FAILED and not self._survives(native.code):
@@ -238,24 +240,6 @@ class LibvfioServer:
                 wait = 0
             elif (wait := wait_ns()) is not None:
                 wait = min(wait, LONGEST_WAIT_NS)
-
-    @contextlib.contextmanager
-    def _woken_by_signals(self) -> Iterator[None]:
-        """Have a signal end C's wait: its handler runs once C returns, and else only a message might see to that."""
-        try:
-            before = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        except ValueError:  # another thread than the main one hears of no signals
-            yield
-            return
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(before)
-            self._drain_wake()
-
-    def _drain_wake(self) -> None:
-        with contextlib.suppress(OSError):  # nothing there
-            os.read(self._wake_read, 4096)
 
     def _survives(self, code: int) -> bool:
         """Handle a failed vfu_run_ctx; False if the client is gone."""
@@ -286,7 +270,7 @@ class LibvfioServer:
     def _wait(self, fd: int, timeout_ms: int | None = None) -> bool:
         """Block until `fd` is readable or somebody wakes us; True if it is `fd`."""
         poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._wake.fd, select.POLLIN)
         if fd >= 0:
             poll.register(fd, select.POLLIN)
         return any(ready == fd for ready, _ in poll.poll(timeout_ms))
@@ -501,7 +485,7 @@ class LibvfioServer:
         native = NativeServing(
             take=take,
             private_of=private_of,
-            wake_fd=self._wake_read,
+            wake_fd=self._wake.fd,
             batch=self._batch,
             budget=self._budget,
             line=self._intx,

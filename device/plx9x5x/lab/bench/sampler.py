@@ -91,7 +91,7 @@ class Sampler:
             word = self._next & _MASK
             self._next += 1
             self._given += 1
-            return word.to_bytes(WORD, "little") if length == WORD else word.to_bytes(8, "little")[:length]
+            return word.to_bytes(max(length, WORD), "little")[:length]
         self.ready()
         value = {CONTROL: int(self._samples), RATE: self._rate, LOST: self._lost, GIVEN: self._given}.get(offset, 0)
         return (value & _MASK).to_bytes(4, "little")[:length].ljust(length, b"\0")
