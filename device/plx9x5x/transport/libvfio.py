@@ -40,6 +40,7 @@ from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.ppoll import NanoPoll
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.units import KIB
@@ -183,17 +184,19 @@ class LibvfioServer:
 
     def _serve_client(self) -> None:
         """Messages and DMA in turn, until the client is gone or `stop`."""
-        if self._native is not None:
-            with self._wake.by_signals():
+        with self._wake.by_signals():
+            if self._native is not None:
                 self._serve_natively(self._native)
-            return
+            else:
+                self._serve_in_python()
+
+    def _serve_in_python(self) -> None:
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
         wait_ns = self._device.wait_ns
-        fds = (self._poll_fd(), self._wake.fd)
-        poll = select.poll()
-        for fd in fds:
-            poll.register(fd, select.POLLIN)
+        poll, woken = NanoPoll(), self._wake.fd
+        poll.register(self._poll_fd())
+        poll.register(woken)
         while not self._stopping:
             for _ in batch:
                 served = run_ctx(ctx)
@@ -208,12 +211,9 @@ class LibvfioServer:
             more = step(budget)
             if served <= 0 and not more:
                 nanoseconds = wait_ns()
-                if nanoseconds is None:
-                    poll.poll()
-                else:
-                    # poll knows no time below a millisecond. select does, and minds a closed descriptor.
-                    with contextlib.suppress(OSError):
-                        select.select(fds, (), (), min(nanoseconds, LONGEST_WAIT_NS) * 1e-9)
+                ready = poll.poll(None if nanoseconds is None else min(nanoseconds, LONGEST_WAIT_NS))
+                if any(fd == woken for fd, _ in ready):
+                    self._wake.drain()
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
