@@ -61,7 +61,7 @@ def offered() -> Jail:
         version = landlock.abi()
     except OSError as exc:
         version = 0
-        lacks.append(f"no Landlock: the kernel says '{exc.strerror}'")
+        lacks.append(f"no Landlock: the kernel says: {exc.strerror}")
     return Jail(not why, version, tuple(lacks))
 
 
