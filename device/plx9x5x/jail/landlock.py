@@ -41,6 +41,15 @@ def abi() -> int:
     return syscall("Landlock", _CREATE_RULESET, 0, 0, _VERSION)
 
 
+def handled(version: int) -> tuple[int, int, int]:
+    """What a ruleset of that ABI can refuse: rights to files, rights to TCP, scopes.
+
+    The kernel takes a structure that is longer than the one it knows, if the rest is zero.
+    """
+    bits = next(bits for since, bits in _FS_BITS if version >= since)
+    return (1 << bits) - 1, (_NET if version >= _NET_SINCE else 0), (_SCOPES if version >= _SCOPE_SINCE else 0)
+
+
 def restrict(*, read: Iterable[Path], remove_in: Iterable[Path]) -> None:
     """Refuse this thread, and those that it starts, to open, make, rename or remove a file. Raises: OSError.
 
@@ -48,11 +57,7 @@ def restrict(*, read: Iterable[Path], remove_in: Iterable[Path]) -> None:
     can be removed; the null device stays. A path that is not there, or cannot be reached, is left out. What is open
     stays as it is.
     """
-    version = abi()
-    bits = next(bits for since, bits in _FS_BITS if version >= since)
-    # An older kernel takes a longer structure whose rest is zero.
-    net, scopes = (_NET if version >= _NET_SINCE else 0), (_SCOPES if version >= _SCOPE_SINCE else 0)
-    ruleset = ctypes.create_string_buffer(struct.pack("=QQQ", (1 << bits) - 1, net, scopes), 24)
+    ruleset = ctypes.create_string_buffer(struct.pack("=QQQ", *handled(abi())), 24)
     handle = syscall("Landlock ruleset", _CREATE_RULESET, ctypes.addressof(ruleset), len(ruleset), 0)
     try:
         for path in read:

@@ -2,7 +2,6 @@
 """Where Python finds what it may still import: its own modules, installed packages, the libraries that those load."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ def python_paths() -> tuple[Path, ...]:
     The folder that `python -m` was called in is none, though Python looks there first: it may be anybody's home. What
     was imported from there already is one, a package with all that it may import later.
     """
-    roots = {Path(path) for path in (*_searched(), *_LIBRARIES, *_installed())}
+    roots = {Path(path) for path in (*_searched(), *_LIBRARIES, *_of_prefixes())}
     known = roots.union(*map(_places, list(sys.modules.values())))
     return tuple(sorted(path for path in known if path in roots or known.isdisjoint(path.parents)))
 
@@ -32,8 +31,8 @@ def _searched() -> Iterator[str]:
             yield path
 
 
-def _installed() -> Iterator[str]:
-    yield str(Path(os.__file__).parent)
+def _of_prefixes() -> Iterator[str]:
+    """Where an environment keeps libraries of its own."""
     for prefix in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix):
         yield str(Path(prefix) / "lib")
 

@@ -116,13 +116,19 @@ def main(options: list[str]) -> dict[str, Any]:
     abstract = socket.socket(socket.AF_UNIX)
     abstract.bind(f"\0plx-jail-{os.getpid()}")
     abstract.listen()
-    unconnected, tcp = socket.socket(socket.AF_UNIX), socket.socket()
+    unconnected, tcp, another_tcp = socket.socket(socket.AF_UNIX), socket.socket(), socket.socket()
     trace = os.open("other/open", os.O_WRONLY | os.O_CREAT)
     read_end, _ = os.pipe()
     status = Path("/proc/self/status").open()  # noqa: SIM115 - it stays open
-    stop = threading.Event()
+    go, from_before = threading.Event(), []
+
+    def try_later() -> None:
+        go.wait()
+        from_before.append(outcome(lambda: socket.socket(socket.AF_UNIX)))
+
+    early = threading.Thread(target=try_later, daemon=True)
     if "thread" in options:
-        threading.Thread(target=stop.wait, daemon=True).start()
+        early.start()
     for option in options:
         if "=" in option:
             call, code = option.split("=")
@@ -145,6 +151,7 @@ def main(options: list[str]) -> dict[str, Any]:
         "remove elsewhere": lambda: Path("other/file").unlink(),
         "write to a place to read": lambda: os.open("more/file", os.O_WRONLY),
         "bind TCP": lambda: tcp.bind(("127.0.0.1", 0)),
+        "connect by TCP": lambda: another_tcp.connect(("127.0.0.1", 1)),
         "connect to an abstract socket": lambda: unconnected.connect(f"\0plx-jail-{os.getpid()}"),
         # seccomp
         "exec": lambda: os.execv("/nowhere", ["none"]),
@@ -169,6 +176,7 @@ def main(options: list[str]) -> dict[str, Any]:
         "a thread": in_a_thread,
         "shared memory of a client": lambda: shared_memory(listening),
         "a late import": lambda: __import__("colorsys"),
+        "a late import from PYTHONPATH": lambda: __import__("late_module"),
         "a late import of numpy": numpy_works,
         "a late import of a package of this folder": a_package_of_this_folder,
         "a traceback with source": shown_traceback,
@@ -179,6 +187,10 @@ def main(options: list[str]) -> dict[str, Any]:
         "remove the socket": lambda: Path("own/socket").unlink(),
     }
     became: dict[str, Any] = {name: outcome(attempt) for name, attempt in attempts.items()}
+    if "thread" in options:
+        go.set()
+        early.join()
+        became["socket in a thread from before"] = from_before[0]
     lines = (line.split() for line in status)
     return became | {
         "says": entered.describe(),
