@@ -82,6 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep bus errors out of INTCSR, for drivers that enable the interrupt and never clear its cause",
     )
+    parser.add_argument(
+        "--no-jail",
+        action="store_true",
+        help="leave the process free to open files, run programs and so on while it serves a guest",
+    )
     parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
     parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")
 
@@ -144,6 +149,7 @@ def run(args: argparse.Namespace) -> int:
                 "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
                 f"{qemu_command(server.socket_path)}\n"
             )
+            print("jail: none (--no-jail)" if args.no_jail else _enter_jail(server.socket_path))
             print(READY_LINE.format(path=server.socket_path), flush=True)
             server.run()
         finally:
@@ -159,6 +165,17 @@ def _ended_by(caught: Sequence[int]) -> int:
     """The exit code by the signals that came: one that complains wins over SIGTERM."""
     worst = next((number for number in (signal.SIGINT, signal.SIGHUP) if number in caught), signal.SIGTERM)
     return ending.exit_code(worst, NAME)
+
+
+def _enter_jail(socket_path: Path) -> str:
+    """Give up all that serving does not need; say what that was. Raises: SetupError.
+
+    What is imported late is Python's own, or the board's package; the socket's file is still ours to remove. The trace
+    is open, and has its name.
+    """
+    from plx9x5x import jail
+
+    return jail.enter(remove_in=[socket_path.parent]).describe()
 
 
 def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
