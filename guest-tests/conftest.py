@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's cases as pytest cases.
 
-One guest is booted per kernel and session, when its first case is asked for; each case then looks up its own line. The
-names come from the test program itself (`--list`, run on the host), so a line that never came is a case that fails.
-PLX9X5X_KERNEL runs one kernel instead of all.
+One guest is booted per kernel, shape and session, when its first case is asked for; each case then looks up its own
+line. The names come from the test program itself (`--list`, run on the host), so a line that never came is a case that
+fails. PLX9X5X_KERNEL runs one kernel instead of all.
 """
 
 import functools
@@ -17,15 +17,18 @@ import pytest
 from plx9x5x.errors import LostVm, PlxError, SetupError
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
+from plx9x5x.lab.guest import shapes
 from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.shapes import Shape
 from plx9x5x.lab.toolchain import KERNEL_SERIES
 
 # As a terminal leaves it: a CI runner may start us with it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_LIST = "(the cases could not be listed)"
-IOMMU_CASE = "cpu_and_device_share_buffers_of_every_length"
-"""Fits the 16 mappings that libvfio-user has."""
+ALL_SHAPES = (shapes.PLAIN, shapes.HIGH, shapes.SWIOTLB, shapes.IOMMU)
+# What `high` and `swiotlb` ask of a driver, and of us, does not differ by kernel.
+FEWER_SHAPES = {"6.12": (shapes.PLAIN, shapes.IOMMU)}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -33,10 +36,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "not guest" in config.getoption("markexpr", "") and collection_path.suffix == ".py" else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "shapes(*names): run in these guests alone")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "guest_case" in metafunc.fixturenames:
-        wanted = [(kernel, name) for kernel in kernels() for name in case_names()]
-        metafunc.parametrize(("kernel", "guest_case"), wanted, ids=[f"{k}-{n}" for k, n in wanted], scope="session")
+    if "shape" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("shapes")
+        guests = [(k, s) for k in kernels() for s in shapes_of(k) if marker is None or s.name in marker.args]
+        if "guest_case" in metafunc.fixturenames:
+            wanted = [(kernel, shape, name) for kernel, shape in guests for name in case_names()]
+            ids = [f"{kernel}-{shape.name}-{name}" for kernel, shape, name in wanted]
+            metafunc.parametrize(("kernel", "shape", "guest_case"), wanted, ids=ids, scope="session")
+        else:
+            ids = [f"{kernel}-{shape.name}" for kernel, shape in guests]
+            metafunc.parametrize(("kernel", "shape"), guests, ids=ids, scope="session")
     elif "kernel" in metafunc.fixturenames:
         metafunc.parametrize("kernel", kernels(), scope="session")
 
@@ -44,6 +58,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def kernels() -> Sequence[str]:
     named = os.environ.get("PLX9X5X_KERNEL")
     return (named,) if named else KERNEL_SERIES
+
+
+def shapes_of(kernel: str) -> Sequence[Shape]:
+    return FEWER_SHAPES.get(kernel, ALL_SHAPES)
 
 
 @functools.cache
@@ -55,25 +73,18 @@ def case_names() -> Sequence[str]:
 
 
 @functools.cache
-def _run(kernel: str, *, iommu: bool = False) -> session.RunResult | PlxError:
-    """One guest per kernel, whatever the number of tests that ask; an error is kept for each of them as well."""
-    only = IOMMU_CASE if iommu else None
+def _run(kernel: str, shape: str) -> session.RunResult | PlxError:
+    """One guest for each pair, whatever the number of tests that ask; an error is kept for each of them as well."""
     try:
-        return session.run(session.RunSpec(kernel=kernel, iommu=iommu, only=only))
+        return session.run(session.RunSpec(kernel=kernel, guest=shapes.named(shape)))
     except (SetupError, LostVm) as exc:
         return exc
 
 
 @pytest.fixture
-def guest_run(kernel: str) -> session.RunResult:
-    """What the guest with this kernel reported."""
-    return _reported(_run(kernel))
-
-
-@pytest.fixture
-def iommu_run(kernel: str) -> session.RunResult:
-    """What the guest with this kernel and an IOMMU reported, of one case."""
-    return _reported(_run(kernel, iommu=True))
+def guest_run(kernel: str, shape: Shape) -> session.RunResult:
+    """What the guest of this shape with this kernel reported."""
+    return _reported(_run(kernel, shape.name))
 
 
 def _reported(result: session.RunResult | PlxError) -> session.RunResult:

@@ -13,6 +13,7 @@ from plx9x5x.lab.contract import linux as contract_linux
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.contract.linux import APPLIES, NEEDS_TRANSLATION, PROMISES, Promise
 from plx9x5x.lab.contract.observed import Buffer
+from plx9x5x.lab.guest.shapes import Shape
 from plx9x5x.lab.session import BUFFERS, RunResult
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
@@ -41,37 +42,40 @@ def assert_holds(run: RunResult, clause: str) -> None:
     assert not bad, f"{len(bad)} of {len(judged)}: {bad[0]}; logs: {run.logs}"
 
 
+def assert_kept(run: RunResult, promise: Promise) -> None:
+    seen = verdict(run).seen
+    assert not [buffer for buffer in seen.buffers.values() if not promise.kept(buffer, seen.page_size)], promise.text
+
+
 @pytest.mark.parametrize("clause", [clause for clause in APPLIES if clause not in NEEDS_TRANSLATION])
 def test_clause_holds(guest_run: RunResult, clause: str) -> None:
     assert_holds(guest_run, clause)
 
 
-@pytest.mark.parametrize("clause", APPLIES)
-def test_clause_holds_behind_an_iommu(iommu_run: RunResult, clause: str) -> None:
-    assert_holds(iommu_run, clause)
-
-
-@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.name)
-def test_linux_keeps_its_promise(guest_run: RunResult, promise: Promise) -> None:
-    """TV-140, TV-146 and TV-147: alignment, zeroes and no 64 KiB crossing, on all buffers of the run."""
-    seen = verdict(guest_run).seen
-    assert not [buffer for buffer in seen.buffers.values() if not promise.kept(buffer, seen.page_size)], promise.text
+@pytest.mark.shapes("iommu")
+@pytest.mark.parametrize("clause", sorted(NEEDS_TRANSLATION))
+def test_clause_on_translation_holds(guest_run: RunResult, clause: str) -> None:
+    assert_holds(guest_run, clause)
 
 
 @pytest.mark.parametrize(
     "promise", [promise for promise in PROMISES if promise.translated_too], ids=lambda promise: promise.name
 )
-def test_linux_keeps_its_promise_behind_an_iommu(iommu_run: RunResult, promise: Promise) -> None:
-    seen = verdict(iommu_run).seen
-    assert not [buffer for buffer in seen.buffers.values() if not promise.kept(buffer, seen.page_size)], promise.text
+def test_linux_keeps_its_promise(guest_run: RunResult, promise: Promise) -> None:
+    """TV-140, TV-146 and TV-147: alignment, zeroes and no 64 KiB crossing, on all buffers of the run."""
+    assert_kept(guest_run, promise)
+
+
+@pytest.mark.shapes("plain", "high", "swiotlb")
+@pytest.mark.parametrize(
+    "promise", [promise for promise in PROMISES if not promise.translated_too], ids=lambda promise: promise.name
+)
+def test_linux_keeps_its_promise_without_an_iommu(guest_run: RunResult, promise: Promise) -> None:
+    assert_kept(guest_run, promise)
 
 
 def test_every_buffer_is_as_predicted(guest_run: RunResult) -> None:
     assert not list(contract_linux.unpredicted(verdict(guest_run).seen))
-
-
-def test_every_buffer_behind_an_iommu_is_as_predicted(iommu_run: RunResult) -> None:
-    assert not list(contract_linux.unpredicted(verdict(iommu_run).seen))
 
 
 def test_all_lengths_were_tried_and_freed_in_another_order(guest_run: RunResult) -> None:
@@ -127,16 +131,42 @@ def test_24_bit_device_gets_memory_below_16_mib(guest_run: RunResult) -> None:
     assert all(b.limit == 0xFFFFFF and b.la + b.length <= 16 * MIB for b in buffers)
 
 
-def test_logical_addresses_behind_an_iommu_are_not_physical(iommu_run: RunResult) -> None:
-    seen = verdict(iommu_run).seen
-    assert seen.translated
-    assert not [buffer for buffer in seen.buffers.values() if buffer.la // seen.page_size in buffer.frames]
+@pytest.mark.shapes("iommu")
+def test_logical_addresses_behind_an_iommu_are_not_physical(guest_run: RunResult) -> None:
+    told = verdict(guest_run)
+    assert not [one for one in told.seen.buffers.values() if one.la // told.seen.page_size in one.frames]
+    assert "logical addresses of all are not physical ones" in told.line
 
 
-def test_device_is_kept_out_of_freed_memory_by_an_iommu(iommu_run: RunResult) -> None:
-    tried = [b.gone_device for b in verdict(iommu_run).seen.buffers.values() if b.gone_device is not None]
+@pytest.mark.shapes("iommu")
+def test_device_is_kept_out_of_freed_memory_by_an_iommu(guest_run: RunResult) -> None:
+    tried = [b.gone_device for b in verdict(guest_run).seen.buffers.values() if b.gone_device is not None]
     assert tried
     assert not any(tried)
+
+
+@pytest.mark.shapes("high", "swiotlb")
+def test_a_common_buffer_is_never_bounced(guest_run: RunResult) -> None:
+    """CB-54: where the kernel bounces every other mapping, both sides still use one page."""
+    told = verdict(guest_run)
+    assert not [one for one in told.seen.buffers.values() if one.la != one.frames[0] * told.seen.page_size]
+    assert "not physical" not in told.line
+
+
+def test_streaming_mappings_are_where_the_guests_shape_has_them(guest_run: RunResult, shape: Shape) -> None:
+    """The guest is what its name says: what the kernel does with ordinary memory shows it."""
+    seen = verdict(guest_run).seen
+    assert len(seen.streaming) >= 10
+    assert all(one.la + one.length <= 1 << 32 for one in seen.streaming)
+    moved = {one.la != one.physical for one in seen.streaming}
+    above = {one.physical >= 1 << 32 for one in seen.streaming}
+    expected = {
+        "plain": (False, {False}, {False}),
+        "high": (False, {True}, {True}),
+        "swiotlb": (False, {True}, {False}),
+        "iommu": (True, {True}, {False}),
+    }
+    assert (seen.translated, moved, above) == expected[shape.name]
 
 
 def test_nothing_was_left_out(guest_run: RunResult) -> None:
@@ -144,7 +174,6 @@ def test_nothing_was_left_out(guest_run: RunResult) -> None:
     assert seen.began
     assert seen.ended
     assert not seen.problems
-    assert not seen.translated
     assert len(seen.buffers) >= 100
 
 

@@ -61,7 +61,9 @@ static bool plx_take_pages(struct plx_adapter *adapter, struct plx_buffer *buf)
 	buf->pfns = kvcalloc(size >> PAGE_SHIFT, sizeof(*buf->pfns), GFP_KERNEL | __GFP_NOWARN);
 	if (!buf->pfns)
 		return false;
-	buf->va = dma_alloc_coherent(adapter->dev, size, &buf->logical, GFP_KERNEL | __GFP_NOWARN);
+	/* Behind an IOMMU pages are taken one by one: no length may starve the rest of the guest. */
+	buf->va = dma_alloc_coherent(adapter->dev, size, &buf->logical,
+				     GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!buf->va) {
 		kvfree(buf->pfns);
 		buf->pfns = NULL;
@@ -271,13 +273,14 @@ void *plx_buffer_span(struct plx_adapter *adapter, u32 order, u32 offset, u32 le
 }
 
 /**
- * plx_free_live_buffers() - free what the caller left
- * @adapter: that made them; the device must be idle
+ * plx_let_go() - free what the caller left, unmap what he mapped
+ * @adapter: of both; the device must be idle
  */
-void plx_free_live_buffers(struct plx_adapter *adapter)
+void plx_let_go(struct plx_adapter *adapter)
 {
 	struct plx_buffer *buf;
 
+	plx_streaming_unmap(adapter, NULL);
 	list_for_each_entry(buf, &adapter->buffers, node)
 		if (buf->flags & PLX_TEST_REC_LIVE)
 			plx_free_common_buffer(adapter, buf->length, buf->given, buf->va,

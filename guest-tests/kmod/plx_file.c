@@ -3,6 +3,7 @@
  * The character device: checks what comes in, then hands it on. Long, because
  * nothing else looks at what user space says.
  */
+#include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -327,11 +328,13 @@ static int plx_do_break(struct plx_test *plx, u32 how)
 		*(volatile int *)NULL = 0;
 		return 0;
 	case PLX_TEST_BREAK_LENGTH:
-	case PLX_TEST_BREAK_LIMIT:
 	case PLX_TEST_BREAK_TWICE:
 	case PLX_TEST_BREAK_PHYSICAL:
 		WRITE_ONCE(plx->adapter.broken, how);
 		return 0;
+	case PLX_TEST_BREAK_LIMIT:
+		WRITE_ONCE(plx->adapter.broken, how);
+		return dma_set_coherent_mask(&plx->pdev->dev, DMA_BIT_MASK(64));
 	default:
 		return -EINVAL;
 	}
@@ -348,6 +351,8 @@ static void plx_do_bus_master(struct plx_test *plx, u32 on)
 /* Every argument but the register snapshot fits in here. */
 union plx_argument {
 	__u32 word;
+	__u64 pointer;
+	struct plx_test_map map;
 	struct plx_test_info info;
 	struct plx_test_access access;
 	struct plx_test_rmw rmw;
@@ -409,6 +414,10 @@ static int plx_command(struct plx_test *plx, unsigned int cmd, union plx_argumen
 		return plx_do_record(plx, &arg->record);
 	case PLX_TEST_ADDRESS_BITS:
 		return plx_address_bits(&plx->adapter, arg->word);
+	case PLX_TEST_MAP:
+		return plx_streaming_map(&plx->adapter, &arg->map);
+	case PLX_TEST_UNMAP:
+		return plx_streaming_unmap(&plx->adapter, u64_to_user_ptr(arg->pointer));
 	case PLX_TEST_START:
 		return plx_start(plx, &arg->start);
 	case PLX_TEST_DONE:
@@ -505,7 +514,7 @@ static int plx_test_release(struct inode *inode, struct file *file)
 		if (plx_hands_off ? plx_hot_reset(plx) : plx_quiesce(plx))
 			dev_err(&plx->pdev->dev, "a DMA channel does not stop: its buffers are kept\n");
 		else
-			plx_free_live_buffers(&plx->adapter);
+			plx_let_go(&plx->adapter);
 	}
 	plx->busy = false;
 	mutex_unlock(&plx->mutex);

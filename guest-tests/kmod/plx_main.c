@@ -191,7 +191,7 @@ static void plx_test_remove(struct pci_dev *pdev)
 	if (plx->irq)
 		free_irq(plx->irq, plx);
 	pci_clear_master(pdev);
-	plx_free_live_buffers(&plx->adapter);
+	plx_let_go(&plx->adapter);
 	plx_forget_buffers(&plx->adapter);
 	mutex_unlock(&plx->mutex);
 

@@ -4,6 +4,7 @@
 #define PLX_TEST_H
 
 #include <linux/completion.h>
+#include <linux/dma-direction.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
 #include <linux/kref.h>
@@ -52,9 +53,24 @@ struct plx_buffer {
 };
 
 /**
+ * struct plx_streaming - memory that is the device's for a while
+ * @va: where it is, NULL if there is none
+ * @length: its bytes
+ * @direction: who reads it
+ * @logical: where the device sees it
+ */
+struct plx_streaming {
+	void *va;
+	u32 length;
+	enum dma_data_direction direction;
+	dma_addr_t logical;
+};
+
+/**
  * struct plx_adapter - what stands for a Windows DMA_ADAPTER
  * @dev: the device that masters the bus
  * @buffers: every request made through it
+ * @streaming: the one mapping of the other kind
  * @orders: how many these are
  * @kept: how many records are kept
  * @limit: highest address that the device drives
@@ -63,6 +79,7 @@ struct plx_buffer {
 struct plx_adapter {
 	struct device *dev;
 	struct list_head buffers;
+	struct plx_streaming streaming;
 	u32 orders;
 	u32 kept;
 	u64 limit;
@@ -151,8 +168,12 @@ int plx_free_common_buffer(struct plx_adapter *adapter, u32 length,
 struct plx_buffer *plx_find_buffer(struct plx_adapter *adapter, u32 order);
 struct plx_buffer *plx_buffer_from(struct plx_adapter *adapter, u32 order);
 void *plx_buffer_span(struct plx_adapter *adapter, u32 order, u32 offset, u32 length);
-void plx_free_live_buffers(struct plx_adapter *adapter);
+void plx_let_go(struct plx_adapter *adapter);
 void plx_forget_buffers(struct plx_adapter *adapter);
+
+/* plx_streaming.c */
+int plx_streaming_map(struct plx_adapter *adapter, struct plx_test_map *map);
+int plx_streaming_unmap(struct plx_adapter *adapter, void __user *data);
 
 /* plx_dma.c */
 void plx_note_write(struct plx_test *plx, u32 bar, u32 offset, u32 width);

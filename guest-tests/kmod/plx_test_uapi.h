@@ -12,7 +12,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define PLX_TEST_ABI		3
+#define PLX_TEST_ABI		4
 #define PLX_TEST_BARS		6
 #define PLX_TEST_CHANNELS	2
 
@@ -165,6 +165,18 @@ struct plx_test_record {
 	__u64 pfns;				/* user pointer to __u64 */
 };
 
+/*
+ * A streaming mapping, one at a time: memory that holds @data and is the
+ * device's until it is unmapped. What it holds then goes where the unmap says.
+ */
+struct plx_test_map {
+	__u32 length;
+	__u32 to_device;			/* 1: the device reads it, 0: it writes it */
+	__u64 data;				/* user pointer */
+	__u64 logical;				/* out: what the device is given */
+	__u64 physical;				/* out: where the memory is */
+};
+
 /* ------------------------------------------------------------------ */
 /* DMA                                                                 */
 
@@ -308,6 +320,10 @@ struct plx_test_bench {
 
 /* How many address bits the adapter has: 12 to 32, and 32 to begin with. */
 #define PLX_TEST_ADDRESS_BITS	_IOW(PLX_TEST_MAGIC, 0x17, __u32)
+
+#define PLX_TEST_MAP		_IOWR(PLX_TEST_MAGIC, 0x18, struct plx_test_map)
+/* A user pointer to as many bytes as were mapped, or 0. */
+#define PLX_TEST_UNMAP		_IOW(PLX_TEST_MAGIC, 0x19, __u64)
 
 #define PLX_TEST_START		_IOW(PLX_TEST_MAGIC, 0x20, struct plx_test_start)
 #define PLX_TEST_DONE		_IOWR(PLX_TEST_MAGIC, 0x21, struct plx_test_done)

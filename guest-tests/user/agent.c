@@ -196,7 +196,8 @@ static int do_alloc(const uint64_t *n)
 		buf->order = 0;
 		return -ENOMEM;
 	}
-	snprintf(result, sizeof(result), " %u 0x%x", buf->order, buf->logical);
+	snprintf(result, sizeof(result), " %u 0x%llx", buf->order,
+		 (unsigned long long)buf->logical);
 	return 0;
 }
 

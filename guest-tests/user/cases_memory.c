@@ -87,8 +87,8 @@ static void one_byte_buffers_share_no_page(void)
 	struct common_buffer *one = buffer(1), *two = buffer(1);
 
 	MUST(one && two);
-	CHECK(one->logical / PAGE != two->logical / PAGE, "both at page 0x%x",
-	      one->logical / PAGE);
+	CHECK(one->logical / PAGE != two->logical / PAGE, "both at page 0x%llx",
+	      (unsigned long long)one->logical / PAGE);
 	CHECK(one->va / PAGE != two->va / PAGE, "both at one virtual page");
 }
 

@@ -22,7 +22,8 @@ static void selftest_dma_pattern(void)
 		wrong += got[i] != want[i];
 	if (!wrong)
 		return;
-	diag("%u of %u bytes wrong at bus address 0x%08x", wrong, PAGE, back->logical);
+	diag("%u of %u bytes wrong at bus address 0x%08llx", wrong, PAGE,
+	     (unsigned long long)back->logical);
 	bail_out("DMA moves wrong bytes: guest RAM is probably not shared (share=on)");
 }
 

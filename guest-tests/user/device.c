@@ -87,10 +87,13 @@ static void must(const char *what, unsigned long request, void *argument)
 bool device_rest(void)
 {
 	int error = device_ioctl(PLX_TEST_QUIESCE, NULL);
+	__u64 nobody = 0;
 	unsigned int i;
 
 	if (error == -ENODEV)
 		bail_out("the device went away: its registers read all ones");
+	/* What a case left mapped; mostly nothing is. */
+	device_ioctl(PLX_TEST_UNMAP, &nobody);
 	for (i = 0; i < buffer_count; i++)
 		buffer_free(&buffers[i]);
 	buffer_count = 0;
@@ -212,6 +215,10 @@ struct common_buffer *buffer(uint32_t length)
 		   "no common buffer of %u bytes", length))
 		return NULL;
 	buffer_count++;
+	/* Cut to what the chip's registers hold it would be another's memory. */
+	if (!CHECK(buf->logical + length <= 1ull << 32, "%u bytes at 0x%llx, above 4 GiB", length,
+		   (unsigned long long)buf->logical))
+		return NULL;
 	return buf;
 }
 
@@ -259,6 +266,24 @@ uint64_t buffer_sum(const struct common_buffer *buf, uint32_t offset, uint32_t l
 
 	must("sum a buffer", PLX_TEST_BUF_SUM, &sum);
 	return sum.sum;
+}
+
+bool streaming_map(bool to_device, const void *data, uint32_t length, struct plx_test_map *map)
+{
+	int error;
+
+	*map = (struct plx_test_map){
+		.length = length, .to_device = to_device, .data = (uintptr_t)data,
+	};
+	error = device_ioctl(PLX_TEST_MAP, map);
+	return CHECK(!error, "no mapping of %u bytes: %s", length, strerror(-error));
+}
+
+void streaming_unmap(void *data)
+{
+	__u64 pointer = (uintptr_t)data;
+
+	must("unmap", PLX_TEST_UNMAP, &pointer);
 }
 
 bool address_bits(unsigned int bits)

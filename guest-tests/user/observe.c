@@ -14,6 +14,7 @@
  *   byte order=N offset=N cpu=B device=B
  *   past order=N cpu=0|1                 whether the byte after the last is given
  *   gone order=N cpu=0|1 [device=0|1]    who still gets at it after the free
+ *   streaming length=N physical=A la=A   a mapping of the other kind: no request
  *   end order=N
  *
  * `order` counts the driver's requests from 1, to allocate and to free alike;
@@ -133,8 +134,8 @@ bool observe_bytes(const struct common_buffer *buf, uint32_t offset, const uint8
 		if (!wrong++)
 			first = i;
 	}
-	diag("observed dma order=%u address=0x%x bytes=%u wrong=%u", buf->order,
-	     buf->logical + offset, length, wrong);
+	diag("observed dma order=%u address=0x%llx bytes=%u wrong=%u", buf->order,
+	     wide(buf->logical + offset), length, wrong);
 	tell_byte(buf, offset, cpu[0], device[0]);
 	if (length > 1)
 		tell_byte(buf, offset + length - 1, cpu[length - 1], device[length - 1]);
@@ -146,6 +147,12 @@ bool observe_bytes(const struct common_buffer *buf, uint32_t offset, const uint8
 void observe_past(const struct common_buffer *buf, bool cpu)
 {
 	diag("observed past order=%u cpu=%d", buf->order, cpu);
+}
+
+void observe_streaming(const struct plx_test_map *map)
+{
+	diag("observed streaming length=%u physical=0x%llx la=0x%llx", map->length,
+	     wide(map->physical), wide(map->logical));
 }
 
 void observe_gone(const struct common_buffer *buf, bool cpu, const bool *device)

@@ -72,7 +72,7 @@ struct common_buffer {
 	uint32_t order;
 	uint32_t length;
 	uint32_t pages;
-	uint32_t logical;
+	uint64_t logical;	/* below 4 GiB, if the driver is right */
 	uint64_t va;
 };
 
@@ -105,6 +105,10 @@ void buffer_write(const struct common_buffer *buf, uint32_t offset, const void *
 void buffer_fill(const struct common_buffer *buf, uint8_t value);
 uint64_t buffer_sum(const struct common_buffer *buf, uint32_t offset, uint32_t length);
 
+/* Memory that holds @data and is the device's until it is unmapped; false, and the case failed. */
+bool streaming_map(bool to_device, const void *data, uint32_t length, struct plx_test_map *map);
+void streaming_unmap(void *data);		/* what it holds then */
+
 void start(const struct plx_test_start *values);
 /* Whether DONE came in time; a check of the case. */
 bool done_within(int ch, uint32_t ms);
@@ -135,6 +139,7 @@ bool observe_bytes(const struct common_buffer *buf, uint32_t offset, const uint8
 		   const uint8_t *device, uint32_t length);
 /* Whether the driver gives the byte after the last. */
 void observe_past(const struct common_buffer *buf, bool cpu);
+void observe_streaming(const struct plx_test_map *map);
 /* Who still reads it although it was freed; NULL: the device was not asked. */
 void observe_gone(const struct common_buffer *buf, bool cpu, const bool *device);
 

@@ -49,6 +49,14 @@ def test_a_right_life_breaks_nothing():
     assert summary([GOOD, FREE], judged).startswith("common buffers: 1 observed, ")
 
 
+def test_verdict_says_where_logical_addresses_are_not_physical_ones():
+    moved = replace(GOOD, la=0xFFFF_E000, translated=True)
+    says = "common buffers: {}, {} clauses hold".format
+    assert summary([GOOD, FREE], ()) == says("1 observed", 0)
+    assert summary([moved, FREE], ()) == says("1 observed, logical addresses of all are not physical ones", 0)
+    assert summary([GOOD, moved], ()) == says("2 observed, logical addresses of 1 are not physical ones", 0)
+
+
 @pytest.mark.parametrize(
     ("wrong", "clause"),
     [

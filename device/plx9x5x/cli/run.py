@@ -10,6 +10,7 @@ from typing import Final
 from plx9x5x import boards
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
+from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
 
 NAME: Final = "run"
@@ -20,8 +21,16 @@ HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdi
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--board", metavar="B", default=boards.DEFAULT, help="what is behind the bridge (%(default)s)")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "guests:\n" + "\n".join(f"  {name:<9} {one.summary}" for name, one in shapes.SHAPES.items())
     parser.add_argument(
-        "--memory", metavar="MIB", type=_memory, default=defaults.MEMORY_MIB, help="the guest's memory (%(default)s)"
+        "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="MIB",
+        type=_memory,
+        help=f"the guest's memory ({defaults.MEMORY_MIB}, or what --guest says)",
     )
     parser.add_argument(
         "--accel",
@@ -46,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", metavar="N", type=_seed, help="repeat the random lengths of a run that gave this number"
     )
-    parser.add_argument("--iommu", action="store_true", help=argparse.SUPPRESS)  # few cases fit: session.RunSpec
     parser.add_argument("--mode", default="test", help=argparse.SUPPRESS)  # break the run on purpose: initramfs/init
 
 
@@ -75,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     spec = session.RunSpec(
         board=args.board,
         kernel=args.kernel,
+        guest=shapes.named(args.guest),
         memory_mib=args.memory,
         accel=args.accel,
         timeout_s=args.timeout,
@@ -82,7 +91,6 @@ def run(args: argparse.Namespace) -> int:
         only=args.only,
         verbose=args.verbose,
         keep=args.keep,
-        iommu=args.iommu,
         seed=args.seed,
         plane=choice.choose(args.plane) if args.plane else None,
     )

@@ -173,7 +173,7 @@ def grouped(cases: Iterable[Case], *, most: int = 10) -> list[Group]:
 def tables(result: RunResult, *, width: int = 100) -> list[str]:
     """The results and the timings as lines of text."""
     name_width = max(30, min(62, width - 38))
-    rows: list[Sequence[str]] = [("cases", "passed", "failed", "skipped", "time")]
+    rows: list[Sequence[str]] = [(f"cases, guest {result.guest.name}", "passed", "failed", "skipped", "time")]
     for group in grouped(result.report.cases):
         counts = (str(n) if n else "-" for n in _counts(group))
         rows.append((_cut(group.title, name_width), *counts, _time(group.seconds).strip()))

@@ -7,7 +7,7 @@
     from pathlib import Path
     from plx9x5x.lab.guest.image import program
 
-    @pytest.mark.plx_board("rdk-9656-lite")            # optional; also (kernel="6.12", memory_mib=512, timeout_s=60)
+    @pytest.mark.plx_board("rdk-9656-lite")            # optional; also (kernel="6.12", guest="high", timeout_s=60)
     def test_my_driver(plx_image, plx_vm):
         image = replace(
             plx_image,
@@ -48,13 +48,14 @@ BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 
 _MARK: Final = "plx_board"
 _POSITIONAL: Final = ("board",)
-_SETTINGS: Final = ("board", "kernel", "memory_mib", "timeout_s")
+_SETTINGS: Final = ("board", "kernel", "guest", "memory_mib", "timeout_s")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line(
-        "markers", f"{_MARK}(board, *, kernel, memory_mib, timeout_s): the board and guest that the plx_ fixtures give"
+        "markers",
+        f"{_MARK}(board, *, {', '.join(_SETTINGS[1:])}): the board and guest that the plx_ fixtures give",
     )
 
 
@@ -89,6 +90,7 @@ def plx_vm(
 ) -> BootGuest:
     """A function that boots an image with the device on its bus."""
     from plx9x5x.lab.guest.launch import joined  # noqa: PLC0415
+    from plx9x5x.lab.guest.shapes import PLAIN, named  # noqa: PLC0415
 
     @contextlib.contextmanager
     def boot(image: "GuestImage") -> Iterator["GuestVm"]:
@@ -97,7 +99,8 @@ def plx_vm(
             devices=ready.device(),
             logs=tmp_path,
             timeout_s=setting(request, "timeout_s", defaults.TIMEOUT_S),
-            memory_mib=setting(request, "memory_mib", defaults.MEMORY_MIB),
+            shape=named(setting(request, "guest", PLAIN.name)),
+            memory_mib=setting(request, "memory_mib", None),
         ) as vm:
             yield vm
 

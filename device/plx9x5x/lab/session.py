@@ -27,7 +27,8 @@ from plx9x5x.lab.guest import accel
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.launch import prepared
-from plx9x5x.lab.guest.machine import IOMMU, IOMMU_WORD, Device
+from plx9x5x.lab.guest.machine import Device
+from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.lab.guest.vm import GuestVm, LostGuest, Nobody, Watcher
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.symptoms import Oops
@@ -52,11 +53,15 @@ class NoSuchCase(BadRequest):
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What to run. `only` is one case; `mode` is the guest's (its init script names them); 'tcg', 'kvm' or 'auto'."""
+    """What to run. `only` is one case; `mode` is the guest's (its init script names them); 'tcg', 'kvm' or 'auto'.
+
+    `memory_mib` is the shape's own unless it is a number.
+    """
 
     board: str = boards.DEFAULT
     kernel: str | None = None
-    memory_mib: int = defaults.MEMORY_MIB
+    guest: Shape = PLAIN
+    memory_mib: int | None = None
     accel: str = "tcg"
     timeout_s: float = defaults.TIMEOUT_S
     mode: str = "test"
@@ -65,9 +70,6 @@ class RunSpec:
     keep: bool = False
     more_devices: tuple[Device, ...] = ()
     """Plugged in after the board."""
-    iommu: bool = False
-    """The guest has one and uses it: logical addresses differ from physical ones. Few cases fit: libvfio-user as Debian
-    has it takes 16 mappings, and each page is one."""
     seed: int | None = None
     """Of the guest's random lengths; None for others every time."""
     plane: Plane | None = None
@@ -96,6 +98,7 @@ class RunResult:
     expected: tuple[str, ...]
     logs: Path
     kernel: str
+    guest: Shape = PLAIN
     phases: tuple[Phase, ...] = ()
     lost: LostVm | None = None
     oopses: tuple[Oops, ...] = ()
@@ -240,6 +243,7 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     Raises: SetupError, BadRequest.
     """
     watcher = watcher or Quiet()
+    memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):
         tc = load(kernel=spec.kernel, progress=progress)
@@ -250,15 +254,15 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         built = driver.build(tc, sources)
         expected = list_cases(built.program, only=spec.only, bench=spec.mode == BENCH)
     image = driver.driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
-    if spec.iommu:
-        image = replace(image, words=(*image.words, IOMMU_WORD))
     result = RunResult(
         Report(),
         expected,
         logs,
         tc.kernel.release,
+        guest=spec.guest,
         facts={
             **tc.versions(),
+            "guest": f"{spec.guest.name}, {memory_mib} MiB ({spec.guest.summary})",
             "board": spec.board,
             "plane": choose(spec.plane).value,
             "accelerator": f"{accelerator} ({why})",
@@ -286,13 +290,13 @@ def _boot(
             served = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose, plane=spec.plane)
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
-        devices = (*((IOMMU,) if spec.iommu else ()), *ready.device(), *spec.more_devices)
         watcher.phase("boot")
         vm = stack.enter_context(
             ready.boot(
-                devices=devices,
+                devices=(*ready.device(), *spec.more_devices),
                 logs=result.logs,
                 timeout_s=spec.timeout_s,
+                shape=spec.guest,
                 memory_mib=spec.memory_mib,
                 accel=spec.accel,
             )

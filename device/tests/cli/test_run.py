@@ -14,6 +14,7 @@ from plx9x5x.cli import run_view
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.contract import guest as contract_guest
+from plx9x5x.lab.guest import shapes
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import parse
@@ -100,9 +101,21 @@ def test_without_common_buffers_there_is_no_such_line(result: RunResult) -> None
     assert not any("common buffers" in line for line in run_view.tables(result))
 
 
-def test_seed_and_iommu_reach_the_run(runner: list[RunSpec]) -> None:
-    main_module.main(["run", "--seed", "42", "--iommu"])
-    assert (runner[0].seed, runner[0].iommu) == (42, True)
+def test_seed_and_guest_reach_the_run(runner: list[RunSpec]) -> None:
+    main_module.main(["run", "--seed", "42", "--guest", "high"])
+    assert (runner[0].seed, runner[0].guest, runner[0].memory_mib) == (42, shapes.HIGH, None)
+
+
+def test_table_names_the_guest(result: RunResult) -> None:
+    assert run_view.tables(result)[0].startswith("cases, guest plain ")
+    assert run_view.tables(replace(result, guest=shapes.HIGH))[0].startswith("cases, guest high ")
+
+
+def test_help_has_a_line_for_each_guest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main_module.main(["run", "--help"])
+    shown = capsys.readouterr().out
+    assert all(f"  {name:<9} {shape.summary}\n" in shown for name, shape in shapes.SHAPES.items())
 
 
 def test_verbose_shows_console_and_processes(runner: list[RunSpec], capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,4 +203,5 @@ def test_plain_view_is_taken_for_a_pipe() -> None:
 def test_memory_is_a_number() -> None:
     parser = argparse.ArgumentParser()
     main_module.importlib.import_module("plx9x5x.cli.run").add_arguments(parser)
-    assert parser.parse_args([]).memory == 256
+    assert parser.parse_args(["--memory", "96"]).memory == 96
+    assert parser.parse_args([]).memory is None

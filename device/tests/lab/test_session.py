@@ -17,6 +17,7 @@ from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.guest import accel
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.machine import EDU
+from plx9x5x.lab.guest.shapes import HIGH, IOMMU, PointlessMemory
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import placement, runs
 from plx9x5x.lab.host.server import DeviceServer
@@ -161,10 +162,25 @@ class TestRun:
         assert got.facts["accelerator"] == "tcg (asked for)"
 
     def test_guest_with_an_iommu_has_it_before_the_device_and_uses_it(self) -> None:
-        got = session.run(RunSpec(iommu=True, more_devices=(EDU,), mode=session.NO_DEVICE))
+        got = session.run(RunSpec(guest=IOMMU, more_devices=(EDU,), mode=session.NO_DEVICE))
         words = (got.logs / "qemu.cmd").read_text()
         assert words.index("intel-iommu") < words.index('"edu"')
         assert "intel_iommu=on" in words
+        assert got.guest is IOMMU
+        assert got.facts["guest"].startswith("iommu, 256 MiB (")
+
+    def test_guests_memory_is_its_shapes_unless_it_is_named(self) -> None:
+        for memory, want in ((None, "6144M"), (4096, "4096M")):
+            got = session.run(RunSpec(guest=HIGH, memory_mib=memory, mode=session.NO_DEVICE))
+            words = (got.logs / "qemu.cmd").read_text().splitlines()
+            assert words[words.index("-m") + 1] == want
+
+    def test_memory_that_makes_a_guest_pointless_is_refused_before_anything_is_fetched(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session, "load", lambda **_: pytest.fail("the toolchain was loaded"))
+        with pytest.raises(PointlessMemory):
+            session.run(RunSpec(guest=HIGH, memory_mib=256))
 
     def test_what_the_guest_told_of_its_buffers_is_judged_and_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told = guest_words.report(guest_words.GOOD)

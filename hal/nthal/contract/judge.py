@@ -162,10 +162,19 @@ def violations(judged: Sequence[Judgement]) -> list[Judgement]:
     return [one for one in judged if one.verdict.kind is Kind.VIOLATED]
 
 
+def _translation(observations: Sequence[Observation]) -> str:
+    """Say whose logical addresses are not the physical ones; nothing where they are the same throughout."""
+    placed = [(seen.la, seen.pages[0] * seen.page_size) for seen in observations if seen.la is not None and seen.pages]
+    moved = sum(la != physical for la, physical in placed)
+    if not moved:
+        return ""
+    return f", logical addresses of {'all' if moved == len(placed) else moved} are not physical ones"
+
+
 def summary(observations: Sequence[Observation], judged: Sequence[Judgement]) -> str:
     """Give the verdict in one line."""
     buffers = sum(seen.kind == "alloc" for seen in observations)
     broken = {one.clause for one in violations(judged)}
     holding = {one.clause for one in judged if one.verdict.kind is Kind.HOLDS} - broken
-    text = f"common buffers: {buffers} observed, {len(holding)} clauses hold"
+    text = f"common buffers: {buffers} observed{_translation(observations)}, {len(holding)} clauses hold"
     return f"{text}, violated: {', '.join(sorted(broken))}" if broken else text

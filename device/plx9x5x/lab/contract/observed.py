@@ -28,6 +28,16 @@ class Moved:
     wrong: int
 
 
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A streaming mapping: memory at `physical` that the device was given as `la`. No common buffer, so no request."""
+
+    case: str
+    length: int
+    physical: int
+    la: int
+
+
 @dataclass(slots=True)
 class Buffer:
     """One allocation. `la` is its mapping's address, `given` what the shim told its caller that to be.
@@ -93,6 +103,7 @@ class Sightings:
     """All that one run told. `began` and `ended` are False if the guest never said so."""
 
     requests: list[Buffer | Null | Free] = field(default_factory=list)
+    streaming: list[Streaming] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     translated: bool = False
     page_size: int = 4096
@@ -197,6 +208,8 @@ class _Reader:
                 )
             case "free":
                 self._request(_free(f, case))
+            case "streaming":
+                seen.streaming.append(Streaming(case, f.n("length"), f.n("physical"), f.n("la")))
             case _ if kind in _ABOUT:
                 self._about.append((f, _ABOUT[kind], kind))
             case _:

@@ -28,8 +28,6 @@ MODULES_LIST: Final = "modules.list"
 CONSOLE: Final = (5, 1)
 KEPT: Final = 8
 _KEPT_AT_LEAST_S: Final = 3600.0
-COMMAND_LINE_MAX: Final = 2047
-"""What the kernel takes on x86; it cuts the rest in silence."""
 
 
 class UnwritableWord(BadRequest):

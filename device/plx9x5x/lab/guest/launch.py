@@ -17,6 +17,7 @@ from pathlib import Path
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.machine import Device, VmSpec, vfio_user_pci
+from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host.placement import CorePicker
 from plx9x5x.lab.host.server import Backend, DeviceServer
@@ -50,23 +51,26 @@ class Ready:
         devices: tuple[Device, ...],
         logs: Path,
         timeout_s: float = defaults.TIMEOUT_S,
-        memory_mib: int = defaults.MEMORY_MIB,
+        shape: Shape = PLAIN,
+        memory_mib: int | None = None,
         accel: str = "tcg",
         agent: socket.socket | None = None,
+        may_reboot: bool = False,
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 
-        Raises: SetupError, and UnwritableWord for what the image cannot tell its kernel.
+        Raises: SetupError, UnwritableWord for what the image cannot tell its kernel, PointlessMemory.
         """
         spec = VmSpec(
             self.tc.qemu.argv,
             self.tc.kernel.vmlinuz,
             self.initrd,
-            append=self.image.kernel_words(),
-            devices=devices,
-            memory_mib=memory_mib,
+            append=(*shape.words, *self.image.kernel_words()),
+            devices=(*shape.devices, *devices),
+            memory_mib=shape.memory(memory_mib),
             accel=accel,
             cpus=self.cpus,
+            may_reboot=may_reboot,
         )
         companions = () if self.server is None else (self.server,)
         return GuestVm.boot(spec, logs=logs, timeout_s=timeout_s, companions=companions, agent=agent)

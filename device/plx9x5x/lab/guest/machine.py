@@ -13,10 +13,11 @@ from typing import Final
 
 from plx9x5x.errors import SetupError
 from plx9x5x.lab import defaults
-from plx9x5x.lab.guest.image import COMMAND_LINE_MAX
 
 PORT_NAME: Final = "org.plx9x5x.ktap"
 AGENT_PORT_NAME: Final = "org.plx9x5x.agent"
+COMMAND_LINE_MAX: Final = 2047
+"""What the kernel takes on x86; it cuts the rest in silence."""
 MSG_TIMEOUT_MS: Final = 60_000
 """QEMU's default of 5 s loses the device for good at the first stall."""
 
@@ -63,11 +64,6 @@ def pci_bridge(name: str) -> Device:
     return Device("pci-bridge", {"id": name, "chassis_nr": 1, "shpc": False, "msi": "off"})
 
 
-IOMMU: Final = Device("intel-iommu", {"caching-mode": True})
-"""An IOMMU between devices and memory; has to come before them, and vfio needs its caching mode."""
-IOMMU_WORD: Final = "intel_iommu=on"
-"""The guest's kernel leaves it alone without this word."""
-
 EDU: Final = Device("edu", {})
 """QEMU's own teaching device: the yardstick for register accesses."""
 
@@ -76,7 +72,8 @@ EDU: Final = Device("edu", {})
 class VmSpec:
     """What to boot. `qemu` is the program with its leading options; `append` goes on the kernel's command line.
 
-    `accel` is what QEMU takes ('tcg' or 'kvm'); `cpus` are the host's cores for it, None for all of ours.
+    `accel` is what QEMU takes ('tcg' or 'kvm'); `cpus` are the host's cores for it, None for all of ours. A guest that
+    reboots ends QEMU, unless `may_reboot`: then the same process starts it again, devices and memory as they are.
     """
 
     qemu: tuple[str, ...]
@@ -87,6 +84,7 @@ class VmSpec:
     memory_mib: int = defaults.MEMORY_MIB
     accel: str = "tcg"
     cpus: frozenset[int] | None = None
+    may_reboot: bool = False
 
     def command_line(self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None) -> list[str]:
         """QEMU's whole argument vector; `report_fd` is a connected socket that it inherits, for the report.
@@ -106,7 +104,8 @@ class VmSpec:
             *self.qemu,
             *("-M", _MACHINE, "-accel", self.accel, "-m", f"{self.memory_mib}M"),
             *("-object", f"memory-backend-memfd,id=ram,size={self.memory_mib}M,share=on"),
-            *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+            *("-nodefaults", "-no-user-config", "-display", "none"),
+            *(() if self.may_reboot else ("-no-reboot",)),
             *("-serial", f"file:{serial}"),
             *_ports(("report", PORT_NAME, report_fd), ("agent", AGENT_PORT_NAME, agent_fd)),
             *devices,

@@ -85,6 +85,51 @@ def test_physical_address_handed_to_the_device() -> None:
     assert "la=0xfffff000, device_address=0x1234000" in verdict.problems[1]
 
 
+HIGH_LIFE = [  # a guest of 6 GiB: the page was found below 4 GiB, another mapping was bounced
+    BEGIN,
+    "alloc order=1 length=4097 limit=0xffffffff va=0xffff88807bb26000 la=0x7bb26000 given=0x7bb26000 usable=4097 "
+    "pages=2 zeroed=1 cached=1",
+    "frames order=1 run=0x7bb26+2",
+    "streaming length=64 physical=0x1031de000 la=0x7bb24000",
+    "free order=2 of=1 length=4097 va=0xffff88807bb26000 la=0x7bb26000 refused=0 cached=1",
+    "end order=2",
+]
+IOMMU_LIFE = [  # scattered pages in a row of logical ones, then nothing there
+    BEGIN_TRANSLATED,
+    "dma order=1 address=0xffffe000 bytes=4097 wrong=0",
+    "byte order=1 offset=0 cpu=0x6f device=0x6f",
+    "gone order=1 cpu=0 device=0",
+    "alloc order=1 length=4097 limit=0xffffffff va=0xffffc90000065000 la=0xffffe000 given=0xffffe000 usable=4097 "
+    "pages=2 zeroed=1 cached=1",
+    "frames order=1 run=0x14d82+1,0x5974+1",
+    "free order=2 of=1 length=4097 va=0xffffc90000065000 la=0xffffe000 refused=0 cached=1",
+    "end order=2",
+]
+
+
+def test_a_bounced_mapping_is_not_held_against_the_common_buffers() -> None:
+    verdict = judged(HIGH_LIFE)
+    assert verdict.problems == ()
+    assert "CB-50" in verdict.holding
+    assert "not physical" not in verdict.line
+
+
+def test_a_page_above_what_the_device_drives_is_named_by_the_limit() -> None:
+    high = [line.replace("0x7bb26000", "0x10bb26000").replace("0x7bb26+2", "0x10bb26+2") for line in HIGH_LIFE]
+    assert judged(high).broken == ("CB-50",)
+
+
+def test_behind_an_iommu_logical_addresses_are_judged_and_the_verdict_says_that_they_differ() -> None:
+    verdict = judged(IOMMU_LIFE)
+    assert verdict.problems == ()
+    assert "CB-53" in verdict.holding
+    assert verdict.line.startswith("common buffers: 1 observed, logical addresses of all are not physical ones, ")
+
+
+def test_the_same_addresses_without_an_iommu_are_no_run_of_pages() -> None:
+    assert judged([BEGIN, *IOMMU_LIFE[1:]]).broken == ("CB-31",)
+
+
 def test_a_refused_free_is_no_free() -> None:
     lines = [BEGIN, *alloc(), *free(length=4096, refused=1), *free(3), *free(4, of=0, refused=1), "end order=4"]
     assert judged(lines).broken == ()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plx9x5x.lab.contract import observed
-from plx9x5x.lab.contract.observed import Buffer, Free, Moved, Null
+from plx9x5x.lab.contract.observed import Buffer, Free, Moved, Null, Streaming
 from tests.lab.contract.guest_words import BEGIN, BEGIN_TRANSLATED, GOOD, LA, VA, alloc, free, report
 
 
@@ -42,6 +42,13 @@ def test_scattered_page_frames_over_several_lines() -> None:
     seen = observed.read(report(lines))
     assert seen.translated
     assert seen.buffers[1].frames == [9, 3, 4, 7]
+    assert not seen.problems
+
+
+def test_a_streaming_mapping_is_no_request() -> None:
+    seen = observed.read(report([BEGIN, "streaming length=64 physical=0x1031de000 la=0x7bb23000", "end order=0"]))
+    assert seen.streaming == [Streaming("a", 64, 0x1_031D_E000, 0x7BB2_3000)]
+    assert not seen.requests
     assert not seen.problems
 
 

@@ -12,6 +12,7 @@ import pytest
 from plx9x5x.lab.guest import launch
 from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.machine import EDU
+from plx9x5x.lab.guest.shapes import IOMMU
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
@@ -101,6 +102,15 @@ def test_host_with_one_core_is_left_alone(stage: Stage, monkeypatch: pytest.Monk
     monkeypatch.setattr(launch.CorePicker, "pick", lambda _: None)
     assert launch.joined(stage.tc, stage.image, server=cast("DeviceServer", stage)).cpus is None
     assert stage.happened == ["built", "ready"]
+
+
+def test_a_shapes_device_and_words_come_before_all_others(stage: Stage) -> None:
+    ready = launch.joined(stage.tc, stage.image, server=cast("DeviceServer", stage))
+    ready.boot(devices=ready.device(), logs=Path("l"), shape=IOMMU, may_reboot=True)
+    spec = stage.booted["spec"]
+    assert [device.driver for device in spec.devices] == ["intel-iommu", "vfio-user-pci"]
+    assert spec.append == ("intel_iommu=on", "plx.mode=x")
+    assert (spec.memory_mib, spec.may_reboot) == (256, True)
 
 
 def test_qemu_is_told_what_was_made_ready(stage: Stage) -> None:
