@@ -91,6 +91,7 @@ class IrqFlag(enum.IntFlag):
         return self & (IrqFlag.MASK | IrqFlag.UNMASK | IrqFlag.TRIGGER)
 
 
+BARS: Final = 6
 CONFIG_REGION: Final = 7
 REGIONS: Final = 9
 """BAR0 to BAR5, ROM, configuration space, VGA."""
@@ -374,6 +375,12 @@ class SetIrqs:
 
 REGION_ACCESS: Final = struct.Struct("<QII")
 """offset, region, count; then the data. The same begins the reply."""
+
+ACCESS: Final = struct.Struct("<HHIIIQII")
+"""A header, and what a region access has behind it: what a server meets most, in one piece."""
+
+UNMASK: Final = struct.Struct("<HHIIIIIIII")
+"""A header, and SET_IRQS without data behind it: what it meets next to most."""
 
 DMA_ACCESS: Final = struct.Struct("<QQ")
 """bus address, count; then the data. The same begins the reply."""

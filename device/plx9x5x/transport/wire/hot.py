@@ -96,6 +96,19 @@ class NativeInbox:
             wire.torn = 0
         return message
 
+    def begun(self, length: int) -> memoryview | None:
+        """Give so many bytes from where the next message begins, if they are there and no descriptor came along."""
+        wire = self._wire
+        begin = wire.begin
+        if wire.end - begin < length or wire.fd_count or wire.torn:
+            return None
+        return self._view[begin : begin + length]
+
+    def skip(self, length: int) -> None:
+        """Take so many bytes, a whole message that `begun` gave."""
+        self._wire.begin += length
+        self._wire.ours = 0
+
     def close(self) -> None:
         """Close what descriptors there are."""
         close_all(self._take_fds())

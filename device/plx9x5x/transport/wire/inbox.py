@@ -60,6 +60,14 @@ class Inbox(Protocol):
         """Take a message, None if none is whole. Raises: FramingLost."""
         ...
 
+    def begun(self, length: int) -> memoryview | None:
+        """Give so many bytes from where the next message begins, if they are there and no descriptor came along."""
+        ...
+
+    def skip(self, length: int) -> None:
+        """Take so many bytes, a whole message that `begun` gave."""
+        ...
+
     def close(self) -> None:
         """Close what descriptors there are."""
         ...
@@ -111,6 +119,17 @@ class SocketInbox:
             message.fds, message.torn = self._fds, self._torn
             self._fds, self._torn = [], False
         return message
+
+    def begun(self, length: int) -> memoryview | None:
+        """Give so many bytes from where the next message begins, if they are there and no descriptor came along."""
+        begin = self._begin
+        if self._end - begin < length or self._fds or self._torn:
+            return None
+        return self._view[begin : begin + length]
+
+    def skip(self, length: int) -> None:
+        """Take so many bytes, a whole message that `begun` gave."""
+        self._begin += length
 
     def close(self) -> None:
         """Close what descriptors there are."""

@@ -89,6 +89,11 @@ class Lobby:
         return sum(guest.version is not None for guest in self._guests.values())
 
     @property
+    def empty(self) -> bool:
+        """True if nobody is here, and nothing has to be done at some time."""
+        return not self._guests and self._closed_until is None
+
+    @property
     def over(self) -> bool:
         """True if nobody is here, and nobody can come."""
         return self._listening is None and not self._guests

@@ -186,32 +186,33 @@ class WireServer:
 
     def _serve_here(self) -> None:
         step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
-        batch = self._batch
-        assert self._connection is not None
-        both, lobby = _poll(self._connection.fd, self._lobby.fd), _poll(self._lobby.fd)
-        # Without a time to wait this one is quicker, and it is on the way of each access.
+        connection, batch = self._connection, self._batch
+        assert connection is not None
+        both, lobby = _poll(connection.fd, self._lobby.fd), _poll(self._lobby.fd)
+        # With whole milliseconds alone this one is quicker, and it is on the way of each access.
         quick = select.poll()
-        quick.register(self._connection.fd, select.POLLIN)
+        quick.register(connection.fd, select.POLLIN)
         quick.register(self._lobby.fd, select.POLLIN)
-        looked = time.monotonic_ns()
+        wait: int | None = 0
+        whole = False
         while not self._stopping:
-            whole = self._take(batch)
+            if connection.unsent > MAX_UNSENT:
+                ready = lobby.poll(wait)
+            elif wait:
+                ready = both.poll(wait)
+            else:
+                ready = quick.poll(wait)
+            came = any(fd == connection.fd for fd, _ in ready)
+            if came or whole:
+                whole = self._take(batch, read=came)
             if line.due:
                 line.retry()
             more = step(budget)
             if self._lost is not None:
                 return
-            now = time.monotonic_ns()
-            if not whole and not more:
-                wait = self._wait(wait_ns())
-                if wait is None:
-                    quick.poll()
-                else:
-                    (lobby if self._full else both).poll(wait)
-            elif now - looked < LOOK_NS:
-                continue
-            looked = now
-            self._look()
+            if len(ready) > came or self._minded:
+                self._look()
+            wait = 0 if more or whole else self._wait(wait_ns())
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -226,7 +227,7 @@ class WireServer:
         wait: int | None = 0
         looked = time.monotonic_ns()
         while not self._stopping:
-            if self._full:
+            if connection.unsent > MAX_UNSENT:
                 lobby.poll(wait)
                 why = Served.WOKEN
             else:
@@ -235,7 +236,7 @@ class WireServer:
                 raise Gone("the end of the stream")
             inbox.settle(connection)
             if inbox.ours:
-                self._take(1)
+                self._take(1, read=False)
             if line.due:
                 line.retry()
             more = step(budget)
@@ -247,31 +248,48 @@ class WireServer:
                 looked = now
                 self._look()
 
-    def _take(self, most: int) -> bool:
-        """Handle so many messages at most; True if there may be more."""
+    def _take(self, most: int, *, read: bool) -> bool:
+        """Handle so many messages at most, those that have come and those that one read brings; True if there are more.
+
+        Raises: Gone, FramingLost.
+        """
+        connection = self._connection
+        assert connection is not None
+        done = self._handle(most)
+        if done < most and read and self._lost is None and connection.fill():
+            done += self._handle(most - done)
+        return done >= most
+
+    def _handle(self, most: int) -> int:
+        """Handle so many of the messages that have come; give how many it were."""
         connection, session = self._connection, self._session
         assert connection is not None
         assert session is not None
-        for _ in range(most):
-            if self._full:
-                return False
-            message = connection.take()
-            if message is None:
-                return False
-            try:
+        inbox = connection.inbox
+        try:
+            for done in range(most):
+                if connection.unsent > MAX_UNSENT:
+                    return done
+                if session.handle_access(inbox):
+                    continue
+                message = inbox.next()
+                if message is None:
+                    return done
                 session.handle(message)
-            except Gone:
-                raise
-            except Exception as exc:  # noqa: BLE001 - the device's bug: `run` raises it once all is put away
-                self._failure = self._failure or exc
-                self._lost = "the device failed"
-                return False
-        return True
+        except (Gone, FramingLost):
+            raise
+        except Exception as exc:  # noqa: BLE001 - the device's bug: `run` raises it once all is put away
+            self._failure = self._failure or exc
+            self._lost = "the device failed"
+            return 0
+        return most
 
     @property
-    def _full(self) -> bool:
-        """True while the client leaves too many answers unread: none of its requests are taken."""
-        return self._connection is not None and self._connection.unsent > MAX_UNSENT
+    def _minded(self) -> bool:
+        """True while somebody has to be looked at now and then."""
+        connection = self._connection
+        stalls = connection is not None and (connection.unsent or connection.inbox.partial)
+        return bool(stalls) or not self._lobby.empty
 
     def _look(self) -> None:
         """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
@@ -298,15 +316,12 @@ class WireServer:
 
     def _wait(self, device_ns: int | None) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
-        found = [LONGEST_WAIT_NS] if device_ns is not None else []
-        if device_ns is not None:
-            found.append(max(0, device_ns))
+        if device_ns is None and not self._minded:
+            return None
+        found = [LONGEST_WAIT_NS] if device_ns is None else [LONGEST_WAIT_NS, max(0, device_ns)]
         if (lobby := self._lobby.timeout_s) is not None:
             found.append(round(lobby * 1e9) + 1_000_000)
-        connection = self._connection
-        if connection is not None and (connection.unsent or connection.inbox.partial):
-            found.append(round(STALL_S * 1e9 / 4))
-        return min(found) if found else None
+        return min(found)
 
     def _await(self, there: Callable[[], bool]) -> bool:
         """Serve the client until a reply of its is there; False if it does not come: `MessageMemory` asks."""
@@ -319,7 +334,7 @@ class WireServer:
                     self._take_twin(self._twin)
                     if there():
                         return True
-                self._take(1)
+                self._take(1, read=True)
                 connection.flush()
             except (Gone, FramingLost) as exc:
                 self._lost = str(exc)
