@@ -60,6 +60,12 @@ class Command(enum.IntEnum):
     REGION_WRITE_MULTI = 15
 
 
+# As plain numbers, for those that come with each access.
+SET_IRQS: Final = int(Command.SET_IRQS)
+REGION_READ: Final = int(Command.REGION_READ)
+REGION_WRITE: Final = int(Command.REGION_WRITE)
+
+
 class Irq(enum.IntEnum):
     """The interrupts of a VFIO PCI device, by index."""
 

@@ -96,13 +96,11 @@ class NativeInbox:
             wire.torn = 0
         return message
 
-    def begun(self, length: int) -> memoryview | None:
-        """Give so many bytes from where the next message begins, if they are there and no descriptor came along."""
+    def begun(self) -> tuple[memoryview, int, int] | None:
+        """Give what has come, as `Inbox.begun` says."""
         wire = self._wire
-        begin = wire.begin
-        if wire.end - begin < length or wire.fd_count or wire.torn:
-            return None
-        return self._view[begin : begin + length]
+        begin, end = wire.begin, wire.end
+        return None if begin == end or wire.fd_count or wire.torn else (self._view, begin, end)
 
     def skip(self, length: int) -> None:
         """Take so many bytes, a whole message that `begun` gave."""

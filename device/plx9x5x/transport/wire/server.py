@@ -188,10 +188,11 @@ class WireServer:
         step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
         connection, batch = self._connection, self._batch
         assert connection is not None
-        both, lobby = _poll(connection.fd, self._lobby.fd), _poll(self._lobby.fd)
+        client_fd = connection.fd
+        both, lobby = _poll(client_fd, self._lobby.fd), _poll(self._lobby.fd)
         # With whole milliseconds alone this one is quicker, and it is on the way of each access.
         quick = select.poll()
-        quick.register(connection.fd, select.POLLIN)
+        quick.register(client_fd, select.POLLIN)
         quick.register(self._lobby.fd, select.POLLIN)
         wait: int | None = 0
         whole = False
@@ -202,7 +203,12 @@ class WireServer:
                 ready = both.poll(wait)
             else:
                 ready = quick.poll(wait)
-            came = any(fd == connection.fd for fd, _ in ready)
+            came = others = False
+            for fd, _ in ready:
+                if fd == client_fd:
+                    came = True
+                else:
+                    others = True
             if came or whole:
                 whole = self._take(batch, read=came)
             if line.due:
@@ -210,9 +216,10 @@ class WireServer:
             more = step(budget)
             if self._lost is not None:
                 return
-            if len(ready) > came or self._minded:
+            minded = self._minded
+            if others or minded:
                 self._look()
-            wait = 0 if more or whole else self._wait(wait_ns())
+            wait = 0 if more or whole else self._wait(wait_ns(), minded=minded)
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -242,9 +249,11 @@ class WireServer:
             more = step(budget)
             if self._lost is not None:
                 return
-            wait = 0 if more or inbox.ours else self._wait(wait_ns())
+            minded = self._minded
+            wait = 0 if more or inbox.ours else self._wait(wait_ns(), minded=minded)
+            # C comes back without being woken while it is kept busy: what waits is looked at now and then.
             now = time.monotonic_ns()
-            if why is Served.WOKEN or now - looked >= LOOK_NS:
+            if why is Served.WOKEN or minded or now - looked >= LOOK_NS:
                 looked = now
                 self._look()
 
@@ -255,7 +264,7 @@ class WireServer:
         """
         connection = self._connection
         assert connection is not None
-        done = self._handle(most)
+        done = self._handle(most) if connection.inbox.partial else 0
         if done < most and read and self._lost is None and connection.fill():
             done += self._handle(most - done)
         return done >= most
@@ -268,7 +277,7 @@ class WireServer:
         inbox = connection.inbox
         try:
             for done in range(most):
-                if connection.unsent > MAX_UNSENT:
+                if not inbox.partial or connection.unsent > MAX_UNSENT:
                     return done
                 if session.handle_access(inbox):
                     continue
@@ -314,9 +323,9 @@ class WireServer:
                 self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
                 self._lost = "it stalled"
 
-    def _wait(self, device_ns: int | None) -> int | None:
+    def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
-        if device_ns is None and not self._minded:
+        if device_ns is None and not minded:
             return None
         found = [LONGEST_WAIT_NS] if device_ns is None else [LONGEST_WAIT_NS, max(0, device_ns)]
         if (lobby := self._lobby.timeout_s) is not None:

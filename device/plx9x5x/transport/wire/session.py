@@ -42,6 +42,8 @@ _UNMASK: Final = int(IrqFlag.NONE | IrqFlag.UNMASK)
 _MASK: Final = int(IrqFlag.NONE | IrqFlag.MASK)
 _WORDS: Final = {width: struct.Struct(f"<HHIIIQII{code}") for width, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
 """The reply to a read of a usual width."""
+_INTX_ALONE: Final = [int(Irq.INTX), 0, 1]
+"""Index, start and count of the one interrupt that can be masked."""
 _EDGE: Final = (1).to_bytes(8, "little")
 
 
@@ -177,50 +179,52 @@ class Session:
 
         `handle` does the same for every message: nine tenths of this one's time is what it leaves out. Raises: Gone.
         """
-        begun = inbox.begun(codec.ACCESS.size)
+        begun = inbox.begun()
         if begun is None:
             return False
-        number, command, size, flags, _, offset, region, count = codec.ACCESS.unpack(begun)
-        if command == Command.SET_IRQS:
-            return self._handle_unmask(inbox)
-        if (
-            region >= codec.BARS
-            or count not in _WORDS
-            or offset + count > self._sizes[region]
-            or flags & ~codec.NO_REPLY
-        ):
+        view, begin, end = begun
+        if end - begin < codec.ACCESS.size:
             return False
-        far = self._far
-        if command == Command.REGION_READ:
-            if size != codec.ACCESS.size or flags:
+        number, command, size, flags, _, offset, region, count = codec.ACCESS.unpack_from(view, begin)
+        if command == codec.SET_IRQS:
+            return self._handle_mask(inbox, begun)
+        if region >= codec.BARS or offset + count > self._sizes[region]:
+            return False
+        if command == codec.REGION_READ:
+            reply = _WORDS.get(count)
+            if reply is None or size != codec.ACCESS.size or flags:
                 return False
             inbox.skip(size)
+            far = self._far
             within, far.in_request = far.in_request, True
             try:
                 value = self._device.read(region, offset, count)
             except Exception:
-                self._connection.send(codec.refusal(Header(number, command, size, flags, 0), errno.EIO))
+                self._reply(Header(number, command, size, flags, 0), None)
                 raise
             finally:
                 far.in_request = within
             self._connection.send(
-                _WORDS[count].pack(number, command, size + count, codec.REPLY, 0, offset, region, count, value)
+                reply.pack(number, command, size + count, codec.REPLY, 0, offset, region, count, value)
             )
             return True
-        whole = None
-        if command == Command.REGION_WRITE and size == codec.ACCESS.size + count:
-            whole = inbox.begun(size)
-        if whole is None:
+        if (
+            command != codec.REGION_WRITE
+            or count not in _WORDS
+            or size != codec.ACCESS.size + count
+            or end - begin < size
+        ):
             return False
-        value = int.from_bytes(whole[codec.ACCESS.size :], "little")
+        if flags and flags != codec.NO_REPLY:
+            return False
+        value = int.from_bytes(view[begin + codec.ACCESS.size : begin + size], "little")
         inbox.skip(size)
+        far = self._far
         within, far.in_request = far.in_request, True
         try:
             self._device.write(region, offset, count, value)
         except Exception:
-            self._reply(
-                Header(number, command, size, flags, 0), codec.refusal(Header(number, command, size, 0, 0), errno.EIO)
-            )
+            self._reply(Header(number, command, size, flags, 0), None)
             raise
         finally:
             far.in_request = within
@@ -230,12 +234,12 @@ class Session:
             )
         return True
 
-    def _handle_unmask(self, inbox: Inbox) -> bool:
-        begun = inbox.begun(codec.UNMASK.size)
-        if begun is None:
+    def _handle_mask(self, inbox: Inbox, begun: tuple[memoryview, int, int]) -> bool:
+        view, begin, end = begun
+        if end - begin < codec.UNMASK.size:
             return False
-        number, command, size, flags, _, argsz, asked, *which = codec.UNMASK.unpack(begun)
-        if size != codec.UNMASK.size or flags or argsz < size - codec.HEADER.size or which != [Irq.INTX, 0, 1]:
+        number, command, size, flags, _, argsz, asked, *which = codec.UNMASK.unpack_from(view, begin)
+        if size != codec.UNMASK.size or flags or argsz < size - codec.HEADER.size or which != _INTX_ALONE:
             return False
         if asked == _UNMASK:
             self._line.unmask()
@@ -256,12 +260,12 @@ class Session:
             return
         within, self._far.in_request = self._far.in_request, True
         try:
-            reply = codec.answer(header, self._body(message))
+            reply: bytes | None = codec.answer(header, self._body(message))
         except Refused as exc:
             self._log.debug("%s refused: %s", _name(header.command), exc)
             reply = codec.refusal(header, exc.errno)
         except Exception:
-            self._reply(header, codec.refusal(header, errno.EIO))
+            self._reply(header, None)
             raise
         finally:
             message.close()
@@ -281,9 +285,10 @@ class Session:
         except (MemoryError, OSError) as exc:  # the host's lack, which is no fault of the device
             raise Refused(getattr(exc, "errno", None) or errno.ENOMEM, str(exc)) from exc
 
-    def _reply(self, header: Header, reply: bytes) -> None:
+    def _reply(self, header: Header, reply: bytes | None) -> None:
+        """Answer, with EIO if the device failed."""
         if header.wants_reply:
-            self._connection.send(reply)
+            self._connection.send(codec.refusal(header, errno.EIO) if reply is None else reply)
 
     def edge(self) -> bool:
         """Send an edge of INTA#; False if nobody listens."""
