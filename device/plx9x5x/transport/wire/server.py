@@ -92,6 +92,8 @@ class WireServer:
         self._failure: Exception | None = None
         self._stalled_since: float | None = None
         self._told = 0
+        self._left_over = False
+        """Messages have come while a reply was waited for, and poll does not know of them."""
         plane = choose(plane)
         self._memory = client_memory(plane)
         self._line: IntxLine | NativeLine = self._make_line(plane)
@@ -209,7 +211,8 @@ class WireServer:
                     came = True
                 else:
                     others = True
-            if came or whole:
+            if came or whole or self._left_over:
+                self._left_over = False
                 whole = self._take(batch, read=came)
             if line.due:
                 line.retry()
@@ -219,7 +222,7 @@ class WireServer:
             minded = self._minded
             if others or minded:
                 self._look()
-            wait = 0 if more or whole else self._wait(wait_ns(), minded=minded)
+            wait = 0 if more or whole or self._left_over else self._wait(wait_ns(), minded=minded)
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -343,13 +346,16 @@ class WireServer:
                     self._take_twin(self._twin)
                     if there():
                         return True
-                self._take(1, read=True)
+                more = self._take(1, read=True)
                 connection.flush()
             except (Gone, FramingLost) as exc:
                 self._lost = str(exc)
                 return False
             if there():
+                self._left_over = connection.inbox.partial
                 return True
+            if more:
+                continue
             left = end - time.monotonic()
             if left <= 0:
                 self._log.warning("the client does not answer a request for its memory")
