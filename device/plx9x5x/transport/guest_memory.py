@@ -6,7 +6,7 @@ A mapping's host memory may vanish as soon as `unmap` or `clear` has returned, s
 
 How an access can fail (the bytes before the failing one have moved):
 
-    no mapping covers the address               MasterAbort
+    no mapping covers the address               MasterAbort; TurnedAway, one of them, if the client offered one
     a write meets a mapping that is read-only   TargetAbort
     a mapping without host memory               Unreachable, a TargetAbort: the client shared no file for the range
                                                 (ROM, another device's BAR, RAM that is not share=on); something
@@ -19,7 +19,8 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
+from plx9x5x.errors import BusAbort, TargetAbort
+from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
 _SPACE: Final = 1 << 64
@@ -45,9 +46,10 @@ class _Mapping:
 class GuestMemory:
     """What the client lets the device master, as sorted mappings that do not overlap."""
 
-    __slots__ = ("_end", "_hit", "_mappings", "_start", "_starts", "_view", "_writable")
+    __slots__ = ("_end", "_hit", "_mappings", "_start", "_starts", "_view", "_writable", "refused")
 
     def __init__(self) -> None:
+        self.refused: Final = Refusals()
         self._starts: list[int] = []
         self._mappings: list[_Mapping] = []
         self._forget_hit()
@@ -101,8 +103,9 @@ class GuestMemory:
         self._starts[first:last] = [m.start for m in kept]
 
     def clear(self) -> None:
-        """Drop all mappings."""
+        """Drop all mappings, and what is known of those that were refused."""
         self.unmap(0, _SPACE)
+        self.refused.clear()
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
@@ -159,13 +162,14 @@ class GuestMemory:
 
     def _abort(self, bus: int, moved: int, at: int, found: _Mapping | None) -> BusAbort:
         """Tell why the access fails at `bus`; `at` is where its mapping would be, `found` what is there."""
-        if found is None or not found.start <= bus < found.end:
-            kind: type[BusAbort] = MasterAbort
+        nowhere = found is None or not found.start <= bus < found.end
+        if nowhere:
             at = bisect_right(self._starts, bus) - 1
-        else:
-            kind = Unreachable if found.view is None else TargetAbort
-        around = self._mappings[max(at, 0) : at + 2]
-        return kind(BusAddr(bus), moved=moved, nearest=[(m.start, m.end - m.start) for m in around])
+        around = [(m.start, m.end - m.start) for m in self._mappings[max(at, 0) : at + 2]]
+        if found is None or nowhere:
+            return self.refused.abort(BusAddr(bus), moved=moved, nearest=around)
+        kind = Unreachable if found.view is None else TargetAbort
+        return kind(BusAddr(bus), moved=moved, nearest=around)
 
 
 def _part(old: _Mapping, start: int, end: int) -> _Mapping:

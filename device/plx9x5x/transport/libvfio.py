@@ -43,6 +43,7 @@ from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.lookout import Lookout
 from plx9x5x.transport.ppoll import NanoPoll
+from plx9x5x.transport.refusals import LibraryRefusals
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.units import KIB
@@ -128,6 +129,7 @@ class LibvfioServer:
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
         plane = choose(plane)
         self._memory = client_memory(plane)
+        self._refusals = LibraryRefusals(self._memory.refused)
         self._intx = _make_line(plane, self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
@@ -476,6 +478,7 @@ class LibvfioServer:
             view = None
             self._of_client("the client's mapping %#x+%#x is not used: %s", start, length, exc)
         self._memory.map(start, length, view, bool(info.prot & abi.PROT_WRITE))
+        self._memory.refused.drop(start, start + length)
         self._log.debug("map %#x+%#x prot %d%s", start, length, info.prot, "" if view else " (no memory shared)")
 
     def _on_unmap(self, _ctx: int, pointer: Any) -> None:
@@ -494,6 +497,7 @@ class LibvfioServer:
         if message.startswith(_NO_EVENTFD) or not self._attached:
             ours = min(ours, logging.DEBUG)  # `_attach` says in one line what came of it
         self._of_client("libvfio-user: %s", message.decode(errors="replace"), level=ours)
+        self._refusals.hear(message)
         if _TORN_MESSAGE in message:
             self._log.warning("dropping the client: the library reads no message that arrives in pieces")
             self._hang_up()

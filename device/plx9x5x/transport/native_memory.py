@@ -7,13 +7,13 @@ unmapped here is seen there.
 
 from typing import Final
 
-from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
+from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.plane.table import MappingTable, Why
 from plx9x5x.transport.guest_memory import Unreachable
+from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
 _ABORTS: Final[dict[Why, type[BusAbort]]] = {
-    Why.NOTHING_MAPPED: MasterAbort,
     Why.READ_ONLY: TargetAbort,
     Why.NO_MEMORY: Unreachable,
 }
@@ -23,13 +23,19 @@ _LAST: Final = (1 << 64) - 1
 class NativeGuestMemory:
     """What the client lets the device master. Contracts are those of `GuestMemory`."""
 
-    __slots__ = ("clear", "map", "mappings", "unmap")
+    __slots__ = ("map", "mappings", "refused", "unmap")
 
     may_watch: Final = False
 
     def __init__(self) -> None:
         self.mappings: Final = MappingTable()
-        self.map, self.unmap, self.clear = self.mappings.map, self.mappings.unmap, self.mappings.clear
+        self.map, self.unmap = self.mappings.map, self.mappings.unmap
+        self.refused: Final = Refusals()
+
+    def clear(self) -> None:
+        """Drop all mappings, and what is known of those that were refused."""
+        self.mappings.clear()
+        self.refused.clear()
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
@@ -49,4 +55,7 @@ class NativeGuestMemory:
             raise self._abort(address + moved & _LAST, moved, why)
 
     def _abort(self, address: int, moved: int, why: Why) -> BusAbort:
-        return _ABORTS[why](BusAddr(address), moved=moved, nearest=self.mappings.around(address))
+        around = self.mappings.around(address)
+        if why is Why.NOTHING_MAPPED:
+            return self.refused.abort(BusAddr(address), moved=moved, nearest=around)
+        return _ABORTS[why](BusAddr(address), moved=moved, nearest=around)
