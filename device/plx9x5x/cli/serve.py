@@ -131,7 +131,9 @@ def run(args: argparse.Namespace) -> int:
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
         made: list[Chip] = []
         factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
-        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=library, plane=plane))
+        server = stack.enter_context(
+            LibvfioServer(args.socket_path, factory, library=library, plane=plane, close_leftovers=True)
+        )
         stop.append(server.stop)
         if caught:
             return _ended_by(caught)
