@@ -21,7 +21,7 @@ from plx9x5x.units import KIB
 from tests.transport.conftest import Served
 from tests.transport.fake_device import MEMORY
 from tests.transport.test_libvfio import until
-from tests.transport.vfio_user_client import HEADER, IrqFlag, Refused, SharedRam, VfioUserClient
+from tests.transport.vfio_user_client import HEADER, Command, IrqFlag, Refused, SharedRam, VfioUserClient
 
 PAGE = 4 * KIB
 MOST_FDS = 253  # in one message, says the kernel
@@ -96,6 +96,17 @@ def half_a_header_before_anything(path: Path, fds: list[int]) -> None:
         client.socket.recv(1)
 
 
+def greetings_with_descriptors(path: Path, fds: list[int]) -> None:
+    caps = b"\0\0\0\0{}\0"
+    for count in (1, 8, 9, 17, len(fds)):
+        for body in (caps, b"\0\0\0\0[", b""):
+            with VfioUserClient(path, negotiate=False) as client, suppress(OSError):
+                message = HEADER.pack(1, Command.VERSION, 16 + len(body), 0, 0) + body
+                socket.send_fds(client.socket, [message], fds[:count])
+                client.socket.settimeout(0.05)
+                client.socket.recv(1000)
+
+
 def every_command_with_descriptors(path: Path, fds: list[int]) -> None:
     for command in range(16):
         with VfioUserClient(path) as client, suppress(OSError):
@@ -117,6 +128,7 @@ LEAKS = [
     same_map_again,
     half_a_header,
     half_a_header_before_anything,
+    greetings_with_descriptors,
     every_command_with_descriptors,
     interrupts_that_the_device_lacks,
 ]
@@ -200,6 +212,32 @@ class TestLeftovers:
             os.fstat(came)
 
 
+def test_a_client_that_does_not_get_as_far_as_being_served_leaves_nothing_either(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    class Told(Leftovers):
+        def mark(self) -> None:
+            told.append("mark")
+
+        def close(self) -> int:
+            told.append("close")
+            return 0
+
+    leftovers = Told()
+    with monkeypatch.context() as patch:
+        patch.setattr(served.server, "_leftovers", leftovers)
+        with VfioUserClient(served.path, negotiate=False) as client:
+            client.socket.sendall(b"\0" * 16)
+        until(lambda: told == ["mark", "close"])
+        with served.client() as client:
+            client.read(MEMORY, 0)
+            assert told == ["mark", "close", "mark"]
+        until(lambda: told == ["mark", "close"] * 2)
+    leftovers.end()
+
+
 @pytest.mark.parametrize("where", ["read", "step"])
 def test_a_device_that_finds_no_descriptor_costs_the_client_its_connection(
     served: Served, monkeypatch: pytest.MonkeyPatch, where: str, caplog: pytest.LogCaptureFixture
@@ -210,7 +248,7 @@ def test_a_device_that_finds_no_descriptor_costs_the_client_its_connection(
     with monkeypatch.context() as patch:
         patch.setattr(type(served.device), where, none_left)
         with served.client() as client, suppress(OSError, Refused):
-            for _ in range(3):
+            for _ in range(1000):  # more than the server takes before it looks at the device
                 client.read(MEMORY, 0)
         until(lambda: served.device.resets == [ResetKind.LOST_CLIENT])
     assert any("dropping the client: [Errno 24]" in line for line in caplog.messages)
