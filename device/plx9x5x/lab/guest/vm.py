@@ -105,6 +105,7 @@ class GuestVm:
         self._companions: tuple[Companion, ...] = ()
         self._serial = SerialLog(logs / "serial.log")
         self._parser = Parser()
+        self._done: list[Report] | None = None
         self._report_bytes = 0
         self._reason_to_stop = ""
         self.seconds_to_report: float | None = None
@@ -192,6 +193,19 @@ class GuestVm:
         if not self._parser.started:
             raise self.lost("the guest powered off without a report", said=self._qemu_said())
         return self._parser.finish()
+
+    def run_reports(self, count: int, watcher: Watcher | None = None) -> tuple[Report, ...]:
+        """Read `count` reports, each to its totals, of a guest that reports again and again; it goes on then.
+
+        A guest that reboots (`VmSpec.may_reboot`) gives one at each boot. Raises: LostGuest if it does not come to that
+        many, as for `run_ktap`.
+        """
+        self._done = []
+        self._until(watcher or Nobody(), lambda: len(self._done or ()) >= count or not self.alive)
+        if len(self._done) < count:
+            self._drain(Nobody())
+            raise self.lost(f"the guest gave {len(self._done)} of {count} reports", said=self._qemu_said())
+        return tuple(self._done[:count])
 
     def wait_for(self, text: str, watcher: Watcher | None = None) -> str:
         """Wait until the guest's console says a line that contains `text`; give the line. Raises: LostGuest."""
@@ -281,15 +295,25 @@ class GuestVm:
             raise self.lost(f"the guest's report is endless: more than {MAX_REPORT // MIB} MiB")
         with (self._logs / "ktap.log").open("ab") as log:
             log.write(data)
-        cases = self._parser.feed(data)
+        cases = self._parser.feed(data) if self._done is None else self._feed_again(data, self._done)
         if self._parser.started and self.seconds_to_report is None:
             self.seconds_to_report = self.seconds
         for case in cases:
             watcher.case(case, planned=self._parser.planned)
-        if self._parser.complete and self.seconds_to_last_case is None:
+        if self._done is None and self._parser.complete and self.seconds_to_last_case is None:
             self.seconds_to_last_case = self.seconds
             self._hurry(POWEROFF_GRACE_S, f"the guest did not power off within {POWEROFF_GRACE_S:g} s of its report")
         return True
+
+    def _feed_again(self, data: bytes, done: list[Report]) -> list[Case]:
+        """Have whatever comes after a report begin the next one."""
+        cases = []
+        for piece in data.splitlines(keepends=True):
+            cases += self._parser.feed(piece)
+            if self._parser.over:
+                done.append(self._parser.finish())
+                self._parser = Parser()
+        return cases
 
     def _take_serial(self, watcher: Watcher, *, last: bool = False) -> None:
         calm = self._serial.panic is None

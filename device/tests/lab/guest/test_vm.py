@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,9 @@ class TestCommandLine:
         argv = self.argv(tmp_path)
         assert "-no-reboot" in argv
         assert " panic=-1 " in argv[argv.index("-append") + 1]
+
+    def test_guest_that_may_reboot_does_so_in_the_same_qemu(self, tmp_path: Path) -> None:
+        assert "-no-reboot" not in replace(spec("x"), may_reboot=True).command_line(serial=tmp_path / "s")
 
     def test_report_has_its_own_port(self, tmp_path: Path) -> None:
         assert f"virtserialport,chardev=report,name={PORT_NAME}" in self.argv(tmp_path)
@@ -183,6 +187,18 @@ def test_panic_trace_is_no_further_oops_and_an_earlier_oops_stays(boot: Boot) ->
     with pytest.raises(LostGuest):
         vm.run_ktap()
     assert len(vm.oopses) == 1
+
+
+def test_guest_that_reboots_gives_a_report_each_time_and_lives_on(boot: Boot) -> None:
+    vm = boot("reboots")
+    reports = vm.run_reports(3)
+    assert [(report.ok, report.totals()) for report in reports] == [(True, "2 passed, 0 failed, 0 skipped")] * 3
+    assert vm.alive
+
+
+def test_guest_that_gives_fewer_reports_than_it_should_is_lost(boot: Boot) -> None:
+    with pytest.raises(LostGuest, match="the guest gave 0 of 2 reports"):
+        boot("good").run_reports(2)
 
 
 @pytest.mark.parametrize(
