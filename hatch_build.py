@@ -36,11 +36,17 @@ class Unit:
     types_of: tuple[str, ...] = ()
 
 
-# The card has copies of the kit's functions, so that they are inlined; tables, pages and lines that it is given are the
-# kit's.
+# The card and the wire have copies of the plane's functions, so that they are inlined; tables, pages and lines that
+# they are given are the plane's.
 UNITS = (
     Unit("plx9x5x.plane._mappings", ("plane/mappings.h",), ("plane/mappings.c",)),
     Unit("plx9x5x.plane._serving", ("plane/line.h", "plane/serving.h"), ("plane/line.c", "plane/serving.c")),
+    Unit(
+        "plx9x5x.transport.wire._hot",
+        ("transport/wire/hot.h",),
+        ("plane/line.c", "plane/serving.c", "transport/wire/hot.c"),
+        ("plx9x5x.plane._serving",),
+    ),
     Unit(
         "plx9x5x.model._card",
         ("model/walker.h", "model/card.h"),
@@ -106,7 +112,7 @@ def _compile(folder: Path, compiler: str) -> dict[str, Path]:
         ffi.set_source(
             unit.module,
             "".join(f'#include "{PACKAGE / source}"\n' for source in unit.sources),
-            include_dirs=[str(PACKAGE / "plane"), str(PACKAGE / "model")],
+            include_dirs=[str(PACKAGE / room) for room in ("plane", "model", "transport/wire")],
             extra_compile_args=list(FLAGS),
             py_limited_api=True,
         )

@@ -3,6 +3,6 @@
 
 import sys
 
-from plx9x5x.cli.main import main
+from plx9x5x.cli.start import main
 
 sys.exit(main())

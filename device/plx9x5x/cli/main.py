@@ -15,9 +15,9 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from types import FrameType
 from typing import Final, Protocol, cast
 
+from plx9x5x.cli import ending
 from plx9x5x.errors import BadRequest, LostVm, SetupError
 
 EXIT_USAGE: Final = 2
@@ -53,23 +53,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code."""
     _open_standard_streams()
     args = _parser().parse_args(argv)
+    ending.check()
     verb: Verb = args.verb
     # A signal that ends us unwinds what was started, as Ctrl-C does; a verb may have handlers of its own.
     mine = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
     for number in mine:
-        signal.signal(number, _unwind)
+        signal.signal(number, ending.unwind)
     try:
         return _run(verb, args)
     finally:
+        ending.forget()
         for number in mine:
             signal.signal(number, signal.SIG_DFL)
 
 
 def _run(verb: Verb, args: argparse.Namespace) -> int:
     try:
-        return verb.run(args)
-    except Ended as exc:
-        return 128 + exc.number
+        with ending.told():
+            return verb.run(args)
+    except ending.Ended as exc:
+        return ending.exit_code(exc.number, verb.NAME)
     except BadRequest as exc:
         _say(f"error: {exc}")
         return EXIT_USAGE
@@ -120,18 +123,6 @@ def _version() -> str:
         return version("plx9x5x")
     except PackageNotFoundError:  # a bare checkout
         return "(not installed)"
-
-
-class Ended(BaseException):
-    """Signal `number` asked us to end. No `Exception`, so that nobody takes it for an error and goes on."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def _unwind(number: int, _frame: FrameType | None) -> None:
-    raise Ended(number)
 
 
 def _open_standard_streams() -> None:

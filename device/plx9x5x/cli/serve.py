@@ -14,12 +14,13 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
+from plx9x5x.cli import ending
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.plane import choice
@@ -81,12 +82,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep bus errors out of INTCSR, for drivers that enable the interrupt and never clear its cause",
     )
+    parser.add_argument(
+        "--no-jail",
+        action="store_true",
+        help="leave the process free to open files, run programs and so on while it serves a guest",
+    )
     parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
     parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130)."""
+    """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130), which may come at any moment."""
     if args.print_capabilities:
         print(json.dumps(CAPABILITIES))
         return 0
@@ -120,19 +126,22 @@ def run(args: argparse.Namespace) -> int:
         # A raise in the middle of closing would leave half of it undone, so the old handlers come back last of all.
         stack.callback(_restore, {number: signal.getsignal(number) for number in _ENDING})
         rule = host_clock.TimeRule.of(scale=args.time_scale, max_step_ms=args.max_time_step)
-        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
-        made: list[Chip] = []
-        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
-        server = stack.enter_context(
-            LibvfioServer(args.socket_path, factory, library=_library(args.libvfio_user), plane=plane)
-        )
-        stop.append(server.stop)
+        library = _library(args.libvfio_user)
+        # Until here a signal raises; from here on there is something to take away, so it is only noted.
         for number in _ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
                 signal.signal(number, end)
-        if args.trace is not None:
-            _beside(args.trace).replace(args.trace)
+        ending.check()
+        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
+        made: list[Chip] = []
+        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
+        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=library, plane=plane))
+        stop.append(server.stop)
+        if caught:
+            return _ended_by(caught)
+        if trace is not None:
+            _publish(trace, args.trace)
         try:
             print(f"board {board.name}: {board.summary}")
             print(choice.describe(plane))
@@ -140,6 +149,7 @@ def run(args: argparse.Namespace) -> int:
                 "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
                 f"{qemu_command(server.socket_path)}\n"
             )
+            print("jail: none (--no-jail)" if args.no_jail else _enter_jail(server.socket_path))
             print(READY_LINE.format(path=server.socket_path), flush=True)
             server.run()
         finally:
@@ -148,9 +158,24 @@ def run(args: argparse.Namespace) -> int:
             faults.conclude()
             if trace is not None and trace.trouble:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
-        if signal.SIGINT in caught:
-            raise KeyboardInterrupt
-    return 128 + signal.SIGHUP if signal.SIGHUP in caught else 0
+    return _ended_by(caught)
+
+
+def _ended_by(caught: Sequence[int]) -> int:
+    """The exit code by the signals that came: one that complains wins over SIGTERM."""
+    worst = next((number for number in (signal.SIGINT, signal.SIGHUP) if number in caught), signal.SIGTERM)
+    return ending.exit_code(worst, NAME)
+
+
+def _enter_jail(socket_path: Path) -> str:
+    """Give up all that serving does not need; say what that was. Raises: SetupError.
+
+    What is imported late is Python's own, or the board's package; the socket's file is still ours to remove. The trace
+    is open, and has its name.
+    """
+    from plx9x5x import jail
+
+    return jail.enter(remove_in=[socket_path.parent]).describe()
 
 
 def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
@@ -194,25 +219,34 @@ def _factory(
 def _open_trace(path: Path, rule: host_clock.TimeRule) -> Iterator["RegisterTrace"]:
     """Open a trace for a while, beside `path`: `_publish` gives it that name. Raises: SetupError.
 
-    So a server that cannot start leaves the trace of one that runs alone.
+    So a server that cannot start leaves the trace of one that runs alone. In a folder that others write in, nobody can
+    know the name beforehand, and a link in place of `path` is no file of ours.
     """
     from plx9x5x.trace.regtrace import RegisterTrace
 
+    if path.is_symlink():
+        raise SetupError(
+            f"cannot write the trace {path}: it is a symbolic link", hint="remove it, or name another file"
+        )
     if path.exists() and not path.is_file():
         raise SetupError(f"cannot write the trace {path}: it is no regular file", hint="name another file")
     try:
-        trace = RegisterTrace(_beside(path), header=f"time {rule}")
+        trace = RegisterTrace(path.with_name(f".{path.name}.{os.urandom(8).hex()}"), header=f"time {rule}")
     except OSError as exc:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
     try:
         yield trace
     finally:
         trace.close()
-        _beside(path).unlink(missing_ok=True)
+        trace.path.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
+def _publish(trace: "RegisterTrace", path: Path) -> None:
+    """Give the trace its name; what had it before, and were it a link, is replaced. Raises: SetupError."""
+    try:
+        trace.path.replace(path)
+    except OSError as exc:
+        raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
 
 
 def qemu_command(socket_path: Path) -> str:

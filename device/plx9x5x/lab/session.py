@@ -127,7 +127,7 @@ class RunResult:
         found += [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
         found += [f"QEMU: {line}" for line in self.vfio_errors]
         if self.server_trouble:
-            found.append(f"the device server had trouble: {self.server_trouble} (server.log; this is a bug of ours)")
+            found.append(f"the device server had trouble: {self.server_trouble} (server.log)")
         if self.lost is None:
             found += [f"report: {text}" for text in self.report.problems]
             if self.report.started and not self.report.problems and self.report.passed == 0 and not self.failed:

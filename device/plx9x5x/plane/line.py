@@ -44,6 +44,14 @@ class NativeLine:
         """Drive the line."""
         _LIB.line_set(self.line, level)
 
+    def mask(self) -> None:
+        """Hold edges back: the client asked for it."""
+        self.line.masked = True
+
+    def unmask(self) -> None:
+        """Let edges through again; one that is due is sent by `retry`, after the messages that are there."""
+        self.line.masked = False
+
     def retry(self) -> None:
         """Try once more to deliver an edge that nobody took."""
         _LIB.line_retry(self.line)

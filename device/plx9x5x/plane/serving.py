@@ -123,11 +123,13 @@ class RegisterPages:
 class NativeServing:
     """The loop for one served device. The arguments of all methods that name C functions are their addresses.
 
-    `private_of` gives the pointer that a context was made with, which has to be `address`. Between two looks at the
-    device at most `batch` messages are taken; one look costs about `budget` bytes.
+    `private_of` gives the pointer that a context was made with, which has to be `address`: `region` needs it. Between
+    two looks at the device at most `batch` messages are taken; one look costs about `budget` bytes.
     """
 
-    def __init__(self, *, take: int, private_of: int, wake_fd: int, batch: int, budget: int, line: NativeLine) -> None:
+    def __init__(
+        self, *, take: int, wake_fd: int, batch: int, budget: int, line: NativeLine, private_of: int | None = None
+    ) -> None:
         self._serving = cast("_serving.Serving", _FFI.new("struct serving *"))
         self._serving.take = _FFI.cast("take_message", take)
         self._serving.wake_fd, self._serving.batch, self._serving.budget = wake_fd, batch, budget
@@ -135,7 +137,13 @@ class NativeServing:
         self._line = line  # C keeps nothing alive
         self._part: Part | None = None
         self._pages: dict[int, RegisterPage] = {}
-        _LIB.serving_of_context(_FFI.cast("private_of", private_of))
+        if private_of is not None:
+            _LIB.serving_of_context(_FFI.cast("private_of", private_of))
+
+    @property
+    def serving(self) -> _serving.Serving:
+        """For a unit in C; it lives as long as this object."""
+        return self._serving
 
     @property
     def address(self) -> int:
@@ -146,14 +154,22 @@ class NativeServing:
         """Give the callback for a BAR, that asks `page` first and then the callback `device`."""
         self._serving.device[bar] = _FFI.cast("access_region", device)
         if page is not None:
-            self._serving.pages[bar] = page.page
-            self._pages[bar] = page  # C keeps nothing alive
+            self.show(bar, page)
         return int(cast("int", _FFI.cast("uintptr_t", _LIB.region_access(bar))))
+
+    def show(self, bar: int, page: RegisterPage) -> None:
+        """Have `page` be asked first for accesses to a BAR."""
+        self._serving.pages[bar] = page.page
+        self._pages[bar] = page  # C keeps nothing alive
 
     @property
     def line_callback(self) -> int:
         """The callback for MASK and UNMASK of the line."""
         return int(cast("int", _FFI.cast("uintptr_t", _LIB.line_callback())))
+
+    def wake_by(self, fd: int) -> None:
+        """Come back when `fd` is readable, in place of the one before."""
+        self._serving.wake_fd = fd
 
     def ask(self, part: Part) -> None:
         """Have `part` do the device's work, as long as it can."""

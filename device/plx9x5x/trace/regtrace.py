@@ -131,9 +131,10 @@ def parse(line: str) -> Line:
 
 
 class RegisterTrace:
-    """Writes the trace to `path`, a file that it makes anew; up to `limit` bytes, the last line included.
+    """Writes the trace to `path`; up to `limit` bytes, the last line included.
 
-    The first line is `header`, a kind and a text, if there is one.
+    It makes the file, for its owner alone; one that is there already, or a link, is an error. The first line is
+    `header`, a kind and a text, if there is one.
 
     An error of the file system ends the trace as well, without a last line: a sink must not stop the chip.
     `trouble` then says what it was. Raises: OSError from the constructor.
@@ -144,7 +145,9 @@ class RegisterTrace:
     ) -> None:
         self.enabled = True
         self.trouble: str | None = None
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self.path: Final = path
+        # Exclusive: neither another's file nor what a link points to.
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._left = limit - len(_LAST)
         self._now = now
         self._news = False

@@ -11,13 +11,19 @@ How an access can fail (the bytes before the failing one have moved):
     a mapping without host memory               Unreachable, a TargetAbort: the client shared no file for the range
                                                 (ROM, another device's BAR, RAM that is not share=on); something
                                                 decodes it, and we cannot get there
+    far memory that does not answer             FarFault, an Unreachable: a file that was truncated, a client that
+                                                answers no message
+
+Far memory is reached by a call and not by a pointer. What happens meanwhile may change the mappings, so each piece is
+looked up anew.
 
 Units: bytes; addresses are 64-bit and wrap.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
 from plx9x5x.units import BusAddr
@@ -34,12 +40,49 @@ class Unreachable(TargetAbort):
         return f"bus address {self.address:#x} is mapped, but the client shares no memory for it (no file descriptor)"
 
 
+class FarFault(Unreachable):
+    """Far memory did not answer; `reason` says why, for people."""
+
+    def __init__(self, address: BusAddr, *, moved: int, reason: str, nearest: Sequence[tuple[int, int]] = ()) -> None:
+        super().__init__(address, moved=moved, nearest=nearest)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"bus address {self.address:#x} is mapped, and cannot be reached: {self.reason}"
+
+
+class FarMemory(Protocol):
+    """Memory behind a call: never raises, and gives the bytes that moved; fewer than asked for is a fault."""
+
+    @property
+    def reason(self) -> str:
+        """Why the last access fell short."""
+        ...
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """Fill `into` from `offset` on."""
+        ...
+
+    def write_from(self, offset: int, data: memoryview) -> int:
+        """Store `data` from `offset` on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """What a mapping has instead of a view: `memory` from `offset` on."""
+
+    memory: FarMemory
+    offset: int
+
+
 @dataclass(slots=True, eq=False)
 class _Mapping:
     start: int
     end: int
     view: memoryview | None
     writable: bool
+    far: Far | None = None
 
 
 class GuestMemory:
@@ -60,8 +103,8 @@ class GuestMemory:
 
     # What the transport tells us.
 
-    def map(self, iova: int, length: int, view: memoryview | None, writable: bool) -> None:
-        """Add a mapping, in place of whatever it overlaps. `view` is None if the client shares no memory for it.
+    def map(self, iova: int, length: int, view: memoryview | None, writable: bool, far: Far | None = None) -> None:
+        """Add a mapping, in place of whatever it overlaps. `view` is None if no memory is shared: `far` may be then.
 
         Raises: ValueError if `view` is not `length` bytes: our bug, never the client's.
         """
@@ -75,7 +118,7 @@ class GuestMemory:
         self._starts.insert(at, iova)
         # A view of our own, so that `unmap` can release it and any use after that raises instead of crashing.
         own = None if view is None else view[: end - iova]
-        self._mappings.insert(at, _Mapping(iova, end, own, writable))
+        self._mappings.insert(at, _Mapping(iova, end, own, writable, far))
 
     def unmap(self, iova: int, length: int) -> None:
         """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
@@ -105,6 +148,11 @@ class GuestMemory:
         self.unmap(0, _SPACE)
 
     @property
+    def count(self) -> int:
+        """How many mappings there are."""
+        return len(self._starts)
+
+    @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
         """(start, length) of every mapping, ascending."""
         return tuple((m.start, m.end - m.start) for m in self._mappings)
@@ -121,11 +169,15 @@ class GuestMemory:
         at = bisect_right(self._starts, bus) - 1
         while left:
             found = mappings[at] if 0 <= at < len(mappings) else None
-            if found is None or not found.start <= bus < found.end or found.view is None:
-                raise self._abort(bus, moved, at, found)
+            if found is None or not found.start <= bus < found.end or (found.view is None and found.far is None):
+                raise self._abort(bus, moved, found)
             offset = bus - found.start
             count = min(left, found.end - bus)
-            into[moved : moved + count] = found.view[offset : offset + count]
+            if found.view is not None:
+                into[moved : moved + count] = found.view[offset : offset + count]
+            else:
+                self._far_read(found, bus, into, moved, count)
+                at = bisect_right(self._starts, bus) - 1
             moved, left, bus, at = moved + count, left - count, bus + count, at + 1
             if bus > _LAST:
                 bus, at = 0, 0
@@ -142,32 +194,67 @@ class GuestMemory:
         at = bisect_right(self._starts, bus) - 1
         while left:
             found = mappings[at] if 0 <= at < len(mappings) else None
-            if found is None or not found.start <= bus < found.end or found.view is None or not found.writable:
-                raise self._abort(bus, moved, at, found)
+            if (
+                found is None
+                or not found.start <= bus < found.end
+                or (found.view is None and found.far is None)
+                or not found.writable
+            ):
+                raise self._abort(bus, moved, found)
             offset = bus - found.start
             count = min(left, found.end - bus)
-            found.view[offset : offset + count] = data[moved : moved + count]
+            if found.view is not None:
+                found.view[offset : offset + count] = data[moved : moved + count]
+            else:
+                self._far_write(found, bus, data, moved, count)
+                at = bisect_right(self._starts, bus) - 1
             moved, left, bus, at = moved + count, left - count, bus + count, at + 1
             if bus > _LAST:
                 bus, at = 0, 0
             elif not left:
                 self._note_hit(found)
 
+    def _far_read(self, found: _Mapping, bus: int, into: memoryview, moved: int, count: int) -> None:
+        assert found.far is not None
+        far, start = found.far, found.start
+        came = far.memory.read_into(far.offset + bus - start, into[moved : moved + count])
+        self._check_far(far, bus, moved, came, count)
+
+    def _far_write(self, found: _Mapping, bus: int, data: memoryview, moved: int, count: int) -> None:
+        assert found.far is not None
+        far, start = found.far, found.start
+        went = far.memory.write_from(far.offset + bus - start, data[moved : moved + count])
+        self._check_far(far, bus, moved, went, count)
+
+    def _check_far(self, far: Far, bus: int, moved: int, done: int, count: int) -> None:
+        if done < count:
+            address = BusAddr(bus + done)
+            raise FarFault(address, moved=moved + done, reason=far.memory.reason, nearest=self.around(address))
+
+    def reach(self, address: int, length: int) -> int:
+        """How many of `length` bytes from `address` on are in one mapping; 0 if none holds it."""
+        at = bisect_right(self._starts, address) - 1
+        return max(0, min(length, self._mappings[at].end - address)) if at >= 0 else 0
+
+    def around(self, address: int) -> tuple[tuple[int, int], ...]:
+        """(start, length) of the mapping that starts at or below `address`, and of the next."""
+        at = bisect_right(self._starts, address) - 1
+        return tuple((m.start, m.end - m.start) for m in self._mappings[max(at, 0) : at + 2])
+
     def _note_hit(self, found: _Mapping) -> None:
         if found.view is not None:
             self._start, self._end, self._view, self._writable = found.start, found.end, found.view, found.writable
 
-    def _abort(self, bus: int, moved: int, at: int, found: _Mapping | None) -> BusAbort:
-        """Tell why the access fails at `bus`; `at` is where its mapping would be, `found` what is there."""
+    def _abort(self, bus: int, moved: int, found: _Mapping | None) -> BusAbort:
+        """Tell why the access fails at `bus`; `found` is a mapping that may hold it."""
         if found is None or not found.start <= bus < found.end:
             kind: type[BusAbort] = MasterAbort
-            at = bisect_right(self._starts, bus) - 1
         else:
-            kind = Unreachable if found.view is None else TargetAbort
-        around = self._mappings[max(at, 0) : at + 2]
-        return kind(BusAddr(bus), moved=moved, nearest=[(m.start, m.end - m.start) for m in around])
+            kind = Unreachable if found.view is None and found.far is None else TargetAbort
+        return kind(BusAddr(bus), moved=moved, nearest=self.around(bus))
 
 
 def _part(old: _Mapping, start: int, end: int) -> _Mapping:
     view = None if old.view is None else old.view[start - old.start : end - old.start]
-    return _Mapping(start, end, view, old.writable)
+    far = None if old.far is None else Far(old.far.memory, old.far.offset + start - old.start)
+    return _Mapping(start, end, view, old.writable, far)

@@ -38,7 +38,9 @@ from plx9x5x.plane.port import Paged
 from plx9x5x.ports import DeviceFactory, PciDevice, RegionSpec, ResetKind
 from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
+from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.ppoll import NanoPoll
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.units import KIB
@@ -65,8 +67,8 @@ CONFIG_SPACE: Final = 256
 _LOG_LEVELS: Final = {3: logging.WARNING, 4: logging.INFO, 5: logging.INFO, 6: logging.DEBUG, 7: logging.DEBUG}
 """syslog level to ours. The library's errors are the client's mistakes and no fault here, hence warnings."""
 
-MAX_LIBRARY_LINES: Final = 1000
-"""Lines of the library's own that are logged for one client, but for debugging."""
+MAX_CLIENT_LINES: Final = 1000
+"""Lines of the library's and of ours that one client may cause, but for debugging."""
 
 _NO_EVENTFD: Final = b"no fd for interrupt"
 """The client listens to no interrupt yet; `IntxLine` keeps the edge due, so this is no news."""
@@ -109,10 +111,9 @@ class LibvfioServer:
         self._budget = budget
         self._batch = batch
         self._ctx: int | None = None
-        self._probe = -1
         self._stopping = False
         self._attached = False
-        self._library_lines = 0
+        self._client_lines = 0
         self._failure: BaseException | None = None
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
         plane = choose(plane)
@@ -121,7 +122,7 @@ class LibvfioServer:
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
         self._wake = WakePipe()
-        self._probe = os.memfd_create("plx9x5x-probe")
+        self._probe = Probe()
         self._native = self._native_serving() if plane is Plane.NATIVE else None
         try:
             with self._socket.claim():
@@ -168,9 +169,7 @@ class LibvfioServer:
             self._log.error("while closing", exc_info=self._failure)
             self._failure = None
         self._wake.close()
-        if self._probe >= 0:
-            os.close(self._probe)
-        self._probe = -1
+        self._probe.close()
 
     # The loop.
 
@@ -185,17 +184,19 @@ class LibvfioServer:
 
     def _serve_client(self) -> None:
         """Messages and DMA in turn, until the client is gone or `stop`."""
-        if self._native is not None:
-            with self._wake.by_signals():
+        with self._wake.by_signals():
+            if self._native is not None:
                 self._serve_natively(self._native)
-            return
+            else:
+                self._serve_in_python()
+
+    def _serve_in_python(self) -> None:
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
         wait_ns = self._device.wait_ns
-        fds = (self._poll_fd(), self._wake.fd)
-        poll = select.poll()
-        for fd in fds:
-            poll.register(fd, select.POLLIN)
+        poll, woken = NanoPoll(), self._wake.fd
+        poll.register(self._poll_fd())
+        poll.register(woken)
         while not self._stopping:
             for _ in batch:
                 served = run_ctx(ctx)
@@ -210,12 +211,9 @@ class LibvfioServer:
             more = step(budget)
             if served <= 0 and not more:
                 nanoseconds = wait_ns()
-                if nanoseconds is None:
-                    poll.poll()
-                else:
-                    # poll knows no time below a millisecond. select does, and minds a closed descriptor.
-                    with contextlib.suppress(OSError):
-                        select.select(fds, (), (), min(nanoseconds, LONGEST_WAIT_NS) * 1e-9)
+                ready = poll.poll(None if nanoseconds is None else min(nanoseconds, LONGEST_WAIT_NS))
+                if any(fd == woken for fd, _ in ready):
+                    self._wake.drain()
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -258,7 +256,7 @@ class LibvfioServer:
             code = c.get_errno()
         if result == 0:
             self._attached = True
-            self._library_lines = 0
+            self._client_lines = 0
             self._limit_stalls()
             self._log.info("client connected")
         elif code in _NO_MEMORY:
@@ -441,12 +439,11 @@ class LibvfioServer:
     def _on_map(self, _ctx: int, pointer: Any) -> None:
         info = pointer.contents
         start, length = info.iova.iov_base or 0, info.iova.iov_len
-        view: memoryview | None = None
-        if info.vaddr and info.prot & abi.PROT_READ and length:
-            view = memoryview((c.c_char * length).from_address(info.vaddr)).cast("B")
-            if not self._backed(view):
-                self._log.warning("mapping %#x+%#x reaches beyond the end of its file: not used", start, length)
-                view = None
+        try:
+            view = view_of(info, self._probe)
+        except NotSafe as exc:
+            view = None
+            self._of_client("the client's mapping %#x+%#x is not used: %s", start, length, exc)
         self._memory.map(start, length, view, bool(info.prot & abi.PROT_WRITE))
         self._log.debug("map %#x+%#x prot %d%s", start, length, info.prot, "" if view else " (no memory shared)")
 
@@ -456,22 +453,16 @@ class LibvfioServer:
         self._memory.unmap(start, length)
         self._log.debug("unmap %#x+%#x", start, length)
 
-    def _backed(self, view: memoryview) -> bool:
-        """False if the last byte lies beyond the file's end: touching it would be SIGBUS, the kernel says EFAULT."""
-        try:
-            os.pwrite(self._probe, view[-1:], 0)
-        except OSError:
-            return False
-        return True
+    def _of_client(self, words: str, *values: object, level: int = logging.WARNING) -> None:
+        """Log what a client makes us say; a hostile one makes one with each message, so not for ever."""
+        self._client_lines += 1
+        self._log.log(logging.DEBUG if self._client_lines > MAX_CLIENT_LINES else level, words, *values)
 
     def _on_log(self, _ctx: int, level: int, message: bytes) -> None:
-        self._library_lines += 1
         ours = _LOG_LEVELS.get(level, logging.ERROR)
-        if self._library_lines > MAX_LIBRARY_LINES:
-            ours = logging.DEBUG  # a hostile client makes one with each message
         if message.startswith(_NO_EVENTFD) or not self._attached:
             ours = min(ours, logging.DEBUG)  # `_attach` says in one line what came of it
-        self._log.log(ours, "libvfio-user: %s", message.decode(errors="replace"))
+        self._of_client("libvfio-user: %s", message.decode(errors="replace"), level=ours)
         if _TORN_MESSAGE in message:
             self._log.warning("dropping the client: the library reads no message that arrives in pieces")
             self._hang_up()

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guest memory by bus address, kept in C: what `GuestMemory` is, for the native plane.
 
-The table is the only storage: `mappings` gives it to a unit in C that moves data by itself, and what is mapped or
-unmapped here is seen there.
+The table is the only storage of what can be pointed at: `mappings` gives it to a unit in C that moves data by itself,
+and what is mapped or unmapped here is seen there. Far memory is a mapping without memory there, so that C leaves it to
+us, and stands a second time in a map of Python's.
 """
 
 from typing import Final
 
 from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
 from plx9x5x.plane.table import MappingTable, Why
-from plx9x5x.transport.guest_memory import Unreachable
+from plx9x5x.transport.guest_memory import Far, GuestMemory, Unreachable
 from plx9x5x.units import BusAddr
 
 _ABORTS: Final[dict[Why, type[BusAbort]]] = {
@@ -23,13 +24,39 @@ _LAST: Final = (1 << 64) - 1
 class NativeGuestMemory:
     """What the client lets the device master. Contracts are those of `GuestMemory`."""
 
-    __slots__ = ("clear", "map", "mappings", "unmap")
+    __slots__ = ("_far", "mappings")
 
     may_watch: Final = False
 
     def __init__(self) -> None:
         self.mappings: Final = MappingTable()
-        self.map, self.unmap, self.clear = self.mappings.map, self.mappings.unmap, self.mappings.clear
+        self._far: GuestMemory | None = None
+        """The far mappings alone; made with the first."""
+
+    def map(self, iova: int, length: int, view: memoryview | None, writable: bool, far: Far | None = None) -> None:
+        """Add a mapping, in place of whatever it overlaps; as `GuestMemory.map`."""
+        self.mappings.map(iova, length, view, writable)
+        if far is not None:
+            self._far = self._far or GuestMemory()
+            self._far.map(iova, length, None, writable, far)
+        elif self._far is not None:
+            self._far.unmap(iova, length)
+
+    def unmap(self, iova: int, length: int) -> None:
+        """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
+        self.mappings.unmap(iova, length)
+        if self._far is not None:
+            self._far.unmap(iova, length)
+
+    def clear(self) -> None:
+        """Drop all mappings."""
+        self.mappings.clear()
+        self._far = None
+
+    @property
+    def count(self) -> int:
+        """How many mappings there are."""
+        return self.mappings.table.count
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
@@ -39,14 +66,41 @@ class NativeGuestMemory:
     def read_into(self, address: BusAddr, into: memoryview) -> None:
         """Fill `into` from `address` on. Raises: MasterAbort, TargetAbort."""
         moved, why = self.mappings.read(address, into)
-        if why is not Why.MAPPED:
-            raise self._abort(address + moved & _LAST, moved, why)
+        while why is not Why.MAPPED:
+            bus, end, far = self._far_piece(address, moved, len(into), why)
+            try:
+                far.read_into(bus, into[moved:end])
+            except BusAbort as abort:
+                abort.moved += moved
+                raise
+            moved = end
+            more, why = self.mappings.read(BusAddr(address + moved), into[moved:])
+            moved += more
 
     def write_from(self, address: BusAddr, data: memoryview) -> None:
         """Store `data` from `address` on. Raises: MasterAbort, TargetAbort."""
         moved, why = self.mappings.write(address, data)
-        if why is not Why.MAPPED:
-            raise self._abort(address + moved & _LAST, moved, why)
+        while why is not Why.MAPPED:
+            bus, end, far = self._far_piece(address, moved, len(data), why)
+            try:
+                far.write_from(bus, data[moved:end])
+            except BusAbort as abort:
+                abort.moved += moved
+                raise
+            moved = end
+            more, why = self.mappings.write(BusAddr(address + moved), data[moved:])
+            moved += more
+
+    def _far_piece(self, address: int, moved: int, length: int, why: Why) -> tuple[BusAddr, int, GuestMemory]:
+        """Where an access of `length` bytes goes on in far memory after `moved`, and up to which of its bytes.
+
+        Raises: MasterAbort, TargetAbort if it does not.
+        """
+        bus = BusAddr(address + moved & _LAST)
+        count = self._far.reach(bus, length - moved) if self._far is not None and why is Why.NO_MEMORY else 0
+        if self._far is None or not count:
+            raise self._abort(bus, moved, why)
+        return bus, moved + count, self._far
 
     def _abort(self, address: int, moved: int, why: Why) -> BusAbort:
         return _ABORTS[why](BusAddr(address), moved=moved, nearest=self.mappings.around(address))

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.board import load_board
+from plx9x5x.cli import ending, serve
 from plx9x5x.cli import main as cli
-from plx9x5x.cli import serve
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, LostVm, SetupError
 from plx9x5x.model.chip import Chip
@@ -115,6 +115,12 @@ def test_serve_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture
     os.mkfifo(tmp_path / "fifo")
     assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(tmp_path / "fifo")]) == 69
     assert "it is no regular file" in capsys.readouterr().err
+    for target in ("t", "absent"):
+        link = tmp_path / "link"
+        link.symlink_to(tmp_path / target)
+        assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(link)]) == 69
+        assert "it is a symbolic link" in capsys.readouterr().err
+        link.unlink()
     assert cli.main(["serve", "--socket-path", str(tmp_path / "s"), "--bus", ""]) == 2
     capsys.readouterr()
     # A server that cannot start leaves another one's trace alone.
@@ -149,11 +155,37 @@ def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_pat
             device.write(0, offset, width, value)
         for _ in range(3):
             device.step(4096)
-        lines = serve._beside(tmp_path / "t").read_text().splitlines()
+        assert trace.path.parent == tmp_path
+        lines = trace.path.read_text().splitlines()
     assert not list(tmp_path.iterdir()), "nobody published it"
     assert lines[0] == "time scale 1, max step 1000000 ns"
     assert lines[1:5] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
     assert lines[-2:] == ["start 0 chained", "waiting"]
+
+
+def test_a_trace_has_a_name_that_nobody_knows_until_it_is_published(tmp_path: Path) -> None:
+    names = set()
+    for _ in range(2):
+        with serve._open_trace(tmp_path / "t", TimeRule()) as trace:
+            assert str(os.getpid()) not in trace.path.name
+            names.add(trace.path.name)
+            (tmp_path / "precious").write_text("data")
+            # A link that comes in between is replaced, and what it points to is not.
+            (tmp_path / "t").unlink(missing_ok=True)
+            (tmp_path / "t").symlink_to(tmp_path / "precious")
+            serve._publish(trace, tmp_path / "t")
+        assert (tmp_path / "precious").read_text() == "data"
+        assert not (tmp_path / "t").is_symlink()
+        assert (tmp_path / "t").stat().st_mode & 0o777 == 0o600
+        (tmp_path / "t").unlink()
+    assert len(names) == 2
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(SetupError, match="cannot write the trace"),
+        serve._open_trace(tmp_path / "t", TimeRule()) as trace,
+    ):
+        serve._publish(trace, tmp_path / "folder")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "precious"]
 
 
 def test_serve_describes_itself_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,4 +234,5 @@ def test_sigterm_unwinds_what_a_verb_started(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(cli, "_verbs", lambda: iter([verb]))
     assert cli.main(["probe"]) == 128 + signal.SIGTERM
     assert verb.tidied
+    ending.check()  # it has been dealt with
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -65,6 +65,11 @@ def main() -> None:
         case "panic-hang":
             serial.write("[    2.0] Kernel panic - not syncing: Attempted to kill init!\n")
             time.sleep(60)
+        case "serial-flood":
+            report.sendall(GOOD[:19])
+            line = "[    1.0] BUG: kernel NULL pointer dereference, address: 0000000000000000 in a driver"
+            serial.writelines(f"{line}\n" * 800 for _ in range(260))  # 17 MiB
+            serial.write("[    2.0] Kernel panic - not syncing: at last\n")
         case "vfio":
             say("qemu: warning: vfio 0000:00:02.0: Could not enable error recovery for the device")
             say("qemu: vfio_container_dma_unmap(0x0, 0x1000) = -2 (No such file or directory)")

@@ -60,7 +60,7 @@ def test_vfio_error_beside_passing_tests_is_1_and_said() -> None:
 def test_trouble_in_the_server_beside_passing_tests_is_1_and_said() -> None:
     got = result(server_trouble="ValueError: boom")
     assert got.exit_code == 1
-    assert "ValueError: boom" in got.problems[0]
+    assert got.problems == ("the device server had trouble: ValueError: boom (server.log)",)
 
 
 def test_common_buffer_that_breaks_the_contract_is_1_and_named_by_its_clause() -> None:

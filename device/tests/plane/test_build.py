@@ -45,7 +45,7 @@ def made(hook: Any) -> list[str]:
 
 def test_all_units_or_none(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hook.build() == ""
-    assert made(hook) == ["_card.abi3.so", "_mappings.abi3.so", "_serving.abi3.so"]
+    assert made(hook) == ["_card.abi3.so", "_hot.abi3.so", "_mappings.abi3.so", "_serving.abi3.so"]
     (hook.PACKAGE / "model/walker.c").write_text("this is no C")
     reason = hook.build()
     assert "failed" in reason

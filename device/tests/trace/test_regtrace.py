@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The register trace: what is written, how it is read back, how two of them are compared."""
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,8 +146,26 @@ class TestFile:
         assert "full" in str(trace.trouble)
         trace.close()
 
-    def test_an_error_of_the_disk_stops_the_trace_not_the_chip(self, tmp_path: Path) -> None:
-        trace = RegisterTrace(Path("/dev/full"))
+    def test_the_file_is_private_and_nobody_elses(self, path: Path, tmp_path: Path) -> None:
+        RegisterTrace(path).close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with pytest.raises(FileExistsError):
+            RegisterTrace(path)
+        precious = tmp_path / "precious"
+        for target in (precious, tmp_path / "absent"):
+            precious.write_text("data")
+            link = tmp_path / f"to-{target.name}"
+            link.symlink_to(target)
+            with pytest.raises(FileExistsError):
+                RegisterTrace(link)
+        assert precious.read_text() == "data"
+        assert not (tmp_path / "absent").exists()
+
+    def test_an_error_of_the_disk_stops_the_trace_not_the_chip(self, path: Path) -> None:
+        trace = RegisterTrace(path)
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, trace._file)
+        os.close(full)
         trace.emit(ACCESS)
         trace.emit(ACCESS)
         assert not trace.enabled

@@ -14,17 +14,23 @@ from plx9x5x.ports import BusMaster, IrqLine
 from plx9x5x.transport.libvfio import LibvfioServer
 from plx9x5x.transport.libvfio_abi import LibVfioUser, load_abi
 from plx9x5x.transport.libvfio_find import ENV_VAR, find_library
+from plx9x5x.transport.wire.client import VfioUserClient
+from plx9x5x.transport.wire.server import WireServer
 from tests.transport.fake_device import FakeDevice
-from tests.transport.vfio_user_client import VfioUserClient
 
 
 class Served:
     """A server that runs in a thread, and its device. `failure` is what `run` raised."""
 
-    def __init__(self, path: Path, library: LibVfioUser, *, native: bool = False) -> None:
+    def __init__(self, path: Path, library: LibVfioUser | None, *, native: bool = False) -> None:
         self.path = path
         self.failure: BaseException | None = None
-        self.server = LibvfioServer(path, self._make, library=library, plane="native" if native else "python")
+        plane = "native" if native else "python"
+        self.server: LibvfioServer | WireServer = (
+            WireServer(path, self._make, plane=plane)
+            if library is None
+            else LibvfioServer(path, self._make, library=library, plane=plane)
+        )
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _make(self, bus: BusMaster, irq: IrqLine) -> FakeDevice:
@@ -81,11 +87,17 @@ def native(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.fixture(params=["libvfio", "wire"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """What carries the messages."""
+    return str(request.param)
+
+
 @pytest.fixture
-def serve(library: LibVfioUser, native: bool) -> Callable[[Path], AbstractContextManager[Served]]:
+def serve(library: LibVfioUser, transport: str, native: bool) -> Callable[[Path], AbstractContextManager[Served]]:
     @contextmanager
     def serving(path: Path) -> Iterator[Served]:
-        served = Served(path, library, native=native)
+        served = Served(path, library if transport == "libvfio" else None, native=native)
         served.start()
         try:
             yield served

@@ -11,6 +11,10 @@ import pytest
 from plx9x5x.errors import MasterAbort, TargetAbort
 from plx9x5x.ports import ResetKind
 from plx9x5x.transport.guest_memory import Unreachable
+from plx9x5x.transport.wire import server as wire_server
+from plx9x5x.transport.wire.client import SharedRam, VfioUserClient
+from plx9x5x.transport.wire.codec import HEADER, Command, Refused
+from plx9x5x.transport.wire.server import WireServer
 from plx9x5x.units import KIB
 from tests.transport.conftest import Served
 from tests.transport.fake_device import (
@@ -24,7 +28,6 @@ from tests.transport.fake_device import (
     SOURCE,
     START,
 )
-from tests.transport.vfio_user_client import HEADER, Command, Refused, SharedRam, VfioUserClient
 
 PAGE = 4 * KIB
 FLOOD = 20_000
@@ -172,7 +175,10 @@ def test_read_only_memory_takes_no_dma_write(served: Served, client: VfioUserCli
 
 
 @pytest.mark.parametrize("prot", [0, 2, 3])
-def test_memory_that_cannot_be_reached_aborts_and_says_why(served: Served, client: VfioUserClient, prot: int) -> None:
+def test_memory_that_cannot_be_reached_aborts_and_says_why(
+    served: Served, client: VfioUserClient, prot: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire_server, "STALL_S", 0.1)  # without a file it is asked for by messages, and answers none
     if prot == 3:
         client.map(0, PAGE, None)
     else:
@@ -184,6 +190,10 @@ def test_memory_that_cannot_be_reached_aborts_and_says_why(served: Served, clien
 
 def test_a_mapping_beyond_its_file_is_not_touched(served: Served, client: VfioUserClient) -> None:
     """Touching it would be SIGBUS, the end of the server."""
+    if isinstance(served.server, WireServer):
+        with pytest.raises(Refused):
+            client.map(0, 16 * PAGE, SharedRam(PAGE).fd)
+        return
     client.map(0, 16 * PAGE, SharedRam(PAGE).fd)
     copy(client, 0, 8 * PAGE, PAGE)
     until(lambda: len(served.device.aborts) == 1)
@@ -198,7 +208,7 @@ def test_a_rising_line_signals_once_until_unmask(client: VfioUserClient) -> None
     client.write(CONTROL, LINE, 1)
     assert intx.take() == 0
     client.unmask_intx()
-    assert intx.take() == 1, "unmask with the line up signals again"
+    until(lambda: intx.take() == 1)  # the line is still up, so it signals again
     client.write(CONTROL, LINE, 0)
     client.unmask_intx()
     assert intx.take() == 0

@@ -21,17 +21,21 @@ from plx9x5x.errors import SetupError
 from plx9x5x.ports import ResetKind
 from plx9x5x.transport import libvfio
 from plx9x5x.transport.libvfio_abi import LibVfioUser
+from plx9x5x.transport.wire import lobby
+from plx9x5x.transport.wire import server as wire_server
+from plx9x5x.transport.wire.client import SharedRam, VfioUserClient
+from plx9x5x.transport.wire.codec import HEADER, Command, Refused
+from plx9x5x.transport.wire.server import WireServer
 from plx9x5x.units import KIB
 from tests.transport.conftest import Served
 from tests.transport.fake_device import CONFIG, CONTROL, COPIES, FAULT, LINE, MEMORY
 from tests.transport.test_libvfio import copy, until
-from tests.transport.vfio_user_client import HEADER, Command, Refused, SharedRam, VfioUserClient
 
 ENDLESS_COPY = """
 import sys, time
 from pathlib import Path
 from tests.transport.test_libvfio import copy
-from tests.transport.vfio_user_client import SharedRam, VfioUserClient
+from plx9x5x.transport.wire.client import SharedRam, VfioUserClient
 client, ram = VfioUserClient(Path(sys.argv[1])), SharedRam(1 << 20)
 client.map(0, 1 << 20, ram.fd)
 client.listen_intx()
@@ -40,6 +44,13 @@ copy(client, 0, 1 << 19, 1 << 19, start=2)
 print("copying", flush=True)
 time.sleep(60)
 """
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no server be patient with a client that stalls."""
+    monkeypatch.setattr(libvfio, "CLIENT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(lobby, "SILENCE_S", 0.2)
+    monkeypatch.setattr(wire_server, "STALL_S", 0.2)
 
 
 def serves_right(served: Served) -> None:
@@ -125,7 +136,8 @@ def test_a_client_that_leaves_in_the_middle_of_a_header_is_forgotten(served: Ser
 def test_an_impossible_size_does_not_hang_the_server(served: Served, size: int) -> None:
     with served.client() as client:
         client.socket.sendall(HEADER.pack(1, Command.REGION_READ, size, 0, 0))
-        client.socket.sendall(os.urandom(64))
+        with suppress(OSError):  # it may have hung up already
+            client.socket.sendall(os.urandom(64))
     serves_right(served)
 
 
@@ -156,7 +168,7 @@ def test_a_client_that_negotiates_nonsense_is_passed_over(served: Served, first:
 def test_a_client_that_connects_and_stalls_is_hung_up_on(
     served: Served, started: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libvfio, "CLIENT_TIMEOUT_S", 0.2)
+    hurry(monkeypatch)
     with VfioUserClient(served.path, negotiate=False) as silent:
         silent.socket.sendall(started)
         serves_right(served)
@@ -165,17 +177,20 @@ def test_a_client_that_connects_and_stalls_is_hung_up_on(
 def test_a_client_that_stalls_in_a_message_does_not_hang_the_server(
     serve: Callable[[Path], AbstractContextManager[Served]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libvfio, "CLIENT_TIMEOUT_S", 0.2)
+    hurry(monkeypatch)
     with serve(folder / "s") as served:
         with served.client() as client:
             client.socket.sendall(HEADER.pack(1, Command.REGION_READ, 32, 0, 0))
-            _, _, flags, _, _ = client.receive()
-            assert flags & 0x20, "the time-out answers with an error"
+            with suppress(ConnectionResetError):
+                _, _, flags, _, _ = client.receive()
+                assert flags & 0x20, "the time-out hangs up, or answers with an error"
         serves_right(served)
 
 
 def test_a_message_that_arrives_in_pieces_costs_the_client_its_connection(served: Served) -> None:
     """The library takes the first piece for the whole and would read the rest as messages."""
+    if isinstance(served.server, WireServer):
+        return  # it does better: test_wire
     with served.client() as client:
         client.socket.sendall(HEADER.pack(1, Command.REGION_WRITE, 16 + 24, 0, 0) + b"\0" * 10)
         with pytest.raises(OSError, match=r"."):  # noqa: PT012 - the error comes with whichever call is first to see it
@@ -188,7 +203,7 @@ def test_a_message_that_arrives_in_pieces_costs_the_client_its_connection(served
 def test_a_client_that_never_reads_does_not_hang_the_server(
     serve: Callable[[Path], AbstractContextManager[Served]], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libvfio, "CLIENT_TIMEOUT_S", 0.2)
+    hurry(monkeypatch)
     with serve(folder / "s") as served:
         with served.client() as client:
             client.socket.settimeout(0.5)

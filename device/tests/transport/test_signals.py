@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.plane.choice import NAMES
-from tests.transport.vfio_user_client import HEADER, Command, VfioUserClient
+from plx9x5x.transport.wire.client import VfioUserClient
+from plx9x5x.transport.wire.codec import HEADER, Command
 
 ROUNDS = 3
 POSTED = struct.pack("<QII", 0x84, 0, 4) + struct.pack("<I", 1)

@@ -14,7 +14,8 @@ from typing import Final, Protocol, Self
 
 from plx9x5x.errors import LostVm
 from plx9x5x.lab.guest.machine import VmSpec
-from plx9x5x.lab.host.process import Child, tail_of
+from plx9x5x.lab.host.drain import Drain
+from plx9x5x.lab.host.process import Child
 from plx9x5x.lab.host.symptoms import Oops, SerialLog, tail_lines, vfio_errors
 from plx9x5x.lab.report.ktap import Case, Parser, Report
 from plx9x5x.units import MIB
@@ -96,14 +97,26 @@ class GuestVm:
     qemu.cmd (the command line).
     """
 
-    def __init__(self, qemu: Child, report: socket.socket, *, logs: Path, deadline: float, limit_s: float) -> None:
+    def __init__(
+        self,
+        qemu: Child,
+        report: socket.socket,
+        console: Drain,
+        serial: SerialLog,
+        *,
+        logs: Path,
+        deadline: float,
+        limit_s: float,
+    ) -> None:
         self._qemu = qemu
+        self._console = console
         self._socket: socket.socket | None = report
         self._logs = logs
         self._deadline = deadline
         self._limit_s = limit_s
         self._companions: tuple[Companion, ...] = ()
-        self._serial = SerialLog(logs / "serial.log")
+        self._serial = serial
+        self._panic_told = False
         self._parser = Parser()
         self._done: list[Report] | None = None
         self._report_bytes = 0
@@ -128,19 +141,25 @@ class GuestVm:
 
         Raises: SetupError if QEMU cannot be started at all.
         """
+        serial = SerialLog()
+        console = Drain(logs / "serial.log", taker=serial.feed)
         ours, theirs = socket.socketpair()
         agent_fd = None if agent is None else agent.fileno()
-        fds = (theirs.fileno(),) if agent_fd is None else (theirs.fileno(), agent_fd)
+        fds = (theirs.fileno(), console.writer) if agent_fd is None else (theirs.fileno(), console.writer, agent_fd)
         try:
-            argv = spec.command_line(serial=logs / "serial.log", report_fd=fds[0], agent_fd=agent_fd)
-            (logs / "qemu.cmd").write_text("\n".join(argv) + "\n", encoding="utf-8")
-            qemu = Child(argv, name="QEMU", log=logs / "qemu.log", pass_fds=fds, cpus=spec.cpus)
+            with console.giving():
+                # QEMU opens the pipe as the file that it takes it for.
+                console_file = Path(f"/dev/fd/{console.writer}")
+                argv = spec.command_line(serial=console_file, report_fd=fds[0], agent_fd=agent_fd)
+                (logs / "qemu.cmd").write_text("\n".join(argv) + "\n", encoding="utf-8")
+                qemu = Child(argv, name="QEMU", log=logs / "qemu.log", pass_fds=fds, cpus=spec.cpus)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        vm = cls(qemu, ours, logs=logs, deadline=time.monotonic() + timeout_s, limit_s=timeout_s)
+        deadline = time.monotonic() + timeout_s
+        vm = cls(qemu, ours, console, serial, logs=logs, deadline=deadline, limit_s=timeout_s)
         vm._companions = tuple(companions)
         return vm
 
@@ -171,6 +190,7 @@ class GuestVm:
 
     def vfio_errors(self) -> tuple[str, ...]:
         """What QEMU says about a device that failed."""
+        self._qemu.settle()
         with self._qemu.log.open(encoding="utf-8", errors="replace") as lines:
             return vfio_errors(lines)
 
@@ -240,8 +260,10 @@ class GuestVm:
 
     def lost(self, reason: str, *, said: Sequence[str] = ()) -> LostGuest:
         """Make the error, with the report and the console as they are now."""
+        if not self.alive:
+            self._console.finish()
         self._serial.poll(last=True)
-        tail = tail_lines(tail_of(self._logs / "serial.log"), TAIL_LINES)
+        tail = tail_lines(self._console.tail(), TAIL_LINES)
         report = self._parser.finish()
         if report.cases:
             last = report.cases[-1]
@@ -251,6 +273,7 @@ class GuestVm:
     def end(self) -> None:
         """End QEMU at once, and wait for it."""
         self._qemu.end(grace_s=0)
+        self._console.finish()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -316,10 +339,10 @@ class GuestVm:
         return cases
 
     def _take_serial(self, watcher: Watcher, *, last: bool = False) -> None:
-        calm = self._serial.panic is None
         for line in self._serial.poll(last=last):
             watcher.serial(line)
-        if calm and self._serial.panic is not None:
+        if self._serial.panic is not None and not self._panic_told:
+            self._panic_told = True
             self._hurry(PANIC_GRACE_S, f"the guest's kernel panicked: {self._serial.panic}")
 
     def _hurry(self, grace_s: float, reason: str) -> None:
@@ -332,6 +355,7 @@ class GuestVm:
         """Take what was still under way when QEMU ended."""
         while self._take_report(watcher, 0):
             pass
+        self._console.finish()
         self._take_serial(watcher, last=True)
 
     def _check_companions(self) -> None:

@@ -17,14 +17,17 @@ from types import TracebackType
 from typing import Final, Self
 
 from plx9x5x.errors import SetupError
+from plx9x5x.lab.host.drain import Drain
 
 _PR_SET_PDEATHSIG: Final = 1
 _READ_TAIL: Final = 64 * 1024
+_SETTLE_S: Final = 0.2
+"""Longer only if what it started goes on and could print."""
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
-    """A program that runs; its output goes to the file `log`.
+    """A program that runs; its output goes to the file `log`, up to a limit (`Drain`).
 
     `cpus` are the cores that it may use, None for all of ours. Raises: SetupError if it cannot be started.
     """
@@ -44,11 +47,12 @@ class Child:
         self.argv = tuple(argv)
         self.log = log
         try:
-            with log.open("ab") as out:
+            self._drain = Drain(log)
+            with self._drain.giving():
                 self._process = subprocess.Popen(
                     self.argv,
                     stdin=subprocess.DEVNULL,
-                    stdout=out,
+                    stdout=self._drain.writer,
                     stderr=subprocess.STDOUT,
                     env=None if env is None else dict(env),
                     cwd=cwd,
@@ -96,6 +100,7 @@ class Child:
                 self.wait(grace_s)
         self._signal(signal.SIGKILL)  # it, or what it left in its group
         self._process.wait()
+        self._drain.finish()
 
     def how_it_ended(self) -> str:
         """Say it in words: 'exit code 1', 'SIGKILL', 'still running'."""
@@ -110,8 +115,14 @@ class Child:
             return f"signal {-code}"
 
     def output(self) -> str:
-        """The last 64 KiB of what it printed so far."""
-        return tail_of(self.log)
+        """The last 64 KiB of what it printed so far; all of it once it has ended."""
+        self.settle()
+        return self._drain.tail()
+
+    def settle(self) -> None:
+        """Have its log complete, if it has ended."""
+        if not self.alive:
+            self._drain.finish(_SETTLE_S)
 
     def __enter__(self) -> Self:
         return self

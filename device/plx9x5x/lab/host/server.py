@@ -27,6 +27,16 @@ _SOCKET: Final = "device.sock"
 _SOCKET_PATH_MAX: Final = 100
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _SETUP_EXITS: Final = (2, 69)
+_EXIT_BUG: Final = 70
+_CRASHES: Final = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
+_OURS: Final = "this is a bug of ours"
+_WHO: Final = {
+    0: "as when somebody sends it SIGTERM",
+    -signal.SIGTERM: "sent by somebody",
+    -signal.SIGKILL: "sent by somebody, or by the kernel for lack of memory",
+    -signal.SIGBUS: "as when the file of the guest's memory is truncated or finds no room (is /dev/shm full?)",
+}
+"""What an end that is no bug of ours comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,24 +128,34 @@ class DeviceServer:
         return self._child.alive
 
     def how_it_ended(self) -> str:
-        """Say it in words."""
-        return self._child.how_it_ended()
+        """Say it in words, with who may have done it."""
+        code, how = self._child.poll(), self._child.how_it_ended()
+        return f"{how}, {_WHO[code]}" if code in _WHO else how
 
     def output(self) -> str:
         """The last of what it printed."""
         return self._child.output()
 
     def trouble(self) -> str | None:
-        """End it; say what went wrong in it by then although it went on, or None. It is our bug, whatever it is."""
+        """End it; say what went wrong in it by then, or None. Says so if it is a bug of ours.
+
+        That is an exception, a crash, and exit code 70. A server that somebody else ended is none.
+        """
+        lived = self.alive
         self.end()
         code = self._child.poll()
-        if code not in (0, -signal.SIGTERM):  # the latter before it could install its handler
-            return f"it ended with {self.how_it_ended()}"
+        if code in _CRASHES or code == _EXIT_BUG:
+            return f"it ended with {self.how_it_ended()}; {_OURS}"
+        if lived and code == -signal.SIGKILL:
+            return f"it did not end at SIGTERM and had to be killed; {_OURS}"
         lines = self.output().splitlines()
         at = next((number for number, line in enumerate(lines) if line.startswith(_TRACEBACK)), None)
-        if at is None:
+        if at is not None:
+            what = next((line for line in lines[at + 1 :] if line and not line.startswith(" ")), "an exception")
+            return f"{what}; {_OURS}"
+        if code in (0, -signal.SIGTERM):  # the latter before it could install its handler
             return None
-        return next((line for line in lines[at + 1 :] if line and not line.startswith(" ")), "an exception")
+        return f"it ended with {self.how_it_ended()}"
 
     def end(self) -> None:
         """SIGTERM, then SIGKILL; the socket goes too."""

@@ -5,10 +5,13 @@ Patterns are those that Linux prints; a plain message with such a word in it doe
 """
 
 import re
+import threading
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
+
+from plx9x5x.units import KIB, MIB
 
 _PANIC: Final = re.compile(r"Kernel panic - not syncing: ?(.*)")
 _OOPS: Final = re.compile(
@@ -21,6 +24,13 @@ _OOPS: Final = re.compile(
 _STAMP: Final = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
 _BLOCK_ENDS: Final = re.compile(r"---\[ end (?:trace|Kernel panic)|^ ?</TASK>$")
 _BLOCK_LINES: Final = 60
+_MOST_OOPSES: Final = 100
+_MOST_NEW: Final = MIB
+_MOST_LINE: Final = 16 * KIB
+_MOST_SHOWN: Final = KIB
+"""Of a complaint's line."""
+_LINE_COST: Final = 64
+"""Bytes that a line takes beside its own."""
 _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t -\U0010ffff]")
 
 _VFIO: Final = re.compile(r"vfio", re.IGNORECASE)
@@ -41,37 +51,56 @@ class Oops:
 
 
 class SerialLog:
-    """Reads a growing log; `poll` gives the new lines, `oopses` and `panic` what was found in all of them."""
+    """Looks at a log that comes in pieces; `poll` gives the new lines, `oopses` and `panic` what was found in all.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
+    One thread may feed it and another poll. A guest that floods its console costs some MiB: the first hundred
+    complaints are kept, and of lines that nobody has polled the last MiB.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._rest = b""
+        self._new: deque[bytes] = deque()
+        self._new_bytes = self._dropped = 0
         self._blocks: list[tuple[str, list[str]]] = []
         self._open = False
         self.panic: str | None = None
 
     @property
     def oopses(self) -> tuple[Oops, ...]:
-        """Complaints so far, without the panic that may have ended it all."""
-        return tuple(Oops(title, tuple(lines)) for title, lines in self._blocks)
+        """Complaints so far, the first hundred, without the panic that may have ended it all."""
+        with self._lock:
+            return tuple(Oops(title, tuple(lines)) for title, lines in self._blocks)
+
+    def feed(self, data: bytes) -> None:
+        """Take what the guest printed next."""
+        with self._lock:
+            *raw, self._rest = (self._rest + data).split(b"\n")
+            if len(self._rest) > _MOST_LINE:
+                raw, self._rest = [*raw, self._rest], b""
+            for line in raw:
+                self._add(line)
 
     def poll(self, *, last: bool = False) -> list[str]:
-        """Read what is new; `last` also takes a line without its end."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(data)
-        *raw, self._rest = (self._rest + data).split(b"\n")
-        if last and self._rest:
-            raw, self._rest = [*raw, self._rest], b""
-        lines = [clean(line.decode("utf-8", errors="replace")) for line in raw]
-        for line in lines:
-            self._look(_STAMP.sub("", line))
-        return lines
+        """Give what is new; `last` also takes a line without its end."""
+        with self._lock:
+            if last and self._rest:
+                self._add(self._rest)
+                self._rest = b""
+            lines = [f"({self._dropped} lines are left out)"] if self._dropped else []
+            lines += [_plain(line) for line in self._new]
+            self._new.clear()
+            self._new_bytes = self._dropped = 0
+            return lines
+
+    def _add(self, raw: bytes) -> None:
+        self._new.append(raw)
+        self._new_bytes += len(raw) + _LINE_COST
+        while self._new_bytes > _MOST_NEW:
+            self._new_bytes -= len(self._new.popleft()) + _LINE_COST
+            self._dropped += 1
+        if self._open or len(self._blocks) < _MOST_OOPSES or b"panic" in raw:
+            self._look(_STAMP.sub("", _plain(raw[:_MOST_SHOWN])))
 
     def _look(self, line: str) -> None:
         if match := _PANIC.search(line):
@@ -84,14 +113,14 @@ class SerialLog:
             block.append(line)
             if _BLOCK_ENDS.search(line) or len(block) >= _BLOCK_LINES:
                 self._open = False
-        elif _OOPS.search(line):
+        elif len(self._blocks) < _MOST_OOPSES and _OOPS.search(line):
             self._blocks.append((line.strip(), [line]))
             self._open = True
 
 
 def scan_oopses(lines: Iterable[str]) -> tuple[Oops, ...]:
     """Complaints in a kernel log that is at hand."""
-    log = SerialLog(Path())
+    log = SerialLog()
     for line in lines:
         log._look(_STAMP.sub("", clean(line)))  # noqa: SLF001 - the same module
     return log.oopses
@@ -116,6 +145,10 @@ def vfio_errors(output: Iterable[str]) -> tuple[str, ...]:
 def clean(line: str) -> str:
     """A line of a terminal as plain text: no escape sequences, no control characters."""
     return _CONTROL.sub("", line).rstrip()
+
+
+def _plain(raw: bytes) -> str:
+    return clean(raw.decode("utf-8", errors="replace"))
 
 
 def tail_lines(text: str, count: int) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from plx9x5x import jail
 from plx9x5x.errors import SetupError
 from plx9x5x.lab.toolchain import apt, host, kernels, pciutils, qemu, vfio_user_lib
 from plx9x5x.lab.toolchain.cache import Cache
@@ -49,6 +50,7 @@ def report(kernel: str | None) -> Iterator[Line]:
         ("busybox", _busybox),
         ("pciutils", _pciutils),
         ("guest memory", _guest_memory),
+        ("jail", _jail),
         ("cores", _cores),
         ("kvm", _kvm),
     )
@@ -212,6 +214,12 @@ def _available_mib() -> int:
         if name == "MemAvailable":
             return int(value.split()[0]) // 1024
     return 0
+
+
+def _jail() -> Line:
+    there = jail.offered()
+    mend = "use a kernel with seccomp and with Landlock among its security modules (Linux 5.13, CONFIG_LSM or lsm=)"
+    return Line("jail", str(there), mend if there.lacks else "", warn=True)
 
 
 def _cores() -> Line:

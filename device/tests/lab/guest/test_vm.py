@@ -16,6 +16,7 @@ from plx9x5x.errors import SetupError
 from plx9x5x.lab.guest import vm as vm_module
 from plx9x5x.lab.guest.machine import AGENT_PORT_NAME, EDU, PORT_NAME, VmSpec, pci_bridge, vfio_user_pci
 from plx9x5x.lab.guest.vm import MAX_REPORT, GuestVm, LostGuest, Nobody
+from plx9x5x.lab.host.drain import LIMIT, TAIL
 from plx9x5x.lab.host.process import Child
 from plx9x5x.lab.report.ktap import Case
 
@@ -151,6 +152,23 @@ def test_endless_report_ends_the_guest_and_fills_no_disk(boot: Boot, tmp_path: P
     with pytest.raises(LostGuest, match="the guest's report is endless: more than 16 MiB"):
         boot("flood").run_ktap()
     assert (tmp_path / "ktap.log").stat().st_size <= MAX_REPORT
+
+
+def test_a_flood_on_the_console_fills_no_disk_and_hides_no_panic(boot: Boot, tmp_path: Path) -> None:
+    with pytest.raises(LostGuest, match="panicked: at last") as caught:
+        boot("serial-flood", timeout_s=60).run_ktap()
+    assert len(caught.value.serial_tail) <= vm_module.TAIL_LINES
+    assert LIMIT < (tmp_path / "serial.log").stat().st_size < LIMIT + 2 * TAIL
+    assert "panic - not syncing: at last" in (tmp_path / "serial.log").read_text()
+    assert "panic - not syncing: at last" in str(caught.value)
+
+
+def test_a_flood_that_nobody_looks_at_keeps_no_guest_waiting(boot: Boot) -> None:
+    vm = boot("serial-flood", timeout_s=60)
+    end = time.monotonic() + 30
+    while vm.alive:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_truncated_report_is_a_bad_report_not_a_lost_guest(boot: Boot) -> None:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The device's server as a child, with a program that poses as it."""
 
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,9 @@ if how == "stumbles":
 if how in ("leaves", "good"):
     import signal
     signal.signal(signal.SIGTERM, lambda *_: os._exit(70 if how == "leaves" else 0))
+if how == "deaf":
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("arguments", *sys.argv[1:])
 print("board\\nlistening on PATH", os.environ["PLX9X5X_LIBVFIO_USER"], flush=True)
 time.sleep(60)
@@ -78,12 +84,55 @@ def test_crash_at_the_start_is_told(pose: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "trouble"),
-    [("good", None), ("plain", None), ("stumbles", "ValueError: boom"), ("leaves", "it ended with exit code 70")],
+    [
+        ("good", None),
+        ("plain", None),
+        ("stumbles", "ValueError: boom; this is a bug of ours"),
+        ("leaves", "it ended with exit code 70; this is a bug of ours"),
+    ],
 )
 def test_trouble_that_no_client_noticed_is_told(pose: Path, how: str, trouble: str | None) -> None:
     with start(how, pose).wait_ready() as server:
         assert server.trouble() == trouble
         assert not server.alive
+
+
+@pytest.mark.parametrize(
+    ("number", "how", "trouble"),
+    [
+        (signal.SIGKILL, "SIGKILL, sent by somebody, or by the kernel for lack of memory", True),
+        (signal.SIGTERM, "exit code 0, as when somebody sends it SIGTERM", False),
+        (signal.SIGUSR1, "SIGUSR1", True),
+        (signal.SIGBUS, "SIGBUS, as when the file of the guest's memory is truncated or finds no room", True),
+    ],
+)
+def test_a_server_that_somebody_ended_is_no_bug_of_ours(
+    pose: Path, number: signal.Signals, how: str, trouble: bool
+) -> None:
+    with start("good", pose).wait_ready() as server:
+        os.kill(server.pid, number)
+        end = time.monotonic() + 10
+        while server.alive:
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        assert server.how_it_ended().startswith(how)
+        said = server.trouble()
+        assert (said is not None) == trouble
+        assert said is None or (said.startswith(f"it ended with {how}") and "bug of ours" not in said)
+
+
+def test_a_crash_is_a_bug_of_ours(pose: Path) -> None:
+    with start("good", pose).wait_ready() as server:
+        os.kill(server.pid, signal.SIGSEGV)
+        assert server.trouble() == "it ended with SIGSEGV; this is a bug of ours"
+
+
+def test_a_server_that_does_not_end_at_sigterm_is_a_bug_of_ours(pose: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with start("deaf", pose).wait_ready() as server:
+        end = server._child.end
+        monkeypatch.setattr(server._child, "end", lambda: end(grace_s=0.1))
+        said = server.trouble()
+        assert said == "it did not end at SIGTERM and had to be killed; this is a bug of ours"
 
 
 def test_server_that_is_never_ready_is_given_up(pose: Path) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What counts as a complaint of the guest's kernel or of QEMU, and what does not."""
 
-from pathlib import Path
+import tracemalloc
 
 import pytest
 
@@ -57,18 +57,45 @@ def test_trace_without_end_does_not_swallow_the_log() -> None:
     assert [o.title for o in scan_oopses(lines)] == ["BUG: x", "BUG: y"]
 
 
-def test_growing_log_is_read_line_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "serial.log"
-    log = SerialLog(path)
+def test_growing_log_is_read_line_by_line() -> None:
+    log = SerialLog()
     assert log.poll() == []
-    with path.open("wb", buffering=0) as file:
-        file.write(b"[ 1.0] one\r\n[ 1.1] Kernel panic - not sync")
-        assert log.poll() == ["[ 1.0] one"]
-        assert log.panic is None
-        file.write(b"ing: why\n\x1b[2Jrest\x00")
-        assert log.poll() == ["[ 1.1] Kernel panic - not syncing: why"]
-        assert log.panic == "why"
-        assert log.poll(last=True) == ["rest"]
+    log.feed(b"[ 1.0] one\r\n[ 1.1] Kernel panic - not sync")
+    assert log.poll() == ["[ 1.0] one"]
+    assert log.panic is None
+    log.feed(b"ing: why\n\x1b[2Jrest\x00")
+    assert log.panic == "why"
+    assert log.poll() == ["[ 1.1] Kernel panic - not syncing: why"]
+    assert log.poll(last=True) == ["rest"]
+
+
+FLOODS = {  # what, and how many times 64 KiB
+    "complaints": (b"[    1.0] BUG: kernel NULL pointer dereference, address: 0000000000000000 in a driver\n", 100),
+    "empty lines": (b"\n", 2),
+    "one line": (b"BUG: without an end ", 1000),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_lines_takes_little_memory_and_a_panic_after_it_is_found(flood: str) -> None:
+    what, pieces = FLOODS[flood]
+    piece = (what * 70000)[: 64 * 1024]
+    log = SerialLog()
+    tracemalloc.start()
+    try:
+        for _ in range(pieces):
+            log.feed(piece)
+        log.feed(b"\nKernel panic - not syncing: in the end\nlast words\n")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024 * 1024
+    assert log.panic == "in the end"
+    assert len(log.oopses) <= 100
+    lines = log.poll()
+    assert lines[-1] == "last words"
+    assert lines[0].endswith("lines are left out)")
+    assert sum(map(len, lines)) < 2 * 1024 * 1024
 
 
 def test_vfio_errors_are_named_once_and_remarks_are_not() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plx9x5x import jail
 from plx9x5x.cli.main import main
 from plx9x5x.lab.toolchain import doctor, for_stream
 from plx9x5x.lab.toolchain.bars import Bars
@@ -75,6 +76,16 @@ def test_doctor_passes_where_only_the_fetch_is_left_to_do(host: Any, capsys: pyt
     assert lines["busybox"].warn
     assert not lines["guest memory"].mend
     assert lines["apt"].says.startswith("http://mirror.test/debian")
+
+
+def test_doctor_says_which_parts_of_the_jail_this_kernel_offers(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (there,) = [line for line in doctor.report(None) if line.what == "jail"]
+    assert (there.says, bool(there.mend)) == (str(jail.offered()), bool(jail.offered().lacks))
+    monkeypatch.setattr(jail, "offered", lambda: jail.Jail(seccomp=True, landlock=0, lacks=("no Landlock: why",)))
+    (there,) = [line for line in doctor.report(None) if line.what == "jail"]
+    assert there.says == "no_new_privs, seccomp; no Landlock: why"
+    assert there.warn
+    assert "Landlock" in there.mend
 
 
 def test_doctor_notices_a_cache_that_cannot_be_written(

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vfio-user spoken here, without libvfio-user: codec, server and client."""

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files that a client shares its memory by: what we may touch of them, and how, so that their owner can do no harm.
+
+A mapping of a file that shrinks is a SIGBUS, which ends the process. So a file is mapped only if it is sealed against
+that (QEMU's memory-backend-memfd is), once and as a whole, however many ranges of it the client maps: a process has
+about 65,000 mappings, and a guest with an IOMMU a range a page. Any other regular file is read and written by calls,
+where the end of the file and a full file system are errors like others.
+
+What a descriptor allows is asked of the kernel, never believed; none is kept for a range, one for each file. Files on
+which a call could wait for somebody (FUSE, network file systems) are not touched at all.
+"""
+
+import ctypes as c
+import errno
+import fcntl
+import logging
+import mmap
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from plx9x5x.transport.guest_memory import FarMemory
+from plx9x5x.transport.wire.codec import Refused
+
+MAX_FILES: Final = 64
+"""Of one client; QEMU has one for each piece of memory that is plugged in."""
+
+_LIBC: Final = c.CDLL(None, use_errno=True)
+_STATFS_BYTES: Final = 256
+"""struct statfs has 120; the type is its first long."""
+
+_LOCAL: Final = frozenset(
+    {
+        0x01021994,  # tmpfs, memfd
+        0x958458F6,  # hugetlbfs
+        0x858458F6,  # ramfs
+        0xEF53,  # ext2 to ext4
+        0x58465342,  # XFS
+        0x9123683E,  # btrfs
+        0xF2F52010,  # F2FS
+        0x2FC12FC1,  # ZFS
+        0x794C7630,  # overlayfs
+    }
+)
+"""File systems that answer by themselves. Source: linux/magic.h."""
+
+
+class GuestFile(Protocol):
+    """One file of the client."""
+
+    def holds(self, offset: int, length: int, *, writable: bool) -> bool:
+        """True if all of a range is in it, with that right."""
+        ...
+
+    def close(self) -> bool:
+        """Let go of it; False while views on it are in use."""
+        ...
+
+
+@dataclass(slots=True)
+class MappedFile:
+    """A file that cannot shrink, mapped as a whole."""
+
+    memory: mmap.mmap
+    writable: bool
+
+    def holds(self, offset: int, length: int, *, writable: bool) -> bool:
+        """True if all of a range is in it, with that right."""
+        return offset + length <= len(self.memory) and (self.writable or not writable)
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Give a range that the file holds."""
+        return memoryview(self.memory)[offset : offset + length]
+
+    def close(self) -> bool:
+        """Let go of it; False while views on it are in use."""
+        try:
+            self.memory.close()
+        except BufferError:
+            return False
+        return True
+
+
+class CalledFile(FarMemory):
+    """A file that its owner may truncate: each access is a call, and one that does not come whole is an abort."""
+
+    reason: Final = "the client's file ends before there, or has no room left"
+
+    def __init__(self, fd: int, *, writable: bool) -> None:
+        self._fd = fd
+        self._writable = writable
+
+    def holds(self, offset: int, length: int, *, writable: bool) -> bool:
+        """True if all of a range is in it now, with that right."""
+        return offset + length <= os.fstat(self._fd).st_size and (self._writable or not writable)
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """Read from the file; give the bytes that came."""
+        done = 0
+        try:
+            while done < len(into) and (count := os.preadv(self._fd, [into[done:]], offset + done)):
+                done += count
+        except OSError:
+            pass
+        return done
+
+    def write_from(self, offset: int, data: memoryview) -> int:
+        """Write to the file, but not beyond its end; give the bytes that went."""
+        done = 0
+        try:
+            length = min(len(data), os.fstat(self._fd).st_size - offset)
+            while done < length and (count := os.pwrite(self._fd, data[done:length], offset + done)):
+                done += count
+        except OSError:
+            pass
+        return done
+
+    def close(self) -> bool:
+        """Let go of it; views there are none."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+        return True
+
+
+class GuestFiles:
+    """The files of one client, told apart by device and inode. `log` hears what makes it slow."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._files: dict[tuple[int, int, bool], MappedFile | CalledFile] = {}
+        self._told = False
+
+    def take(self, fd: int, *, offset: int, length: int, writable: bool) -> MappedFile | CalledFile:
+        """Give the file of a descriptor, which stays the caller's, if it holds the range. Raises: Refused."""
+        about = os.fstat(fd)
+        if not stat.S_ISREG(about.st_mode):
+            raise Refused(errno.EINVAL, "the descriptor is no regular file's")
+        mode = fcntl.fcntl(fd, fcntl.F_GETFL)
+        if mode & os.O_PATH or mode & os.O_ACCMODE == os.O_WRONLY:
+            raise Refused(errno.EACCES, "the descriptor does not allow reading")
+        if writable and mode & os.O_ACCMODE != os.O_RDWR:
+            raise Refused(errno.EACCES, "the descriptor does not allow writing")
+        key = about.st_dev, about.st_ino, mode & os.O_ACCMODE == os.O_RDWR
+        file = self._files.get(key)
+        if file is None or not file.holds(offset, length, writable=writable):
+            if offset + length > about.st_size:
+                raise Refused(errno.EINVAL, f"the range ends at {offset + length:#x}, the file at {about.st_size:#x}")
+            file = self._open(key, fd, about.st_size, writable=key[2])
+        return file
+
+    def release_unused(self) -> None:
+        """Let go of files that no range uses any more. One that is read by calls stays until `clear`."""
+        for key, file in list(self._files.items()):
+            if isinstance(file, MappedFile) and file.close():
+                del self._files[key]
+
+    def clear(self) -> None:
+        """Let go of all; views on them are released already."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _open(self, key: tuple[int, int, bool], fd: int, size: int, *, writable: bool) -> MappedFile | CalledFile:
+        self.release_unused()
+        old = self._files.pop(key, None)  # it has grown; what is mapped of it keeps the old mapping alive
+        if isinstance(old, CalledFile):
+            old.close()
+        if len(self._files) >= MAX_FILES:
+            raise Refused(errno.ENOSPC, f"{MAX_FILES} files are in use")
+        try:
+            file = self._map(fd, size, writable=writable) if _stays(fd) else self._call(fd, writable=writable)
+        except (OSError, ValueError, OverflowError) as exc:
+            raise Refused(getattr(exc, "errno", None) or errno.ENOMEM, str(exc)) from exc
+        self._files[key] = file
+        return file
+
+    @staticmethod
+    def _map(fd: int, size: int, *, writable: bool) -> MappedFile:
+        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        return MappedFile(mmap.mmap(fd, size, flags=mmap.MAP_SHARED, prot=protection), writable)
+
+    def _call(self, fd: int, *, writable: bool) -> CalledFile:
+        kind = _file_system(fd)
+        if kind not in _LOCAL:
+            raise Refused(errno.EOPNOTSUPP, f"a file system of type {kind:#x} may keep us waiting")
+        if not self._told:
+            self._told = True
+            self._log.warning(
+                "the client's memory is a file that may be truncated: it is read and written by calls, which is slow; "
+                "with QEMU: memory-backend-memfd,share=on"
+            )
+        return CalledFile(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 0), writable=writable)
+
+
+def _stays(fd: int) -> bool:
+    """True if the file can never shrink."""
+    try:
+        return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK)
+    except OSError:  # no file that can be sealed
+        return False
+
+
+def _file_system(fd: int) -> int:
+    """What kind of file system a descriptor is on, as statfs says."""
+    about = c.create_string_buffer(_STATFS_BYTES)
+    if _LIBC.fstatfs(fd, about) != 0:
+        code = c.get_errno()
+        raise OSError(code, os.strerror(code))
+    return c.c_ulong.from_buffer(about).value & 0xFFFFFFFF

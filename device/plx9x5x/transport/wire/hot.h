@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of a plain register access through a socket: bytes in, a page, bytes out. All else is Python's, which reads
+ * from the same buffer; `ours` says that the message at `begin` is for Python, and C takes none until it was looked at.
+ * cffi reads this file too, so it declares and does nothing else.
+ */
+#ifndef PLX9X5X_HOT_H
+#define PLX9X5X_HOT_H
+
+#include <stdint.h>
+
+#include "serving.h"
+
+/* One connection. Bytes from `begin` to `end` of the buffer have come and were not taken. */
+struct wire {
+    int32_t fd;
+    int32_t edge_fd; /* who hears of INTA#, or -1 */
+    uint8_t *buffer;
+    uint32_t room, begin, end;
+    uint32_t most;        /* bytes that a message may have */
+    int32_t fds[16];      /* what came beside the bytes before `fds_end` */
+    uint32_t fd_count;
+    uint32_t fds_end;
+    int32_t torn;         /* the kernel kept descriptors back, or there were too many */
+    int32_t ours;
+    int32_t blocked;      /* answers wait to be sent: every message is Python's */
+    uint8_t unsent[64];   /* the rest of an answer of C's */
+    uint32_t unsent_count;
+    struct serving *serving;
+};
+
+/* Read what is there, of a message with descriptors no more than it lacks: the bytes, 0 at the end, or -errno. */
+int64_t wire_fill(struct wire *wire);
+
+/* Where the message at `begin` ends, or 0 if it is not whole; a size that no message has is whole: Python says so. */
+uint32_t wire_whole(const struct wire *wire);
+
+/* `take_message` and `send_edge` of a `struct wire`. */
+take_message wire_taker(void);
+send_edge wire_edger(void);
+
+#endif

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An inbox whose bytes C has too (hot.h): it takes plain register accesses before they come here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, cast
+
+from plx9x5x.transport.wire import _hot
+from plx9x5x.transport.wire.codec import HEADER, MAX_BODY, Header
+from plx9x5x.transport.wire.inbox import ROOM, Message, close_all
+
+if TYPE_CHECKING:
+    import socket
+
+    from plx9x5x.plane._serving import Pointer
+    from plx9x5x.plane.serving import NativeServing
+    from plx9x5x.transport.wire._hot import Wire
+    from plx9x5x.transport.wire.connection import Connection
+
+_LIB, _FFI = _hot.lib, _hot.ffi
+
+
+def taker() -> int:
+    """Where the function is that takes a message of a `NativeInbox`."""
+    return int(cast("int", _FFI.cast("uintptr_t", _LIB.wire_taker())))
+
+
+class NativeInbox:
+    """What `SocketInbox` is, for a socket that `serving` serves once it has the seat."""
+
+    def __init__(self, connection: socket.socket, serving: NativeServing) -> None:
+        buffer = _FFI.new("uint8_t[]", ROOM)
+        self._alive = (buffer, serving)  # C keeps nothing alive
+        self._wire = cast("Wire", _FFI.new("struct wire *"))
+        self._wire.fd, self._wire.edge_fd = connection.fileno(), -1
+        self._wire.buffer, self._wire.room = cast("Pointer", buffer), ROOM
+        self._wire.most = HEADER.size + MAX_BODY
+        self._wire.serving = serving.serving
+        self._view = memoryview(_FFI.buffer(cast("Pointer", buffer), ROOM)).cast("B")
+
+    @property
+    def address(self) -> int:
+        """What the loop in C takes messages from."""
+        return int(cast("int", _FFI.cast("uintptr_t", self._wire)))
+
+    @property
+    def edger(self) -> int:
+        """Where the function is that sends an edge of INTA#, of `address`."""
+        return int(cast("int", _FFI.cast("uintptr_t", _LIB.wire_edger())))
+
+    def listen(self, fd: int) -> None:
+        """Send edges to `fd`, -1 for nobody."""
+        self._wire.edge_fd = fd
+
+    @property
+    def ours(self) -> bool:
+        """True if the next message is Python's."""
+        return bool(self._wire.ours)
+
+    @property
+    def partial(self) -> bool:
+        """True while a message has begun to come and is not whole."""
+        return self._wire.end > self._wire.begin
+
+    def settle(self, connection: Connection) -> None:
+        """Hand what C could not send to the connection, and let C answer again once nothing waits there."""
+        wire = self._wire
+        if wire.unsent_count:
+            rest = bytes(_FFI.buffer(wire.unsent, wire.unsent_count))
+            wire.unsent_count = 0
+            connection.send(rest)
+        if wire.blocked or connection.unsent:
+            wire.blocked = connection.unsent > 0
+
+    def fill(self) -> int:
+        """Read what is there; give the bytes, 0 at the end of the stream. Raises: BlockingIOError, OSError."""
+        count = _LIB.wire_fill(self._wire)
+        if count < 0:
+            raise OSError(-count, os.strerror(-count))
+        return count
+
+    def next(self) -> Message | None:
+        """Take a message, None if none is whole. Raises: FramingLost."""
+        wire = self._wire
+        wire.ours = 0
+        after = _LIB.wire_whole(wire)
+        if not after:
+            return None
+        begin = wire.begin
+        header = Header.read(self._view, begin)
+        wire.begin = after
+        message = Message(header, self._view[begin + HEADER.size : after])
+        if (wire.fd_count or wire.torn) and after >= wire.fds_end:
+            message.fds, message.torn = self._take_fds(), bool(wire.torn)
+            wire.torn = 0
+        return message
+
+    def close(self) -> None:
+        """Close what descriptors there are."""
+        close_all(self._take_fds())
+
+    def _take_fds(self) -> list[int]:
+        found = [self._wire.fds[n] for n in range(self._wire.fd_count)]
+        self._wire.fd_count = 0
+        return found

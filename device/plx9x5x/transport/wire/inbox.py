@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a socket has brought: bytes until they are whole messages, and the descriptors beside them.
+
+One read takes whatever is there, often several messages. Linux ends a read behind the piece that descriptors came with,
+so they belong to the last message that begins in what was read, or to the one that it goes on with: a sender hands them
+over with one message by a call of its own, as all clients known do. While a message with descriptors is not whole, no
+more is read than it lacks, so that two messages' descriptors never meet.
+
+Every descriptor is closed by `Message.close` or `Inbox.close`: whoever wants one takes it out of `fds`.
+"""
+
+import array
+import contextlib
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from plx9x5x.transport.wire.codec import HEADER, MAX_BODY, MAX_FDS, Header
+from plx9x5x.units import KIB
+
+ROOM: Final = HEADER.size + MAX_BODY + 64 * KIB
+READ: Final = 64 * KIB
+"""Bytes of one read at most."""
+_FD_BYTES: Final = array.array("i").itemsize
+_CONTROL: Final = socket.CMSG_SPACE(MAX_FDS * _FD_BYTES)
+
+
+@dataclass(slots=True)
+class Message:
+    """One whole message. `body` is good until the next one is taken.
+
+    `torn` says that the kernel kept descriptors back: there were more than may be, or we have no room for them.
+    """
+
+    header: Header
+    body: memoryview
+    fds: list[int] = field(default_factory=list)
+    torn: bool = False
+
+    def close(self) -> None:
+        """Close the descriptors that nobody took."""
+        while self.fds:
+            os.close(self.fds.pop())
+
+
+class Inbox(Protocol):
+    """Where messages come from; here, or in C."""
+
+    @property
+    def partial(self) -> bool:
+        """True while a message has begun to come and is not whole."""
+        ...
+
+    def fill(self) -> int:
+        """Read what is there; give the bytes, 0 at the end of the stream. Raises: BlockingIOError, OSError."""
+        ...
+
+    def next(self) -> Message | None:
+        """Take a message, None if none is whole. Raises: FramingLost."""
+        ...
+
+    def close(self) -> None:
+        """Close what descriptors there are."""
+        ...
+
+
+class SocketInbox:
+    """Reads from a socket, which stays its owner's."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._receive = connection.recvmsg_into
+        self._view = memoryview(bytearray(ROOM))
+        self._begin = self._end = 0
+        self._fds: list[int] = []
+        self._fds_end = 0
+        self._torn = False
+
+    @property
+    def partial(self) -> bool:
+        """True while a message has begun to come and is not whole."""
+        return self._end > self._begin
+
+    def fill(self) -> int:
+        """Read what is there; give the bytes, 0 at the end of the stream. Raises: BlockingIOError, OSError."""
+        if self._begin:
+            self._move_up()
+        room = self._missing() if self._fds else READ
+        count, control, flags, _ = self._receive(
+            [self._view[self._end : self._end + room]], _CONTROL, socket.MSG_CMSG_CLOEXEC
+        )
+        self._end += count
+        if control:
+            self._note_fds(control)
+        if flags & socket.MSG_CTRUNC:
+            self._torn, self._fds_end = True, self._end
+        return count
+
+    def next(self) -> Message | None:
+        """Take a message, None if none is whole. Raises: FramingLost."""
+        begin, end = self._begin, self._end
+        if end - begin < HEADER.size:
+            return None
+        header = Header.read(self._view, begin)
+        after = begin + header.size
+        if after > end:
+            return None
+        self._begin = after
+        message = Message(header, self._view[begin + HEADER.size : after])
+        if (self._fds or self._torn) and after >= self._fds_end:
+            message.fds, message.torn = self._fds, self._torn
+            self._fds, self._torn = [], False
+        return message
+
+    def close(self) -> None:
+        """Close what descriptors there are."""
+        close_all(self._fds)
+
+    def _move_up(self) -> None:
+        left = self._end - self._begin
+        self._view[:left] = self._view[self._begin : self._end]
+        self._fds_end -= self._begin
+        self._begin, self._end = 0, left
+
+    def _missing(self) -> int:
+        """What the message that has begun lacks, or its header."""
+        have = self._end - self._begin
+        if have < HEADER.size:
+            return HEADER.size - have
+        return max(1, Header.read(self._view, self._begin).size - have)
+
+    def _note_fds(self, control: list[tuple[int, int, bytes]]) -> None:
+        for level, kind, data in control:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                came = array.array("i")
+                came.frombytes(data[: len(data) - len(data) % _FD_BYTES])
+                self._fds += came
+        self._fds_end = self._end
+        if len(self._fds) > MAX_FDS:  # of one message that came in several pieces
+            close_all(self._fds)
+            self._torn = True
+
+
+def close_all(fds: list[int]) -> None:
+    """Close and forget descriptors."""
+    while fds:
+        with contextlib.suppress(OSError):
+            os.close(fds.pop())

@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serves a `PciDevice` over vfio-user without libvfio-user: one thread, one client at a time, any number that wait.
+
+The loop, in one breath::
+
+    no client:  wait for the lobby -> the first that has said VERSION takes the seat
+    client:     up to BATCH messages, each a call of the device -> device.step(BUDGET) -> wait if nothing to do
+
+- Nothing blocks but that wait: the sockets do not, and what the client hands over is made or checked not to.
+- DMA happens in `step`, between messages, so a driver sees busy.
+- A client that stops in the middle of a message, or reads none of its answers, is hung up on after STALL_S.
+- An exception of the device is EIO for the client, and `run` raises it.
+
+On the native plane the loop is C's (plane/serving.c), and so is the way of a plain register access through the socket
+(hot.c); everything else comes here by the same `Session`.
+"""
+
+import logging
+import select
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from plx9x5x.errors import SetupError
+from plx9x5x.plane.choice import Plane, choose
+from plx9x5x.plane.port import Paged
+from plx9x5x.ports import DeviceFactory, PciDevice, ResetKind
+from plx9x5x.transport.client_memory import ClientMemory, client_memory
+from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.ppoll import NanoPoll
+from plx9x5x.transport.unix_socket import SocketFile
+from plx9x5x.transport.wake_pipe import WakePipe
+from plx9x5x.transport.wire import codec
+from plx9x5x.transport.wire.codec import FramingLost
+from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
+from plx9x5x.transport.wire.lobby import Arrival, Lobby
+from plx9x5x.transport.wire.session import MessageMemory, Session
+from plx9x5x.units import KIB
+
+if TYPE_CHECKING:
+    from plx9x5x.plane.line import NativeLine
+    from plx9x5x.plane.serving import NativeServing
+    from plx9x5x.transport.wire.hot import NativeInbox
+
+BUDGET: Final = 256 * KIB
+"""Bytes of DMA between two looks at the socket (transport/libvfio.py has the reasons)."""
+BATCH: Final = 64
+"""Messages between two steps."""
+LONGEST_WAIT_NS: Final = 1_000_000_000
+STALL_S: Final = 5.0
+"""How long a client may stall in the middle of a message, or leave answers unread."""
+LOOK_NS: Final = 20_000_000
+"""Between two looks at the lobby, at most, while the client keeps us busy."""
+BACKLOG: Final = 16
+
+
+class WireServer:
+    """One device on one socket. Use as a context manager; `run` returns after `stop`.
+
+    `listening` is a socket that somebody else has bound and listens on already, in place of one at `socket_path`.
+
+    Raises: SetupError from the constructor if the socket is not usable.
+    """
+
+    def __init__(
+        self,
+        socket_path: Path | None,
+        make_device: DeviceFactory,
+        *,
+        listening: socket.socket | None = None,
+        logger: logging.Logger | None = None,
+        budget: int = BUDGET,
+        batch: int = BATCH,
+        plane: Plane | str | None = None,
+    ) -> None:
+        self._log = logger or logging.getLogger(__name__)
+        self._budget, self._batch = budget, batch
+        self._stopping = self._closed = False
+        self._session: Session | None = None
+        self._connection: Connection | None = None
+        self._inbox: NativeInbox | None = None
+        """The client's, on the native plane."""
+        self._twin: Connection | None = None
+        self._far: MessageMemory | None = None
+        self._lost: str | None = None
+        self._failure: Exception | None = None
+        self._stalled_since: float | None = None
+        plane = choose(plane)
+        self._memory = client_memory(plane)
+        self._line: IntxLine | NativeLine = self._make_line(plane)
+        self._device: PciDevice = make_device(self._memory, self._line)
+        self._wake = WakePipe()
+        self._native = self._native_serving() if plane is Plane.NATIVE else None
+        self._file = SocketFile(socket_path) if socket_path is not None else None
+        try:
+            self._listening = listening or self._listen()
+            self._lobby = Lobby(self._listening, self._wake.fd, self._connect, self._log)
+            if self._native is not None:
+                self._native.wake_by(self._lobby.fd)
+        except BaseException:
+            self._wake.close()
+            raise
+
+    @property
+    def socket_path(self) -> Path:
+        """Where clients connect, absolute; a socket that was given may have no name."""
+        return self._file.path if self._file is not None else Path(str(self._listening.getsockname() or "-"))
+
+    @property
+    def memory(self) -> ClientMemory:
+        """The client's memory as mapped now."""
+        return self._memory
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stop(self) -> None:
+        """Make `run` return soon; may be called from a signal handler or another thread."""
+        self._stopping = True
+        self._wake.wake()
+
+    def close(self) -> None:
+        """Drop the client, remove the socket. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._session is not None:
+            self._lose()
+        self._lobby.close()
+        self._listening.close()
+        if self._file is not None:
+            self._file.remove()
+        self._wake.close()
+
+    # The loop.
+
+    def run(self) -> None:
+        """Serve clients, one after the other, until `stop`. Raises: what the device raised (its bug)."""
+        while not self._stopping:
+            if self._session is not None:
+                self._serve()
+            elif (arrival := self._lobby.next()) is not None:
+                self._seat(arrival)
+            else:
+                _poll(self._lobby.fd).poll(_ns(self._lobby.timeout_s))
+                self._wake.drain()
+                self._lobby.look()
+
+    def _serve(self) -> None:
+        """Messages and DMA in turn, until the client is gone or `stop`."""
+        try:
+            if self._native is not None:
+                with self._wake.by_signals():
+                    self._serve_natively(self._native)
+            else:
+                self._serve_here()
+        except Gone as exc:
+            self._lost = str(exc)
+        except FramingLost as exc:
+            self._log.warning("dropping the client: %s", exc)
+            self._lost = str(exc)
+        finally:
+            if self._lost is not None:
+                self._lose()
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _serve_here(self) -> None:
+        step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
+        batch = self._batch
+        assert self._connection is not None
+        both, lobby = _poll(self._connection.fd, self._lobby.fd), _poll(self._lobby.fd)
+        # Without a time to wait this one is quicker, and it is on the way of each access.
+        quick = select.poll()
+        quick.register(self._connection.fd, select.POLLIN)
+        quick.register(self._lobby.fd, select.POLLIN)
+        looked = time.monotonic_ns()
+        while not self._stopping:
+            whole = self._take(batch)
+            if line.due:
+                line.retry()
+            more = step(budget)
+            if self._lost is not None:
+                return
+            now = time.monotonic_ns()
+            if not whole and not more:
+                wait = self._wait(wait_ns())
+                if wait is None:
+                    quick.poll()
+                else:
+                    (lobby if self._full else both).poll(wait)
+            elif now - looked < LOOK_NS:
+                continue
+            looked = now
+            self._look()
+
+    def _serve_natively(self, native: "NativeServing") -> None:
+        """The same with the loop in C, which comes back when the device had a say, or has work."""
+        from plx9x5x.plane.serving import Served  # noqa: PLC0415 - there only if it was compiled
+
+        step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
+        assert self._connection is not None
+        connection, inbox = self._connection, self._inbox
+        assert inbox is not None, "_seat() has set it"
+        native.attach(inbox.address, connection.fd)
+        lobby = _poll(self._lobby.fd)
+        wait: int | None = 0
+        looked = time.monotonic_ns()
+        while not self._stopping:
+            if self._full:
+                lobby.poll(wait)
+                why = Served.WOKEN
+            else:
+                why = native.serve(wait)
+            if why is Served.TAKING_FAILED:
+                raise Gone("the end of the stream")
+            inbox.settle(connection)
+            if inbox.ours:
+                self._take(1)
+            if line.due:
+                line.retry()
+            more = step(budget)
+            if self._lost is not None:
+                return
+            wait = 0 if more or inbox.ours else self._wait(wait_ns())
+            now = time.monotonic_ns()
+            if why is Served.WOKEN or now - looked >= LOOK_NS:
+                looked = now
+                self._look()
+
+    def _take(self, most: int) -> bool:
+        """Handle so many messages at most; True if there may be more."""
+        connection, session = self._connection, self._session
+        assert connection is not None
+        assert session is not None
+        for _ in range(most):
+            if self._full:
+                return False
+            message = connection.take()
+            if message is None:
+                return False
+            try:
+                session.handle(message)
+            except Gone:
+                raise
+            except Exception as exc:  # noqa: BLE001 - the device's bug: `run` raises it once all is put away
+                self._failure = self._failure or exc
+                self._lost = "the device failed"
+                return False
+        return True
+
+    @property
+    def _full(self) -> bool:
+        """True while the client leaves too many answers unread: none of its requests are taken."""
+        return self._connection is not None and self._connection.unsent > MAX_UNSENT
+
+    def _look(self) -> None:
+        """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
+        self._wake.drain()
+        if self._lobby.look():
+            self._log.info("another client waits until this one has left: one card, one guest")
+        connection = self._connection
+        if connection is None:
+            return
+        before = connection.unsent
+        connection.flush()
+        self._lobby.watch(connection.fd, writable=bool(connection.unsent))
+        stalled = connection.inbox.partial or connection.unsent
+        if not stalled or before != connection.unsent:
+            self._stalled_since = None
+        if stalled:
+            now = time.monotonic()
+            self._stalled_since = self._stalled_since or now
+            if now - self._stalled_since > STALL_S:
+                what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
+                self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
+                self._lost = "it stalled"
+
+    def _wait(self, device_ns: int | None) -> int | None:
+        """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
+        found = [LONGEST_WAIT_NS] if device_ns is not None else []
+        if device_ns is not None:
+            found.append(max(0, device_ns))
+        if (lobby := self._lobby.timeout_s) is not None:
+            found.append(round(lobby * 1e9) + 1_000_000)
+        connection = self._connection
+        if connection is not None and (connection.unsent or connection.inbox.partial):
+            found.append(round(STALL_S * 1e9 / 4))
+        return min(found) if found else None
+
+    def _await(self, there: Callable[[], bool]) -> bool:
+        """Serve the client until a reply of its is there; False if it does not come: `MessageMemory` asks."""
+        end = time.monotonic() + STALL_S
+        connection = self._connection
+        assert connection is not None
+        while self._lost is None and not self._stopping:
+            try:
+                if self._twin is not None:
+                    self._take_twin(self._twin)
+                    if there():
+                        return True
+                self._take(1)
+                connection.flush()
+            except (Gone, FramingLost) as exc:
+                self._lost = str(exc)
+                return False
+            if there():
+                return True
+            left = end - time.monotonic()
+            if left <= 0:
+                self._log.warning("the client does not answer a request for its memory")
+                return False
+            fds = [connection.fd] + ([self._twin.fd] if self._twin is not None else [])
+            _poll(*fds).poll(min(round(left * 1e9), LOOK_NS))
+        return False
+
+    def _take_twin(self, twin: Connection) -> None:
+        """Replies alone come this way."""
+        assert self._far is not None
+        while (message := twin.take()) is not None:
+            message.close()
+            if message.header.is_reply:
+                self._far.answered(message)
+
+    # Clients come and go.
+
+    def _seat(self, arrival: Arrival) -> None:
+        """Answer VERSION, and serve."""
+        connection, theirs = arrival.connection, arrival.version.capabilities
+        ours = codec.Capabilities(
+            max_msg_fds=codec.MAX_FDS, twin_socket=theirs.twin_socket, write_multiple=theirs.write_multiple
+        )
+        twin: socket.socket | None = None
+        try:
+            if theirs.twin_socket and theirs.max_msg_fds:
+                mine, twin = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                self._twin = Connection(mine)
+            version = codec.Version(0, 0, ours, twin_fd=None if twin is None else 0)
+            reply = codec.answer(arrival.header, version.pack())
+            connection.send(reply, () if twin is None else (twin.fileno(),))
+        except (Gone, OSError) as exc:
+            self._log.info("a client failed to attach: %s", exc)
+            connection.close()
+            self._close_twin()
+            return
+        finally:
+            if twin is not None:
+                twin.close()
+        self._connection = connection
+        self._far = MessageMemory(
+            self._twin or connection, piece=theirs.max_data_xfer_size, wait=self._await, alone=self._twin is not None
+        )
+        inbox = self._inbox = self._native_inbox(connection)
+        if inbox is not None and not isinstance(self._line, IntxLine):
+            self._line.connect(inbox.edger, inbox.address)
+        self._session = Session(
+            connection,
+            device=self._device,
+            memory=self._memory,
+            line=self._line,
+            far=self._far,
+            on_listener=inbox.listen if inbox is not None else _nobody,
+            log=self._log,
+        )
+        self._lost, self._stalled_since = None, None
+        self._log.info("client connected")
+
+    def _lose(self) -> None:
+        """The client is gone: its memory first, then everything that refers to it."""
+        session, connection = self._session, self._connection
+        self._session = self._connection = self._far = None
+        if not isinstance(self._line, IntxLine):
+            self._line.connect(0, 0)
+        self._inbox = None
+        self._device.reset(ResetKind.LOST_CLIENT)
+        self._line.reset()
+        self._memory.clear()
+        if connection is not None:
+            self._lobby.watch(connection.fd, writable=False)
+            connection.close()
+        if session is not None:
+            session.close()
+        self._close_twin()
+        self._lost = None
+        self._log.info("client left")
+
+    def _native_inbox(self, connection: Connection) -> "NativeInbox | None":
+        if self._native is None:
+            return None
+        from plx9x5x.transport.wire.hot import NativeInbox  # noqa: PLC0415 - there only if it was compiled
+
+        assert isinstance(connection.inbox, NativeInbox), "_connect() makes no other on this plane"
+        return connection.inbox
+
+    def _close_twin(self) -> None:
+        if self._twin is not None:
+            self._twin.close()
+        self._twin = None
+
+    # Setting up.
+
+    def _listen(self) -> socket.socket:
+        assert self._file is not None, "neither a path nor a socket"
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            with self._file.claim():
+                listening.bind(str(self._file.path))
+                listening.listen(BACKLOG)
+        except OSError as exc:
+            listening.close()
+            raise SetupError(
+                f"cannot listen on {self._file.path}: {exc.strerror}",
+                hint="choose another --socket-path, in a folder that you can write",
+            ) from exc
+        except BaseException:
+            listening.close()
+            raise
+        return listening
+
+    def _connect(self, peer: socket.socket) -> Connection:
+        if self._native is None:
+            return Connection(peer)
+        from plx9x5x.transport.wire.hot import NativeInbox  # noqa: PLC0415 - there only if it was compiled
+
+        native = self._native
+        return Connection(peer, lambda socket: NativeInbox(socket, native))
+
+    def _make_line(self, plane: Plane) -> "IntxLine | NativeLine":
+        if plane is Plane.PYTHON:
+            return IntxLine(self._edge)
+        from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
+
+        return NativeLine()
+
+    def _edge(self) -> bool:
+        return self._session is not None and self._session.edge()
+
+    def _native_serving(self) -> "NativeServing":
+        from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
+        from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - as above
+        from plx9x5x.transport.wire.hot import taker  # noqa: PLC0415 - as above
+
+        assert isinstance(self._line, NativeLine), "_make_line() makes no other on this plane"
+        native = NativeServing(take=taker(), wake_fd=-1, batch=self._batch, budget=self._budget, line=self._line)
+        if isinstance(self._device, Paged):
+            for bar, page in self._device.pages.items():
+                native.show(bar, page)
+            if self._device.part is not None:
+                native.ask(self._device.part)
+        return native
+
+
+def _nobody(_fd: int) -> None:
+    """Edges are sent from here, where the session knows who listens."""
+
+
+def _poll(*fds: int) -> NanoPoll:
+    poll = NanoPoll()
+    for fd in fds:
+        poll.register(fd)
+    return poll
+
+
+def _ns(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e9)

@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one client asks of the device: each request of the protocol, its limits, its answer.
+
+A request that cannot be is answered by an error, and nothing has changed. Descriptors that it brought are closed unless
+it was one that keeps them, whatever happens.
+
+Memory without a descriptor is reached by messages to the client (`MessageMemory`), which asks for its own things
+meanwhile and waits for the answers: so requests are served while we wait for a reply, and the device is called within
+its own `step` (`plx9x5x.ports.BusMaster`). Data goes in pieces of 64 KiB, because QEMU drops what its socket does not
+take at once.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from plx9x5x.ports import PciDevice, ResetKind
+from plx9x5x.transport.client_memory import ClientMemory
+from plx9x5x.transport.guest_memory import Far
+from plx9x5x.transport.wire import codec
+from plx9x5x.transport.wire.codec import Command, Header, Irq, IrqFlag, Refused
+from plx9x5x.transport.wire.connection import Connection, Gone
+from plx9x5x.transport.wire.files import CalledFile, GuestFiles
+from plx9x5x.transport.wire.inbox import Message
+from plx9x5x.units import KIB
+
+CONFIG_SPACE: Final = 256
+PIECE: Final = 64 * KIB
+"""Of DMA by message."""
+
+IRQ_COUNTS: Final = {Irq.INTX: 1, Irq.MSI: 0, Irq.MSIX: 0, Irq.ERR: 1, Irq.REQ: 1}
+"""QEMU asks for ERR and REQ of any device; nothing here ever raises them."""
+_IRQ_FLAGS: Final = {
+    Irq.INTX: codec.IRQ_EVENTFD_FLAG | codec.IRQ_MASKABLE_FLAG | codec.IRQ_AUTOMASKED_FLAG,
+}
+_EDGE: Final = (1).to_bytes(8, "little")
+
+
+class Line(Protocol):
+    """INTA# as the transport keeps it (`IntxLine`, `NativeLine`)."""
+
+    def mask(self) -> None:
+        """Hold edges back."""
+        ...
+
+    def unmask(self) -> None:
+        """Let edges through."""
+        ...
+
+    def reset(self) -> None:
+        """Down and not masked."""
+        ...
+
+
+class Wait(Protocol):
+    """Serves the client until a reply is there, and no longer than a stall may take; False if it never came."""
+
+    def __call__(self, there: Callable[[], bool]) -> bool:
+        """Wait."""
+        ...
+
+
+class MessageMemory:
+    """The client's memory by DMA_READ and DMA_WRITE; a `plx9x5x.transport.guest_memory.FarMemory` by bus address."""
+
+    def __init__(self, connection: Connection, *, piece: int, alone: bool, wait: Wait) -> None:
+        self._connection = connection
+        self._alone = alone
+        """Replies come on a socket of their own, and the client serves it whatever else it waits for."""
+        self._piece = min(piece, PIECE)
+        self._wait = wait
+        self._number = 0
+        self._waiting: Header | None = None
+        self._into: memoryview | None = None
+        self._done = False
+        self.in_request = False
+        """True while the client itself waits for an answer: it would serve no message of ours."""
+        self.reason = ""
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """Read at bus address `offset`; give the bytes that came."""
+        for at in range(0, len(into), self._piece):
+            part = into[at : at + self._piece]
+            if not self._ask(Command.DMA_READ, codec.DMA_ACCESS.pack(offset + at, len(part)), part):
+                return at
+        return len(into)
+
+    def write_from(self, offset: int, data: memoryview) -> int:
+        """Write at bus address `offset`; give the bytes that went."""
+        for at in range(0, len(data), self._piece):
+            part = data[at : at + self._piece]
+            if not self._ask(Command.DMA_WRITE, codec.DMA_ACCESS.pack(offset + at, len(part)) + bytes(part), None):
+                return at
+        return len(data)
+
+    def _ask(self, command: Command, body: bytes, into: memoryview | None) -> bool:
+        if self.in_request and not self._alone:
+            self.reason = "it shares no file, and is reached by messages only between its own accesses"
+            return False
+        self._number = self._number + 1 & 0xFFFF
+        self._waiting = Header(self._number, command, codec.HEADER.size + len(body), 0, 0)
+        self._into, self._done = into, False
+        self.reason = "the client does not answer messages"
+        try:
+            self._connection.send(codec.request(self._number, command, body))
+            return self._wait(lambda: self._waiting is None) and self._done
+        except Gone:  # whoever looks at the connection next finds out too
+            return False
+        finally:
+            self._waiting = self._into = None
+
+    def answered(self, message: Message) -> None:
+        """Take a reply; one that nobody waits for is too late, and dropped."""
+        asked, header = self._waiting, message.header
+        if asked is None or header.id != asked.id or header.command != asked.command:
+            return
+        self._waiting = None
+        body = message.body[codec.DMA_ACCESS.size :]
+        if header.failed:
+            self.reason = f"the client says {os.strerror(header.error)}"
+        elif self._into is not None and len(body) != len(self._into):
+            self.reason = f"the client answers with {len(body)} bytes of {len(self._into)}"
+        else:
+            if self._into is not None:
+                self._into[:] = body
+            self._done = True
+
+
+class Session:
+    """One client that has said VERSION. `on_listener` is told which descriptor hears of INTA#, -1 for none.
+
+    `handle` raises what the device raises, which is the device's own bug.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        device: PciDevice,
+        memory: ClientMemory,
+        line: Line,
+        far: MessageMemory,
+        on_listener: Callable[[int], None],
+        log: logging.Logger,
+    ) -> None:
+        self._connection, self._device, self._memory, self._line = connection, device, memory, line
+        self._far, self._on_listener, self._log = far, on_listener, log
+        self._files = GuestFiles(log)
+        self._listeners: dict[int, int] = {}
+        """The eventfd of an interrupt, by its index: each has one."""
+        self._sizes = [spec.size for spec in device.regions] + [0, CONFIG_SPACE, 0]
+        self._requests: dict[int, Callable[[Message], bytes]] = {
+            Command.DMA_MAP: self._map,
+            Command.DMA_UNMAP: self._unmap,
+            Command.GET_INFO: self._info,
+            Command.GET_REGION_INFO: self._region_info,
+            Command.GET_REGION_IO_FDS: self._region_io_fds,
+            Command.GET_IRQ_INFO: self._irq_info,
+            Command.SET_IRQS: self._set_irqs,
+            Command.REGION_READ: self._read,
+            Command.REGION_WRITE: self._write,
+            Command.REGION_WRITE_MULTI: self._write_multi,
+            Command.DEVICE_RESET: self._reset,
+        }
+
+    def handle(self, message: Message) -> None:
+        """Do what a message asks, and answer. Raises: Gone."""
+        header = message.header
+        if header.is_reply:
+            message.close()
+            self._far.answered(message)
+            return
+        within, self._far.in_request = self._far.in_request, True
+        try:
+            reply = codec.answer(header, self._body(message))
+        except Refused as exc:
+            self._log.debug("%s refused: %s", _name(header.command), exc)
+            reply = codec.refusal(header, exc.errno)
+        except Exception:
+            self._reply(header, codec.refusal(header, errno.EIO))
+            raise
+        finally:
+            message.close()
+            self._far.in_request = within
+        self._reply(header, reply)
+
+    def _body(self, message: Message) -> bytes:
+        if message.torn:
+            raise Refused(errno.EMFILE, "descriptors got lost: too many, or no room for them")
+        if message.header.flags & codec.TYPE:
+            raise Refused(errno.EINVAL, f"flags {message.header.flags:#x}")
+        serve = self._requests.get(message.header.command)
+        if serve is None:
+            raise Refused(errno.ENOSYS, "no such request")
+        try:
+            return serve(message)
+        except (MemoryError, OSError) as exc:  # the host's lack, which is no fault of the device
+            raise Refused(getattr(exc, "errno", None) or errno.ENOMEM, str(exc)) from exc
+
+    def _reply(self, header: Header, reply: bytes) -> None:
+        if header.wants_reply:
+            self._connection.send(reply)
+
+    def edge(self) -> bool:
+        """Send an edge of INTA#; False if nobody listens."""
+        return self._signal(Irq.INTX)
+
+    def close(self) -> None:
+        """Let go of all that was the client's; its memory has been forgotten before."""
+        for fd in self._listeners.values():
+            os.close(fd)
+        self._listeners.clear()
+        self._files.clear()
+
+    # The device.
+
+    def _info(self, message: Message) -> bytes:
+        codec.read_info(message.body)
+        flags = codec.DEVICE_RESET_FLAG | codec.DEVICE_PCI_FLAG
+        return codec.INFO.pack(codec.INFO.size, flags, codec.REGIONS, len(Irq))
+
+    def _region_info(self, message: Message) -> bytes:
+        index = codec.read_region_index(message.body)
+        size = self._sizes[index]
+        flags = codec.REGION_READ_FLAG | codec.REGION_WRITE_FLAG if size else 0
+        return codec.REGION_INFO.pack(codec.REGION_INFO.size, flags, index, 0, size, 0)
+
+    def _region_io_fds(self, message: Message) -> bytes:
+        index = codec.read_info(message.body).first
+        if index >= codec.REGIONS:
+            raise Refused(errno.EINVAL, f"region {index}")
+        return codec.INFO.pack(codec.INFO.size, 0, index, 0)
+
+    def _reset(self, message: Message) -> bytes:
+        if message.body:
+            raise Refused(errno.EINVAL, "a reset with a body")
+        self._device.reset(ResetKind.POWER_ON)
+        self._line.reset()
+        return b""
+
+    # Regions.
+
+    def _read(self, message: Message) -> bytes:
+        body = message.body
+        if len(body) != codec.REGION_ACCESS.size:
+            raise Refused(errno.EINVAL, f"a read of {len(body)} bytes")
+        offset, region, count = codec.REGION_ACCESS.unpack(body)
+        self._check(region, offset, count)
+        if region == codec.CONFIG_REGION:
+            value = self._device.config_read(offset, count)
+        else:
+            value = self._device.read(region, offset, count)
+        return codec.REGION_ACCESS.pack(offset, region, count) + value.to_bytes(count, "little")
+
+    def _write(self, message: Message) -> bytes:
+        body = message.body
+        if len(body) < codec.REGION_ACCESS.size:
+            raise Refused(errno.EINVAL, f"a write of {len(body)} bytes")
+        offset, region, count = codec.REGION_ACCESS.unpack_from(body)
+        data = body[codec.REGION_ACCESS.size :]
+        if len(data) != count:
+            raise Refused(errno.EINVAL, f"{len(data)} bytes of data where {count} were said")
+        self._store(region, offset, data)
+        return codec.REGION_ACCESS.pack(offset, region, count)
+
+    def _write_multi(self, message: Message) -> bytes:
+        writes = codec.read_multi(message.body)
+        for offset, region, count, _ in writes:
+            if count > 8:
+                raise Refused(errno.EINVAL, f"{count} bytes of 8")
+            self._check(region, offset, count)
+        for offset, region, count, data in writes:
+            self._store(region, offset, memoryview(data)[:count])
+        return codec.MULTI_HEAD.pack(len(writes))
+
+    def _store(self, region: int, offset: int, data: memoryview) -> None:
+        count = len(data)
+        self._check(region, offset, count)
+        value = int.from_bytes(data, "little")
+        if region == codec.CONFIG_REGION:
+            self._device.config_write(offset, count, value)
+        else:
+            self._device.write(region, offset, count, value)
+
+    def _check(self, region: int, offset: int, count: int) -> None:
+        size = self._sizes[region] if region < codec.REGIONS else 0
+        if not 0 < count <= codec.MAX_DATA or offset + count > size:
+            raise Refused(errno.EINVAL, f"{count} bytes at {offset:#x} of region {region}, which has {size}")
+
+    # Memory.
+
+    def _map(self, message: Message) -> bytes:
+        asked = codec.DmaMap.unpack(message.body)
+        if len(message.fds) > 1:
+            raise Refused(errno.EINVAL, f"{len(message.fds)} descriptors for one mapping")
+        if self._memory.count >= codec.MAX_MAPPINGS:
+            raise Refused(errno.ENOSPC, f"{codec.MAX_MAPPINGS} mappings are in use")
+        writable = bool(asked.flags & codec.MAP_WRITE)
+        view, far = None, None
+        if not asked.flags & codec.MAP_READ:
+            pass  # the device cannot read it, and write-only memory is nobody's
+        elif message.fds:
+            file = self._files.take(message.fds[0], offset=asked.offset, length=asked.length, writable=writable)
+            if isinstance(file, CalledFile):
+                far = Far(file, asked.offset)
+            else:
+                view = file.view(asked.offset, asked.length)
+        else:
+            far = Far(self._far, asked.address)
+        self._memory.map(asked.address, asked.length, view, writable, far)
+        if view is not None:
+            view.release()
+        self._log.debug("map %#x+%#x flags %d%s", asked.address, asked.length, asked.flags, " (far)" if far else "")
+        return b""
+
+    def _unmap(self, message: Message) -> bytes:
+        asked = codec.DmaUnmap.unpack(message.body)
+        self._memory.unmap(asked.address, asked.length)
+        self._files.release_unused()
+        self._log.debug("unmap %#x+%#x", asked.address, asked.length)
+        return bytes(message.body)
+
+    # Interrupts.
+
+    def _irq_info(self, message: Message) -> bytes:
+        index = codec.read_info(message.body).first
+        if index not in IRQ_COUNTS:
+            raise Refused(errno.EINVAL, f"interrupt index {index}")
+        irq = Irq(index)
+        flags = _IRQ_FLAGS.get(irq, codec.IRQ_EVENTFD_FLAG)
+        return codec.INFO.pack(codec.INFO.size, flags, index, IRQ_COUNTS[irq])
+
+    def _set_irqs(self, message: Message) -> bytes:
+        asked = codec.SetIrqs.unpack(message.body)
+        if asked.start + asked.count > IRQ_COUNTS[Irq(asked.index)]:
+            raise Refused(errno.EINVAL, f"interrupts {asked.start}+{asked.count} of index {asked.index}")
+        if message.fds and not asked.flags & IrqFlag.EVENTFD:
+            raise Refused(errno.EINVAL, "descriptors that nobody asked for")
+        if asked.flags.action is IrqFlag.TRIGGER:
+            self._trigger(asked, message.fds)
+        elif asked.index != Irq.INTX or asked.flags & IrqFlag.EVENTFD:
+            raise Refused(errno.EINVAL, "INTx alone can be masked, and not by an eventfd")
+        elif asked.flags & IrqFlag.NONE or asked.switches[0]:
+            (self._line.mask if asked.flags & IrqFlag.MASK else self._line.unmask)()
+        return b""
+
+    def _trigger(self, asked: codec.SetIrqs, fds: list[int]) -> None:
+        """Listen, listen no more, or have an interrupt raised for a test."""
+        if asked.flags & IrqFlag.EVENTFD:
+            if len(fds) > asked.count:
+                raise Refused(errno.EINVAL, f"{len(fds)} descriptors for {asked.count} interrupts")
+            self._listen(asked.index, fds)
+        elif asked.count == 0:
+            self._listen(asked.index, [])
+        elif asked.flags & IrqFlag.NONE or asked.switches[0]:
+            self._signal(asked.index)
+
+    def _listen(self, index: int, fds: list[int]) -> None:
+        """Take the descriptor that is there, or none: then nobody listens any more."""
+        if fds:
+            if stat.S_IFMT(os.fstat(fds[0]).st_mode):  # an eventfd has no type; a file may keep whoever writes to it
+                raise Refused(errno.EINVAL, "the descriptor is no eventfd")
+            # The flag is the open file's, so the client has it too: an eventfd that is full must not hold us.
+            fcntl.fcntl(fds[0], fcntl.F_SETFL, fcntl.fcntl(fds[0], fcntl.F_GETFL) | os.O_NONBLOCK)
+        old = self._listeners.pop(index, None)
+        if fds:
+            self._listeners[index] = fds.pop(0)
+        if index == Irq.INTX:
+            self._on_listener(self._listeners.get(index, -1))
+        if old is not None:
+            os.close(old)
+
+    def _signal(self, index: int) -> bool:
+        fd = self._listeners.get(index)
+        if fd is None:
+            return False
+        try:
+            os.write(fd, _EDGE)
+        except BlockingIOError:
+            return True  # it has not been read for ages: the client knows
+        except OSError:
+            return False
+        return True
+
+
+def _name(command: int) -> str:
+    return Command(command).name if command in set(Command) else f"request {command}"
