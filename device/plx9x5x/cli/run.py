@@ -12,6 +12,7 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
+from plx9x5x.transport import choice as transports
 
 NAME: Final = "run"
 NEXT: Final = "next, your own driver: {program} serve --help; the steps: README.md, 'Your own driver, your own QEMU'"
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("tcg", "kvm", "auto"),
         default="tcg",
         help="tcg needs nothing of the host (the default); auto takes kvm if a guest really boots with it",
+    )
+    parser.add_argument(
+        "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
     )
     parser.add_argument("--plane", choices=choice.NAMES, help="what moves data (as for 'serve')")
     parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
@@ -92,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         verbose=args.verbose,
         keep=args.keep,
         seed=args.seed,
+        transport=args.transport,
         plane=choice.choose(args.plane) if args.plane else None,
     )
     with run_view.view_for(sys.stdout, verbose=args.verbose) as view:

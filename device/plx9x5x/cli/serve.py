@@ -13,8 +13,10 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -24,7 +26,8 @@ from plx9x5x.cli import ending
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.plane import choice
-from plx9x5x.transport import host_clock
+from plx9x5x.transport import choice as transports
+from plx9x5x.transport import host_clock, sockets
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
     from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, TraceSink
     from plx9x5x.trace.regtrace import RegisterTrace
     from plx9x5x.trace.text import FaultLog
-    from plx9x5x.transport.libvfio_abi import LibVfioUser
+    from plx9x5x.transport.libvfio import LibvfioServer
+    from plx9x5x.transport.wire.server import WireServer
 
 NAME: Final = "serve"
 HELP: Final = "Serve a board on a unix socket, for your own QEMU."
@@ -49,6 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--socket-path", type=Path, metavar="S", help="listen on the unix socket S (removed at the end)"
     )
     parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="what is behind the bridge (%(default)s)")
+    parser.add_argument(
+        "--fd", type=int, metavar="N", help="instead, serve on the inherited socket N, a listening or a connected one"
+    )
+    parser.add_argument(
+        "--transport",
+        choices=transports.NAMES,
+        default=transports.AUTO,
+        help="who speaks vfio-user: libvfio-user, or our own code, which serves guests with an IOMMU too (%(default)s: "
+        "the library if it is there)",
+    )
     parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
     parser.add_argument(
         "--trace", type=Path, metavar="F", help="write register accesses and transfers to the file F, at most 64 MiB"
@@ -96,12 +110,12 @@ def run(args: argparse.Namespace) -> int:
     if args.print_capabilities:
         print(json.dumps(CAPABILITIES))
         return 0
-    if args.socket_path is None:
-        raise UsageError("serve needs --socket-path, as in: plx9x5x serve --socket-path /tmp/plx.sock")
+    given = sockets.inherited(args.fd)
+    if (args.socket_path is None) == (given is None):
+        raise UsageError("serve needs one of --socket-path and --fd, as in: plx9x5x serve --socket-path /tmp/plx.sock")
     from plx9x5x.board import load_board
     from plx9x5x.model.timing import BusSpeed
     from plx9x5x.trace.text import FaultLog
-    from plx9x5x.transport.libvfio import LibvfioServer
 
     # A guest whose memory file has no room, or was truncated, ends us with SIGBUS: at least say where.
     faulthandler.enable(sys.__stderr__ or 2)
@@ -127,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         stack.callback(_restore, {number: signal.getsignal(number) for number in _ENDING})
         rule = host_clock.TimeRule.of(scale=args.time_scale, max_step_ms=args.max_time_step)
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
-        library = _library(args.libvfio_user)
+        make_server = _transport(args, given)
         # Until here a signal raises; from here on there is something to take away, so it is only noted.
         for number in _ENDING:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
@@ -136,7 +150,8 @@ def run(args: argparse.Namespace) -> int:
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
         made: list[Chip] = []
         factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
-        server = stack.enter_context(LibvfioServer(args.socket_path, factory, library=library, plane=plane))
+        server = make_server(factory, plane)
+        stack.enter_context(contextlib.closing(server))
         stop.append(server.stop)
         if caught:
             return _ended_by(caught)
@@ -145,12 +160,15 @@ def run(args: argparse.Namespace) -> int:
         try:
             print(f"board {board.name}: {board.summary}")
             print(choice.describe(plane))
+            print(make_server.chosen)
             print(
                 "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
                 f"{qemu_command(server.socket_path)}\n"
             )
-            print("jail: none (--no-jail)" if args.no_jail else _enter_jail(server.socket_path))
+            notifier = stack.enter_context(contextlib.closing(sockets.Notifier()))
+            print("jail: none (--no-jail)" if args.no_jail else _enter_jail(args.socket_path))
             print(READY_LINE.format(path=server.socket_path), flush=True)
+            notifier.say("READY=1", f"STATUS=serving {board.name}")
             server.run()
         finally:
             for chip in made:
@@ -161,13 +179,49 @@ def run(args: argparse.Namespace) -> int:
     return _ended_by(caught)
 
 
+@dataclass(frozen=True)
+class _ServerMaker:
+    """Makes the server that was chosen."""
+
+    chosen: transports.Choice
+    socket_path: Path | None
+    given: socket.socket | None
+    library: Path | None
+
+    def __call__(self, factory: "DeviceFactory", plane: choice.Plane) -> "LibvfioServer | WireServer":
+        """Listen. Raises: SetupError."""
+        if self.chosen.transport is transports.Transport.WIRE:
+            from plx9x5x.transport.wire.server import WireServer
+
+            return WireServer(self.socket_path, factory, given=self.given, plane=plane)
+        from plx9x5x.transport.libvfio import LibvfioServer
+        from plx9x5x.transport.libvfio_abi import load_abi
+
+        assert self.socket_path is not None, "_transport() has seen to it"
+        assert self.library is not None, "as above"
+        return LibvfioServer(self.socket_path, factory, library=load_abi(self.library), plane=plane)
+
+
+def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _ServerMaker:
+    """Choose who speaks vfio-user. Raises: UsageError, SetupError."""
+    asked = args.transport
+    library = None
+    if asked != transports.Transport.WIRE.value and given is None:
+        library = _library(args.libvfio_user, fetch=asked == transports.Transport.LIBVFIO.value)
+    if given is not None:
+        if asked == transports.Transport.LIBVFIO.value:
+            raise UsageError("libvfio-user takes no socket of others: leave out --transport, or give --socket-path")
+        asked = transports.Transport.WIRE.value
+    return _ServerMaker(transports.choose(asked, has_library=library is not None), args.socket_path, given, library)
+
+
 def _ended_by(caught: Sequence[int]) -> int:
     """The exit code by the signals that came: one that complains wins over SIGTERM."""
     worst = next((number for number in (signal.SIGINT, signal.SIGHUP) if number in caught), signal.SIGTERM)
     return ending.exit_code(worst, NAME)
 
 
-def _enter_jail(socket_path: Path) -> str:
+def _enter_jail(socket_path: Path | None) -> str:
     """Give up all that serving does not need; say what that was. Raises: SetupError.
 
     What is imported late is Python's own, or the board's package; the socket's file is still ours to remove. The trace
@@ -175,7 +229,7 @@ def _enter_jail(socket_path: Path) -> str:
     """
     from plx9x5x import jail
 
-    return jail.enter(remove_in=[socket_path.parent]).describe()
+    return jail.enter(remove_in=[] if socket_path is None else [socket_path.absolute().parent]).describe()
 
 
 def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
@@ -284,15 +338,22 @@ def _qemu_and_kernel() -> tuple[tuple[str, ...], str]:
     return qemu or ("qemu-system-x86_64",), str(kernel) if kernel.is_file() else "GUEST_KERNEL"
 
 
-def _library(named: Path | None) -> "LibVfioUser":
-    """Load libvfio-user: the named file, the environment's, or the toolchain's own."""
-    from plx9x5x.transport.libvfio_abi import load_abi
+def _library(named: Path | None, *, fetch: bool) -> "Path | None":
+    """Find libvfio-user: the named file, the environment's, or the toolchain's own, which can be fetched.
+
+    Raises: SetupError, also for a named file that is none.
+    """
+    from plx9x5x.lab.toolchain import for_stream, load
     from plx9x5x.transport.libvfio_find import LibraryNotNamed, find_library
 
     try:
-        return load_abi(find_library(named))
+        return find_library(named)
     except LibraryNotNamed:
-        from plx9x5x.lab.toolchain import for_stream, load
-
-        fetched = load(need={"libvfio-user"}, progress=for_stream(sys.stderr))
-        return load_abi(find_library(fetched.libvfio_user))
+        pass
+    if fetch:
+        return find_library(load(need={"libvfio-user"}, progress=for_stream(sys.stderr)).libvfio_user)
+    try:
+        there = load(need=()).libvfio_user
+    except (SetupError, BadRequest):
+        return None
+    return there if there.is_file() else None

@@ -87,7 +87,7 @@ def enter(*, remove_in: Iterable[Path] = (), read: Iterable[Path] = (), max_file
             seccomp.install()
     except OSError as exc:
         raise SetupError(
-            f"the kernel refuses the jail ({exc.filename}: {exc.strerror})",
+            f"the kernel refuses the jail ({exc.filename or 'limits'}: {exc.strerror})",
             hint="let the container or the supervisor allow it, or do without (plx9x5x serve: --no-jail)",
         ) from exc
     return jail

@@ -29,7 +29,7 @@ ptrace 101 117         process_vm_readv 310 270                      process_vm_
 process_madvise 440 440                       pidfd_getfd 438 438    kcmp 312 272
 pidfd_send_signal 424 424                     rt_sigqueueinfo 129 138
 rt_tgsigqueueinfo 297 240                     tkill 200 130
-socket 41 198          socketpair 53 199      io_uring_setup 425 425
+socket 41 198               io_uring_setup 425 425
 io_uring_enter 426 426 io_uring_register 427 427
 mount 165 40           umount2 166 39         pivot_root 155 41      chroot 161 51
 move_mount 429 429     open_tree 428 428      open_tree_attr 467 467 mount_setattr 442 442

@@ -34,8 +34,9 @@ from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
-from plx9x5x.lab.toolchain import Progress, Toolchain, load
+from plx9x5x.lab.toolchain import FOR_A_RUN, Progress, Toolchain, load
 from plx9x5x.plane.choice import Plane, choose
+from plx9x5x.transport import choice as transports
 
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
@@ -72,6 +73,8 @@ class RunSpec:
     """Plugged in after the board."""
     seed: int | None = None
     """Of the guest's random lengths; None for others every time."""
+    transport: str = transports.AUTO
+    """Who speaks vfio-user (`plx9x5x.transport.choice`)."""
     plane: Plane | None = None
     """What moves data; None leaves it to the server."""
 
@@ -246,7 +249,10 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):
-        tc = load(kernel=spec.kernel, progress=progress)
+        carrier = transports.choose(spec.transport, has_library=True, many_mappings=spec.guest.needs_many_mappings)
+        by_library = carrier.transport is transports.Transport.LIBVFIO
+        need = FOR_A_RUN if by_library else FOR_A_RUN - {"libvfio-user"}
+        tc = load(kernel=spec.kernel, progress=progress, need=need)
         accelerator, why = accel.choose(spec.accel, tc)
     logs = runs.make(tc.cache, keep=spec.keep)
     with clock.phase("build"):
@@ -264,12 +270,14 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
             **tc.versions(),
             "guest": f"{spec.guest.name}, {memory_mib} MiB ({spec.guest.summary})",
             "board": spec.board,
+            "transport": f"{carrier.transport.value} ({carrier.why})",
             "plane": choose(spec.plane).value,
             "accelerator": f"{accelerator} ({why})",
         },
     )
     try:
-        result = _boot(replace(spec, accel=accelerator), tc, image, result, clock=clock, watcher=watcher)
+        spec = replace(spec, accel=accelerator, transport=carrier.transport.value)
+        result = _boot(spec, tc, image, result, clock=clock, watcher=watcher)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
     result = replace(result, phases=tuple(clock.phases), contract=contract_guest.judge(result.report))
@@ -287,7 +295,13 @@ def _boot(
     """Server, guest, report."""
     with contextlib.ExitStack() as stack:
         with clock.phase("server and image"):
-            served = board_backend(spec.board, libvfio_user=tc.libvfio_user, verbose=spec.verbose, plane=spec.plane)
+            served = board_backend(
+                spec.board,
+                libvfio_user=tc.libvfio_user if spec.transport == transports.Transport.LIBVFIO.value else None,
+                verbose=spec.verbose,
+                plane=spec.plane,
+                transport=spec.transport,
+            )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
         watcher.phase("boot")

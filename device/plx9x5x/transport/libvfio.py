@@ -29,6 +29,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -40,6 +41,7 @@ from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.lookout import Lookout
 from plx9x5x.transport.ppoll import NanoPoll
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
@@ -61,6 +63,14 @@ LONGEST_WAIT_NS: Final = 1_000_000_000
 
 CLIENT_TIMEOUT_S: Final = 5.0
 """How long a client may stall in the middle of a message; QEMU itself gives up after 5 s by default."""
+
+LOOK_S: Final = 0.25
+"""How often a device that never rests is left for a look at who else is there."""
+
+SECOND_CLIENT: Final = (
+    "a second client waits until the first leaves: this server has one card, and QEMU gives up after 5 s; "
+    "give each guest a server of its own, on another --socket-path"
+)
 
 CONFIG_SPACE: Final = 256
 
@@ -122,6 +132,9 @@ class LibvfioServer:
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
         self._wake = WakePipe()
+        self._lookout = Lookout(self._wake)
+        self._look_at = 0.0
+        self._another_waits = False
         self._probe = Probe()
         self._native = self._native_serving() if plane is Plane.NATIVE else None
         try:
@@ -129,6 +142,7 @@ class LibvfioServer:
                 self._create()
             self._set_up()
             self._listening = self._poll_fd()
+            self._lookout.listen(self._listening)
         except BaseException:
             self.close()
             raise
@@ -168,6 +182,7 @@ class LibvfioServer:
         if self._failure is not None:
             self._log.error("while closing", exc_info=self._failure)
             self._failure = None
+        self._lookout.close()
         self._wake.close()
         self._probe.close()
 
@@ -194,9 +209,9 @@ class LibvfioServer:
         ctx, run_ctx, step = self._ctx, self._lib.vfu_run_ctx, self._device.step
         batch, budget, intx = range(self._batch), self._budget, self._intx
         wait_ns = self._device.wait_ns
-        poll, woken = NanoPoll(), self._wake.fd
+        poll, lookout = NanoPoll(), self._lookout.fd
         poll.register(self._poll_fd())
-        poll.register(woken)
+        poll.register(lookout)
         while not self._stopping:
             for _ in batch:
                 served = run_ctx(ctx)
@@ -206,14 +221,18 @@ class LibvfioServer:
                 return
             if served < 0 and not self._survives(c.get_errno()):
                 return
+            if self._another_waits:
+                self._tell_who_waits()
             if intx.due:
                 intx.retry()
             more = step(budget)
             if served <= 0 and not more:
                 nanoseconds = wait_ns()
                 ready = poll.poll(None if nanoseconds is None else min(nanoseconds, LONGEST_WAIT_NS))
-                if any(fd == woken for fd, _ in ready):
-                    self._wake.drain()
+                if any(fd == lookout for fd, _ in ready):
+                    self._look()
+            elif monotonic() > self._look_at:
+                self._look()
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -225,19 +244,31 @@ class LibvfioServer:
         wait: int | None = 0
         while not self._stopping:
             why = serve(wait)
-            if why is Served.WOKEN:
-                self._wake.drain()
             if self._failure is not None:
                 return
             if why is Served.TAKING_FAILED and not self._survives(native.code):
                 return
+            if self._another_waits:
+                self._tell_who_waits()
+            if why is Served.WOKEN or monotonic() > self._look_at:
+                self._look()
             more = step(budget)
             if intx.due:
                 intx.retry()
-            if more:
+            if more or self._another_waits:
                 wait = 0
             elif (wait := wait_ns()) is not None:
                 wait = min(wait, LONGEST_WAIT_NS)
+
+    def _look(self) -> None:
+        """See what ended the wait; also now and then while nothing waits, for a device may have work for ever."""
+        self._look_at = monotonic() + LOOK_S
+        self._another_waits |= self._lookout.look()
+
+    def _tell_who_waits(self) -> None:
+        """Say that another client waits. Not before this one has had a turn: most often it has just left."""
+        self._another_waits = False
+        self._of_client("%s", SECOND_CLIENT)
 
     def _survives(self, code: int) -> bool:
         """Handle a failed vfu_run_ctx; False if the client is gone."""
@@ -306,7 +337,7 @@ class LibvfioServer:
 
     def _lost_client(self) -> None:
         """The library has unregistered the memory, called `_reset` and closed the eventfds; make sure of our side."""
-        self._attached = False
+        self._attached = self._another_waits = False
         self._memory.clear()
         self._intx.reset()
 
@@ -476,7 +507,7 @@ class LibvfioServer:
         native = NativeServing(
             take=take,
             private_of=private_of,
-            wake_fd=self._wake.fd,
+            wake_fd=self._lookout.fd,
             batch=self._batch,
             budget=self._budget,
             line=self._intx,

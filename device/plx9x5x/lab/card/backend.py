@@ -8,28 +8,36 @@ from pathlib import Path
 import plx9x5x
 from plx9x5x.lab.host.server import Backend
 from plx9x5x.plane.choice import Plane
+from plx9x5x.transport.choice import AUTO
 
 
 def board_backend(
-    board: str, *, libvfio_user: Path, verbose: bool = False, trace: Path | None = None, plane: Plane | None = None
+    board: str,
+    *,
+    libvfio_user: Path | None,
+    verbose: bool = False,
+    trace: Path | None = None,
+    plane: Plane | None = None,
+    transport: str = AUTO,
 ) -> Backend:
-    """Serve `board` by the library `libvfio_user`; the register trace goes to the file `trace`."""
+    """Serve `board` by `transport`, with the library `libvfio_user`; the register trace goes to the file `trace`."""
     options = (
         *(("--verbose",) if verbose else ()),
         *(("--trace", str(trace)) if trace is not None else ()),
         *(("--plane", plane.value) if plane is not None else ()),
+        *(("--transport", transport) if transport != AUTO else ()),
     )
     return Backend(
         (sys.executable, "-m", "plx9x5x", "serve", "--board", board, *options), environment=_environment(libvfio_user)
     )
 
 
-def _environment(libvfio_user: Path) -> dict[str, str]:
+def _environment(libvfio_user: Path | None) -> dict[str, str]:
     """The library, and this very package first, which may be a bare checkout."""
     root = str(Path(plx9x5x.__file__).resolve().parent.parent)
     before = os.environ.get("PYTHONPATH")
     return {
-        "PLX9X5X_LIBVFIO_USER": str(libvfio_user),
+        **({} if libvfio_user is None else {"PLX9X5X_LIBVFIO_USER": str(libvfio_user)}),
         "PYTHONPATH": f"{root}{os.pathsep}{before}" if before else root,
         "PYTHONUNBUFFERED": "1",
     }

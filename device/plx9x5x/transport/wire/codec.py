@@ -267,7 +267,9 @@ class DmaMap:
         _sized(argsz, cls._LAYOUT.size)
         if flags & ~(MAP_READ | MAP_WRITE):
             raise Refused(errno.EINVAL, f"flags {flags:#x}")
-        _pages(address=address, length=length, offset=offset)
+        _pages(address, length)
+        if offset % PAGE or offset + length >= ADDRESSES // 2:  # a file's offsets are signed
+            raise Refused(errno.EINVAL, f"{length:#x} bytes from file offset {offset:#x} on")
         return cls(flags, offset, address, length)
 
 
@@ -296,15 +298,13 @@ class DmaUnmap:
             if address or length:
                 raise Refused(errno.EINVAL, "an unmap of all with an address")
             return cls(0, ADDRESSES, flags)
-        _pages(address=address, length=length)
+        _pages(address, length)
         return cls(address, length, flags)
 
 
-def _pages(*, address: int, length: int, offset: int = 0) -> None:
-    if address % PAGE or length % PAGE or offset % PAGE:
-        raise Refused(errno.EINVAL, f"no whole pages: {address:#x}+{length:#x}, file offset {offset:#x}")
-    if not length or address + length > ADDRESSES or offset + length >= ADDRESSES // 2:
-        raise Refused(errno.EINVAL, f"{length:#x} bytes at {address:#x}, file offset {offset:#x}")
+def _pages(address: int, length: int) -> None:
+    if address % PAGE or length % PAGE or not length or address + length > ADDRESSES:
+        raise Refused(errno.EINVAL, f"{length:#x} bytes at {address:#x} are no whole pages of the address space")
 
 
 class _Info(NamedTuple):

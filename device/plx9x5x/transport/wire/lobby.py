@@ -48,16 +48,24 @@ class Arrival:
 
 
 class Lobby:
-    """Lets clients in. `make` makes a connection of a socket; `wake_fd` is one more thing that `fd` is readable for."""
+    """Lets clients in, if there is somebody who listens; `make` makes a connection of a socket.
+
+    `wake_fd` is one more thing that `fd` is readable for.
+    """
 
     def __init__(
-        self, listening: socket.socket, wake_fd: int, make: Callable[[socket.socket], Connection], log: logging.Logger
+        self,
+        listening: socket.socket | None,
+        wake_fd: int,
+        make: Callable[[socket.socket], Connection],
+        log: logging.Logger,
     ) -> None:
-        listening.setblocking(False)
         self._listening, self._make, self._log = listening, make, log
         self._epoll = select.epoll()
         self._epoll.register(wake_fd, select.EPOLLIN)
-        self._epoll.register(listening, select.EPOLLIN)
+        if listening is not None:
+            listening.setblocking(False)
+            self._epoll.register(listening, select.EPOLLIN)
         self._guests: dict[int, _Guest] = {}
         self._closed_until: float | None = None
         self._told_no_room = False
@@ -80,19 +88,24 @@ class Lobby:
         """How many have said VERSION."""
         return sum(guest.version is not None for guest in self._guests.values())
 
+    @property
+    def over(self) -> bool:
+        """True if nobody is here, and nobody can come."""
+        return self._listening is None and not self._guests
+
     def look(self) -> bool:
         """Do what there is to do, without waiting; True if a client has come to wait that was not here before."""
         came = False
         for fd, events in self._epoll.poll(0):
-            if fd == self._listening.fileno():
-                self._accept()
+            if self._listening is not None and fd == self._listening.fileno():
+                self._accept(self._listening)
             elif (guest := self._guests.get(fd)) is not None:
                 came |= self._hear(fd, guest, events)
         now = time.monotonic()
         for fd, guest in list(self._guests.items()):
             if guest.version is None and guest.deadline <= now:
                 self._hang_up(fd, f"it said nothing for {SILENCE_S:g} s")
-        if self._closed_until is not None and now >= self._closed_until:
+        if self._listening is not None and self._closed_until is not None and now >= self._closed_until:
             self._closed_until = None
             self._epoll.modify(self._listening, select.EPOLLIN)
         return came
@@ -120,20 +133,24 @@ class Lobby:
         self._guests.clear()
         self._epoll.close()
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         try:
-            peer, _ = self._listening.accept()
+            peer, _ = listening.accept()
         except BlockingIOError:
             return
         except OSError as exc:
             if exc.errno in _NO_ROOM:
-                self._make_room(exc)
+                self._make_room(listening, exc)
             return
         self._told_no_room = False
         if len(self._guests) >= MOST and not self._push_out():
             self._log.warning("a client is turned away: %d wait already", MOST)
             peer.close()
             return
+        self.admit(peer)
+
+    def admit(self, peer: socket.socket) -> None:
+        """Let a connected socket in."""
         try:
             connection = self._make(peer)
         except MemoryError:
@@ -142,13 +159,13 @@ class Lobby:
         self._guests[connection.fd] = _Guest(connection, time.monotonic() + SILENCE_S)
         self._epoll.register(connection.fd, select.EPOLLIN | _GONE)
 
-    def _make_room(self, exc: OSError) -> None:
+    def _make_room(self, listening: socket.socket, exc: OSError) -> None:
         """The host has no descriptor left for one more; somebody silent goes, or all wait a little."""
         if not self._told_no_room:
             self._told_no_room = True
             self._log.warning("cannot accept a client: %s", exc.strerror)
         if not self._push_out():
-            self._epoll.modify(self._listening, 0)
+            self._epoll.modify(listening, 0)
             self._closed_until = time.monotonic() + BREATH_S
 
     def _push_out(self) -> bool:

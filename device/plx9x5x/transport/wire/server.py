@@ -28,6 +28,7 @@ from plx9x5x.errors import SetupError
 from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.plane.port import Paged
 from plx9x5x.ports import DeviceFactory, PciDevice, ResetKind
+from plx9x5x.transport import sockets
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.ppoll import NanoPoll
@@ -60,7 +61,8 @@ BACKLOG: Final = 16
 class WireServer:
     """One device on one socket. Use as a context manager; `run` returns after `stop`.
 
-    `listening` is a socket that somebody else has bound and listens on already, in place of one at `socket_path`.
+    `given` is a socket in place of one at `socket_path`: one that somebody else has bound and listens on, for any
+    number of clients, or one that is connected, and then `run` returns once that client has left.
 
     Raises: SetupError from the constructor if the socket is not usable.
     """
@@ -70,7 +72,7 @@ class WireServer:
         socket_path: Path | None,
         make_device: DeviceFactory,
         *,
-        listening: socket.socket | None = None,
+        given: socket.socket | None = None,
         logger: logging.Logger | None = None,
         budget: int = BUDGET,
         batch: int = BATCH,
@@ -96,8 +98,11 @@ class WireServer:
         self._native = self._native_serving() if plane is Plane.NATIVE else None
         self._file = SocketFile(socket_path) if socket_path is not None else None
         try:
-            self._listening = listening or self._listen()
+            connected = given if given is not None and not sockets.listens(given) else None
+            self._listening = None if connected is not None else given or self._listen()
             self._lobby = Lobby(self._listening, self._wake.fd, self._connect, self._log)
+            if connected is not None:
+                self._lobby.admit(connected)
             if self._native is not None:
                 self._native.wake_by(self._lobby.fd)
         except BaseException:
@@ -107,7 +112,7 @@ class WireServer:
     @property
     def socket_path(self) -> Path:
         """Where clients connect, absolute; a socket that was given may have no name."""
-        return self._file.path if self._file is not None else Path(str(self._listening.getsockname() or "-"))
+        return self._file.path if self._file is not None else Path(sockets.name(self._listening))
 
     @property
     def memory(self) -> ClientMemory:
@@ -135,7 +140,8 @@ class WireServer:
         if self._session is not None:
             self._lose()
         self._lobby.close()
-        self._listening.close()
+        if self._listening is not None:
+            self._listening.close()
         if self._file is not None:
             self._file.remove()
         self._wake.close()
@@ -149,6 +155,8 @@ class WireServer:
                 self._serve()
             elif (arrival := self._lobby.next()) is not None:
                 self._seat(arrival)
+            elif self._lobby.over:
+                return
             else:
                 _poll(self._lobby.fd).poll(_ns(self._lobby.timeout_s))
                 self._wake.drain()
