@@ -28,24 +28,24 @@ CASES = ("selftest_dma_pattern", "a_streaming_mapping_carries_every_byte", "each
 
 
 @pytest.mark.parametrize(
-    ("guest", "transport"),
+    ("shape", "transport"),
     [(PLAIN, "libvfio"), (PLAIN, "wire"), (IOMMU, "wire")],
     ids=lambda one: getattr(one, "name", one),
 )
 def test_a_card_that_comes_and_goes_works_each_time(
-    plx_toolchain: Toolchain, tmp_path: Path, guest: Shape, transport: str
+    plx_toolchain: Toolchain, tmp_path: Path, shape: Shape, transport: str
 ) -> None:
     sources = guest_sources.find()
     only = tuple(word for case in CASES for word in ("--only", case))
     built = driver.build(plx_toolchain, sources)
     image = driver.driver_image(plx_toolchain, sources, built, mode="plug", arguments=only)
-    backend = board_backend(boards.DEFAULT, libvfio_user=plx_toolchain.libvfio_user)
+    backend = board_backend(boards.DEFAULT, libvfio_user=plx_toolchain.libvfio_user, transport=transport)
     with prepared(plx_toolchain, image, backend=backend, logs=tmp_path) as ready, Qmp() as qmp:
         with ready.boot(
             devices=(pcie_root_port(SLOT),),
             logs=tmp_path,
             timeout_s=BOOT_S + ROUND_S * ROUNDS,
-            shape=guest,
+            shape=shape,
             qmp=qmp,
         ) as vm:
             (card,) = ready.device(bus=SLOT)

@@ -31,7 +31,7 @@ def reboots(tc: Toolchain, shape: Shape, transport: str, logs: Path) -> Sequence
     """Boot a guest, have it reboot ROUNDS times in one QEMU; give what it reported after each boot."""
     sources = guest_sources.find()
     image = driver.driver_image(tc, sources, driver.build(tc, sources), mode="reboot")
-    backend = board_backend(boards.DEFAULT, libvfio_user=tc.libvfio_user)
+    backend = board_backend(boards.DEFAULT, libvfio_user=tc.libvfio_user, transport=transport)
     with prepared(tc, image, backend=backend, logs=logs) as ready:
         limit_s = BOOT_S * (ROUNDS + 1)
         with ready.boot(devices=ready.device(), logs=logs, timeout_s=limit_s, shape=shape, may_reboot=True) as vm:
@@ -51,14 +51,14 @@ def assert_every_byte_was_right(reports: Sequence[Report]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guest", "transport"),
+    ("shape", "transport"),
     [(IOMMU, "wire"), (PLAIN, "libvfio"), (PLAIN, "wire")],
     ids=lambda one: getattr(one, "name", one),
 )
 def test_every_byte_is_right_after_a_reboot_with_live_mappings(
-    plx_toolchain: Toolchain, tmp_path: Path, guest: Shape, transport: str
+    plx_toolchain: Toolchain, tmp_path: Path, shape: Shape, transport: str
 ) -> None:
-    assert_every_byte_was_right(reports := reboots(plx_toolchain, guest, transport, tmp_path))
+    assert_every_byte_was_right(reports := reboots(plx_toolchain, shape, transport, tmp_path))
     # The addresses come again, or nothing was tried.
     told = [{line.split(" la=")[1].split()[0] for line in one.cases[0].observed if " la=" in line} for one in reports]
     assert told[0] & told[1]

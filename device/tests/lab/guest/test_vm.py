@@ -82,6 +82,11 @@ class TestCommandLine:
     def test_report_has_its_own_port(self, tmp_path: Path) -> None:
         assert f"virtserialport,chardev=report,name={PORT_NAME}" in self.argv(tmp_path)
 
+    def test_monitor_has_a_socket_of_its_own(self, tmp_path: Path) -> None:
+        argv = spec("x").command_line(serial=tmp_path / "s", qmp_fd=9)
+        assert "socket,id=qmp,fd=9" in argv
+        assert argv[argv.index("-qmp") + 1] == "chardev:qmp"
+
     def test_agent_has_a_port_beside_it(self, tmp_path: Path) -> None:
         argv = spec("x").command_line(serial=tmp_path / "s", report_fd=7, agent_fd=8)
         assert f"virtserialport,chardev=agent,name={AGENT_PORT_NAME}" in argv
