@@ -41,7 +41,7 @@ from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.intx import IntxLine
-from plx9x5x.transport.lookout import Lookout
+from plx9x5x.transport.lookout import SECOND_CLIENT, Lookout
 from plx9x5x.transport.ppoll import NanoPoll
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
@@ -66,11 +66,6 @@ CLIENT_TIMEOUT_S: Final = 5.0
 
 LOOK_S: Final = 0.25
 """How often a device that never rests is left for a look at who else is there."""
-
-SECOND_CLIENT: Final = (
-    "a second client waits until the first leaves: this server has one card, and QEMU gives up after 5 s; "
-    "give each guest a server of its own, on another --socket-path"
-)
 
 CONFIG_SPACE: Final = 256
 

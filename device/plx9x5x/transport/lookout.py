@@ -2,8 +2,17 @@
 """What ends a wait beside the messages of the client that is served: somebody wakes us, or another client connects."""
 
 import select
+from typing import Final
 
 from plx9x5x.transport.wake_pipe import WakePipe
+
+SECOND_CLIENT: Final = (
+    "a second client waits until the first leaves: this server has one card, and QEMU gives up after 5 s; "
+    "give each guest a server of its own, on another --socket-path"
+)
+
+MOST_TOLD: Final = 20
+"""Of the clients that wait for one to leave so many are told of, lest some that come and go fill a disk."""
 
 
 class Lookout:

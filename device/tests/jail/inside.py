@@ -159,7 +159,6 @@ def main(options: list[str]) -> dict[str, Any]:
         "posix_spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}),
         "clone3": lambda: kernel.syscall("clone3", seccomp.MACHINES[MACHINE].clone3, 0, 0),
         "socket": lambda: socket.socket(socket.AF_UNIX),
-        "socketpair": socket.socketpair,
         "ptrace": raw("ptrace", 2, 0, 0, 0),
         "mount": raw("mount", 0, 0, 0, 0, 0),
         "a namespace": raw("unshare", 0),

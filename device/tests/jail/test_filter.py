@@ -22,7 +22,7 @@ WANTED = {
     "programs": "execve execveat",
     "processes": "fork vfork ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp",
     "signals": "pidfd_send_signal rt_sigqueueinfo rt_tgsigqueueinfo tkill",
-    "sockets, and calls past the filter": "socket socketpair io_uring_setup io_uring_enter io_uring_register",
+    "sockets, and calls past the filter": "socket io_uring_setup io_uring_enter io_uring_register",
     "mounts": "mount umount2 pivot_root chroot move_mount open_tree open_tree_attr mount_setattr fsopen fsmount fsconfig"
     " fspick setns unshare",
     "files past Landlock": "name_to_handle_at open_by_handle_at fanotify_init chmod fchmod fchmodat fchmodat2 chown"

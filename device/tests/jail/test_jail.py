@@ -42,7 +42,6 @@ BY_SECCOMP = (
     "subprocess",
     "posix_spawn",
     "socket",
-    "socketpair",
     "ptrace",
     "mount",
     "a namespace",

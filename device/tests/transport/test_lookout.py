@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from plx9x5x.transport.libvfio import SECOND_CLIENT
-from plx9x5x.transport.lookout import Lookout
+from plx9x5x.transport.lookout import SECOND_CLIENT, Lookout
 from plx9x5x.transport.wake_pipe import WakePipe
+from plx9x5x.transport.wire.client import SharedRam, VfioUserClient
 from plx9x5x.units import KIB
 from tests.transport.conftest import Served
 from tests.transport.fake_device import MEMORY
 from tests.transport.test_libvfio import copy, until
-from tests.transport.vfio_user_client import SharedRam, VfioUserClient
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.transport.vfio_user_client import VfioUserClient
 
 from plx9x5x import jail
+from plx9x5x.transport.wire.client import VfioUserClient
 
 CONFIG = 7
 

@@ -2,6 +2,7 @@
 """One connected socket that never blocks: messages in, messages out, and what could not be sent yet."""
 
 import contextlib
+import select
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -35,6 +36,13 @@ class Connection:
     def unsent(self) -> int:
         """Bytes that wait for the other side to read."""
         return len(self._unsent)
+
+    @property
+    def hung_up(self) -> bool:
+        """True if nothing more will come, whatever is still to be read."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def take(self) -> Message | None:
         """Give a message, reading more if none is there; None if that takes longer. Raises: Gone, FramingLost."""

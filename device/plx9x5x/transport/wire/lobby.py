@@ -94,13 +94,13 @@ class Lobby:
         return self._listening is None and not self._guests
 
     def look(self) -> bool:
-        """Do what there is to do, without waiting; True if a client has come to wait that was not here before."""
+        """Do what there is to do, without waiting; True if somebody has come."""
         came = False
         for fd, events in self._epoll.poll(0):
             if self._listening is not None and fd == self._listening.fileno():
-                self._accept(self._listening)
+                came |= self._accept(self._listening)
             elif (guest := self._guests.get(fd)) is not None:
-                came |= self._hear(fd, guest, events)
+                self._hear(fd, guest, events)
         now = time.monotonic()
         for fd, guest in list(self._guests.items()):
             if guest.version is None and guest.deadline <= now:
@@ -133,21 +133,22 @@ class Lobby:
         self._guests.clear()
         self._epoll.close()
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> bool:
         try:
             peer, _ = listening.accept()
         except BlockingIOError:
-            return
+            return False
         except OSError as exc:
             if exc.errno in _NO_ROOM:
                 self._make_room(listening, exc)
-            return
+            return False
         self._told_no_room = False
         if len(self._guests) >= MOST and not self._push_out():
             self._log.warning("a client is turned away: %d wait already", MOST)
             peer.close()
-            return
+            return False
         self.admit(peer)
+        return True
 
     def admit(self, peer: socket.socket) -> None:
         """Let a connected socket in."""
@@ -176,35 +177,34 @@ class Lobby:
                 return True
         return False
 
-    def _hear(self, fd: int, guest: _Guest, events: int) -> bool:
-        """Take what a guest says; True if it was its VERSION."""
+    def _hear(self, fd: int, guest: _Guest, events: int) -> None:
+        """Take what a guest says, which should be its VERSION."""
         if guest.version is not None:
             self._hang_up(fd, "it did not wait")
-            return False
+            return
         message: Message | None = None
         try:
             message = guest.connection.take()
             if message is None:
                 if events & _GONE:
                     self._hang_up(fd, "it hung up")
-                return False
+                return
             guest.header = message.header
             guest.version = self._version(message)
         except (Gone, FramingLost) as exc:
             self._hang_up(fd, str(exc))
-            return False
+            return
         except Refused as exc:
             with contextlib.suppress(Gone):
                 if guest.header is not None and guest.header.wants_reply:
                     guest.connection.send(codec.refusal(guest.header, exc.errno))
             self._hang_up(fd, str(exc))
-            return False
+            return
         finally:
             if message is not None:
                 message.close()
         # What it sends from now on is for later; only whether it goes away matters.
         self._epoll.modify(fd, select.EPOLLRDHUP)
-        return True
 
     @staticmethod
     def _version(message: Message) -> codec.Version:

@@ -31,6 +31,7 @@ from plx9x5x.ports import DeviceFactory, PciDevice, ResetKind
 from plx9x5x.transport import sockets
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.lookout import MOST_TOLD, SECOND_CLIENT
 from plx9x5x.transport.ppoll import NanoPoll
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
@@ -90,6 +91,7 @@ class WireServer:
         self._lost: str | None = None
         self._failure: Exception | None = None
         self._stalled_since: float | None = None
+        self._told = 0
         plane = choose(plane)
         self._memory = client_memory(plane)
         self._line: IntxLine | NativeLine = self._make_line(plane)
@@ -274,8 +276,9 @@ class WireServer:
     def _look(self) -> None:
         """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
         self._wake.drain()
-        if self._lobby.look():
-            self._log.info("another client waits until this one has left: one card, one guest")
+        if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
+            self._told += 1
+            self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
         connection = self._connection
         if connection is None:
             return
@@ -379,7 +382,7 @@ class WireServer:
             on_listener=inbox.listen if inbox is not None else _nobody,
             log=self._log,
         )
-        self._lost, self._stalled_since = None, None
+        self._lost, self._stalled_since, self._told = None, None, 0
         self._log.info("client connected")
 
     def _lose(self) -> None:
