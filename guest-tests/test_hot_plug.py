@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A card that comes and goes while the guest runs works each time, and its server serves it again and again.
+"""A card that comes and goes while the guest runs works each time; its server keeps nothing of the time before.
 
 PLX_ROUNDS is how often.
 """
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ ROUNDS = int(os.environ.get("PLX_ROUNDS", "3"))
 BOOT_S, ROUND_S = 60, 10
 SLOT, CARD = "port0", "card0"
 CASES = ("selftest_dma_pattern", "a_streaming_mapping_carries_every_byte", "each_block_interrupts_once")
+
+
+def files_of(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def assert_files_come_to(count: int, pid: int) -> None:
+    """The server hears of the client's end when its loop comes round."""
+    deadline = time.monotonic() + 5
+    while (now := files_of(pid)) != count:
+        assert time.monotonic() < deadline, f"{now} open files, not {count}"
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -50,12 +63,15 @@ def test_a_card_that_comes_and_goes_works_each_time(
         ) as vm:
             (card,) = ready.device(bus=SLOT)
             vm.wait_for("waits for")
+            assert ready.server is not None
+            before = files_of(ready.server.pid)
             for number in range(ROUNDS):
                 qmp.plug(CARD, card)
                 (report,) = vm.run_reports(1)
                 assert report.ok, f"round {number}: {report.summary()}"
                 assert report.passed == len(CASES)
                 qmp.unplug(CARD)
+                assert_files_come_to(before, ready.server.pid)
             assert not vm.oopses
             assert not vm.vfio_errors()
         assert ready.trouble() is None
