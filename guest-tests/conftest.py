@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's cases as pytest cases.
 
-One guest is booted per kernel, shape and session, when its first case is asked for; each case then looks up its own
-line. The names come from the test program itself (`--list`, run on the host), so a line that never came is a case that
-fails. PLX9X5X_KERNEL runs one kernel instead of all.
+One guest is booted per kernel, shape, transport and session, when its first case is asked for; each case then looks up
+its own line. The names come from the test program itself (`--list`, run on the host), so a line that never came is a
+case that fails. PLX9X5X_KERNEL runs one kernel instead of all.
 """
 
 import functools
@@ -21,14 +21,23 @@ from plx9x5x.lab.guest import shapes
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.shapes import Shape
 from plx9x5x.lab.toolchain import KERNEL_SERIES
+from plx9x5x.transport.choice import Transport
 
 # As a terminal leaves it: a CI runner may start us with it ignored, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_LIST = "(the cases could not be listed)"
-ALL_SHAPES = (shapes.PLAIN, shapes.HIGH, shapes.SWIOTLB, shapes.IOMMU)
+LIBVFIO, WIRE = Transport.LIBVFIO.value, Transport.WIRE.value
+# The wire serves every shape, libvfio-user the one that is everybody's.
+ALL_GUESTS = (
+    (shapes.PLAIN, LIBVFIO),
+    (shapes.PLAIN, WIRE),
+    (shapes.HIGH, WIRE),
+    (shapes.SWIOTLB, WIRE),
+    (shapes.IOMMU, WIRE),
+)
 # What `high` and `swiotlb` ask of a driver, and of us, does not differ by kernel.
-FEWER_SHAPES = {"6.12": (shapes.PLAIN, shapes.IOMMU)}
+FEWER_GUESTS = {"6.12": ((shapes.PLAIN, LIBVFIO), (shapes.IOMMU, WIRE))}
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -41,16 +50,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "shape" in metafunc.fixturenames:
+    if "guest_run" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("shapes")
-        guests = [(k, s) for k in kernels() for s in shapes_of(k) if marker is None or s.name in marker.args]
+        guests = [guest for guest in all_guests() if marker is None or guest[1].name in marker.args]
+        names = ("kernel", "shape", "transport")
         if "guest_case" in metafunc.fixturenames:
-            wanted = [(kernel, shape, name) for kernel, shape in guests for name in case_names()]
-            ids = [f"{kernel}-{shape.name}-{name}" for kernel, shape, name in wanted]
-            metafunc.parametrize(("kernel", "shape", "guest_case"), wanted, ids=ids, scope="session")
+            wanted = [(*guest, case) for guest in guests for case in case_names()]
+            ids = [f"{id_of(*guest)}-{case}" for *guest, case in wanted]
+            metafunc.parametrize((*names, "guest_case"), wanted, ids=ids, scope="session")
         else:
-            ids = [f"{kernel}-{shape.name}" for kernel, shape in guests]
-            metafunc.parametrize(("kernel", "shape"), guests, ids=ids, scope="session")
+            metafunc.parametrize(names, guests, ids=[id_of(*guest) for guest in guests], scope="session")
     elif "kernel" in metafunc.fixturenames:
         metafunc.parametrize("kernel", kernels(), scope="session")
 
@@ -60,8 +69,13 @@ def kernels() -> Sequence[str]:
     return (named,) if named else KERNEL_SERIES
 
 
-def shapes_of(kernel: str) -> Sequence[Shape]:
-    return FEWER_SHAPES.get(kernel, ALL_SHAPES)
+def all_guests() -> Sequence[tuple[str, Shape, str]]:
+    return [(kernel, *guest) for kernel in kernels() for guest in FEWER_GUESTS.get(kernel, ALL_GUESTS)]
+
+
+def id_of(kernel: str, shape: Shape, transport: str) -> str:
+    """The transport is told where it could be another."""
+    return f"{kernel}-{shape.name}" + (f"-{transport}" if shape is shapes.PLAIN else "")
 
 
 @functools.cache
@@ -73,18 +87,18 @@ def case_names() -> Sequence[str]:
 
 
 @functools.cache
-def _run(kernel: str, shape: str) -> session.RunResult | PlxError:
-    """One guest for each pair, whatever the number of tests that ask; an error is kept for each of them as well."""
+def _run(kernel: str, shape: str, transport: str) -> session.RunResult | PlxError:
+    """One guest for all tests that ask for the same; an error is kept for each of them as well."""
     try:
-        return session.run(session.RunSpec(kernel=kernel, guest=shapes.named(shape)))
+        return session.run(session.RunSpec(kernel=kernel, guest=shapes.named(shape), transport=transport))
     except (SetupError, LostVm) as exc:
         return exc
 
 
 @pytest.fixture
-def guest_run(kernel: str, shape: Shape) -> session.RunResult:
+def guest_run(kernel: str, shape: Shape, transport: str) -> session.RunResult:
     """What the guest of this shape with this kernel reported."""
-    return _reported(_run(kernel, shape.name))
+    return _reported(_run(kernel, shape.name, transport))
 
 
 def _reported(result: session.RunResult | PlxError) -> session.RunResult:

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sysinfo.h>
 
 #include "plx_test.h"
@@ -24,6 +25,9 @@
 /* What QEMU leaves below 4 GiB where more lies above. */
 #define LOW_MAX		(2048ull * MIB)
 #define ROUNDS_MAX	1000
+#define LIVE_MAX	48u
+#define LIVE_BYTES	0x8000u
+#define SHIFT_PAGES	2000u
 
 static uint32_t seed, state;
 
@@ -279,6 +283,42 @@ static void a_streaming_mapping_carries_every_byte(void)
 		SAME_BYTES("what the device wrote", got, want, n);
 	}
 }
+
+static bool touch_page(void)
+{
+	volatile uint8_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return false;
+	*page = 1;
+	return true;
+}
+
+/*
+ * For a guest that reboots right afterwards: buffers that nobody frees, at the
+ * logical addresses that they had before, and on other pages.
+ */
+static void buffers_stay_mapped_into_a_reboot(void)
+{
+	struct common_buffer held[LIVE_MAX], *mirror = buffer(SRAM_SIZE);
+	uint32_t shift, i;
+
+	MUST(mirror);
+	begin_random();
+	/* Memory that the program takes first: the pages behind it are others each time. */
+	for (shift = 1 + next_random() % SHIFT_PAGES; shift; shift--)
+		MUST(CHECK(touch_page(), "no memory"));
+	for (i = 0; i < LIVE_MAX; i++)
+		MUST(CHECK(buffer_try(1 + next_random() % LIVE_BYTES, &held[i]), "no buffer"));
+	for (i = 0; i < LIVE_MAX; i++)
+		shared(&held[i], mirror);
+}
+
+const struct test reboot_tests[] = {
+	{ "buffers_stay_mapped_into_a_reboot", buffers_stay_mapped_into_a_reboot },
+	{ }
+};
 
 const struct test contract_tests[] = {
 	{ "cpu_and_device_share_buffers_of_every_length",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * plx_test [--output PATH] [--list] [--only NAME,..]... [--bench] [--stream MIB] [--break MODE]
- *          [--seed N]
+ *          [--seed N] [--reboot]
  * plx_test --agent PATH
  *
  * Runs the cases (or the benches) and reports in KTAP to standard output, or
@@ -25,6 +25,8 @@
  *
  * --seed repeats the random lengths of a run that reported it.
  *
+ * --reboot runs one case alone and then reboots, with its buffers mapped.
+ *
  * --agent runs no case: it serves requests that come by PATH, see agent.c.
  */
 #define _GNU_SOURCE
@@ -36,6 +38,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/reboot.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -312,7 +315,7 @@ static void usage(void)
 			"                [--stream MIB]\n"
 			"                [--break fail|panic|oops|hang|truncate|\n"
 			"                 shim-length|shim-limit|shim-twice|shim-physical]\n"
-			"                [--seed N]\n"
+			"                [--seed N] [--reboot]\n"
 			"       plx_test --agent PATH\n");
 	exit(2);
 }
@@ -328,6 +331,7 @@ int main(int argc, char **argv)
 		{ "stream", required_argument, NULL, 'm' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "seed", required_argument, NULL, 's' },
+		{ "reboot", no_argument, NULL, 'r' },
 		{ }
 	};
 	const char *agent = NULL, *output = NULL, *only = NULL, *trouble;
@@ -363,6 +367,9 @@ int main(int argc, char **argv)
 		case 'm':
 			special = stream_tests;
 			stream_size(strtoul(optarg, NULL, 0));
+			break;
+		case 'r':
+			special = reboot_tests;
 			break;
 		case 'l':
 			list = true;
@@ -410,7 +417,11 @@ int main(int argc, char **argv)
 		name_group(&tests[i]);
 		run_case(&tests[i]);
 	}
-	observe_end();
+	if (special != reboot_tests)
+		observe_end();
 	report_totals();
+	/* Not by way of exit(), which would close the device and free its buffers. */
+	if (special == reboot_tests && reboot(RB_AUTOBOOT))
+		bail_out("no reboot: %s", strerror(errno));
 	return report_exit_code();
 }

@@ -201,6 +201,7 @@ struct test {
 extern const struct test register_tests[];
 extern const struct test memory_tests[];
 extern const struct test contract_tests[];
+extern const struct test reboot_tests[];
 extern const struct test block_tests[];
 extern const struct test chain_tests[];
 extern const struct test ring_tests[];

@@ -46,6 +46,12 @@ def main() -> None:
             agent = next(value for value in sys.argv if value.startswith("socket,id=agent,fd="))
             socket.socket(fileno=int(agent.rpartition("=")[2])).sendall(b"ready\n")
             time.sleep(60)
+        case "reboots":
+            again = GOOD + b"# Totals: pass:2 fail:0 xfail:0 xpass:0 skip:0 error:0\n"
+            for piece in ((again * 3)[:50], (again * 3)[50:-3], (again * 3)[-3:]):
+                report.sendall(piece)
+                time.sleep(0.05)
+            time.sleep(60)
         case "slow":
             for line in GOOD.splitlines(keepends=True):
                 report.sendall(line)

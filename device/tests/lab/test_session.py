@@ -25,6 +25,7 @@ from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import parse
 from plx9x5x.lab.session import RunResult, RunSpec
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
+from plx9x5x.transport.choice import TooManyMappings
 from tests.lab.contract import guest_words
 from tests.lab.elf import module
 from tests.lab.fake_server import FakeServer
@@ -174,6 +175,14 @@ class TestRun:
             got = session.run(RunSpec(guest=HIGH, memory_mib=memory, mode=session.NO_DEVICE))
             words = (got.logs / "qemu.cmd").read_text().splitlines()
             assert words[words.index("-m") + 1] == want
+
+    def test_guest_with_an_iommu_is_refused_by_libvfio_user_before_anything_is_fetched(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session, "load", lambda **_: pytest.fail("the toolchain was loaded"))
+        for mode in ("test", "reboot"):
+            with pytest.raises(TooManyMappings, match=r"takes 16 mappings, .* one a page, .* --transport wire"):
+                session.run(RunSpec(guest=IOMMU, transport="libvfio", mode=mode))
 
     def test_memory_that_makes_a_guest_pointless_is_refused_before_anything_is_fetched(
         self, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from pathlib import Path
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.machine import Device, VmSpec, vfio_user_pci
+from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host.placement import CorePicker
@@ -55,9 +56,12 @@ class Ready:
         memory_mib: int | None = None,
         accel: str = "tcg",
         agent: socket.socket | None = None,
+        qmp: Qmp | None = None,
         may_reboot: bool = False,
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
+
+        `qmp` is connected to QEMU's monitor.
 
         Raises: SetupError, UnwritableWord for what the image cannot tell its kernel, PointlessMemory.
         """
@@ -73,7 +77,7 @@ class Ready:
             may_reboot=may_reboot,
         )
         companions = () if self.server is None else (self.server,)
-        return GuestVm.boot(spec, logs=logs, timeout_s=timeout_s, companions=companions, agent=agent)
+        return GuestVm.boot(spec, logs=logs, timeout_s=timeout_s, companions=companions, agent=agent, qmp=qmp)
 
 
 @contextlib.contextmanager

@@ -64,6 +64,11 @@ def pci_bridge(name: str) -> Device:
     return Device("pci-bridge", {"id": name, "chassis_nr": 1, "shpc": False, "msi": "off"})
 
 
+def pcie_root_port(name: str) -> Device:
+    """A slot with id `name` where a device can come and go while the guest runs."""
+    return Device("pcie-root-port", {"id": name, "chassis": 1, "slot": 1})
+
+
 EDU: Final = Device("edu", {})
 """QEMU's own teaching device: the yardstick for register accesses."""
 
@@ -86,10 +91,12 @@ class VmSpec:
     cpus: frozenset[int] | None = None
     may_reboot: bool = False
 
-    def command_line(self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None) -> list[str]:
+    def command_line(
+        self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None, qmp_fd: int | None = None
+    ) -> list[str]:
         """QEMU's whole argument vector; `report_fd` is a connected socket that it inherits, for the report.
 
-        `agent_fd` is another one, for requests to a program in the guest.
+        `agent_fd` is another one, for requests to a program in the guest, `qmp_fd` one for QEMU's own monitor.
 
         Raises: SetupError if the kernel would cut its command line.
         """
@@ -108,6 +115,7 @@ class VmSpec:
             *(() if self.may_reboot else ("-no-reboot",)),
             *("-serial", f"file:{serial}"),
             *_ports(("report", PORT_NAME, report_fd), ("agent", AGENT_PORT_NAME, agent_fd)),
+            *(() if qmp_fd is None else ("-chardev", f"socket,id=qmp,fd={qmp_fd}", "-qmp", "chardev:qmp")),
             *devices,
             *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", words),
         ]

@@ -14,6 +14,7 @@ from typing import Final, Protocol, Self
 
 from plx9x5x.errors import LostVm
 from plx9x5x.lab.guest.machine import VmSpec
+from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.host.drain import Drain
 from plx9x5x.lab.host.process import Child
 from plx9x5x.lab.host.symptoms import Oops, SerialLog, tail_lines, vfio_errors
@@ -118,6 +119,7 @@ class GuestVm:
         self._serial = serial
         self._panic_told = False
         self._parser = Parser()
+        self._done: list[Report] | None = None
         self._report_bytes = 0
         self._reason_to_stop = ""
         self.seconds_to_report: float | None = None
@@ -133,10 +135,12 @@ class GuestVm:
         timeout_s: float,
         companions: Sequence[Companion] = (),
         agent: socket.socket | None = None,
+        qmp: Qmp | None = None,
     ) -> Self:
         """Start QEMU. The guest may live for `timeout_s`, and no longer than any of its `companions`.
 
         `agent` is the far end of a socket pair, for requests to a program in the guest; the caller closes it then.
+        `qmp` is connected to QEMU's monitor.
 
         Raises: SetupError if QEMU cannot be started at all.
         """
@@ -144,12 +148,13 @@ class GuestVm:
         console = Drain(logs / "serial.log", taker=serial.feed)
         ours, theirs = socket.socketpair()
         agent_fd = None if agent is None else agent.fileno()
-        fds = (theirs.fileno(), console.writer) if agent_fd is None else (theirs.fileno(), console.writer, agent_fd)
+        qmp_fd = None if qmp is None else qmp.theirs.fileno()
+        fds = (theirs.fileno(), console.writer, *(fd for fd in (agent_fd, qmp_fd) if fd is not None))
         try:
             with console.giving():
                 # QEMU opens the pipe as the file that it takes it for.
                 console_file = Path(f"/dev/fd/{console.writer}")
-                argv = spec.command_line(serial=console_file, report_fd=fds[0], agent_fd=agent_fd)
+                argv = spec.command_line(serial=console_file, report_fd=fds[0], agent_fd=agent_fd, qmp_fd=qmp_fd)
                 (logs / "qemu.cmd").write_text("\n".join(argv) + "\n", encoding="utf-8")
                 qemu = Child(argv, name="QEMU", log=logs / "qemu.log", pass_fds=fds, cpus=spec.cpus)
         except BaseException:
@@ -212,6 +217,19 @@ class GuestVm:
         if not self._parser.started:
             raise self.lost("the guest powered off without a report", said=self._qemu_said())
         return self._parser.finish()
+
+    def run_reports(self, count: int, watcher: Watcher | None = None) -> tuple[Report, ...]:
+        """Read `count` reports, each to its totals, of a guest that reports again and again; it goes on then.
+
+        A guest that reboots (`VmSpec.may_reboot`) gives one at each boot. Raises: LostGuest if it does not come to that
+        many, as for `run_ktap`.
+        """
+        self._done = []
+        self._until(watcher or Nobody(), lambda: len(self._done or ()) >= count or not self.alive)
+        if len(self._done) < count:
+            self._drain(Nobody())
+            raise self.lost(f"the guest gave {len(self._done)} of {count} reports", said=self._qemu_said())
+        return tuple(self._done[:count])
 
     def wait_for(self, text: str, watcher: Watcher | None = None) -> str:
         """Wait until the guest's console says a line that contains `text`; give the line. Raises: LostGuest."""
@@ -304,15 +322,25 @@ class GuestVm:
             raise self.lost(f"the guest's report is endless: more than {MAX_REPORT // MIB} MiB")
         with (self._logs / "ktap.log").open("ab") as log:
             log.write(data)
-        cases = self._parser.feed(data)
+        cases = self._parser.feed(data) if self._done is None else self._feed_again(data, self._done)
         if self._parser.started and self.seconds_to_report is None:
             self.seconds_to_report = self.seconds
         for case in cases:
             watcher.case(case, planned=self._parser.planned)
-        if self._parser.complete and self.seconds_to_last_case is None:
+        if self._done is None and self._parser.complete and self.seconds_to_last_case is None:
             self.seconds_to_last_case = self.seconds
             self._hurry(POWEROFF_GRACE_S, f"the guest did not power off within {POWEROFF_GRACE_S:g} s of its report")
         return True
+
+    def _feed_again(self, data: bytes, done: list[Report]) -> list[Case]:
+        """Have whatever comes after a report begin the next one."""
+        cases = []
+        for piece in data.splitlines(keepends=True):
+            cases += self._parser.feed(piece)
+            if self._parser.over:
+                done.append(self._parser.finish())
+                self._parser = Parser()
+        return cases
 
     def _take_serial(self, watcher: Watcher, *, last: bool = False) -> None:
         for line in self._serial.poll(last=last):

@@ -176,6 +176,11 @@ class Parser:
         """True once every planned test has reported, or the guest gave up."""
         return self._bailed is not None or (self._planned is not None and len(self._numbers) >= self._planned)
 
+    @property
+    def over(self) -> bool:
+        """True once the guest said that it has said all: its totals, or that it gives up."""
+        return self._bailed is not None or self._totals is not None
+
     def feed(self, data: bytes) -> list[Case]:
         """Take the next bytes; give the tests that ended in them."""
         before = len(self._cases)

@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,16 @@ class TestCommandLine:
         assert "-no-reboot" in argv
         assert " panic=-1 " in argv[argv.index("-append") + 1]
 
+    def test_guest_that_may_reboot_does_so_in_the_same_qemu(self, tmp_path: Path) -> None:
+        assert "-no-reboot" not in replace(spec("x"), may_reboot=True).command_line(serial=tmp_path / "s")
+
     def test_report_has_its_own_port(self, tmp_path: Path) -> None:
         assert f"virtserialport,chardev=report,name={PORT_NAME}" in self.argv(tmp_path)
+
+    def test_monitor_has_a_socket_of_its_own(self, tmp_path: Path) -> None:
+        argv = spec("x").command_line(serial=tmp_path / "s", qmp_fd=9)
+        assert "socket,id=qmp,fd=9" in argv
+        assert argv[argv.index("-qmp") + 1] == "chardev:qmp"
 
     def test_agent_has_a_port_beside_it(self, tmp_path: Path) -> None:
         argv = spec("x").command_line(serial=tmp_path / "s", report_fd=7, agent_fd=8)
@@ -201,6 +210,18 @@ def test_panic_trace_is_no_further_oops_and_an_earlier_oops_stays(boot: Boot) ->
     with pytest.raises(LostGuest):
         vm.run_ktap()
     assert len(vm.oopses) == 1
+
+
+def test_guest_that_reboots_gives_a_report_each_time_and_lives_on(boot: Boot) -> None:
+    vm = boot("reboots")
+    reports = vm.run_reports(3)
+    assert [(report.ok, report.totals()) for report in reports] == [(True, "2 passed, 0 failed, 0 skipped")] * 3
+    assert vm.alive
+
+
+def test_guest_that_gives_fewer_reports_than_it_should_is_lost(boot: Boot) -> None:
+    with pytest.raises(LostGuest, match="the guest gave 0 of 2 reports"):
+        boot("good").run_reports(2)
 
 
 @pytest.mark.parametrize(
