@@ -20,6 +20,8 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._before: frozenset[int] | None = None
+        self._folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
+        """Opened now: in a jail nobody could."""
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         """For a look at what is open when nothing more can be opened."""
 
@@ -40,9 +42,10 @@ class Leftovers:
 
     def end(self) -> None:
         """No more use of it. May be called twice."""
-        if self._spare != _NOWHERE:
-            os.close(self._spare)
-        self._spare = _NOWHERE
+        for fd in (self._spare, self._folder):
+            if fd != _NOWHERE:
+                os.close(fd)
+        self._spare = self._folder = _NOWHERE
 
     def _inheritable(self) -> frozenset[int] | None:
         """The inheritable descriptors of this process, None if nobody can tell."""
@@ -50,7 +53,7 @@ class Leftovers:
             os.close(self._spare)
             self._spare = _NOWHERE
         try:
-            found = frozenset(fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_inheritable(fd))  # noqa: PTH208
+            found = frozenset(fd for fd in map(int, os.listdir(self._folder)) if _is_inheritable(fd))  # noqa: PTH208
         except OSError:
             found = None
         with contextlib.suppress(OSError):

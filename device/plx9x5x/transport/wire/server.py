@@ -38,7 +38,7 @@ from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import FramingLost
 from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
-from plx9x5x.transport.wire.lobby import Arrival, Lobby
+from plx9x5x.transport.wire.lobby import NO_ROOM, Arrival, Lobby
 from plx9x5x.transport.wire.session import MessageMemory, Session
 from plx9x5x.units import KIB
 
@@ -187,7 +187,7 @@ class WireServer:
             raise failure
 
     def _serve_here(self) -> None:
-        step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
+        step, wait_ns, budget, line = self._step, self._device.wait_ns, self._budget, self._line
         connection, batch = self._connection, self._batch
         assert connection is not None
         client_fd = connection.fd
@@ -228,7 +228,7 @@ class WireServer:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
         from plx9x5x.plane.serving import Served  # noqa: PLC0415 - there only if it was compiled
 
-        step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
+        step, wait_ns, budget, line = self._step, self._device.wait_ns, self._budget, self._line
         assert self._connection is not None
         connection, inbox = self._connection, self._inbox
         assert inbox is not None, "_seat() has set it"
@@ -290,11 +290,26 @@ class WireServer:
                 session.handle(message)
         except (Gone, FramingLost):
             raise
-        except Exception as exc:  # noqa: BLE001 - the device's bug: `run` raises it once all is put away
-            self._failure = self._failure or exc
-            self._lost = "the device failed"
+        except Exception as exc:  # noqa: BLE001 - `run` raises it once all is put away
+            self._device_failed(exc)
             return 0
         return most
+
+    def _step(self, budget: int) -> bool:
+        """Have the device do its work."""
+        try:
+            return self._device.step(budget)
+        except Exception as exc:  # noqa: BLE001 - as above
+            self._device_failed(exc)
+            return False
+
+    def _device_failed(self, exc: Exception) -> None:
+        """It has a bug, or the host no descriptor or memory for it: that costs the client, and nobody else anything."""
+        if isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in NO_ROOM):
+            self._log.warning("dropping the client: %s", exc if str(exc) else "no memory")
+        else:
+            self._failure = self._failure or exc
+        self._lost = "the device failed"
 
     @property
     def _minded(self) -> bool:

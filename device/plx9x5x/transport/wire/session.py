@@ -38,6 +38,8 @@ IRQ_COUNTS: Final = {Irq.INTX: 1, Irq.MSI: 0, Irq.MSIX: 0, Irq.ERR: 1, Irq.REQ: 
 _IRQ_FLAGS: Final = {
     Irq.INTX: codec.IRQ_EVENTFD_FLAG | codec.IRQ_MASKABLE_FLAG | codec.IRQ_AUTOMASKED_FLAG,
 }
+_OF_THE_HOST: Final = frozenset({Command.DMA_MAP, Command.DMA_UNMAP, Command.SET_IRQS})
+"""Requests that the host may lack something for, and the device has no part in."""
 _UNMASK: Final = int(IrqFlag.NONE | IrqFlag.UNMASK)
 _MASK: Final = int(IrqFlag.NONE | IrqFlag.MASK)
 _WORDS: Final = {width: struct.Struct(f"<HHIIIQII{code}") for width, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
@@ -280,9 +282,11 @@ class Session:
         serve = self._requests.get(message.header.command)
         if serve is None:
             raise Refused(errno.ENOSYS, "no such request")
+        if message.header.command not in _OF_THE_HOST:
+            return serve(message)
         try:
             return serve(message)
-        except (MemoryError, OSError) as exc:  # the host's lack, which is no fault of the device
+        except (MemoryError, OSError) as exc:
             raise Refused(getattr(exc, "errno", None) or errno.ENOMEM, str(exc)) from exc
 
     def _reply(self, header: Header, reply: bytes | None) -> None:
