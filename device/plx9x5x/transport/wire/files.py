@@ -138,6 +138,8 @@ class GuestFiles:
         if not stat.S_ISREG(about.st_mode):
             raise Refused(errno.EINVAL, "the descriptor is no regular file's")
         mode = fcntl.fcntl(fd, fcntl.F_GETFL)
+        if mode & os.O_APPEND:
+            raise Refused(errno.EINVAL, "the descriptor writes at the file's end alone")
         if mode & os.O_PATH or mode & os.O_ACCMODE == os.O_WRONLY:
             raise Refused(errno.EACCES, "the descriptor does not allow reading")
         if writable and mode & os.O_ACCMODE != os.O_RDWR:

@@ -90,7 +90,8 @@ class WireServer:
         self._far: MessageMemory | None = None
         self._lost: str | None = None
         self._failure: Exception | None = None
-        self._stalled_since: float | None = None
+        self._seen_stalled: tuple[int, ...] | None = None
+        self._stalled_since = 0.0
         self._told = 0
         self._left_over = False
         """Messages have come while a reply was waited for, and poll does not know of them."""
@@ -327,19 +328,17 @@ class WireServer:
         connection = self._connection
         if connection is None:
             return
-        before = connection.unsent
         connection.flush()
         self._lobby.watch(connection.fd, writable=bool(connection.unsent))
         stalled = connection.inbox.partial or connection.unsent
-        if not stalled or before != connection.unsent:
-            self._stalled_since = None
-        if stalled:
-            now = time.monotonic()
-            self._stalled_since = self._stalled_since or now
-            if now - self._stalled_since > STALL_S:
-                what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
-                self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
-                self._lost = "it stalled"
+        # A client that is busy is in the middle of a message whenever we look, and never twice at the same place.
+        seen = (*connection.inbox.place, connection.unsent) if stalled else None
+        if seen != self._seen_stalled:
+            self._seen_stalled, self._stalled_since = seen, time.monotonic()
+        elif seen is not None and time.monotonic() - self._stalled_since > STALL_S:
+            what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
+            self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
+            self._lost = "it stalled"
 
     def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
@@ -355,13 +354,16 @@ class WireServer:
         end = time.monotonic() + STALL_S
         connection = self._connection
         assert connection is not None
+        more = False
         while self._lost is None and not self._stopping:
+            left = end - time.monotonic()
+            if left <= 0:  # however much else it says meanwhile
+                self._log.warning("the client does not answer a request for its memory")
+                return False
             try:
-                if self._twin is not None:
-                    self._take_twin(self._twin)
-                    if there():
-                        return True
-                more = self._take(1, read=True)
+                if self._twin is not None and self._take_twin(self._twin, there):
+                    return True
+                more = self._take(1, read=not more)
                 connection.flush()
             except (Gone, FramingLost) as exc:
                 self._lost = str(exc)
@@ -371,21 +373,23 @@ class WireServer:
                 return True
             if more:
                 continue
-            left = end - time.monotonic()
-            if left <= 0:
-                self._log.warning("the client does not answer a request for its memory")
-                return False
             fds = [connection.fd] + ([self._twin.fd] if self._twin is not None else [])
             _poll(*fds).poll(min(round(left * 1e9), LOOK_NS))
         return False
 
-    def _take_twin(self, twin: Connection) -> None:
-        """Replies alone come this way."""
+    def _take_twin(self, twin: Connection, there: Callable[[], bool]) -> bool:
+        """Take a batch of the replies, which alone come this way; True if the one that is waited for was among them."""
         assert self._far is not None
-        while (message := twin.take()) is not None:
+        for _ in range(self._batch):
+            message = twin.take()
+            if message is None:
+                return False
             message.close()
             if message.header.is_reply:
                 self._far.answered(message)
+            if there():
+                return True
+        return False
 
     # Clients come and go.
 
@@ -427,7 +431,7 @@ class WireServer:
             on_listener=inbox.listen if inbox is not None else _nobody,
             log=self._log,
         )
-        self._lost, self._stalled_since, self._told = None, None, 0
+        self._lost, self._seen_stalled, self._told = None, None, 0
         self._log.info("client connected")
 
     def _lose(self) -> None:

@@ -107,6 +107,9 @@ class MessageMemory:
         return len(data)
 
     def _ask(self, command: Command, body: bytes, into: memoryview | None) -> bool:
+        if self._waiting is not None:
+            self.reason = "an answer for its memory is waited for already"
+            return False
         if self.in_request and not self._alone:
             self.reason = "it shares no file, and is reached by messages only between its own accesses"
             return False
