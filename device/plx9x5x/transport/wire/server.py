@@ -348,11 +348,13 @@ class WireServer:
         """Answer VERSION, and serve."""
         connection, theirs = arrival.connection, arrival.version.capabilities
         ours = codec.Capabilities(
-            max_msg_fds=codec.MAX_FDS, twin_socket=theirs.twin_socket, write_multiple=theirs.write_multiple
+            max_msg_fds=codec.MAX_FDS,
+            twin_socket=theirs.twin_socket and theirs.max_msg_fds > 0,
+            write_multiple=theirs.write_multiple,
         )
         twin: socket.socket | None = None
         try:
-            if theirs.twin_socket and theirs.max_msg_fds:
+            if ours.twin_socket:
                 mine, twin = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
                 self._twin = Connection(mine)
             version = codec.Version(0, 0, ours, twin_fd=None if twin is None else 0)
