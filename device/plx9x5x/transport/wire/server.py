@@ -89,6 +89,8 @@ class WireServer:
         self._twin: Connection | None = None
         self._far: MessageMemory | None = None
         self._lost: str | None = None
+        self._awaited = False
+        """A wait for a reply may have read more messages than that."""
         self._failure: Exception | None = None
         self._stalled_since: float | None = None
         self._told = 0
@@ -201,6 +203,8 @@ class WireServer:
             more = step(budget)
             if self._lost is not None:
                 return
+            if self._awaited:
+                self._awaited, whole = False, True
             now = time.monotonic_ns()
             if not whole and not more:
                 wait = self._wait(wait_ns())
@@ -310,6 +314,7 @@ class WireServer:
 
     def _await(self, there: Callable[[], bool]) -> bool:
         """Serve the client until a reply of its is there; False if it does not come: `MessageMemory` asks."""
+        self._awaited = True
         end = time.monotonic() + STALL_S
         connection = self._connection
         assert connection is not None

@@ -131,7 +131,9 @@ def test_a_write_with_other_data_than_it_says_is_refused(served: Served, client:
 OUT_OF_STEP = "the connection is out of step and ends; no client known does this, and QEMU is asked for nothing"
 
 
-@rule(Group.COMMANDS, libvfio=Limit(OUT_OF_STEP, match="a reply was answered"))
+@rule(
+    Group.COMMANDS, libvfio=Limit(OUT_OF_STEP, (AssertionError, ConnectionError), "a reply was answered|pipe|hung up")
+)
 @pytest.mark.parametrize("command", [Command.REGION_READ, Command.DMA_READ, Command.DMA_WRITE, 0, 99])
 def test_a_reply_that_nobody_waits_for_is_dropped(client: VfioUserClient, command: int) -> None:
     client.send(command, b"\0" * 20, flags=codec.REPLY)
