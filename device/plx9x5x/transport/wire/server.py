@@ -207,6 +207,13 @@ class WireServer:
                 self._awaited, whole = False, True
             now = time.monotonic_ns()
             if not whole and not more:
+                if self._connection.unsent:
+                    full = self._full
+                    self._look()  # room for what waits to be sent ends the wait too
+                    if self._lost is not None:
+                        return
+                    if full and not self._full:
+                        continue
                 wait = self._wait(wait_ns())
                 if wait is None:
                     quick.poll()
@@ -245,11 +252,13 @@ class WireServer:
             more = step(budget)
             if self._lost is not None:
                 return
-            wait = 0 if more or inbox.ours else self._wait(wait_ns())
             now = time.monotonic_ns()
-            if why is Served.WOKEN or now - looked >= LOOK_NS:
+            if why is Served.WOKEN or connection.unsent or now - looked >= LOOK_NS:
                 looked = now
                 self._look()
+                if self._lost is not None:
+                    return
+            wait = 0 if more or inbox.ours else self._wait(wait_ns())
 
     def _take(self, most: int) -> bool:
         """Handle so many messages at most; True if there may be more."""
