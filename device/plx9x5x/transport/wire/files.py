@@ -86,6 +86,8 @@ class CalledFile(FarMemory):
     """A file that its owner may truncate: each access is a call, and one that does not come whole is an abort."""
 
     reason: Final = "the client's file ends before there, or has no room left"
+    piece: Final = 1 << 62
+    """A call does nothing else."""
 
     def __init__(self, fd: int, *, writable: bool) -> None:
         self._fd = fd

@@ -212,7 +212,7 @@ class WireServer:
                     came = True
                 else:
                     others = True
-            if came or whole or self._left_over:
+            if (came or whole or self._left_over) and connection.unsent <= MAX_UNSENT:
                 self._left_over = False
                 whole = self._take(batch, read=came)
             if line.due:
@@ -222,8 +222,11 @@ class WireServer:
                 return
             minded = self._minded
             if others or minded:
-                self._look()
-            wait = 0 if more or whole or self._left_over else self._wait(wait_ns(), minded=minded)
+                if not self._look():
+                    return
+                minded = self._minded
+            there = (whole or self._left_over) and connection.unsent <= MAX_UNSENT
+            wait = 0 if more or there else self._wait(wait_ns(), minded=minded)
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -254,12 +257,15 @@ class WireServer:
             if self._lost is not None:
                 return
             minded = self._minded
-            wait = 0 if more or inbox.ours else self._wait(wait_ns(), minded=minded)
             # C comes back without being woken while it is kept busy: what waits is looked at now and then.
             now = time.monotonic_ns()
             if why is Served.WOKEN or minded or now - looked >= LOOK_NS:
                 looked = now
-                self._look()
+                if not self._look():
+                    return
+                minded = self._minded
+            there = inbox.ours and connection.unsent <= MAX_UNSENT
+            wait = 0 if more or there else self._wait(wait_ns(), minded=minded)
 
     def _take(self, most: int, *, read: bool) -> bool:
         """Handle so many messages at most, those that have come and those that one read brings; True if there are more.
@@ -281,7 +287,10 @@ class WireServer:
         inbox = connection.inbox
         try:
             for done in range(most):
-                if not inbox.partial or connection.unsent > MAX_UNSENT:
+                if not inbox.partial:
+                    return done
+                if connection.unsent > MAX_UNSENT:
+                    self._left_over = True
                     return done
                 if session.handle_access(inbox):
                     continue
@@ -319,15 +328,18 @@ class WireServer:
         stalls = connection is not None and (connection.unsent or connection.inbox.partial)
         return bool(stalls) or not self._lobby.empty
 
-    def _look(self) -> None:
-        """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
+    def _look(self) -> bool:
+        """What else there is: signals, the lobby, answers that could not be sent, a client that stalls.
+
+        False if that is the end of the client. Raises: Gone.
+        """
         self._wake.drain()
         if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
             self._told += 1
             self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
         connection = self._connection
         if connection is None:
-            return
+            return True
         connection.flush()
         self._lobby.watch(connection.fd, writable=bool(connection.unsent))
         stalled = connection.inbox.partial or connection.unsent
@@ -339,6 +351,7 @@ class WireServer:
             what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
             self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
             self._lost = "it stalled"
+        return self._lost is None
 
     def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
@@ -351,6 +364,7 @@ class WireServer:
 
     def _await(self, there: Callable[[], bool]) -> bool:
         """Serve the client until a reply of its is there; False if it does not come: `MessageMemory` asks."""
+        self._left_over = True
         end = time.monotonic() + STALL_S
         connection = self._connection
         assert connection is not None
@@ -369,7 +383,6 @@ class WireServer:
                 self._lost = str(exc)
                 return False
             if there():
-                self._left_over = connection.inbox.partial
                 return True
             if more:
                 continue
@@ -397,11 +410,13 @@ class WireServer:
         """Answer VERSION, and serve."""
         connection, theirs = arrival.connection, arrival.version.capabilities
         ours = codec.Capabilities(
-            max_msg_fds=codec.MAX_FDS, twin_socket=theirs.twin_socket, write_multiple=theirs.write_multiple
+            max_msg_fds=codec.MAX_FDS,
+            twin_socket=theirs.twin_socket and theirs.max_msg_fds > 0,
+            write_multiple=theirs.write_multiple,
         )
         twin: socket.socket | None = None
         try:
-            if theirs.twin_socket and theirs.max_msg_fds:
+            if ours.twin_socket:
                 mine, twin = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
                 self._twin = Connection(mine)
             version = codec.Version(0, 0, ours, twin_fd=None if twin is None else 0)
