@@ -209,8 +209,7 @@ class WireServer:
             if not whole and not more:
                 if self._connection.unsent:
                     full = self._full
-                    self._look()  # room for what waits to be sent ends the wait too
-                    if self._lost is not None:
+                    if not self._look():  # room for what waits to be sent ends the wait too
                         return
                     if full and not self._full:
                         continue
@@ -255,8 +254,7 @@ class WireServer:
             now = time.monotonic_ns()
             if why is Served.WOKEN or connection.unsent or now - looked >= LOOK_NS:
                 looked = now
-                self._look()
-                if self._lost is not None:
+                if not self._look():
                     return
             wait = 0 if more or inbox.ours else self._wait(wait_ns())
 
@@ -286,15 +284,15 @@ class WireServer:
         """True while the client leaves too many answers unread: none of its requests are taken."""
         return self._connection is not None and self._connection.unsent > MAX_UNSENT
 
-    def _look(self) -> None:
-        """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
+    def _look(self) -> bool:
+        """What else there is: signals, the lobby, answers that could not be sent; False if the client stalls."""
         self._wake.drain()
         if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
             self._told += 1
             self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
         connection = self._connection
         if connection is None:
-            return
+            return True
         before = connection.unsent
         connection.flush()
         self._lobby.watch(connection.fd, writable=bool(connection.unsent))
@@ -308,6 +306,7 @@ class WireServer:
                 what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
                 self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
                 self._lost = "it stalled"
+        return self._lost is None
 
     def _wait(self, device_ns: int | None) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""

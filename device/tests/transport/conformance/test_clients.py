@@ -143,7 +143,7 @@ def test_a_client_that_never_reads_does_not_hang_the_server(
     Group.CLIENTS,
     libvfio=Limit(
         "each client that connects and says nothing holds the next one up for 5 s; QEMU says VERSION at once",
-        (AssertionError, TimeoutError, ConnectionError),
+        error=(AssertionError, TimeoutError, ConnectionError),
     ),
 )
 def test_four_silent_clients_cost_the_next_one_nothing(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,8 @@ OUT_OF_STEP = "the connection is out of step and ends; no client known does this
 
 
 @rule(
-    Group.COMMANDS, libvfio=Limit(OUT_OF_STEP, (AssertionError, ConnectionError), "a reply was answered|pipe|hung up")
+    Group.COMMANDS,
+    libvfio=Limit(OUT_OF_STEP, error=(AssertionError, ConnectionError), match="a reply was answered|pipe|hung up"),
 )
 def test_a_reply_that_nobody_waits_for_is_dropped(client: VfioUserClient) -> None:
     for command in [Command.REGION_READ, Command.DMA_READ, Command.DMA_WRITE, 0, 99]:
@@ -145,7 +146,7 @@ def test_a_reply_that_nobody_waits_for_is_dropped(client: VfioUserClient) -> Non
         still_serves(client)
 
 
-@rule(Group.COMMANDS, libvfio=Limit(OUT_OF_STEP, (ConnectionError, Refused)))
+@rule(Group.COMMANDS, libvfio=Limit(OUT_OF_STEP, error=(ConnectionError, Refused)))
 def test_a_message_that_is_neither_request_nor_reply_is_refused(served: Served, client: VfioUserClient) -> None:
     for kind in [2, 3, 0xF]:
         client.send(Command.REGION_WRITE, RIGHT[Command.REGION_WRITE], flags=kind)

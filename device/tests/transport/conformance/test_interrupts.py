@@ -166,7 +166,9 @@ def full_eventfd() -> Iterator[int]:
 
 @rule(
     Group.INTERRUPTS,
-    libvfio=Limit("the server waits for that client for good; only a hostile one does this", TimeoutError, "timed out"),
+    libvfio=Limit(
+        "the server waits for that client for good; only a hostile one does this", error=TimeoutError, match="timed out"
+    ),
 )
 def test_an_eventfd_that_is_full_holds_nobody(served: Served, client: VfioUserClient, full_eventfd: int) -> None:
     client.set_irqs(LISTEN, fds=(full_eventfd,))

@@ -33,13 +33,13 @@ from tests.transport.support import (
 BUS = 0x10_0000
 RANGES = Limit(
     "a guest with an IOMMU that reboots: unmaps of ranges are refused, and DMA may reach pages of the guest before",
-    (Refused, AssertionError),
-    "No such file|range|stays",
+    error=(Refused, AssertionError),
+    match="No such file|range|stays",
 )
 OVERLAP = Limit(
     "an overlapping map is refused, and QEMU says so on its stderr; the one before stays",
-    Refused,
-    "Invalid argument",
+    error=Refused,
+    match="Invalid argument",
 )
 
 
@@ -219,7 +219,7 @@ def test_the_same_file_by_two_descriptors_is_the_same_memory(client: VfioUserCli
 
 SCATTERED = Limit(
     "16 maps at a time: no guest with an IOMMU. Upstream's head keeps a host mapping and a descriptor for each",
-    (Refused, AssertionError, ConnectionError, TimeoutError),
+    error=(Refused, AssertionError, ConnectionError, TimeoutError),
 )
 
 
