@@ -10,11 +10,13 @@ fails. What a transport does not have at all is `Missing`, and not run.
 import enum
 import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 Test = TypeVar("Test", bound=Callable[..., object])
+
+Said = TypeVar("Said", "Limit", "Missing")
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE.parents[3] / "docs/conformance.md"
@@ -44,9 +46,10 @@ class Limit:
 
     sees: str
     """What the user meets."""
+    instead: str = "`--transport wire`"
+    _: KW_ONLY
     error: type[Exception] | tuple[type[Exception], ...] = AssertionError
     match: str = ""
-    instead: str = "`--transport wire`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +133,26 @@ def page() -> str:
             if kept.group is group:
                 lines.append(f"| {kept.words} | {' | '.join(kept.said_of(name) for name in TRANSPORTS)} |")
         lines.append("")
-    lines += ["## Limits", "", "| transport | rule | what you see | what to use |", "|---|---|---|---|"]
+    lines += ["## Limits", "", "| transport | what you see | what to use | rules |", "|---|---|---|---|"]
     for name in TRANSPORTS:
-        for kept in rules:
-            said = kept.short.get(name)
-            if isinstance(said, Limit):
-                lines.append(f"| {name} | {kept.words} | {said.sees} | {said.instead} |")
-    lines += ["", "## Not applicable", "", "| transport | rule | why |", "|---|---|---|"]
+        for said, words in _alike(rules, name, Limit):
+            lines.append(f"| {name} | {said.sees} | {_instead(said)} | {words} |")
+    lines += ["", "## Not applicable", "", "| transport | why | rules |", "|---|---|---|"]
     for name in TRANSPORTS:
-        for kept in rules:
-            said = kept.short.get(name)
-            if isinstance(said, Missing):
-                lines.append(f"| {name} | {kept.words} | {said.why} |")
+        for said, words in _alike(rules, name, Missing):
+            lines.append(f"| {name} | {said.why} | {words} |")
     return "\n".join(lines) + "\n"
+
+
+def _instead(said: Limit) -> str:
+    return "-" if said.sees.startswith("nothing") else said.instead
+
+
+def _alike(rules: list[Rule], transport: str, kind: type[Said]) -> list[tuple[Said, str]]:
+    """What is said of rules, and of which: those with the same words together."""
+    found: dict[Said, list[str]] = {}
+    for kept in rules:
+        said = kept.short.get(transport)
+        if isinstance(said, kind):
+            found.setdefault(said, []).append(kept.words)
+    return [(said, "; ".join(words)) for said, words in found.items()]

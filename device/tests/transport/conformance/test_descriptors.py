@@ -37,7 +37,7 @@ MOST_FDS = 253
 """In one message, says the kernel."""
 LEAKED = Limit(
     "descriptors stay open until `serve` closes them, once that client has left; QEMU sends none of these",
-    (AssertionError, ConnectionError),
+    error=(AssertionError, ConnectionError),
 )
 
 

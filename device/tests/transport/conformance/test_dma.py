@@ -183,7 +183,7 @@ def test_a_file_system_without_room_is_a_bus_abort(served: Served, client: VfioU
 
 @rule(
     Group.DMA,
-    libvfio=Limit("a guest with an IOMMU or many mappings: DMA to those that are refused aborts", Refused, "."),
+    libvfio=Limit("a guest with an IOMMU or many mappings: DMA to those that are refused aborts", error=Refused),
 )
 def test_neighbours_on_the_bus_need_not_be_neighbours_in_the_file(client: VfioUserClient) -> None:
     """64 pages in reverse, and one transfer over all."""

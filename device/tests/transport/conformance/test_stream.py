@@ -28,7 +28,7 @@ from tests.transport.support import (
 
 PIECES = Limit(
     "a message that arrives in pieces costs that client its connection; accesses of a guest have 8 bytes and arrive whole",
-    (AssertionError, ConnectionError, TimeoutError),
+    error=(AssertionError, ConnectionError, TimeoutError),
 )
 
 
