@@ -199,7 +199,8 @@ class _ServerMaker:
 
         assert self.socket_path is not None, "_transport() has seen to it"
         assert self.library is not None, "as above"
-        return LibvfioServer(self.socket_path, factory, library=load_abi(self.library), plane=plane)
+        library = load_abi(self.library)
+        return LibvfioServer(self.socket_path, factory, library=library, plane=plane, close_leftovers=True)
 
 
 def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _ServerMaker:

@@ -6,7 +6,7 @@ A mapping's host memory may vanish as soon as `unmap` or `clear` has returned, s
 
 How an access can fail (the bytes before the failing one have moved):
 
-    no mapping covers the address               MasterAbort
+    no mapping covers the address               MasterAbort; TurnedAway, one of them, if the client offered one
     a write meets a mapping that is read-only   TargetAbort
     a mapping without host memory               Unreachable, a TargetAbort: the client shared no file for the range
                                                 (ROM, another device's BAR, RAM that is not share=on); something
@@ -25,7 +25,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
+from plx9x5x.errors import BusAbort, TargetAbort
+from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
 _SPACE: Final = 1 << 64
@@ -88,9 +89,10 @@ class _Mapping:
 class GuestMemory:
     """What the client lets the device master, as sorted mappings that do not overlap."""
 
-    __slots__ = ("_end", "_hit", "_mappings", "_start", "_starts", "_view", "_writable")
+    __slots__ = ("_end", "_hit", "_mappings", "_start", "_starts", "_view", "_writable", "refused")
 
     def __init__(self) -> None:
+        self.refused: Final = Refusals()
         self._starts: list[int] = []
         self._mappings: list[_Mapping] = []
         self._forget_hit()
@@ -144,8 +146,9 @@ class GuestMemory:
         self._starts[first:last] = [m.start for m in kept]
 
     def clear(self) -> None:
-        """Drop all mappings."""
+        """Drop all mappings, and what is known of those that were refused."""
         self.unmap(0, _SPACE)
+        self.refused.clear()
 
     @property
     def count(self) -> int:
@@ -248,9 +251,8 @@ class GuestMemory:
     def _abort(self, bus: int, moved: int, found: _Mapping | None) -> BusAbort:
         """Tell why the access fails at `bus`; `found` is a mapping that may hold it."""
         if found is None or not found.start <= bus < found.end:
-            kind: type[BusAbort] = MasterAbort
-        else:
-            kind = Unreachable if found.view is None and found.far is None else TargetAbort
+            return self.refused.abort(BusAddr(bus), moved=moved, nearest=self.around(bus))
+        kind = Unreachable if found.view is None and found.far is None else TargetAbort
         return kind(BusAddr(bus), moved=moved, nearest=self.around(bus))
 
 

@@ -12,6 +12,8 @@ The loop, in one breath::
 - An exception in a callback cannot cross C: it becomes EIO for the client, and `run` raises it as soon as C returns.
 - The library's own reads block (VERSION on attach, a message's body), so a watch ends an attach that takes too long,
   and receive and send time-outs are set on the connection: a silent client costs seconds, not the server.
+- The library forgets descriptors that a client sends and it has no use for. `close_leftovers` closes them when that
+  client leaves (leftovers.py); until then a lack of descriptors costs the client its connection, and nobody else.
 - `vfu_sgl_read/write` are never used: against QEMU they lose the socket's framing
   (reference/qemu-vfio-user.md section 5).
 
@@ -41,8 +43,10 @@ from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.intx import IntxLine
+from plx9x5x.transport.leftovers import Leftovers
 from plx9x5x.transport.lookout import SECOND_CLIENT, Lookout
 from plx9x5x.transport.ppoll import NanoPoll
+from plx9x5x.transport.refusals import LibraryRefusals
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.units import KIB
@@ -82,7 +86,8 @@ _TORN_MESSAGE: Final = b"short read"
 """The library read the first part of a long message as the whole, so the rest would be taken for messages: the socket's
 framing is lost. QEMU sends accesses of 8 bytes, which arrive whole."""
 
-_NO_MEMORY: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
+_NO_MEMORY: Final = (*_NO_DESCRIPTORS, errno.ENOMEM, errno.ENOBUFS)
 
 # A register access of a usual width goes by an integer in place; anything else by bytes.
 _INTEGER_AT: Final[dict[int, Callable[[int], Any]]] = {
@@ -109,6 +114,7 @@ class LibvfioServer:
         budget: int = BUDGET,
         batch: int = BATCH,
         plane: Plane | str | None = None,
+        close_leftovers: bool = False,
     ) -> None:
         self._library = library
         self._lib = library.lib
@@ -123,9 +129,11 @@ class LibvfioServer:
         self._callbacks: list[Any] = []  # ctypes keeps no reference: a collected callback is a jump into nothing
         plane = choose(plane)
         self._memory = client_memory(plane)
+        self._refusals = LibraryRefusals(self._memory.refused)
         self._intx = _make_line(plane, self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
+        self._leftovers = Leftovers() if close_leftovers else None
         self._wake = WakePipe()
         self._lookout = Lookout(self._wake)
         self._look_at = 0.0
@@ -177,6 +185,8 @@ class LibvfioServer:
         if self._failure is not None:
             self._log.error("while closing", exc_info=self._failure)
             self._failure = None
+        if self._leftovers is not None:
+            self._leftovers.end()
         self._lookout.close()
         self._wake.close()
         self._probe.close()
@@ -187,10 +197,21 @@ class LibvfioServer:
         """Serve clients, one after the other, until `stop`. Raises: what a callback raised (our bug)."""
         while not self._stopping:
             if self._attached:
-                self._serve_client()
+                self._serve_or_drop()
             elif self._wait(self._poll_fd()):
                 self._attach()
             self._raise_failure()
+
+    def _serve_or_drop(self) -> None:
+        """Serve the client; it pays for what fails for want of descriptors, for it may have sent them all."""
+        try:
+            self._serve_client()
+            self._raise_failure()
+        except OSError as exc:
+            if exc.errno not in _NO_DESCRIPTORS:
+                raise
+            self._of_client("dropping the client: %s", exc)
+            self._hang_up()
 
     def _serve_client(self) -> None:
         """Messages and DMA in turn, until the client is gone or `stop`."""
@@ -277,6 +298,8 @@ class LibvfioServer:
         return True
 
     def _attach(self) -> None:
+        if self._leftovers is not None:
+            self._leftovers.mark()
         with self._watched_attach():
             result = self._lib.vfu_attach_ctx(self._ctx)
             code = c.get_errno()
@@ -285,11 +308,13 @@ class LibvfioServer:
             self._client_lines = 0
             self._limit_stalls()
             self._log.info("client connected")
-        elif code in _NO_MEMORY:
-            self._log.warning("cannot accept a client: %s", os.strerror(code))
+            return
+        if code in _NO_MEMORY:
+            self._of_client("cannot accept a client: %s", os.strerror(code))
             self._wait(-1, timeout_ms=100)
         elif code not in (errno.EAGAIN, errno.EINTR):
             self._log.info("a client failed to attach: %s", os.strerror(code))
+        self._close_leftovers()
 
     def _wait(self, fd: int, timeout_ms: int | None = None) -> bool:
         """Block until `fd` is readable or somebody wakes us; True if it is `fd`."""
@@ -335,6 +360,11 @@ class LibvfioServer:
         self._attached = self._another_waits = False
         self._memory.clear()
         self._intx.reset()
+        self._close_leftovers()
+
+    def _close_leftovers(self) -> None:
+        if self._leftovers is not None and (count := self._leftovers.close()):
+            self._of_client("closed %d descriptors that libvfio-user left open", count)
 
     # Setting up.
 
@@ -471,6 +501,7 @@ class LibvfioServer:
             view = None
             self._of_client("the client's mapping %#x+%#x is not used: %s", start, length, exc)
         self._memory.map(start, length, view, bool(info.prot & abi.PROT_WRITE))
+        self._memory.refused.drop(start, start + length)
         self._log.debug("map %#x+%#x prot %d%s", start, length, info.prot, "" if view else " (no memory shared)")
 
     def _on_unmap(self, _ctx: int, pointer: Any) -> None:
@@ -489,6 +520,7 @@ class LibvfioServer:
         if message.startswith(_NO_EVENTFD) or not self._attached:
             ours = min(ours, logging.DEBUG)  # `_attach` says in one line what came of it
         self._of_client("libvfio-user: %s", message.decode(errors="replace"), level=ours)
+        self._refusals.hear(message)
         if _TORN_MESSAGE in message:
             self._log.warning("dropping the client: the library reads no message that arrives in pieces")
             self._hang_up()
@@ -529,6 +561,11 @@ def _address(function: Any) -> int:
     return int(c.cast(function, c.c_void_p).value or 0)
 
 
-def _borrowed(fd: int) -> socket.socket:
-    """The library's socket by a descriptor of our own, so that closing it leaves the library's open."""
-    return socket.socket(fileno=os.dup(fd))
+@contextlib.contextmanager
+def _borrowed(fd: int) -> Iterator[socket.socket]:
+    """The library's socket, left open. Without a descriptor of our own: there may be none left."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fd)
+    try:
+        yield connection
+    finally:
+        connection.detach()

@@ -8,13 +8,13 @@ us, and stands a second time in a map of Python's.
 
 from typing import Final
 
-from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
+from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.plane.table import MappingTable, Why
 from plx9x5x.transport.guest_memory import Far, GuestMemory, Unreachable
+from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
 _ABORTS: Final[dict[Why, type[BusAbort]]] = {
-    Why.NOTHING_MAPPED: MasterAbort,
     Why.READ_ONLY: TargetAbort,
     Why.NO_MEMORY: Unreachable,
 }
@@ -24,12 +24,13 @@ _LAST: Final = (1 << 64) - 1
 class NativeGuestMemory:
     """What the client lets the device master. Contracts are those of `GuestMemory`."""
 
-    __slots__ = ("_far", "mappings")
+    __slots__ = ("_far", "mappings", "refused")
 
     may_watch: Final = False
 
     def __init__(self) -> None:
         self.mappings: Final = MappingTable()
+        self.refused: Final = Refusals()
         self._far: GuestMemory | None = None
         """The far mappings alone; made with the first."""
 
@@ -49,8 +50,9 @@ class NativeGuestMemory:
             self._far.unmap(iova, length)
 
     def clear(self) -> None:
-        """Drop all mappings."""
+        """Drop all mappings, and what is known of those that were refused."""
         self.mappings.clear()
+        self.refused.clear()
         self._far = None
 
     @property
@@ -103,4 +105,7 @@ class NativeGuestMemory:
         return bus, moved + count, self._far
 
     def _abort(self, address: int, moved: int, why: Why) -> BusAbort:
-        return _ABORTS[why](BusAddr(address), moved=moved, nearest=self.mappings.around(address))
+        around = self.mappings.around(address)
+        if why is Why.NOTHING_MAPPED:
+            return self.refused.abort(BusAddr(address), moved=moved, nearest=around)
+        return _ABORTS[why](BusAddr(address), moved=moved, nearest=around)

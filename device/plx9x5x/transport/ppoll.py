@@ -39,16 +39,19 @@ class NanoPoll:
     """Like `select.poll`, with nanoseconds. Not for two threads at once."""
 
     def __init__(self) -> None:
+        self._for_ever = select.poll()  # quicker, where no time is to be kept
         self._events: dict[int, int] = {}
         self._fds: c.Array[_PollFd] | None = None
 
     def register(self, fd: int, events: int = select.POLLIN) -> None:
         """Wait for `events` of `fd` from now on, in place of those before."""
+        self._for_ever.register(fd, events)
         self._events[fd] = events
         self._fds = None
 
     def unregister(self, fd: int) -> None:
         """Wait for it no longer. Raises: KeyError if nobody did."""
+        self._for_ever.unregister(fd)
         del self._events[fd]
         self._fds = None
 
@@ -58,18 +61,17 @@ class NanoPoll:
         A signal does not end the wait, unless its handler raises; an end of the other side, an error or a closed
         descriptor does. Raises: OSError (ENOMEM).
         """
+        if wait_ns is None:
+            return self._for_ever.poll()
         fds = self._fds
         if fds is None:
             fds = self._fds = (_PollFd * len(self._events))(
                 *(_PollFd(fd, events) for fd, events in self._events.items())
             )
-        until = None if wait_ns is None else time.monotonic_ns() + wait_ns
-        left = wait_ns
+        until, left = time.monotonic_ns() + wait_ns, wait_ns
         while True:
-            timeout = None
-            if left is not None:
-                timeout = c.byref(_TimeSpec(*divmod(min(max(left, 0), LONGEST_NS), NS_PER_S)))
-            ready = _ppoll(fds, len(fds), timeout, None)
+            timeout = _TimeSpec(*divmod(min(max(left, 0), LONGEST_NS), NS_PER_S))
+            ready = _ppoll(fds, len(fds), c.byref(timeout), None)
             if ready > 0:
                 return [(it.fd, it.revents) for it in fds if it.revents]
             if ready == 0:
@@ -77,5 +79,4 @@ class NanoPoll:
             code = c.get_errno()
             if code != errno.EINTR:
                 raise OSError(code, os.strerror(code))
-            if until is not None:
-                left = until - time.monotonic_ns()
+            left = until - time.monotonic_ns()

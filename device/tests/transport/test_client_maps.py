@@ -9,12 +9,14 @@ from itertools import product
 
 import pytest
 
+from plx9x5x.errors import BusAbort, MasterAbort
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.guest_memory import Unreachable
-from plx9x5x.transport.libvfio_abi import DmaInfo, IoVec
+from plx9x5x.transport.libvfio_abi import DmaInfo, IoVec, LibVfioUser
+from plx9x5x.transport.refusals import MOST, LibraryRefusals, Refusals, TurnedAway
 from plx9x5x.transport.wire.client import Refused, SharedRam, VfioUserClient
 from plx9x5x.transport.wire.server import WireServer
-from plx9x5x.units import KIB
+from plx9x5x.units import KIB, BusAddr
 from tests.transport.conftest import Served
 from tests.transport.fake_device import CONTROL, COPIES, MEMORY
 from tests.transport.test_libvfio import copy, until
@@ -99,6 +101,77 @@ def test_a_mapping_that_wraps_around_the_address_space_does_no_harm(
             client.unmap(iova, length)
     client.close()
     serves_right(served)
+
+
+def offer(client: VfioUserClient, count: int) -> list[int]:
+    """Offer so many pages, each a mapping of its own; give the bus addresses of those that were refused."""
+    ram = SharedRam(count * PAGE)
+    pages = [(BUS + 2 * number * PAGE, number * PAGE) for number in range(count)]
+    return [address for address, offset in pages if not try_to_map(client, address, PAGE, ram.fd, offset)]
+
+
+def aborts_at(served: Served, client: VfioUserClient, address: int) -> BusAbort:
+    before = len(served.device.aborts)
+    copy(client, address, address, 8)
+    until(lambda: len(served.device.aborts) > before)
+    return served.device.aborts[-1]
+
+
+def test_a_mapping_without_room_is_named_at_its_addresses_and_nowhere_else(
+    served: Served, client: VfioUserClient, library: LibVfioUser
+) -> None:
+    room = library.max_dma_regions
+    if room > 100 or isinstance(served.server, WireServer):
+        assert offer(client, 17) == [], "the new library and the wire have room for all"
+        return
+    first, last = offer(client, room + 2)
+    for address in (first, first + PAGE - 8, last):
+        abort = aborts_at(served, client, address)
+        assert isinstance(abort, TurnedAway)
+        assert f"the client offered memory for bus address {address:#x}, but" in str(abort)
+        assert f"it takes {room} mappings" in str(abort)
+        assert "--transport wire" in str(abort)
+        assert abort.nearest
+    for address in (first + PAGE, first - PAGE, 0):
+        abort = aborts_at(served, client, address)
+        assert type(abort) is MasterAbort
+        assert "nothing is mapped" in str(abort)
+    # Room again, and the same offer is taken; then gone again, it is nothing that was refused.
+    client.unmap(BUS, PAGE)
+    client.map(first, PAGE, SharedRam(PAGE).fd)
+    client.unmap(first, PAGE)
+    assert type(aborts_at(served, client, first)) is MasterAbort
+    client.close()
+    with served.client() as another:
+        assert type(aborts_at(served, another, last)) is MasterAbort
+
+
+def test_what_is_remembered_of_a_hostile_client_is_bounded(served: Served, client: VfioUserClient) -> None:
+    offer(client, 17)
+    ram = SharedRam(PAGE)
+    for number in range(MOST + 50):
+        try_to_map(client, (1 << 40) + number * PAGE, PAGE, ram.fd, 0)
+    assert len(served.server.memory.refused) <= MOST
+    client.close()
+    serves_right(served)
+    until(lambda: len(served.server.memory.refused) == 0)
+
+
+def test_other_refusals_are_told_too_and_unknown_lines_are_not_taken() -> None:
+    refusals = Refusals()
+    library = LibraryRefusals(refusals)
+    for line in (
+        b"hit max regions 16",
+        b"failed to add DMA region [0x1000, 0x3000) offset=0 flags=0x3: Invalid argument",
+        b"failed to add DMA region [0, 0x1000) offset=0x1000 flags=0x3: Too many open files",
+        b"failed to add DMA region [odd, 12z) offset=0x1000 flags=0x3: why",
+        b"msg0x12: cmd 2 failed: Invalid argument",
+    ):
+        library.hear(line)
+    assert len(refusals) == 2
+    assert "it takes 16 mappings" in str(refusals.abort(BusAddr(0x2FFF), moved=0, nearest=()))
+    assert "refused it (Too many open files)" in str(refusals.abort(BusAddr(0), moved=0, nearest=()))
+    assert "nothing is mapped" in str(refusals.abort(BusAddr(0x3000), moved=0, nearest=()))
 
 
 @pytest.fixture

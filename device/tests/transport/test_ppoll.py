@@ -67,12 +67,13 @@ def test_a_wait_ends_in_time_and_not_early(pipe: tuple[int, int], wait: int) -> 
     assert min(took) < wait + MS, "below the millisecond that poll(2) knows"
 
 
-def test_a_closed_descriptor_is_an_event() -> None:
+@pytest.mark.parametrize("wait", [None, 10**9])
+def test_a_closed_descriptor_is_an_event(wait: int | None) -> None:
     fd = os.open(os.devnull, os.O_RDONLY)
     os.close(fd)
     poll = NanoPoll()
     poll.register(fd)
-    assert poll.poll(None) == [(fd, select.POLLNVAL)]
+    assert poll.poll(wait) == [(fd, select.POLLNVAL)]
 
 
 def test_a_signal_runs_its_handler_and_the_wait_goes_on(pipe: tuple[int, int]) -> None:
@@ -92,7 +93,8 @@ def test_a_signal_runs_its_handler_and_the_wait_goes_on(pipe: tuple[int, int]) -
         signal.signal(signal.SIGALRM, before)
 
 
-def test_a_handler_that_raises_ends_the_wait(pipe: tuple[int, int]) -> None:
+@pytest.mark.parametrize("wait", [None, 10**10])
+def test_a_handler_that_raises_ends_the_wait(pipe: tuple[int, int], wait: int | None) -> None:
     def enough(*_: object) -> None:
         raise InterruptedError
 
@@ -102,7 +104,7 @@ def test_a_handler_that_raises_ends_the_wait(pipe: tuple[int, int]) -> None:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.005)
         with pytest.raises(InterruptedError):
-            poll.poll(None)
+            poll.poll(wait)
     finally:
         signal.signal(signal.SIGALRM, before)
 
@@ -115,7 +117,7 @@ def test_descriptors_beyond_selects_are_waited_for(pipe: tuple[int, int]) -> Non
     poll.register(reader)
     assert poll.poll(0) == []
     os.write(writer, b"x")
-    assert poll.poll(None) == [(reader, select.POLLIN)]
+    assert poll.poll(None) == poll.poll(10**9) == [(reader, select.POLLIN)]
 
 
 @pytest.mark.usefixtures("many_descriptors")

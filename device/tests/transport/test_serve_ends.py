@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from plx9x5x.cli import ending
+from plx9x5x.cli import ending, serve
+from plx9x5x.cli import main as cli
+from plx9x5x.transport.libvfio import LibvfioServer
 from plx9x5x.transport.libvfio_find import ENV_VAR
 
 # In parts of the time from the first line of ours until it listens.
@@ -116,6 +118,21 @@ def test_a_signal_that_python_makes_another_error_of_is_told() -> None:
     ending.forget()
     with pytest.raises(ValueError, match="no signal"), ending.told():
         raise ValueError("no signal")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_what_was_dropped_ends_the_command_line_before_the_verb_and_serve_before_it_makes_anything(
+    tmp_path: Path, library_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LibvfioServer, "run", pytest.fail)
+    argv = ["serve", "--socket-path", str(tmp_path / "s"), "--trace", str(tmp_path / "t")]
+    argv += ["--libvfio-user", str(library_path)]
+    ending._noted.append(signal.SIGTERM)
+    with pytest.raises(ending.Ended):
+        cli.main(argv)
+    with pytest.raises(ending.Ended):
+        serve.run(cli._parser().parse_args(argv))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.usefixtures("fresh")

@@ -21,11 +21,14 @@ from plx9x5x.lab.host.placement import CorePicker
 from plx9x5x.lab.host.process import Child
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.toolchain import Toolchain
+from plx9x5x.transport.choice import Transport
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 OURS: Final = "ours"
+WIRE: Final = "ours, wire"
+"""Without libvfio-user."""
 PEER: Final = "C peer"
 CLIENT_LIMIT_S: Final = 90.0
 HOLDING: Final = "holding"
@@ -63,9 +66,9 @@ def on_core(cpus: Collection[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def our_backend(tc: Toolchain, plane_name: str) -> Backend:
+def our_backend(tc: Toolchain, plane_name: str, *, transport: Transport = Transport.LIBVFIO) -> Backend:
     """`plx9x5x serve` with the default board."""
-    backend = board_backend(boards.DEFAULT, libvfio_user=tc.libvfio_user)
+    backend = board_backend(boards.DEFAULT, libvfio_user=tc.libvfio_user, transport=transport.value)
     return Backend((*backend.argv, *plane.options(plane_name)), environment=backend.environment)
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The group `socket`: one access, one interrupt, one transfer over vfio-user, ours beside the peer in C.
 
-The raw client plays QEMU's part against both, so what differs is the server alone. Bare ping-pong of two C processes on
-one socket is what no server can be faster than.
+The raw client plays QEMU's part against all, so what differs is the server alone: ours on libvfio-user, ours on the
+wire, and the peer, which is on the same libvfio-user. Bare ping-pong of two C processes on one socket is what no server
+can be faster than.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +11,10 @@ from functools import partial
 from typing import Final
 
 from plx9x5x.lab.bench import contest
-from plx9x5x.lab.bench.contest import OURS, PEER, Timing
+from plx9x5x.lab.bench.contest import OURS, PEER, WIRE, Timing
 from plx9x5x.lab.bench.figures import Figure, Part, Row
 from plx9x5x.lab.bench.options import Options
+from plx9x5x.transport.choice import Transport
 
 GROUP: Final = "socket"
 TITLE: Final = "Over the socket: a raw client and a server on one core"
@@ -27,7 +29,9 @@ Pick = Callable[[Timing], float]
 
 def measure(options: Options) -> Part:
     """Run the group. Raises: SetupError, LostVm."""
-    with contest.serving(contest.both_backends(options), cpus=options.cpus) as servers:
+    backends = contest.both_backends(options)
+    backends[WIRE] = contest.our_backend(options.tc, options.plane, transport=Transport.WIRE)
+    with contest.serving(backends, cpus=options.cpus) as servers:
         requests = _requests(options)
         turns = {
             (who, what): partial(contest.run_client, server.socket_path, *arguments, cpus=options.cpus)
@@ -64,6 +68,10 @@ def _rows(options: Options, found: Found) -> list[Row]:
         ours, theirs = figure(OURS, command, pick), figure(OURS, plain, pick)
         return Row(name, "us", ours, theirs, "ours, plain write", plane=options.plane)
 
+    def by_wire(row: str, what: str, pick: Pick, key: str | None = None) -> Row:
+        wire, library = figure(WIRE, what, pick, key), figure(OURS, what, pick, key)
+        return Row(f"{row}, by wire", "us", wire, library, "ours, libvfio", plane=options.plane)
+
     floor = figure(FLOOR, FLOOR, _median)
     descriptor = figure(OURS, "chain", _median).median / CHAIN
     return [
@@ -83,6 +91,17 @@ def _rows(options: Options, found: Found) -> list[Row]:
         beside_peer(
             f"chain of {CHAIN} x 256 B: the same", "chain", _median, note=f"{1e3 / descriptor:.0f} k descriptors/s"
         ),
+        by_wire("register read, round trip", "read", _median),
+        by_wire("register read, 99th percentile", "read", _p99),
+        by_wire("posted register write, drained", "posted", _mean),
+        by_wire("acknowledged register write", "acknowledged", _median),
+        by_wire("posted DMACSR write, drained", "command-posted", _mean),
+        by_wire("acknowledged DMACSR write", "command-acknowledged", _median),
+        by_wire("interrupt: write that raises, to eventfd", "interrupt", _median, "interrupt-rise"),
+        by_wire("interrupt: raised, heard, lowered, unmasked", "interrupt", _median),
+        by_wire("block of 4 B: programmed, run, acknowledged", "block of 4 B", _median, "block"),
+        by_wire("block of 64 KiB: the same", "block of 64 KiB", _median, "block"),
+        by_wire(f"chain of {CHAIN} x 256 B: the same", "chain", _median),
     ]
 
 

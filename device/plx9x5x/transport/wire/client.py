@@ -25,7 +25,7 @@ from typing import Final, Protocol, Self
 
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, Header, IrqFlag, Refused
-from plx9x5x.transport.wire.inbox import Message, SocketInbox, close_all
+from plx9x5x.transport.wire.inbox import Message, SocketInbox
 from plx9x5x.units import KIB
 
 __all__ = ["ClientMemory", "EventFd", "Refused", "SharedRam", "VfioUserClient"]
@@ -308,9 +308,8 @@ class SharedRam:
         self.bytes: Final = mmap.mmap(self.fd, size)
 
     def close(self) -> None:
-        """Let go of it."""
-        self.bytes.close()
-        close_all([self.fd])
+        """Close the descriptor; the memory stays. Whoever takes `fd` from a temporary one closes that."""
+        os.close(self.fd)
 
 
 def _seal(fd: int) -> None:

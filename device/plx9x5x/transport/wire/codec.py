@@ -60,6 +60,12 @@ class Command(enum.IntEnum):
     REGION_WRITE_MULTI = 15
 
 
+# As plain numbers, for those that come with each access.
+SET_IRQS: Final = int(Command.SET_IRQS)
+REGION_READ: Final = int(Command.REGION_READ)
+REGION_WRITE: Final = int(Command.REGION_WRITE)
+
+
 class Irq(enum.IntEnum):
     """The interrupts of a VFIO PCI device, by index."""
 
@@ -91,6 +97,7 @@ class IrqFlag(enum.IntFlag):
         return self & (IrqFlag.MASK | IrqFlag.UNMASK | IrqFlag.TRIGGER)
 
 
+BARS: Final = 6
 CONFIG_REGION: Final = 7
 REGIONS: Final = 9
 """BAR0 to BAR5, ROM, configuration space, VGA."""
@@ -374,6 +381,12 @@ class SetIrqs:
 
 REGION_ACCESS: Final = struct.Struct("<QII")
 """offset, region, count; then the data. The same begins the reply."""
+
+ACCESS: Final = struct.Struct("<HHIIIQII")
+"""A header, and what a region access has behind it: what a server meets most, in one piece."""
+
+UNMASK: Final = struct.Struct("<HHIIIIIIII")
+"""A header, and SET_IRQS without data behind it: what it meets next to most."""
 
 DMA_ACCESS: Final = struct.Struct("<QQ")
 """bus address, count; then the data. The same begins the reply."""

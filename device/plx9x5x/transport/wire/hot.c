@@ -6,6 +6,7 @@
 #include "hot.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define READ_MOST 65536u
+#define SET_IRQS 8
 #define REGION_READ 9
 #define REGION_WRITE 10
 #define REPLY 1u
@@ -30,7 +32,17 @@ struct region_access {
     uint32_t region, count;
 };
 
-_Static_assert(sizeof(struct head) == 16 && sizeof(struct region_access) == 32, "no padding");
+struct set_irqs {
+    struct head head;
+    uint32_t argsz, flags, index, start, count;
+};
+
+_Static_assert(sizeof(struct head) == 16 && sizeof(struct region_access) == 32 && sizeof(struct set_irqs) == 36,
+               "no padding");
+
+#define INTX 0u
+#define UNMASK 0x11u /* of one interrupt, without data */
+#define MASK 0x09u
 
 #define DATA_MOST 8u /* bytes of an access that are answered here */
 
@@ -177,6 +189,36 @@ static enum taken take_access(struct wire *wire)
     return answer(wire, (const uint8_t *)&reply, length) ? TAKEN : CLIENT_GONE;
 }
 
+/* Take the whole message at `begin` if it is MASK or UNMASK of INTx, as `on_irq_state` of serving.c does. */
+static enum taken take_mask(struct wire *wire)
+{
+    struct set_irqs asked;
+
+    if (wire->fd_count || wire->torn || wire->blocked || have(wire) < sizeof(asked))
+        return NOT_TAKEN;
+    memcpy(&asked, wire->buffer + wire->begin, sizeof(asked));
+    if (asked.head.command != SET_IRQS || asked.head.size != sizeof(asked) || asked.head.flags ||
+        asked.argsz < sizeof(asked) - sizeof(asked.head) || asked.index != INTX || asked.start || asked.count != 1 ||
+        (asked.flags != UNMASK && asked.flags != MASK))
+        return NOT_TAKEN;
+    wire->begin += (uint32_t)sizeof(asked);
+    wire->serving->line->masked = asked.flags == MASK;
+    asked.head.size = (uint32_t)sizeof(asked.head);
+    asked.head.flags = REPLY;
+    asked.head.error = 0;
+    return answer(wire, (const uint8_t *)&asked.head, sizeof(asked.head)) ? TAKEN : CLIENT_GONE;
+}
+
+static enum taken take_whole(struct wire *wire)
+{
+    enum taken taken;
+
+    if (wire->ours)
+        return NOT_TAKEN;
+    taken = take_access(wire);
+    return taken == NOT_TAKEN ? take_mask(wire) : taken;
+}
+
 static int take(void *context)
 {
     struct wire *wire = context;
@@ -197,7 +239,7 @@ static int take(void *context)
         }
         came = true;
     }
-    switch (wire->ours ? NOT_TAKEN : take_access(wire)) {
+    switch (take_whole(wire)) {
     case TAKEN:
         return 1;
     case CLIENT_GONE:
@@ -214,15 +256,16 @@ static int take(void *context)
 static int edge(void *context, uint32_t subindex)
 {
     const struct wire *wire = context;
+    struct pollfd room = {.fd = wire->edge_fd, .events = POLLOUT};
     const uint64_t one = 1;
 
     (void)subindex;
     if (wire->edge_fd < 0)
         return -1;
-    if (write(wire->edge_fd, &one, sizeof(one)) == (ssize_t)sizeof(one))
-        return 0;
     /* Full: it has not been read for ages, and the client knows. */
-    return errno == EAGAIN ? 0 : -1;
+    if (poll(&room, 1, 0) == 0)
+        return 0;
+    return write(wire->edge_fd, &one, sizeof(one)) == (ssize_t)sizeof(one) || errno == EAGAIN ? 0 : -1;
 }
 
 take_message wire_taker(void)

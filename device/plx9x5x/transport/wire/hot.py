@@ -96,6 +96,17 @@ class NativeInbox:
             wire.torn = 0
         return message
 
+    def begun(self) -> tuple[memoryview, int, int] | None:
+        """Give what has come, as `Inbox.begun` says."""
+        wire = self._wire
+        begin, end = wire.begin, wire.end
+        return None if begin == end or wire.fd_count or wire.torn else (self._view, begin, end)
+
+    def skip(self, length: int) -> None:
+        """Take so many bytes, a whole message that `begun` gave."""
+        self._wire.begin += length
+        self._wire.ours = 0
+
     def close(self) -> None:
         """Close what descriptors there are."""
         close_all(self._take_fds())

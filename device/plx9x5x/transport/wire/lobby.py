@@ -27,7 +27,8 @@ MOST: Final = 16
 BREATH_S: Final = 0.1
 """How long nobody is let in once the host has no room for one."""
 _GONE: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""What a host that lacks something says."""
 
 
 @dataclass(slots=True)
@@ -89,6 +90,11 @@ class Lobby:
         return sum(guest.version is not None for guest in self._guests.values())
 
     @property
+    def empty(self) -> bool:
+        """True if nobody is here, and nothing has to be done at some time."""
+        return not self._guests and self._closed_until is None
+
+    @property
     def over(self) -> bool:
         """True if nobody is here, and nobody can come."""
         return self._listening is None and not self._guests
@@ -139,7 +145,7 @@ class Lobby:
         except BlockingIOError:
             return False
         except OSError as exc:
-            if exc.errno in _NO_ROOM:
+            if exc.errno in NO_ROOM:
                 self._make_room(listening, exc)
             return False
         self._told_no_room = False

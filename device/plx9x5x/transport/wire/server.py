@@ -38,7 +38,7 @@ from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import FramingLost
 from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
-from plx9x5x.transport.wire.lobby import Arrival, Lobby
+from plx9x5x.transport.wire.lobby import NO_ROOM, Arrival, Lobby
 from plx9x5x.transport.wire.session import MessageMemory, Session
 from plx9x5x.units import KIB
 
@@ -92,6 +92,8 @@ class WireServer:
         self._failure: Exception | None = None
         self._stalled_since: float | None = None
         self._told = 0
+        self._left_over = False
+        """Messages have come while a reply was waited for, and poll does not know of them."""
         plane = choose(plane)
         self._memory = client_memory(plane)
         self._line: IntxLine | NativeLine = self._make_line(plane)
@@ -185,39 +187,48 @@ class WireServer:
             raise failure
 
     def _serve_here(self) -> None:
-        step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
-        batch = self._batch
-        assert self._connection is not None
-        both, lobby = _poll(self._connection.fd, self._lobby.fd), _poll(self._lobby.fd)
-        # Without a time to wait this one is quicker, and it is on the way of each access.
+        step, wait_ns, budget, line = self._step, self._device.wait_ns, self._budget, self._line
+        connection, batch = self._connection, self._batch
+        assert connection is not None
+        client_fd = connection.fd
+        both, lobby = _poll(client_fd, self._lobby.fd), _poll(self._lobby.fd)
+        # With whole milliseconds alone this one is quicker, and it is on the way of each access.
         quick = select.poll()
-        quick.register(self._connection.fd, select.POLLIN)
+        quick.register(client_fd, select.POLLIN)
         quick.register(self._lobby.fd, select.POLLIN)
-        looked = time.monotonic_ns()
+        wait: int | None = 0
+        whole = False
         while not self._stopping:
-            whole = self._take(batch)
+            if connection.unsent > MAX_UNSENT:
+                ready = lobby.poll(wait)
+            elif wait:
+                ready = both.poll(wait)
+            else:
+                ready = quick.poll(wait)
+            came = others = False
+            for fd, _ in ready:
+                if fd == client_fd:
+                    came = True
+                else:
+                    others = True
+            if came or whole or self._left_over:
+                self._left_over = False
+                whole = self._take(batch, read=came)
             if line.due:
                 line.retry()
             more = step(budget)
             if self._lost is not None:
                 return
-            now = time.monotonic_ns()
-            if not whole and not more:
-                wait = self._wait(wait_ns())
-                if wait is None:
-                    quick.poll()
-                else:
-                    (lobby if self._full else both).poll(wait)
-            elif now - looked < LOOK_NS:
-                continue
-            looked = now
-            self._look()
+            minded = self._minded
+            if others or minded:
+                self._look()
+            wait = 0 if more or whole or self._left_over else self._wait(wait_ns(), minded=minded)
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
         from plx9x5x.plane.serving import Served  # noqa: PLC0415 - there only if it was compiled
 
-        step, wait_ns, budget, line = self._device.step, self._device.wait_ns, self._budget, self._line
+        step, wait_ns, budget, line = self._step, self._device.wait_ns, self._budget, self._line
         assert self._connection is not None
         connection, inbox = self._connection, self._inbox
         assert inbox is not None, "_seat() has set it"
@@ -226,7 +237,7 @@ class WireServer:
         wait: int | None = 0
         looked = time.monotonic_ns()
         while not self._stopping:
-            if self._full:
+            if connection.unsent > MAX_UNSENT:
                 lobby.poll(wait)
                 why = Served.WOKEN
             else:
@@ -235,43 +246,77 @@ class WireServer:
                 raise Gone("the end of the stream")
             inbox.settle(connection)
             if inbox.ours:
-                self._take(1)
+                self._take(1, read=False)
             if line.due:
                 line.retry()
             more = step(budget)
             if self._lost is not None:
                 return
-            wait = 0 if more or inbox.ours else self._wait(wait_ns())
+            minded = self._minded
+            wait = 0 if more or inbox.ours else self._wait(wait_ns(), minded=minded)
+            # C comes back without being woken while it is kept busy: what waits is looked at now and then.
             now = time.monotonic_ns()
-            if why is Served.WOKEN or now - looked >= LOOK_NS:
+            if why is Served.WOKEN or minded or now - looked >= LOOK_NS:
                 looked = now
                 self._look()
 
-    def _take(self, most: int) -> bool:
-        """Handle so many messages at most; True if there may be more."""
+    def _take(self, most: int, *, read: bool) -> bool:
+        """Handle so many messages at most, those that have come and those that one read brings; True if there are more.
+
+        Raises: Gone, FramingLost.
+        """
+        connection = self._connection
+        assert connection is not None
+        done = self._handle(most) if connection.inbox.partial else 0
+        if done < most and read and self._lost is None and connection.fill():
+            done += self._handle(most - done)
+        return done >= most
+
+    def _handle(self, most: int) -> int:
+        """Handle so many of the messages that have come; give how many it were."""
         connection, session = self._connection, self._session
         assert connection is not None
         assert session is not None
-        for _ in range(most):
-            if self._full:
-                return False
-            message = connection.take()
-            if message is None:
-                return False
-            try:
+        inbox = connection.inbox
+        try:
+            for done in range(most):
+                if not inbox.partial or connection.unsent > MAX_UNSENT:
+                    return done
+                if session.handle_access(inbox):
+                    continue
+                message = inbox.next()
+                if message is None:
+                    return done
                 session.handle(message)
-            except Gone:
-                raise
-            except Exception as exc:  # noqa: BLE001 - the device's bug: `run` raises it once all is put away
-                self._failure = self._failure or exc
-                self._lost = "the device failed"
-                return False
-        return True
+        except (Gone, FramingLost):
+            raise
+        except Exception as exc:  # noqa: BLE001 - `run` raises it once all is put away
+            self._device_failed(exc)
+            return 0
+        return most
+
+    def _step(self, budget: int) -> bool:
+        """Have the device do its work."""
+        try:
+            return self._device.step(budget)
+        except Exception as exc:  # noqa: BLE001 - as above
+            self._device_failed(exc)
+            return False
+
+    def _device_failed(self, exc: Exception) -> None:
+        """It has a bug, or the host no descriptor or memory for it: that costs the client, and nobody else anything."""
+        if isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in NO_ROOM):
+            self._log.warning("dropping the client: %s", exc if str(exc) else "no memory")
+        else:
+            self._failure = self._failure or exc
+        self._lost = "the device failed"
 
     @property
-    def _full(self) -> bool:
-        """True while the client leaves too many answers unread: none of its requests are taken."""
-        return self._connection is not None and self._connection.unsent > MAX_UNSENT
+    def _minded(self) -> bool:
+        """True while somebody has to be looked at now and then."""
+        connection = self._connection
+        stalls = connection is not None and (connection.unsent or connection.inbox.partial)
+        return bool(stalls) or not self._lobby.empty
 
     def _look(self) -> None:
         """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
@@ -296,17 +341,14 @@ class WireServer:
                 self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
                 self._lost = "it stalled"
 
-    def _wait(self, device_ns: int | None) -> int | None:
+    def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
-        found = [LONGEST_WAIT_NS] if device_ns is not None else []
-        if device_ns is not None:
-            found.append(max(0, device_ns))
+        if device_ns is None and not minded:
+            return None
+        found = [LONGEST_WAIT_NS] if device_ns is None else [LONGEST_WAIT_NS, max(0, device_ns)]
         if (lobby := self._lobby.timeout_s) is not None:
             found.append(round(lobby * 1e9) + 1_000_000)
-        connection = self._connection
-        if connection is not None and (connection.unsent or connection.inbox.partial):
-            found.append(round(STALL_S * 1e9 / 4))
-        return min(found) if found else None
+        return min(found)
 
     def _await(self, there: Callable[[], bool]) -> bool:
         """Serve the client until a reply of its is there; False if it does not come: `MessageMemory` asks."""
@@ -319,13 +361,16 @@ class WireServer:
                     self._take_twin(self._twin)
                     if there():
                         return True
-                self._take(1)
+                more = self._take(1, read=True)
                 connection.flush()
             except (Gone, FramingLost) as exc:
                 self._lost = str(exc)
                 return False
             if there():
+                self._left_over = connection.inbox.partial
                 return True
+            if more:
+                continue
             left = end - time.monotonic()
             if left <= 0:
                 self._log.warning("the client does not answer a request for its memory")

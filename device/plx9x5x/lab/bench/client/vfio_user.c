@@ -2,6 +2,7 @@
 /* The protocol, as far as a client needs it that stands in for QEMU; one server, one interrupt, one piece of memory. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,9 +185,10 @@ static void map_memory(uint64_t length)
 	struct dma_map message = {
 		{ 1, DMA_MAP, sizeof(message), 0, 0 }, sizeof(message) - sizeof(struct header), 3, 0, RAM, length,
 	};
-	int fd = memfd_create("bench", MFD_CLOEXEC);
+	int fd = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, length))
+	/* As QEMU has it: what might shrink, a careful server does not map. */
+	if (fd < 0 || ftruncate(fd, length) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
 		die("memfd");
 	ram = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 	if (ram == MAP_FAILED)
