@@ -3,8 +3,13 @@
 
 import pytest
 
+from plx9x5x.lab.card import driver
+from plx9x5x.lab.contract import observed
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.pytest_plugin import BootGuest
 from plx9x5x.lab.report.ktap import Verdict
 from plx9x5x.lab.session import RunResult
+from plx9x5x.lab.toolchain import Toolchain
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
 
@@ -27,7 +32,26 @@ def test_at_least_25_cases_pass(guest_run: RunResult) -> None:
     assert guest_run.passed >= 25
 
 
+def test_no_shape_makes_a_case_meaningless(guest_run: RunResult) -> None:
+    """A case may skip in a guest of somebody's own; in ours none does."""
+    assert guest_run.skipped == 0
+
+
 def test_first_case_is_the_self_test(guest_run: RunResult) -> None:
     """Memory that is not shared makes DMA move wrong bytes in silence: nothing counts before this is excluded."""
     assert guest_run.report.cases[0].name == "selftest_dma_pattern"
     assert guest_run.report.cases[0].verdict is Verdict.PASS
+
+
+@pytest.mark.plx_board(guest="iommu")
+def test_a_marker_gives_the_fixtures_guest_its_shape_and_a_server_that_serves_it(
+    plx_toolchain: Toolchain, plx_vm: BootGuest
+) -> None:
+    sources = guest_sources.find()
+    built = driver.build(plx_toolchain, sources)
+    case = "cpu_and_device_share_buffers_of_every_length"
+    with plx_vm(driver.driver_image(plx_toolchain, sources, built, arguments=("--only", case))) as vm:
+        report = vm.run_ktap()
+        assert not vm.vfio_errors()
+    assert report.ok, report.summary()
+    assert observed.read(report).translated
