@@ -93,9 +93,9 @@ class Lobby:
         return sum(guest.version is not None for guest in self._guests.values())
 
     @property
-    def empty(self) -> bool:
-        """True if nobody is here, and nothing has to be done at some time."""
-        return not self._guests and self._closed_until is None
+    def rests(self) -> bool:
+        """True if nothing has to be done at some time."""
+        return self._closed_until is None and not any(guest.version is None for guest in self._guests.values())
 
     @property
     def over(self) -> bool:

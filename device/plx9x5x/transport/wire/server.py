@@ -13,6 +13,8 @@ The loop, in one breath::
 
 On the native plane the loop is C's (plane/serving.c), and so is the way of a plain register access through the socket
 (hot.c); everything else comes here by the same `Session`.
+
+The file is long because both loops, and all that ends a client, meet in one object.
 """
 
 import logging
@@ -92,7 +94,7 @@ class WireServer:
         self._failure: Exception | None = None
         self._seen_stalled: tuple[int, ...] | None = None
         self._stalled_since = 0.0
-        self._told = 0
+        self._told = self._looked = 0
         self._left_over = False
         """Messages have come while a reply was waited for, and poll does not know of them."""
         plane = choose(plane)
@@ -221,7 +223,7 @@ class WireServer:
             if self._lost is not None:
                 return
             minded = self._minded
-            if others or minded:
+            if others or (minded and self._is_time_to_look):
                 if not self._look():
                     return
                 minded = self._minded
@@ -239,7 +241,6 @@ class WireServer:
         native.attach(inbox.address, connection.fd)
         lobby = _poll(self._lobby.fd)
         wait: int | None = 0
-        looked = time.monotonic_ns()
         while not self._stopping:
             if connection.unsent > MAX_UNSENT:
                 lobby.poll(wait)
@@ -256,14 +257,10 @@ class WireServer:
             more = step(budget)
             if self._lost is not None:
                 return
-            minded = self._minded
             # C comes back without being woken while it is kept busy: what waits is looked at now and then.
-            now = time.monotonic_ns()
-            if why is Served.WOKEN or minded or now - looked >= LOOK_NS:
-                looked = now
-                if not self._look():
-                    return
-                minded = self._minded
+            if (why is Served.WOKEN or self._is_time_to_look) and not self._look():
+                return
+            minded = self._minded
             there = inbox.ours and connection.unsent <= MAX_UNSENT
             wait = 0 if more or there else self._wait(wait_ns(), minded=minded)
 
@@ -326,13 +323,20 @@ class WireServer:
         """True while somebody has to be looked at now and then."""
         connection = self._connection
         stalls = connection is not None and (connection.unsent or connection.inbox.partial)
-        return bool(stalls) or not self._lobby.empty
+        return bool(stalls) or not self._lobby.rests
+
+    @property
+    def _is_time_to_look(self) -> bool:
+        """True after a while, and while answers wait: room for them ends a wait only once that is asked for."""
+        connection = self._connection
+        return time.monotonic_ns() - self._looked >= LOOK_NS or (connection is not None and connection.unsent > 0)
 
     def _look(self) -> bool:
         """What else there is: signals, the lobby, answers that could not be sent, a client that stalls.
 
         False if that is the end of the client. Raises: Gone.
         """
+        self._looked = time.monotonic_ns()
         self._wake.drain()
         if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
             self._told += 1
@@ -447,6 +451,7 @@ class WireServer:
             log=self._log,
         )
         self._lost, self._seen_stalled, self._told = None, None, 0
+        self._left_over = True  # what came with VERSION
         self._log.info("client connected")
 
     def _lose(self) -> None:
