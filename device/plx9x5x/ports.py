@@ -26,6 +26,10 @@ class BusMaster(Protocol):
 
     An access may cross as many mappings as it likes. The bytes before a failing one have moved when `BusAbort` is
     raised, and its `moved` says how many. `ParityError` says that all bytes moved and some were bad.
+
+    Memory that a client does not share is reached by asking it, and the client's own accesses are served meanwhile: any
+    method of the device but `step` may be called from within `read_into` and `write_from`, a reset too. A client that
+    waits for an answer cannot be asked, so such memory is out of reach within the device's `read` and `write`.
     """
 
     def read_into(self, address: BusAddr, into: memoryview) -> None:

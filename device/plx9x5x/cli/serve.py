@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -103,12 +104,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
     parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")
+    parser.add_argument(
+        "--print-backend",
+        action="store_true",
+        help="print what a manager of virtual machines keeps of a backend, a JSON file, and exit",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM (exit 0) or Ctrl-C (exit 130), which may come at any moment."""
     if args.print_capabilities:
         print(json.dumps(CAPABILITIES))
+        return 0
+    if args.print_backend:
+        print(json.dumps(_backend_description(), indent=2))
         return 0
     given = sockets.inherited(args.fd)
     if (args.socket_path is None) == (given is None):
@@ -214,6 +223,17 @@ def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _Serv
             raise UsageError("libvfio-user takes no socket of others: leave out --transport, or give --socket-path")
         asked = transports.Transport.WIRE.value
     return _ServerMaker(transports.choose(asked, has_library=library is not None), args.socket_path, given, library)
+
+
+def _backend_description() -> dict[str, object]:
+    """The description of a backend, by the schema that QEMU has for vhost-user (docs/interop/vhost-user.json)."""
+    program = shutil.which(sys.argv[0]) or sys.executable
+    return {
+        "description": "PLX PCI 9080, 9054, 9056, 9656 and PEX 8311, emulated, over vfio-user",
+        "type": CAPABILITIES["type"],
+        "binary": str(Path(program).absolute()),
+        "tags": ["vfio-user", "pci", "plx9x5x"],
+    }
 
 
 def _ended_by(caught: Sequence[int]) -> int:

@@ -14,8 +14,8 @@ How an access can fail (the bytes before the failing one have moved):
     far memory that does not answer             FarFault, an Unreachable: a file that was truncated, a client that
                                                 answers no message
 
-Far memory is reached by a call and not by a pointer. What happens meanwhile may change the mappings, so each piece is
-looked up anew.
+Far memory is reached by a call and not by a pointer. What happens meanwhile may change the mappings, so after each
+`piece` of it the next byte is looked up anew.
 
 Units: bytes; addresses are 64-bit and wrap.
 """
@@ -58,6 +58,11 @@ class FarMemory(Protocol):
     @property
     def reason(self) -> str:
         """Why the last access fell short."""
+        ...
+
+    @property
+    def piece(self) -> int:
+        """Bytes of one call at most."""
         ...
 
     def read_into(self, offset: int, into: memoryview) -> int:
@@ -178,9 +183,10 @@ class GuestMemory:
             count = min(left, found.end - bus)
             if found.view is not None:
                 into[moved : moved + count] = found.view[offset : offset + count]
-            else:
+            elif found.far is not None:
+                count = min(count, found.far.memory.piece)
                 self._far_read(found, bus, into, moved, count)
-                at = bisect_right(self._starts, bus) - 1
+                at = bisect_right(self._starts, bus + count) - 2
             moved, left, bus, at = moved + count, left - count, bus + count, at + 1
             if bus > _LAST:
                 bus, at = 0, 0
@@ -208,9 +214,10 @@ class GuestMemory:
             count = min(left, found.end - bus)
             if found.view is not None:
                 found.view[offset : offset + count] = data[moved : moved + count]
-            else:
+            elif found.far is not None:
+                count = min(count, found.far.memory.piece)
                 self._far_write(found, bus, data, moved, count)
-                at = bisect_right(self._starts, bus) - 1
+                at = bisect_right(self._starts, bus + count) - 2
             moved, left, bus, at = moved + count, left - count, bus + count, at + 1
             if bus > _LAST:
                 bus, at = 0, 0
@@ -235,9 +242,12 @@ class GuestMemory:
             raise FarFault(address, moved=moved + done, reason=far.memory.reason, nearest=self.around(address))
 
     def reach(self, address: int, length: int) -> int:
-        """How many of `length` bytes from `address` on are in one mapping; 0 if none holds it."""
+        """How many of `length` bytes from `address` on are one piece of a far mapping; 0 if none holds it."""
         at = bisect_right(self._starts, address) - 1
-        return max(0, min(length, self._mappings[at].end - address)) if at >= 0 else 0
+        found = self._mappings[at] if at >= 0 else None
+        if found is None or found.far is None:
+            return 0
+        return max(0, min(length, found.end - address, found.far.memory.piece))
 
     def around(self, address: int) -> tuple[tuple[int, int], ...]:
         """(start, length) of the mapping that starts at or below `address`, and of the next."""

@@ -73,8 +73,7 @@ class NativeGuestMemory:
             try:
                 far.read_into(bus, into[moved:end])
             except BusAbort as abort:
-                abort.moved += moved
-                raise
+                raise self._whole(abort, moved) from None
             moved = end
             more, why = self.mappings.read(BusAddr(address + moved), into[moved:])
             moved += more
@@ -87,11 +86,16 @@ class NativeGuestMemory:
             try:
                 far.write_from(bus, data[moved:end])
             except BusAbort as abort:
-                abort.moved += moved
-                raise
+                raise self._whole(abort, moved) from None
             moved = end
             more, why = self.mappings.write(BusAddr(address + moved), data[moved:])
             moved += more
+
+    def _whole(self, abort: BusAbort, moved: int) -> BusAbort:
+        """Make what the far mappings know of an abort whole: the bytes before that piece, and the near mappings."""
+        abort.moved += moved
+        abort.nearest = self.mappings.around(abort.address)
+        return abort
 
     def _far_piece(self, address: int, moved: int, length: int, why: Why) -> tuple[BusAddr, int, GuestMemory]:
         """Where an access of `length` bytes goes on in far memory after `moved`, and up to which of its bytes.

@@ -19,8 +19,7 @@ from plx9x5x.transport.wire.server import WireServer
 from plx9x5x.units import KIB, BusAddr
 from tests.transport.conftest import Served
 from tests.transport.fake_device import CONTROL, COPIES, MEMORY
-from tests.transport.test_libvfio import copy, until
-from tests.transport.test_libvfio_faults import serves_right
+from tests.transport.support import copy, serves_right, until
 
 PAGE = 4 * KIB
 BUS = 0x10_0000

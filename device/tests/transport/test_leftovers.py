@@ -23,7 +23,7 @@ from plx9x5x.transport.wire.server import WireServer
 from plx9x5x.units import KIB
 from tests.transport.conftest import Served
 from tests.transport.fake_device import MEMORY
-from tests.transport.test_libvfio import until
+from tests.transport.support import until
 
 PAGE = 4 * KIB
 MOST_FDS = 253  # in one message, says the kernel

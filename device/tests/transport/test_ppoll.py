@@ -15,7 +15,7 @@ import pytest
 from plx9x5x.transport.ppoll import NanoPoll
 from tests.transport.conftest import Served
 from tests.transport.fake_device import MEMORY
-from tests.transport.test_libvfio import until
+from tests.transport.support import until
 
 ABOVE_SELECT = 1100
 US, MS = 1000, 1_000_000

@@ -113,7 +113,8 @@ class VfioUserClient:
         number = next(self._ids) & 0xFFFF
         data = memoryview(codec.request(number, command, body, flags=flags))
         sent = socket.send_fds(self.socket, [data], list(fds)) if fds else self.socket.send(data)
-        self.socket.sendall(data[sent:])
+        if sent < len(data):  # sending nothing would find out that the server has answered, and hung up since
+            self.socket.sendall(data[sent:])
         return number
 
     def receive(self) -> tuple[int, int, int, int, bytes]:
@@ -308,7 +309,8 @@ class SharedRam:
         self.bytes: Final = mmap.mmap(self.fd, size)
 
     def close(self) -> None:
-        """Close the descriptor; the memory stays. Whoever takes `fd` from a temporary one closes that."""
+        """Let go of it."""
+        self.bytes.close()
         os.close(self.fd)
 
 

@@ -86,6 +86,8 @@ class CalledFile(FarMemory):
     """A file that its owner may truncate: each access is a call, and one that does not come whole is an abort."""
 
     reason: Final = "the client's file ends before there, or has no room left"
+    piece: Final = 1 << 62
+    """A call does nothing else."""
 
     def __init__(self, fd: int, *, writable: bool) -> None:
         self._fd = fd
@@ -138,6 +140,8 @@ class GuestFiles:
         if not stat.S_ISREG(about.st_mode):
             raise Refused(errno.EINVAL, "the descriptor is no regular file's")
         mode = fcntl.fcntl(fd, fcntl.F_GETFL)
+        if mode & os.O_APPEND:
+            raise Refused(errno.EINVAL, "the descriptor writes at the file's end alone")
         if mode & os.O_PATH or mode & os.O_ACCMODE == os.O_WRONLY:
             raise Refused(errno.EACCES, "the descriptor does not allow reading")
         if writable and mode & os.O_ACCMODE != os.O_RDWR:

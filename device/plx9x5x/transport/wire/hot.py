@@ -60,8 +60,13 @@ class NativeInbox:
 
     @property
     def partial(self) -> bool:
-        """True while a message has begun to come and is not whole."""
+        """True while a message has begun to come and was not taken."""
         return self._wire.end > self._wire.begin
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Two numbers that do not both stay while messages come."""
+        return self._wire.begin, self._wire.end
 
     def settle(self, connection: Connection) -> None:
         """Hand what C could not send to the connection, and let C answer again once nothing waits there."""

@@ -52,7 +52,12 @@ class Inbox(Protocol):
 
     @property
     def partial(self) -> bool:
-        """True while a message has begun to come and is not whole."""
+        """True while a message has begun to come and was not taken."""
+        ...
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Two numbers that do not both stay while messages come."""
         ...
 
     def fill(self) -> int:
@@ -92,8 +97,13 @@ class SocketInbox:
 
     @property
     def partial(self) -> bool:
-        """True while a message has begun to come and is not whole."""
+        """True while a message has begun to come and was not taken."""
         return self._end > self._begin
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Two numbers that do not both stay while messages come."""
+        return self._begin, self._end
 
     def fill(self) -> int:
         """Read what is there; give the bytes, 0 at the end of the stream. Raises: BlockingIOError, OSError."""

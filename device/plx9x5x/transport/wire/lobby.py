@@ -24,6 +24,8 @@ SILENCE_S: Final = 5.0
 """How long a client may take for its first message; QEMU itself gives up after 5 s by default."""
 MOST: Final = 16
 """Connections that wait at most."""
+TOLD: Final = 1000
+"""Clients that failed to attach are told of so often, lest one that goes on fills a disk."""
 BREATH_S: Final = 0.1
 """How long nobody is let in once the host has no room for one."""
 _GONE: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -70,6 +72,7 @@ class Lobby:
         self._guests: dict[int, _Guest] = {}
         self._closed_until: float | None = None
         self._told_no_room = False
+        self._failures = 0
 
     @property
     def fd(self) -> int:
@@ -90,9 +93,9 @@ class Lobby:
         return sum(guest.version is not None for guest in self._guests.values())
 
     @property
-    def empty(self) -> bool:
-        """True if nobody is here, and nothing has to be done at some time."""
-        return not self._guests and self._closed_until is None
+    def rests(self) -> bool:
+        """True if nothing has to be done at some time."""
+        return self._closed_until is None and not any(guest.version is None for guest in self._guests.values())
 
     @property
     def over(self) -> bool:
@@ -222,7 +225,8 @@ class Lobby:
         return codec.Version.unpack(message.body)
 
     def _hang_up(self, fd: int, why: str) -> None:
-        self._log.info("a client failed to attach: %s", why)
+        self._failures += 1
+        self._log.log(logging.INFO if self._failures <= TOLD else logging.DEBUG, "a client failed to attach: %s", why)
         guest = self._guests.pop(fd)
         self._epoll.unregister(fd)
         guest.connection.close()

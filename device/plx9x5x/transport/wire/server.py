@@ -13,6 +13,8 @@ The loop, in one breath::
 
 On the native plane the loop is C's (plane/serving.c), and so is the way of a plain register access through the socket
 (hot.c); everything else comes here by the same `Session`.
+
+The file is long because both loops, and all that ends a client, meet in one object.
 """
 
 import logging
@@ -90,8 +92,9 @@ class WireServer:
         self._far: MessageMemory | None = None
         self._lost: str | None = None
         self._failure: Exception | None = None
-        self._stalled_since: float | None = None
-        self._told = 0
+        self._seen_stalled: tuple[int, ...] | None = None
+        self._stalled_since = 0.0
+        self._told = self._looked = 0
         self._left_over = False
         """Messages have come while a reply was waited for, and poll does not know of them."""
         plane = choose(plane)
@@ -211,7 +214,7 @@ class WireServer:
                     came = True
                 else:
                     others = True
-            if came or whole or self._left_over:
+            if (came or whole or self._left_over) and connection.unsent <= MAX_UNSENT:
                 self._left_over = False
                 whole = self._take(batch, read=came)
             if line.due:
@@ -220,9 +223,12 @@ class WireServer:
             if self._lost is not None:
                 return
             minded = self._minded
-            if others or minded:
-                self._look()
-            wait = 0 if more or whole or self._left_over else self._wait(wait_ns(), minded=minded)
+            if others or (minded and self._is_time_to_look):
+                if not self._look():
+                    return
+                minded = self._minded
+            there = (whole or self._left_over) and connection.unsent <= MAX_UNSENT
+            wait = 0 if more or there else self._wait(wait_ns(), minded=minded)
 
     def _serve_natively(self, native: "NativeServing") -> None:
         """The same with the loop in C, which comes back when the device had a say, or has work."""
@@ -235,7 +241,6 @@ class WireServer:
         native.attach(inbox.address, connection.fd)
         lobby = _poll(self._lobby.fd)
         wait: int | None = 0
-        looked = time.monotonic_ns()
         while not self._stopping:
             if connection.unsent > MAX_UNSENT:
                 lobby.poll(wait)
@@ -252,13 +257,12 @@ class WireServer:
             more = step(budget)
             if self._lost is not None:
                 return
-            minded = self._minded
-            wait = 0 if more or inbox.ours else self._wait(wait_ns(), minded=minded)
             # C comes back without being woken while it is kept busy: what waits is looked at now and then.
-            now = time.monotonic_ns()
-            if why is Served.WOKEN or minded or now - looked >= LOOK_NS:
-                looked = now
-                self._look()
+            if (why is Served.WOKEN or self._is_time_to_look) and not self._look():
+                return
+            minded = self._minded
+            there = inbox.ours and connection.unsent <= MAX_UNSENT
+            wait = 0 if more or there else self._wait(wait_ns(), minded=minded)
 
     def _take(self, most: int, *, read: bool) -> bool:
         """Handle so many messages at most, those that have come and those that one read brings; True if there are more.
@@ -280,7 +284,10 @@ class WireServer:
         inbox = connection.inbox
         try:
             for done in range(most):
-                if not inbox.partial or connection.unsent > MAX_UNSENT:
+                if not inbox.partial:
+                    return done
+                if connection.unsent > MAX_UNSENT:
+                    self._left_over = True
                     return done
                 if session.handle_access(inbox):
                     continue
@@ -316,30 +323,39 @@ class WireServer:
         """True while somebody has to be looked at now and then."""
         connection = self._connection
         stalls = connection is not None and (connection.unsent or connection.inbox.partial)
-        return bool(stalls) or not self._lobby.empty
+        return bool(stalls) or not self._lobby.rests
 
-    def _look(self) -> None:
-        """What else there is: signals, the lobby, answers that could not be sent, a client that stalls."""
+    @property
+    def _is_time_to_look(self) -> bool:
+        """True after a while, and while answers wait: room for them ends a wait only once that is asked for."""
+        connection = self._connection
+        return time.monotonic_ns() - self._looked >= LOOK_NS or (connection is not None and connection.unsent > 0)
+
+    def _look(self) -> bool:
+        """What else there is: signals, the lobby, answers that could not be sent, a client that stalls.
+
+        False if that is the end of the client. Raises: Gone.
+        """
+        self._looked = time.monotonic_ns()
         self._wake.drain()
         if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
             self._told += 1
             self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
         connection = self._connection
         if connection is None:
-            return
-        before = connection.unsent
+            return True
         connection.flush()
         self._lobby.watch(connection.fd, writable=bool(connection.unsent))
         stalled = connection.inbox.partial or connection.unsent
-        if not stalled or before != connection.unsent:
-            self._stalled_since = None
-        if stalled:
-            now = time.monotonic()
-            self._stalled_since = self._stalled_since or now
-            if now - self._stalled_since > STALL_S:
-                what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
-                self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
-                self._lost = "it stalled"
+        # A client that is busy is in the middle of a message whenever we look, and never twice at the same place.
+        seen = (*connection.inbox.place, connection.unsent) if stalled else None
+        if seen != self._seen_stalled:
+            self._seen_stalled, self._stalled_since = seen, time.monotonic()
+        elif seen is not None and time.monotonic() - self._stalled_since > STALL_S:
+            what = "reads no answers" if connection.unsent else "stopped in the middle of a message"
+            self._log.warning("dropping the client: it %s for %g s", what, STALL_S)
+            self._lost = "it stalled"
+        return self._lost is None
 
     def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
@@ -352,40 +368,45 @@ class WireServer:
 
     def _await(self, there: Callable[[], bool]) -> bool:
         """Serve the client until a reply of its is there; False if it does not come: `MessageMemory` asks."""
+        self._left_over = True
         end = time.monotonic() + STALL_S
         connection = self._connection
         assert connection is not None
+        more = False
         while self._lost is None and not self._stopping:
+            left = end - time.monotonic()
+            if left <= 0:  # however much else it says meanwhile
+                self._log.warning("the client does not answer a request for its memory")
+                return False
             try:
-                if self._twin is not None:
-                    self._take_twin(self._twin)
-                    if there():
-                        return True
-                more = self._take(1, read=True)
+                if self._twin is not None and self._take_twin(self._twin, there):
+                    return True
+                more = self._take(1, read=not more)
                 connection.flush()
             except (Gone, FramingLost) as exc:
                 self._lost = str(exc)
                 return False
             if there():
-                self._left_over = connection.inbox.partial
                 return True
             if more:
                 continue
-            left = end - time.monotonic()
-            if left <= 0:
-                self._log.warning("the client does not answer a request for its memory")
-                return False
             fds = [connection.fd] + ([self._twin.fd] if self._twin is not None else [])
             _poll(*fds).poll(min(round(left * 1e9), LOOK_NS))
         return False
 
-    def _take_twin(self, twin: Connection) -> None:
-        """Replies alone come this way."""
+    def _take_twin(self, twin: Connection, there: Callable[[], bool]) -> bool:
+        """Take a batch of the replies, which alone come this way; True if the one that is waited for was among them."""
         assert self._far is not None
-        while (message := twin.take()) is not None:
+        for _ in range(self._batch):
+            message = twin.take()
+            if message is None:
+                return False
             message.close()
             if message.header.is_reply:
                 self._far.answered(message)
+            if there():
+                return True
+        return False
 
     # Clients come and go.
 
@@ -393,11 +414,13 @@ class WireServer:
         """Answer VERSION, and serve."""
         connection, theirs = arrival.connection, arrival.version.capabilities
         ours = codec.Capabilities(
-            max_msg_fds=codec.MAX_FDS, twin_socket=theirs.twin_socket, write_multiple=theirs.write_multiple
+            max_msg_fds=codec.MAX_FDS,
+            twin_socket=theirs.twin_socket and theirs.max_msg_fds > 0,
+            write_multiple=theirs.write_multiple,
         )
         twin: socket.socket | None = None
         try:
-            if theirs.twin_socket and theirs.max_msg_fds:
+            if ours.twin_socket:
                 mine, twin = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
                 self._twin = Connection(mine)
             version = codec.Version(0, 0, ours, twin_fd=None if twin is None else 0)
@@ -427,7 +450,8 @@ class WireServer:
             on_listener=inbox.listen if inbox is not None else _nobody,
             log=self._log,
         )
-        self._lost, self._stalled_since, self._told = None, None, 0
+        self._lost, self._seen_stalled, self._told = None, None, 0
+        self._left_over = True  # what came with VERSION
         self._log.info("client connected")
 
     def _lose(self) -> None:

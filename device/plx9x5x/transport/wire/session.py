@@ -80,7 +80,7 @@ class MessageMemory:
         self._connection = connection
         self._alone = alone
         """Replies come on a socket of their own, and the client serves it whatever else it waits for."""
-        self._piece = min(piece, PIECE)
+        self.piece: Final = min(piece, PIECE)
         self._wait = wait
         self._number = 0
         self._waiting: Header | None = None
@@ -91,22 +91,19 @@ class MessageMemory:
         self.reason = ""
 
     def read_into(self, offset: int, into: memoryview) -> int:
-        """Read at bus address `offset`; give the bytes that came."""
-        for at in range(0, len(into), self._piece):
-            part = into[at : at + self._piece]
-            if not self._ask(Command.DMA_READ, codec.DMA_ACCESS.pack(offset + at, len(part)), part):
-                return at
-        return len(into)
+        """Read at bus address `offset`, `piece` bytes at most; give the bytes that came."""
+        came = self._ask(Command.DMA_READ, codec.DMA_ACCESS.pack(offset, len(into)), into)
+        return len(into) if came else 0
 
     def write_from(self, offset: int, data: memoryview) -> int:
-        """Write at bus address `offset`; give the bytes that went."""
-        for at in range(0, len(data), self._piece):
-            part = data[at : at + self._piece]
-            if not self._ask(Command.DMA_WRITE, codec.DMA_ACCESS.pack(offset + at, len(part)) + bytes(part), None):
-                return at
-        return len(data)
+        """Write at bus address `offset`, `piece` bytes at most; give the bytes that went."""
+        went = self._ask(Command.DMA_WRITE, codec.DMA_ACCESS.pack(offset, len(data)) + bytes(data), None)
+        return len(data) if went else 0
 
     def _ask(self, command: Command, body: bytes, into: memoryview | None) -> bool:
+        if self._waiting is not None:
+            self.reason = "an answer for its memory is waited for already"
+            return False
         if self.in_request and not self._alone:
             self.reason = "it shares no file, and is reached by messages only between its own accesses"
             return False
