@@ -62,10 +62,10 @@ def test_a_card_that_comes_and_goes_works_each_time(
             qmp=qmp,
         ) as vm:
             (card,) = ready.device(bus=SLOT)
-            vm.wait_for("waits for")
             assert ready.server is not None
             before = files_of(ready.server.pid)
             for number in range(ROUNDS):
+                vm.wait_for("waits for")
                 qmp.plug(CARD, card)
                 (report,) = vm.run_reports(1)
                 assert report.ok, f"round {number}: {report.summary()}"

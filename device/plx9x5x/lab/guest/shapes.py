@@ -60,8 +60,8 @@ HIGH: Final = Shape(
     "high",
     "memory above 4 GiB, where a 32-bit device does not reach",
     memory_mib=6 * 1024,
-    least_mib=3 * 1024,
-    # QEMU's q35 keeps 2 GiB of such a memory below, and all of a smaller one.
+    least_mib=2816,
+    # QEMU's q35 keeps 2 GiB of such a memory below 4 GiB, and all of a smaller one.
     why_least="its memory lies below 4 GiB, all of it",
 )
 SWIOTLB: Final = Shape(

@@ -34,7 +34,7 @@ def test_memory_is_the_shapes_own_unless_it_is_asked_for(shape: shapes.Shape) ->
 @pytest.mark.parametrize(
     ("shape", "mib", "said"),
     [
-        (HIGH, 3071, "a guest 'high' of 3071 MiB says nothing: its memory lies below 4 GiB, all of it; give it 3072"),
+        (HIGH, 2815, "a guest 'high' of 2815 MiB says nothing: its memory lies below 4 GiB, all of it; give it 2816"),
         (SWIOTLB, 127, "a guest 'swiotlb' of 127 MiB says nothing: the pool of 16 MiB"),
     ],
 )
