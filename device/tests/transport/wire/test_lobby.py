@@ -100,7 +100,8 @@ def test_those_who_have_said_version_have_no_deadline(house: House) -> None:
 @pytest.mark.parametrize("said", [b"", HEADER.pack(1, 1, 400, 0, 0) + b"{"], ids=["nothing", "a part"])
 def test_the_silent_are_hung_up_on(house: House, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = house.come(said)
-    monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic() + lobby.SILENCE_S: now)
+    later = time.monotonic() + lobby.SILENCE_S
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     house.lobby.look()
     monkeypatch.undo()
     assert silent.recv(1) == b""
