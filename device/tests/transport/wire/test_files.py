@@ -68,6 +68,21 @@ def test_a_read_only_descriptor_is_another_file(guest: GuestFiles, ram: SharedRa
     os.close(half)
 
 
+def test_only_a_regular_file_that_may_be_read_is_one(guest: GuestFiles, folder: Path) -> None:
+    (folder / "file").write_bytes(bytes(PAGE))
+    ends = os.pipe()
+    others = [os.open("/", os.O_RDONLY), os.open("/dev/zero", os.O_RDWR), os.eventfd(0), *ends]
+    for fd in others:
+        with pytest.raises(Refused, match="no regular file"):
+            guest.take(fd, offset=0, length=PAGE, writable=False)
+        os.close(fd)
+    for flags in (os.O_PATH, os.O_WRONLY):
+        fd = os.open(folder / "file", flags)
+        with pytest.raises(Refused, match="does not allow reading"):
+            guest.take(fd, offset=0, length=PAGE, writable=False)
+        os.close(fd)
+
+
 @pytest.mark.parametrize("offset", [PAGE, 4 * PAGE, 1 << 62])
 def test_a_range_beyond_the_file_is_refused(guest: GuestFiles, ram: SharedRam, loose: int, offset: int) -> None:
     for fd in (ram.fd, loose):
