@@ -52,6 +52,11 @@ def hurry(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.1) -> None:
     monkeypatch.setattr(wire_server, "STALL_S", seconds)
 
 
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a wait that ought to end by itself last longer than any test."""
+    monkeypatch.setattr(wire_server, "STALL_S", 100)
+
+
 def serves_right(served: Served) -> None:
     """A whole client session on a server that has been through something."""
     with served.client() as client, closing(SharedRam(64 * KIB)) as ram:

@@ -2,6 +2,7 @@
 """Guest memory as an interval map: what an access resolves to, and what it never touches."""
 
 import gc
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from plx9x5x.errors import BusAbort, MasterAbort, TargetAbort
 from plx9x5x.plane.choice import Plane
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
-from plx9x5x.transport.guest_memory import Unreachable
+from plx9x5x.transport.guest_memory import Far, FarFault, GuestMemory, Unreachable
 from plx9x5x.units import KIB, BusAddr
 
 PAGE = 4 * KIB
@@ -298,3 +299,176 @@ def test_any_history_equals_an_array_of_cells(actions: list[tuple[str, int, int]
         starts = [first for first, _ in memory.ranges]
         assert starts == sorted(starts)
         assert sum(count for _, count in memory.ranges) == sum(cell is not None for cell in cells)
+
+
+class Store:
+    """Far memory: reached up to `end`, `piece` bytes a call; `meanwhile` happens within each call."""
+
+    reason = "the store ends there"
+
+    def __init__(self, size: int, *, piece: int = 1 << 20, fill: int = 0) -> None:
+        self.bytes = bytearray([fill]) * size
+        self.end = size
+        self.piece = piece
+        self.calls: list[tuple[int, int]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        self.calls.append((offset, len(into)))
+        count = max(0, min(len(into), self.end - offset))
+        into[:count] = self.bytes[offset : offset + count]
+        self.meanwhile()
+        return count
+
+    def write_from(self, offset: int, data: memoryview) -> int:
+        self.calls.append((offset, len(data)))
+        count = max(0, min(len(data), self.end - offset))
+        self.bytes[offset : offset + count] = data[:count]
+        self.meanwhile()
+        return count
+
+
+def test_an_access_crosses_near_and_far_mappings_in_any_order() -> None:
+    near = [ram(PAGE, 1), ram(PAGE, 3), ram(PAGE, 5)]
+    store = Store(2 * PAGE, fill=2)
+    memory = mapped((0, near[0]), (2 * PAGE, near[1]), (4 * PAGE, near[2]))
+    memory.map(PAGE, PAGE, None, writable=True, far=Far(store, 0))
+    memory.map(3 * PAGE, PAGE, None, writable=True, far=Far(store, PAGE))
+    assert read(memory, PAGE - 2, 3 * PAGE + 4) == b"\1\1" + b"\2" * PAGE + b"\3" * PAGE + b"\2" * PAGE + b"\5\5"
+    assert store.calls == [(0, PAGE), (PAGE, PAGE)]
+    data = bytes(n % 251 for n in range(3 * PAGE + 4))
+    write(memory, PAGE - 2, data)
+    assert read(memory, PAGE - 2, len(data)) == data
+    assert near[0][:-2] == b"\1" * (PAGE - 2)
+    assert store.bytes == data[2 : PAGE + 2] + data[2 * PAGE + 2 : 3 * PAGE + 2]
+
+
+def test_far_memory_is_asked_for_in_pieces_of_its_size() -> None:
+    store = Store(PAGE, piece=1000)
+    memory = new_memory()
+    memory.map(0, PAGE, None, writable=True, far=Far(store, 0))
+    read(memory, 96, PAGE - 96)
+    assert store.calls == [(96, 1000), (1096, 1000), (2096, 1000), (3096, 1000)]
+
+
+def test_parts_of_a_split_far_mapping_keep_their_offsets() -> None:
+    store = Store(4 * PAGE)
+    store.bytes[:] = bytes(n // PAGE for n in range(4 * PAGE))
+    memory = new_memory()
+    memory.map(0, 4 * PAGE, None, writable=True, far=Far(store, 0))
+    memory.unmap(PAGE, PAGE)
+    memory.map(2 * PAGE, 8, memoryview(ram(8, 9)), writable=True)
+    assert memory.ranges == ((0, PAGE), (2 * PAGE, 8), (2 * PAGE + 8, 2 * PAGE - 8))
+    assert read(memory, 2 * PAGE, 16) == b"\11" * 8 + b"\2" * 8
+    assert read(memory, 3 * PAGE, 1) == b"\3"
+
+
+@pytest.mark.parametrize(
+    "access", [read, lambda memory, at, count: write(memory, at, bytes(count))], ids=["read", "write"]
+)
+def test_far_memory_that_falls_short_says_where_and_why(access: Callable[[ClientMemory, int, int], object]) -> None:
+    near = ram(PAGE)
+    store = Store(PAGE, piece=256)
+    store.end = 1000
+    memory = mapped((0, near), (2 * PAGE, near))
+    memory.map(PAGE, PAGE, None, writable=True, far=Far(store, 0))
+    with pytest.raises(FarFault, match="the store ends there") as caught:
+        access(memory, PAGE - 8, 2 * PAGE)
+    assert (caught.value.address, caught.value.moved) == (PAGE + 1000, 1008)
+    assert caught.value.nearest == ((PAGE, PAGE), (2 * PAGE, PAGE))
+
+
+def test_a_far_mapping_that_is_read_only_takes_no_write() -> None:
+    store = Store(PAGE)
+    memory = mapped((0, ram(PAGE)))
+    memory.map(PAGE, PAGE, None, writable=False, far=Far(store, 0))
+    assert read(memory, PAGE, 4) == bytes(4)
+    with pytest.raises(TargetAbort) as caught:
+        write(memory, PAGE - 4, b"12345678")
+    assert type(caught.value) is TargetAbort
+    assert (caught.value.address, caught.value.moved) == (PAGE, 4)
+    assert store.calls == [(0, 4)]
+
+
+CHANGES: dict[str, tuple[Callable[[ClientMemory], None], int | None]] = {
+    "nothing": (lambda memory: None, None),
+    "all is unmapped": (lambda memory: memory.clear(), 0),
+    "the range is unmapped": (lambda memory: memory.unmap(0, 1 << 40), 0),
+    "the rest is unmapped": (lambda memory: memory.unmap(2048, PAGE), 2048),
+    "the rest is near": (
+        lambda memory: memory.map(1024, PAGE - 1024, memoryview(ram(PAGE - 1024)), writable=True),
+        None,
+    ),
+    "another mapping comes before": (lambda memory: memory.map(1 << 30, PAGE, None, writable=True), None),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize(
+    "access", [read, lambda memory, at, count: write(memory, at, bytes(count))], ids=["read", "write"]
+)
+def test_what_changes_within_a_call_counts_from_the_next_piece_on(
+    what: str, access: Callable[[ClientMemory, int, int], object]
+) -> None:
+    change, ends_at = CHANGES[what]
+    store = Store(PAGE, piece=1024)
+    memory = new_memory()
+    memory.map(0, PAGE, None, writable=True, far=Far(store, 0))
+
+    def once() -> None:
+        store.meanwhile = lambda: None
+        change(memory)
+
+    store.meanwhile = once
+    if ends_at is None:
+        access(memory, 0, PAGE)
+        return
+    with pytest.raises(MasterAbort) as caught:
+        access(memory, 0, PAGE)
+    expected = max(ends_at, 1024)  # the piece on its way has come
+    assert (caught.value.address, caught.value.moved) == (expected, expected)
+    assert caught.value.nearest == memory.ranges
+
+
+FAR_ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["near", "near-ro", "far", "far", "far-ro", "none", "unmap", "read", "write"]),
+        st.integers(0, SPACE - 1),
+        st.integers(0, SPACE),
+    ),
+    max_size=20,
+)
+
+
+@settings(max_examples=60)
+@given(FAR_ACTIONS, st.integers(1, 20), st.integers(0, 2 * SPACE))
+def test_both_memories_do_the_same_with_any_history(actions: list[tuple[str, int, int]], piece: int, end: int) -> None:
+    """Each against the same actions, with stores of its own."""
+    results = []
+    for memory in (GuestMemory(), client_memory(Plane.NATIVE)):
+        store = Store(2 * SPACE, piece=piece)
+        store.end = end
+        seen: list[object] = []
+        for number, (action, start, length) in enumerate(actions):
+            writable = not action.endswith("-ro")
+            if action.startswith("near"):
+                memory.map(start, length, memoryview(bytearray([number]) * length), writable)
+            elif action.startswith("far"):
+                memory.map(start, length, None, writable, Far(store, start))
+            elif action == "none":
+                memory.map(start, length, None, writable)
+            elif action == "unmap":
+                memory.unmap(start, length)
+            else:
+                into = bytearray([0xEE]) * length
+                try:
+                    if action == "read":
+                        memory.read_into(BusAddr(start), memoryview(into))
+                    else:
+                        memory.write_from(BusAddr(start), memoryview(bytes([number]) * length))
+                except BusAbort as abort:
+                    seen.append((type(abort), abort.address, abort.moved, abort.nearest))
+                seen.append(bytes(into))
+            seen.append(memory.ranges)
+        results.append((seen, bytes(store.bytes), store.calls))
+    assert results[0] == results[1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waits to the nanosecond, for any descriptor, whatever signals come meanwhile; and a device served with many open."""
+"""Waits to the nanosecond, for any descriptor, whatever signals come meanwhile."""
 
 import contextlib
 import os
@@ -7,15 +7,11 @@ import resource
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from plx9x5x.transport.ppoll import NanoPoll
-from tests.transport.conftest import Served
-from tests.transport.fake_device import MEMORY
-from tests.transport.support import until
 
 ABOVE_SELECT = 1100
 US, MS = 1000, 1_000_000
@@ -118,17 +114,3 @@ def test_descriptors_beyond_selects_are_waited_for(pipe: tuple[int, int]) -> Non
     assert poll.poll(0) == []
     os.write(writer, b"x")
     assert poll.poll(None) == poll.poll(10**9) == [(reader, select.POLLIN)]
-
-
-@pytest.mark.usefixtures("many_descriptors")
-def test_a_device_that_waits_goes_on_with_more_descriptors_than_select_knows(
-    serve: Callable[[Path], contextlib.AbstractContextManager[Served]], folder: Path
-) -> None:
-    with serve(folder / "s") as served, served.client() as client:
-        assert client.socket.fileno() > 1023
-        served.device.wait = 100 * US
-        client.read(MEMORY, 0, 4)
-        before = served.device.steps
-        until(lambda: served.device.steps > before + 5)
-        assert client.read(MEMORY, 0, 4) == 0
-    assert served.failure is None

@@ -23,6 +23,7 @@ from tests.transport.conftest import Served
 from tests.transport.fake_device import CONTROL, LINE, MEMORY
 from tests.transport.support import (
     PAGE,
+    be_patient,
     copy,
     hangs_up,
     hurry,
@@ -288,10 +289,13 @@ def test_a_client_that_reads_no_answers_costs_bounded_memory(
 
 
 @rule(Group.CLIENTS, libvfio=Missing("it waits in send for 5 s, and is hung up on: see the client that never reads"))
-def test_a_client_that_reads_its_answers_late_gets_them_all(client: VfioUserClient) -> None:
+def test_a_client_that_reads_its_answers_late_gets_them_all(
+    client: VfioUserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of so many that no more are taken meanwhile."""
+    be_patient(monkeypatch)
     for number in range(100):
-        client.socket.sendall(read_message(MEMORY, 0, 64 * KIB, number=number + 1))
-    time.sleep(0.02)
+        client.socket.sendall(read_message(MEMORY, 0, 128 * KIB, number=number + 1))
     assert [client.receive()[0] for _ in range(100)] == list(range(1, 101))
     still_serves(client)
 

@@ -4,6 +4,7 @@
 import errno
 import random
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 
@@ -225,9 +226,10 @@ SCATTERED = Limit(
 
 def map_scattered(client: VfioUserClient, ram: SharedRam, pages: list[int]) -> None:
     """Map each of these pages of the file somewhere else, without waiting."""
+    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, ram.fd.to_bytes(4, sys.byteorder))]
     for n, page in enumerate(pages):
         message = map_message(BUS + 2 * n * PAGE, PAGE, offset=page * PAGE, number=n & 0xFFFF, flags=codec.NO_REPLY)
-        socket.send_fds(client.socket, [message], [ram.fd])
+        client.socket.sendmsg([message], beside)
 
 
 def check_scattered(client: VfioUserClient, ram: SharedRam, pages: list[int], rng: random.Random) -> None:

@@ -18,6 +18,7 @@ from tests.transport.conftest import Served
 from tests.transport.fake_device import MEMORY
 from tests.transport.support import (
     PAGE,
+    be_patient,
     copied,
     hangs_up,
     map_message,
@@ -111,7 +112,11 @@ def test_a_message_whose_header_comes_alone_is_served(served: Served, client: Vf
 
 
 @rule(Group.STREAM)
-def test_many_messages_in_one_piece_are_answered_in_their_order(client: VfioUserClient) -> None:
+def test_many_messages_in_one_piece_are_answered_in_their_order(
+    client: VfioUserClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More answers than the socket holds wait until the client reads them."""
+    be_patient(monkeypatch)
     data = b"".join(
         write_message(MEMORY, 4 * n, n.to_bytes(4, "little"), number=2 * n)
         + read_message(MEMORY, 4 * n, 4, number=2 * n + 1)
