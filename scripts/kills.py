@@ -99,7 +99,7 @@ def main() -> int:
         backend = board_backend(boards.DEFAULT, libvfio_user=tc.libvfio_user, transport=args.transport, plane=plane)
         tallies = []
         for done in run(args, tc, backend):
-            print(f"{done.what}: {done.kills} kills, {'as it should be' if done.ok else 'WRONG'}", file=sys.stderr)
+            print(f"{done.what}: {done.kills} kills, {'as it should be' if done.ok else 'NOT CLEAN'}", file=sys.stderr)
             tallies.append(done)
     except (SetupError, LostVm, Wrong) as exc:
         hint = getattr(exc, "hint", "")

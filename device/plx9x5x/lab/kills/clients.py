@@ -26,7 +26,7 @@ CLEAN: Final = "as before the client came"
 _LIVES_S: Final = (0.004, 0.03)
 """Half of them die while they attach, half within the longer time."""
 _RSS_KIB: Final = 4096
-"""What memory may grow by from the first audit on: allocators round."""
+"""What memory may grow by from one half of the audits to the other, at their lowest: allocators keep some of it."""
 
 
 class Watch:
@@ -42,7 +42,7 @@ class Watch:
         self._idle = self._when_quiet()
         with newcomer(path, self._readings):
             self._attended = Footprint.of(pid)
-        self._rss: int | None = None
+        self._rss_kib: list[int] = []
         settled(pid, self._idle)
 
     @property
@@ -79,12 +79,16 @@ class Watch:
         if there != self._idle:
             tally.leaks.append(f"{tally.kills} kills, nobody there: {there.more_than(self._idle)}")
             self._idle = there
-        if self._rss is None:
-            self._rss = there.rss_kib
-        elif there.rss_kib > self._rss + _RSS_KIB:
-            tally.leaks.append(f"{tally.kills} kills: {self._rss} -> {there.rss_kib} KiB of memory")
-            self._rss = there.rss_kib
-        tally.notes[:] = [f"memory of the server: {self._rss} KiB at the first audit, {there.rss_kib} KiB at the last"]
+        self._rss_kib.append(there.rss_kib)
+
+    def conclude(self) -> None:
+        """After the last audit: see whether memory has grown all the time."""
+        half = len(self._rss_kib) // 2
+        lows = [min(part) for part in (self._rss_kib[:half], self._rss_kib[half:]) if part]
+        if lows[-1] > lows[0] + _RSS_KIB:
+            self._tally.leaks.append(f"{lows[-1] - lows[0]} KiB of memory from one half of the kills to the other")
+        low, high, last = (value / 1024 for value in (min(self._rss_kib), max(self._rss_kib), self._rss_kib[-1]))
+        self._tally.notes.append(f"memory of the server, nobody there: {low:.0f} to {high:.0f} MiB, last {last:.0f}")
 
     def _when_quiet(self) -> Footprint:
         """What it holds once that stays the same for a moment."""
@@ -127,4 +131,5 @@ def kill_clients(
             tally.hung_up.append(f"client {number} (seed {life}, exit code {code})")
         if (number + 1) % AUDIT == 0 or number + 1 == count:
             watch.audit()
+    watch.conclude()
     return tally

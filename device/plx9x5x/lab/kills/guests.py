@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QEMU killed at any instant of a guest's life, in the end with a ring running: the server is there for the next."""
+"""QEMU killed while its guest boots, and while a ring runs in it: the server is there for the next one."""
 
 import os
 import random
+import select
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,11 +19,14 @@ from plx9x5x.lab.guest.launch import joined
 from plx9x5x.lab.host.server import DeviceServer
 from plx9x5x.lab.kills.clients import Watch
 from plx9x5x.lab.kills.tally import Tally
+from plx9x5x.lab.kills.traces import LIMIT_S
 from plx9x5x.lab.toolchain import Toolchain
 
+GONE: Final = "the kernel ends it"
+"""Until then its connection is open, and nobody can know."""
 FIRST_S: Final = 0.1
 RINGS_FOR_S: Final = 1.0
-"""How long the ring runs at most before the kill."""
+"""At most, before the kill."""
 
 # A circular chain of one descriptor in the board's SRAM, to guest memory that the guest's kernel was told not to use.
 # No driver: it shall run when QEMU dies, and nobody must stop it. Registers: reference, sections 1 and 4.
@@ -55,25 +62,50 @@ def ring_image(base: GuestImage, folder: Path) -> GuestImage:
 
 
 def kill_guests(tc: Toolchain, server: DeviceServer, count: int, *, seed: int, logs: Path, what: str = "QEMU") -> Tally:
-    """Kill so many, each with a guest that boots or runs its ring. Raises: LostVm, SetupError, Wrong, OSError."""
+    """Kill so many, every second one with its ring running, the others while their guest boots.
+
+    Raises: LostVm, SetupError, Wrong, OSError.
+    """
     tally = Tally(what)
     watch = Watch(server.pid, server.socket_path, tally)
     ready = joined(tc, ring_image(guest_sources.base_image(tc, guest_sources.find()), logs), server=server)
-    lives, ringing_s = [], 0.0
-    for number in range(-1, count):
+    lives, boot_s = [], FIRST_S
+    for number in range(count):
         draw = random.Random(f"{seed} guest {number}")  # noqa: S311 - the same instants each time
+        rings = number % 2 == 0
         with ready.boot(devices=ready.device(), logs=logs) as vm:
-            if number < 0:  # how long such a life is
+            if rings:
                 vm.wait_for("ring: csr")
-                ringing_s = vm.seconds
-            else:
-                time.sleep(draw.uniform(FIRST_S, ringing_s + RINGS_FOR_S))
+                boot_s = vm.seconds
+            time.sleep(draw.uniform(0, RINGS_FOR_S) if rings else draw.uniform(FIRST_S, max(FIRST_S, boot_s)))
             vm.check()
             lives.append(vm.seconds)
-            killed = time.monotonic()
-            os.kill(vm.pid, signal.SIGKILL)
-            watch.next_client(killed, f"guest {number}, {lives[-1]:.2f} s old")
+            with _end_of(vm.pid) as ended:
+                killed = time.monotonic()
+                os.kill(vm.pid, signal.SIGKILL)
+                watch.next_client(killed, f"guest {number}, {lives[-1]:.2f} s old")
+            tally.took(GONE, ended[0] - killed)
         watch.audit()
-    ringing = sum(life >= ringing_s for life in lives)
-    tally.notes.append(f"lives of {min(lives):.1f} to {max(lives):.1f} s, {ringing} of them with the ring running")
+    watch.conclude()
+    tally.notes.append(f"lives of {min(lives):.1f} to {max(lives):.1f} s, every second one with the ring running")
     return tally
+
+
+@contextmanager
+def _end_of(pid: int) -> Iterator[list[float]]:
+    """Give a list that has the moment at which a child of ours ended, once the context is left."""
+    ended: list[float] = []
+    poll, pidfd = select.poll(), os.pidfd_open(pid)
+
+    def wait() -> None:
+        poll.poll(LIMIT_S * 1e3)
+        ended.append(time.monotonic())
+
+    poll.register(pidfd, select.POLLIN)
+    watcher = threading.Thread(target=wait)
+    watcher.start()
+    try:
+        yield ended
+    finally:
+        watcher.join()
+        os.close(pidfd)

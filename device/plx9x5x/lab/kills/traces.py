@@ -71,9 +71,9 @@ def _of_status(status: str, name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def settled(pid: int, wanted: Footprint, *, limit_s: float = CLEAN_LIMIT_S) -> Footprint:
+def settled(pid: int, wanted: Footprint) -> Footprint:
     """Give the footprint once it is the wanted one, or what it is at the end of the limit."""
-    end = time.monotonic() + limit_s
+    end = time.monotonic() + CLEAN_LIMIT_S
     while (there := Footprint.of(pid)) != wanted and time.monotonic() < end:
         time.sleep(_POLL_S)
     return there
