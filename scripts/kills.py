@@ -78,9 +78,10 @@ def shares(args: argparse.Namespace) -> list[tuple[bool, str, int]]:
 
     libvfio-user takes no message that comes in pieces, so there half of the clients send none.
     """
-    if args.transport == Transport.WIRE.value:
-        return [(False, "", args.clients)] if args.clients else []
-    return [(True, "", -(-args.clients // 2)), (False, LIMIT, args.clients // 2)] if args.clients > 1 else []
+    half = args.clients // 2
+    wire = args.transport == Transport.WIRE.value
+    wanted = [(False, "", args.clients)] if wire else [(True, "", args.clients - half), (False, LIMIT, half)]
+    return [share for share in wanted if share[-1]]
 
 
 def judged(done: Tally, server: DeviceServer) -> Tally:
