@@ -10,15 +10,16 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from plx9x5x.lab.card.driver import build, driver_image
 from plx9x5x.lab.guest import sources as guest_sources
-from plx9x5x.lab.guest.image import GuestFile, GuestImage
+from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.host.server import DeviceServer
+from plx9x5x.lab.kills.guests import ring_image
 from plx9x5x.lab.pytest_plugin import BootGuest
 from plx9x5x.lab.toolchain import Toolchain
 
@@ -219,44 +220,12 @@ def test_runner_killed_hard_takes_everything_with_it(cli: Callable[..., Cli]) ->
     run.assert_nothing_is_left()
 
 
-# A circular chain of one descriptor in the board's SRAM, to guest memory that the guest's kernel was told not to use.
-# No driver: it shall run when QEMU dies, and nobody must stop it. Registers: reference, sections 1 and 4.
-RING_FOREVER = """#!/bin/busybox sh
-bb=/bin/busybox
-$bb mount -t proc proc /proc
-$bb mount -t sysfs sysfs /sys
-$bb mount -t devtmpfs devtmpfs /dev
-for dev in /sys/bus/pci/devices/*; do
-    [ "$($bb cat $dev/vendor)" = 0x10b5 ] && break
-done
-$bb printf '\\006' | $bb dd of=$dev/config bs=1 seek=4 conv=notrunc 2>/dev/null
-set -- $($bb cut -d' ' -f1 $dev/resource)
-bar0=$1 sram=$3
-$bb devmem $((sram + 0x100)) 32 0x0e000000
-$bb devmem $((sram + 0x104)) 32 0x1000
-$bb devmem $((sram + 0x108)) 32 0x4000
-$bb devmem $((sram + 0x10c)) 32 0x108
-$bb devmem $((bar0 + 0x80)) 32 0x243
-$bb devmem $((bar0 + 0x90)) 32 0x108
-$bb devmem $((bar0 + 0xa8)) 8 0x03
-$bb usleep 200000
-echo "ring: csr $($bb devmem $((bar0 + 0xa8)) 8) pci $($bb devmem $((bar0 + 0x84)) 32)"
-while :; do $bb sleep 60; done
-"""
-
-
-@pytest.fixture
-def ring_image(plx_image: GuestImage, tmp_path: Path) -> GuestImage:
-    script = tmp_path / "ring-init"
-    script.write_text(RING_FOREVER, encoding="ascii")
-    return replace(plx_image, files={**plx_image.files, "init": GuestFile(script, 0o755)}, words=("mem=192M",))
-
-
 def test_server_outlives_a_qemu_killed_while_dma_runs_and_serves_the_next_one(
-    plx_server: DeviceServer, plx_toolchain: Toolchain, plx_vm: BootGuest, ring_image: GuestImage
+    plx_server: DeviceServer, plx_toolchain: Toolchain, plx_vm: BootGuest, plx_image: GuestImage, tmp_path: Path
 ) -> None:
+    image = ring_image(plx_image, tmp_path)
     for _ in range(2):
-        with plx_vm(ring_image) as vm:
+        with plx_vm(image) as vm:
             line = vm.wait_for("ring: csr")
             assert "csr 0x01" in line, line  # enabled, not done: it runs
             os.kill(vm.pid, signal.SIGKILL)

@@ -297,6 +297,7 @@ def _open_trace(path: Path, rule: host_clock.TimeRule) -> Iterator["RegisterTrac
     So a server that cannot start leaves the trace of one that runs alone. In a folder that others write in, nobody can
     know the name beforehand, and a link in place of `path` is no file of ours.
     """
+    from plx9x5x.trace import unpublished
     from plx9x5x.trace.regtrace import RegisterTrace
 
     if path.is_symlink():
@@ -306,7 +307,8 @@ def _open_trace(path: Path, rule: host_clock.TimeRule) -> Iterator["RegisterTrac
     if path.exists() and not path.is_file():
         raise SetupError(f"cannot write the trace {path}: it is no regular file", hint="name another file")
     try:
-        trace = RegisterTrace(path.with_name(f".{path.name}.{os.urandom(8).hex()}"), header=f"time {rule}")
+        unpublished.sweep(path)
+        trace = RegisterTrace(unpublished.beside(path), header=f"time {rule}")
     except OSError as exc:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
     try:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x import events
+from plx9x5x.trace import unpublished
 from plx9x5x.units import MIB
 
 LIMIT: Final = 64 * MIB
@@ -147,7 +148,9 @@ class RegisterTrace:
         self.trouble: str | None = None
         self.path: Final = path
         # Exclusive: neither another's file nor what a link points to.
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        while not unpublished.claim(file := _make(path)):
+            os.close(file)
+        self._file = file
         self._left = limit - len(_LAST)
         self._now = now
         self._news = False
@@ -214,6 +217,10 @@ class RegisterTrace:
         if problem is not None:
             self.enabled = False
             self.trouble = f"the register trace ended early: {problem}"
+
+
+def _make(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def normal(accesses: Iterable[Access]) -> tuple[Access, ...]:

@@ -301,6 +301,7 @@ class Session:
             os.close(fd)
         self._listeners.clear()
         self._files.clear()
+        self._requests.clear()  # methods of ours: the inbox would stay until Python looks for circles
 
     # The device.
 
