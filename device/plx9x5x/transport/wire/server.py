@@ -55,7 +55,7 @@ LONGEST_WAIT_NS: Final = 1_000_000_000
 STALL_S: Final = 5.0
 """How long a client may stall in the middle of a message, or leave answers unread."""
 LOOK_NS: Final = 20_000_000
-"""Between two looks at the lobby, at most, while the client keeps us busy."""
+"""Between two looks at the lobby, at most, while the client keeps us busy; and how long a batch goes on."""
 BACKLOG: Final = 16
 
 
@@ -248,13 +248,16 @@ class WireServer:
                 self._look()
 
     def _take(self, most: int) -> bool:
-        """Handle so many messages at most; True if there may be more."""
+        """Handle so many messages at most, and begin none after LOOK_NS; True if there may be more."""
         connection, session = self._connection, self._session
         assert connection is not None
         assert session is not None
+        until = time.monotonic_ns() + LOOK_NS  # one with 200 writes that each reset the chip takes as long
         for _ in range(most):
             if self._full:
                 return False
+            if time.monotonic_ns() > until:
+                return True
             message = connection.take()
             if message is None:
                 return False
