@@ -117,8 +117,8 @@ class Fault:
         return len(data) if offset & PAGE else 0
 
 
-_BOARDS = ("9080-401b", "rdk-9054-lite", "rdk-9056-lite", "rdk-9656-lite", "pex-8311-rdk")
-_PORTS = (
+BOARDS = ("9080-401b", "rdk-9054-lite", "rdk-9056-lite", "rdk-9656-lite", "pex-8311-rdk")
+PORTS = (
     Window("sram", LocalAddr(0), lambda: Sram(64 * KIB)),
     Window("next", LocalAddr(64 * KIB), lambda: Sram(64 * KIB)),
     Window("port", LocalAddr(0x2_0000), Hostile),
@@ -127,7 +127,7 @@ _PORTS = (
 WORLDS = tuple(
     f"{board}{extra}/{plane}"
     for plane in ("native", "python")
-    for board, extra in (*((board, "") for board in _BOARDS), ("rdk-9656-lite", "+port"), ("rdk-9054-lite", "+port"), ("rdk-9656-lite", "+time"))
+    for board, extra in (*((board, "") for board in BOARDS), ("rdk-9656-lite", "+port"), ("rdk-9054-lite", "+port"), ("rdk-9656-lite", "+time"))
 )  # fmt: skip
 """BOARD[+port|+time]/PLANE: with hostile peripherals, or with transfers that take time."""
 
@@ -140,7 +140,7 @@ class ChipTarget:
         name, _, extra = name.partition("+")
         board = load_board(name)
         if extra == "port":
-            board = dataclasses.replace(board, windows=_PORTS)
+            board = dataclasses.replace(board, windows=PORTS)
         speed = BusSpeed.parse("33x32") if extra == "time" else None
         self.meter = Meter()
         self.clock = VirtualClock()

@@ -29,7 +29,7 @@ from plx9x5x.transport.wire.inbox import Message
 from plx9x5x.transport.wire.server import WireServer
 from plx9x5x.transport.wire.session import Session
 from plx9x5x.units import KIB
-from tests.fuzz.chip import _BOARDS, _PORTS
+from tests.fuzz.chip import BOARDS, PORTS
 from tests.fuzz.peer import DMA_READ, HEADER, Peer
 from tests.fuzz.target import Finding, Meter
 
@@ -45,7 +45,7 @@ PATIENCE = 3
 MOST_BUSY = 3
 """Turns that a transfer without end is given."""
 PLAIN_VERSION = struct.pack("<HH", 0, 0) + b'{"capabilities":{"max_msg_fds":8}}\0'
-WORLDS = tuple(f"{board}/{plane}" for plane in ("native", "python") for board in (*_BOARDS, "rdk-9656-lite+port"))
+WORLDS = tuple(f"{board}/{plane}" for plane in ("native", "python") for board in (*BOARDS, "rdk-9656-lite+port"))
 
 
 class FakeTime:
@@ -102,7 +102,7 @@ class WireTarget:
         name, _, extra = name.partition("+")
         board = load_board(name)
         if extra:
-            board = dataclasses.replace(board, windows=_PORTS)
+            board = dataclasses.replace(board, windows=PORTS)
         self.meter = Meter()
         self.time = FakeTime()
         self._clock = VirtualClock()
