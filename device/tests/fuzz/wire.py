@@ -109,7 +109,7 @@ class WireTarget:
         self._items: Iterator[tuple[int, int, bytes]] = iter(())
         self._peers: list[Peer | None] = [None] * 4
         self._at = 0
-        self._turns = self._busy = self._number = self._quiet = self._answered = 0
+        self._turns = self._busy = self._number = self._quiet = self._answered = self._alone = 0
         self._answers = 0, b""
         self._last = 4, 0, b""
         self._ended = True
@@ -142,7 +142,7 @@ class WireTarget:
 
     def play(self, data: bytes) -> None:
         self._items = items(data)
-        self._turns = self._busy = self._at = self._number = self._quiet = self._answered = 0
+        self._turns = self._busy = self._at = self._number = self._quiet = self._answered = self._alone = 0
         self._answers = 0, b""
         self._last = 4, 0, bytes(16)
         self._ended = False
@@ -236,7 +236,8 @@ class WireTarget:
             return
         self._drop()
         server = self._server
-        if self._quiet > 2 * PATIENCE and server._session is None and not server._lobby._guests:
+        self._alone = 0 if server._session is not None or server._lobby._guests else self._alone + 1
+        if self._alone > PATIENCE:  # whoever knocked last was let in, and left
             server.stop()
 
     def _drop(self) -> None:
