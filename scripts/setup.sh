@@ -65,7 +65,8 @@ stamp_text() {
     # What the environment depends on: its place, the interpreter, the declared packages, the native plane's sources.
     "$1" -c 'import hashlib, pathlib, sys
 package = pathlib.Path("device/plx9x5x")
-sources = sorted(f for folder in ("plane", "model", "transport/wire") for kind in ("c", "h") for f in package.glob(f"{folder}/*.{kind}"))
+folders = "plane", "model", "transport/wire"
+sources = sorted(f for folder in folders for kind in ("c", "h") for f in package.glob(f"{folder}/*.{kind}"))
 files = [pathlib.Path("pyproject.toml"), pathlib.Path("hatch_build.py"), *sources]
 digest = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 print(digest, sys.version.split()[0], pathlib.Path.cwd())'

@@ -57,7 +57,7 @@ LONGEST_WAIT_NS: Final = 1_000_000_000
 STALL_S: Final = 5.0
 """How long a client may stall in the middle of a message, or leave answers unread."""
 LOOK_NS: Final = 20_000_000
-"""Between two looks at the lobby, at most, while the client keeps us busy."""
+"""Between two looks at the lobby, at most, while the client keeps us busy; and how long a batch goes on."""
 BACKLOG: Final = 16
 
 
@@ -277,11 +277,12 @@ class WireServer:
         return done >= most
 
     def _handle(self, most: int) -> int:
-        """Handle so many of the messages that have come; give how many it were."""
+        """Handle so many of the messages that have come, and no more than a look may be late; give how many it were."""
         connection, session = self._connection, self._session
         assert connection is not None
         assert session is not None
         inbox = connection.inbox
+        until = time.monotonic_ns() + LOOK_NS  # one with 200 writes that each reset the chip takes as long
         try:
             for done in range(most):
                 if not inbox.partial:
@@ -295,6 +296,9 @@ class WireServer:
                 if message is None:
                     return done
                 session.handle(message)
+                if time.monotonic_ns() > until:
+                    self._left_over = True
+                    return done
         except (Gone, FramingLost):
             raise
         except Exception as exc:  # noqa: BLE001 - `run` raises it once all is put away
