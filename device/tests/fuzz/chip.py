@@ -109,6 +109,7 @@ class Fault:
     """Far memory that answers a part, or nothing."""
 
     reason = "it does not want to"
+    piece = PAGE
 
     def read_into(self, offset: int, into: memoryview) -> int:
         return len(into) if offset & PAGE else len(into) // 2

@@ -13,6 +13,7 @@ import gc
 import logging
 import mmap
 import os
+import select
 import socket
 import struct
 import tempfile
@@ -89,9 +90,20 @@ class _Session(Session):
 class _Server(WireServer):
     """Waits for nothing: its polls are the clients' turns."""
 
-    def _wait(self, device_ns: int | None) -> int | None:
-        super()._wait(device_ns)
-        return 0
+    def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
+        super()._wait(device_ns, minded=minded)
+        return 1
+
+
+class _Wait:
+    """A wait of the server's: the clients have their turn, and then what there is, is there."""
+
+    def __init__(self, target: "WireTarget", poll: select.poll) -> None:
+        self._target, self._poll = target, poll
+
+    def poll(self, _wait: int | None) -> list[tuple[int, int]]:
+        self._target.turn()
+        return self._poll.poll(0)
 
 
 class WireTarget:
@@ -210,12 +222,12 @@ class WireTarget:
 
         return served
 
-    def _polls(self, *_fds: int) -> Any:
-        return self
-
-    def poll(self, _wait: int | None) -> None:
+    def _polls(self, *fds: int) -> Any:
         """What the server waits by."""
-        self.turn()
+        poll = select.poll()
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
+        return _Wait(self, poll)
 
     def _play_on(self) -> None:
         count = 0

@@ -277,7 +277,10 @@ class WireServer:
         return done >= most
 
     def _handle(self, most: int) -> int:
-        """Handle so many of the messages that have come, and no more than a look may be late; give how many it were."""
+        """Handle so many of the messages that have come; give how many it were.
+
+        A batch that takes long, or whose answers nobody reads, is taken for whole: the rest has to wait.
+        """
         connection, session = self._connection, self._session
         assert connection is not None
         assert session is not None
@@ -288,17 +291,14 @@ class WireServer:
                 if not inbox.partial:
                     return done
                 if connection.unsent > MAX_UNSENT:
-                    self._left_over = True
-                    return done
-                if session.handle_access(inbox):
-                    continue
-                message = inbox.next()
-                if message is None:
-                    return done
-                session.handle(message)
+                    return most
+                if not session.handle_access(inbox):
+                    message = inbox.next()
+                    if message is None:
+                        return done
+                    session.handle(message)
                 if time.monotonic_ns() > until:
-                    self._left_over = True
-                    return done
+                    return most
         except (Gone, FramingLost):
             raise
         except Exception as exc:  # noqa: BLE001 - `run` raises it once all is put away
