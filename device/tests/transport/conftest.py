@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,16 +59,6 @@ class Served:
 
     def client(self) -> VfioUserClient:
         return VfioUserClient(self.path)
-
-
-@pytest.fixture(autouse=True)
-def no_memory_of_guests_left() -> Iterator[None]:
-    """A test takes `SharedRam` by the dozen: what it leaves open would be in the way of those that count."""
-    yield
-    for link in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):
-            if str(link.readlink()).startswith("/memfd:guest-ram"):
-                os.close(int(link.name))
 
 
 @pytest.fixture(scope="session")

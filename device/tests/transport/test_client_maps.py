@@ -137,7 +137,8 @@ def test_a_mapping_without_room_is_named_at_its_addresses_and_nowhere_else(
         assert "nothing is mapped" in str(abort)
     # Room again, and the same offer is taken; then gone again, it is nothing that was refused.
     client.unmap(BUS, PAGE)
-    client.map(first, PAGE, SharedRam(PAGE).fd)
+    ram = SharedRam(PAGE)
+    client.map(first, PAGE, ram.fd)
     client.unmap(first, PAGE)
     assert type(aborts_at(served, client, first)) is MasterAbort
     client.close()

@@ -18,6 +18,7 @@ import mmap
 import os
 import socket
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -278,10 +279,11 @@ class VfioUserClient:
 
 
 class EventFd:
-    """Counts interrupts."""
+    """Counts interrupts, until it is closed or forgotten."""
 
     def __init__(self) -> None:
         self.fd: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._end = weakref.finalize(self, os.close, self.fd)
 
     def take(self) -> int:
         """Give how often it was signalled since the last look."""
@@ -291,27 +293,29 @@ class EventFd:
             return 0
 
     def close(self) -> None:
-        """Stop hearing."""
-        os.close(self.fd)
+        """Stop hearing. May be called twice."""
+        self._end()
 
 
 class SharedRam:
     """Guest memory in a memfd, as QEMU's memory-backend-memfd with share=on gives it.
 
-    `sealed` says that it never shrinks, which lets the server map it. Units: `size` in bytes.
+    `sealed` says that it never shrinks, which lets the server map it. The descriptor is good until it is closed or
+    forgotten. Units: `size` in bytes.
     """
 
     def __init__(self, size: int = 64 * KIB, *, sealed: bool = True) -> None:
         self.fd: Final = os.memfd_create("guest-ram", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self._end = weakref.finalize(self, os.close, self.fd)
         os.ftruncate(self.fd, size)
         if sealed:
             _seal(self.fd)
         self.bytes: Final = mmap.mmap(self.fd, size)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it. May be called twice."""
         self.bytes.close()
-        os.close(self.fd)
+        self._end()
 
 
 def _seal(fd: int) -> None:

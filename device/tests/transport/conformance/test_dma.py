@@ -80,11 +80,12 @@ def test_read_only_memory_takes_no_dma_write(served: Served, client: VfioUserCli
 @rule(Group.DMA)
 def test_a_mapping_beyond_its_file_is_not_touched(served: Served, client: VfioUserClient) -> None:
     """Touching it would be SIGBUS, the end of the server."""
+    ram = SharedRam(PAGE)
     if isinstance(served.server, WireServer):
         with pytest.raises(Refused):
-            client.map(0, 16 * PAGE, SharedRam(PAGE).fd)
+            client.map(0, 16 * PAGE, ram.fd)
         return
-    client.map(0, 16 * PAGE, SharedRam(PAGE).fd)
+    client.map(0, 16 * PAGE, ram.fd)
     copy(client, 0, 8 * PAGE, PAGE)
     until(lambda: len(served.device.aborts) == 1)
     assert isinstance(served.device.aborts[0], Unreachable)

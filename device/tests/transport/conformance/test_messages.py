@@ -104,7 +104,8 @@ def test_memory_that_cannot_be_reached_aborts_and_says_why(
     if prot == 3:
         client.map(0, PAGE, None)
     else:
-        client.map(0, PAGE, SharedRam(PAGE).fd, prot=prot)
+        ram = SharedRam(PAGE)
+        client.map(0, PAGE, ram.fd, prot=prot)
     copy(client, 0, 8, 8)
     until(lambda: len(served.device.aborts) == 1)
     assert isinstance(served.device.aborts[0], Unreachable)
