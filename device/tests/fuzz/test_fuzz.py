@@ -145,6 +145,7 @@ class _Odd:
         pass
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # a test runner's threads
 @pytest.mark.parametrize(
     ("data", "why"),
     [
