@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.ports import BusMaster, IrqLine
+from plx9x5x.transport.leftovers import Leftovers
 from plx9x5x.transport.libvfio import LibvfioServer
 from plx9x5x.transport.libvfio_abi import Abi, LibVfioUser, load_abi
 from plx9x5x.transport.libvfio_find import ENV_VAR, find_library
@@ -127,12 +128,16 @@ def make_served(library: LibVfioUser, transport: str, native: bool) -> Callable[
 def serve(make_served: Callable[[Path], Served]) -> Callable[[Path], AbstractContextManager[Served]]:
     @contextmanager
     def serving(path: Path) -> Iterator[Served]:
+        leftovers = Leftovers()
+        leftovers.mark()
         served = make_served(path)
         served.start()
         try:
             yield served
         finally:
             served.close()
+            leftovers.close()  # what the library forgot would be in the way of the tests to come
+            leftovers.end()
 
     return serving
 

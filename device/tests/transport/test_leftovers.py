@@ -2,6 +2,7 @@
 """Descriptors that a client sends: none outlives it, and a lack of them costs that client alone."""
 
 import errno
+import fcntl
 import os
 import resource
 import socket
@@ -178,9 +179,9 @@ class TestLeftovers:
         made.end()
 
     def test_what_came_inheritable_is_closed_and_nothing_else(self, leftovers: Leftovers) -> None:
-        old = os.dup2(0, 700, inheritable=True)
+        old = fcntl.fcntl(0, fcntl.F_DUPFD, 700)
         leftovers.mark()
-        came = os.dup2(0, 701, inheritable=True)
+        came = fcntl.fcntl(0, fcntl.F_DUPFD, 700)
         ours = os.open(os.devnull, os.O_RDONLY)
         assert leftovers.close() == 1
         with pytest.raises(OSError, match="Bad file descriptor"):
@@ -190,14 +191,14 @@ class TestLeftovers:
         assert leftovers.close() == 0
 
     def test_without_a_mark_nothing_is_closed(self, leftovers: Leftovers) -> None:
-        came = os.dup2(0, 701, inheritable=True)
+        came = fcntl.fcntl(0, fcntl.F_DUPFD, 700)
         assert leftovers.close() == 0
         os.close(came)
 
     def test_it_works_when_nothing_more_can_be_opened(self, leftovers: Leftovers) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         leftovers.mark()
-        came = os.dup2(0, 701, inheritable=True)
+        came = fcntl.fcntl(0, fcntl.F_DUPFD, 700)
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         taken = []
         try:
