@@ -5,9 +5,9 @@ Nothing here knows what the device is: a transport serves any `PciDevice`.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from plx9x5x.units import BusAddr
 
@@ -140,6 +140,15 @@ class PciDevice(Protocol):
 
     def wait_ns(self) -> int | None:
         """Nanoseconds of the host until `step` may find work though it gave False; None is: not by itself."""
+        ...
+
+
+@runtime_checkable
+class HasMessage(Protocol):
+    """A device that interrupts by a message too: one vector of MSI-X."""
+
+    def send_by(self, send: Callable[[], bool]) -> None:
+        """Send the message by `send`, which says whether somebody listens."""
         ...
 
 

@@ -98,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep bus errors out of INTCSR, for drivers that enable the interrupt and never clear its cause",
     )
     parser.add_argument(
+        "--msix",
+        action="store_true",
+        help="let the card interrupt by an MSI-X vector too, which no such card can: for drivers that ask for vectors, "
+        "on the wire",
+    )
+    parser.add_argument(
         "--no-jail",
         action="store_true",
         help="leave the process free to open files, run programs and so on while it serves a guest",
@@ -159,6 +165,11 @@ def run(args: argparse.Namespace) -> int:
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
         made: list[Chip] = []
         factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
+        if args.msix:
+            from plx9x5x.transport.msix import with_messages
+
+            factory = with_messages(factory)
+            print("msix: one vector beside INTA#, which the silicon lacks")
         server = make_server(factory, plane)
         stack.enter_context(contextlib.closing(server))
         stop.append(server.stop)
@@ -215,6 +226,10 @@ class _ServerMaker:
 def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _ServerMaker:
     """Choose who speaks vfio-user. Raises: UsageError, SetupError."""
     asked = args.transport
+    if args.msix:
+        if transports.Transport.LIBVFIO.value == asked:
+            raise UsageError("--msix is an extension of our own vfio-user: leave out --transport, or take wire")
+        asked = transports.Transport.WIRE.value
     library = None
     if asked != transports.Transport.WIRE.value and given is None:
         library = _library(args.libvfio_user, fetch=asked == transports.Transport.LIBVFIO.value)

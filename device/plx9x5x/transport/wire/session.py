@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from plx9x5x.ports import PciDevice, ResetKind
+from plx9x5x.ports import HasMessage, PciDevice, ResetKind
 from plx9x5x.transport.client_memory import ClientMemory
 from plx9x5x.transport.guest_memory import Far
 from plx9x5x.transport.wire import codec
@@ -34,7 +34,7 @@ PIECE: Final = 64 * KIB
 """Of DMA by message."""
 
 IRQ_COUNTS: Final = {Irq.INTX: 1, Irq.MSI: 0, Irq.MSIX: 0, Irq.ERR: 1, Irq.REQ: 1}
-"""QEMU asks for ERR and REQ of any device; nothing here ever raises them."""
+"""QEMU asks for ERR and REQ of any device; nothing here ever raises them. A device may have messages, by MSI-X."""
 _IRQ_FLAGS: Final = {
     Irq.INTX: codec.IRQ_EVENTFD_FLAG | codec.IRQ_MASKABLE_FLAG | codec.IRQ_AUTOMASKED_FLAG,
 }
@@ -156,6 +156,10 @@ class Session:
         self._connection, self._device, self._memory, self._line = connection, device, memory, line
         self._far, self._on_listener, self._log = far, on_listener, log
         self._files = GuestFiles(log)
+        self._irqs = dict(IRQ_COUNTS)
+        if isinstance(device, HasMessage):
+            self._irqs[Irq.MSIX] = 1
+            device.send_by(lambda: self._signal(Irq.MSIX))
         self._listeners: dict[int, int] = {}
         """The eventfd of an interrupt, by its index: each has one."""
         self._sizes = [spec.size for spec in device.regions] + [0, CONFIG_SPACE, 0]
@@ -300,6 +304,8 @@ class Session:
         for fd in self._listeners.values():
             os.close(fd)
         self._listeners.clear()
+        if isinstance(self._device, HasMessage):
+            self._device.send_by(_nobody_listens)
         self._files.clear()
         self._requests.clear()  # methods of ours: the inbox would stay until Python looks for circles
 
@@ -415,15 +421,15 @@ class Session:
 
     def _irq_info(self, message: Message) -> bytes:
         index = codec.read_info(message.body).first
-        if index not in IRQ_COUNTS:
+        if index not in self._irqs:
             raise Refused(errno.EINVAL, f"interrupt index {index}")
         irq = Irq(index)
         flags = _IRQ_FLAGS.get(irq, codec.IRQ_EVENTFD_FLAG)
-        return codec.INFO.pack(codec.INFO.size, flags, index, IRQ_COUNTS[irq])
+        return codec.INFO.pack(codec.INFO.size, flags, index, self._irqs[irq])
 
     def _set_irqs(self, message: Message) -> bytes:
         asked = codec.SetIrqs.unpack(message.body)
-        if asked.start + asked.count > IRQ_COUNTS[Irq(asked.index)]:
+        if asked.start + asked.count > self._irqs[Irq(asked.index)]:
             raise Refused(errno.EINVAL, f"interrupts {asked.start}+{asked.count} of index {asked.index}")
         if message.fds and not asked.flags & IrqFlag.EVENTFD:
             raise Refused(errno.EINVAL, "descriptors that nobody asked for")
@@ -472,6 +478,10 @@ class Session:
         except OSError:
             return False
         return True
+
+
+def _nobody_listens() -> bool:
+    return False
 
 
 def _name(command: int) -> str:
