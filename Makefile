@@ -6,7 +6,7 @@ FAST := -m "not guest" -n auto --dist worksteal $(if $(COVERAGE),--cov --cov-rep
 # Without byte code each test process compiles every test again: 20 s of the fast tests' minute.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fast-test planes guest-test lint bench mutate prove churn hostile clean
+.PHONY: help setup run test fast-test planes guest-test lint bench mutate prove churn hostile fuzz clean
 
 help:        ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,9 @@ churn: setup ## 100 000 random allocations and frees on nthal's platforms, with 
 
 hostile: setup ## ten million hostile descriptors for the native plane, with sanitizers (a minute)
 	@$(PY) scripts/hostile.py $(ARGS)
+
+fuzz: setup ## mutants of the kept corpus for the wire's server and for the chip, a minute of each (options: ARGS="--help")
+	@$(PY) scripts/fuzz.py $(ARGS)
 
 clean:       ## remove the environment and build results; the cache of downloads stays (plx9x5x toolchain clean)
 	rm -rf .venv build dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
