@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Iterator
 
-from plx9x5x.model.localbus import LocalBus
+from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus
 from plx9x5x.model.unmodelled import UnmodelledAccesses
 from plx9x5x.model.windows import Bar
 from plx9x5x.regs.kernel import RegisterFile
@@ -50,6 +50,7 @@ class SpaceAccess:
         """Local (address, length) of what an access to a space's window is on the local bus, lowest address first.
 
         Words of the bus, so that a FIFO of 16 bits is read twice by a dword, or parts of one; and it wraps at the end.
+        Many words of plain memory are one run, since nobody can tell: word by word 64 KiB took a tenth of a second.
         """
         if offset + width > window.size:
             self._unmodelled.note(
@@ -57,6 +58,17 @@ class SpaceAccess:
             )
         while width > 0:
             offset %= window.size
-            length = min(width, window.size - offset, window.word - (window.local_base + offset) % window.word)
-            yield window.local_base + offset, length
+            at = window.local_base + offset
+            length = min(width, window.size - offset, window.word - at % window.word)
+            if length < width:
+                length = max(length, self._untold(window, at, min(width, window.size - offset)))
+            yield at, length
             offset, width = offset + length, width - length
+
+    def _untold(self, window: Bar, at: int, length: int) -> int:
+        """How many bytes from `at` on are whole words that nobody sees one by one, as memory or where nothing is."""
+        word = max(window.word, window.swapped)
+        span = self._local_bus().find(at % LOCAL_SPACE, length)
+        if at % word or (span.target is not None and span.target.view(span.offset, span.length) is None):
+            return 0
+        return span.length - span.length % word

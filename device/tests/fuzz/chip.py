@@ -263,8 +263,21 @@ class _Player:
         self.memory.unmap(BASES[a & 15] + (value >> 20 & 0xF) * PAGE, (offset & 0x1F) * PAGE)
 
     def _poke(self, a: int, offset: int, value: int) -> None:
+        if a < 24:
+            self._eeprom(a, value)
+            return
         at = offset & 0xFFFC
         self.ram[at : at + 4] = value.to_bytes(4, "little")
+
+    def _eeprom(self, bits: int, value: int) -> None:
+        """Clock bits into the serial EEPROM by CNTRL: clock is bit 24, chip select 25, data 26."""
+        chip = self.chip
+        for n in range(bits, -1, -1):
+            level = 1 << 25 | (value >> n & 1) << 26
+            chip.write(0, 0x6F, 1, level >> 24)
+            chip.write(0, 0x6F, 1, level >> 24 | 1)
+        if value >> 31:  # the end of the command
+            chip.write(0, 0x6F, 1, 0)
 
     def _descriptor(self, a: int, offset: int, value: int) -> None:
         at = min(offset & 0xFFE0, RAM - 20)
@@ -361,6 +374,10 @@ _VALUES = (
 def fresh(rng: random.Random) -> bytes:
     """Make a record that means something."""
     kind = rng.randrange(32)
+    if kind == 22:  # a command of the EEPROM: start, two bits, an address, a word or none
+        return RECORD.pack(
+            kind, rng.choice((8, 10, 10, 18, 23)), 0, 1 << rng.choice((8, 10)) | rng.getrandbits(32) & 0x8000_03FF
+        )
     a, value = rng.getrandbits(8), rng.choice(_VALUES) if rng.random() < 0.4 else rng.getrandbits(32)
     offset = rng.choice(_CONFIG) if 12 <= kind <= 14 else rng.choice(_OFFSETS)
     if kind < 12 and rng.random() < 0.8:

@@ -213,7 +213,11 @@ def _raw(rng: random.Random) -> bytes:
 
 
 def _around(rng: random.Random) -> bytes:
-    match rng.randrange(12):
+    match rng.randrange(13):
+        case 11:  # more answers than anybody keeps, for a client that reads none for a while
+            read = message(9, struct.pack("<QII", 0, 2, 0x1_0000))
+            flood = read + item(REPEAT, rng.choice((3, 20, 63))) + item(TURN) + read + item(TURN)
+            return item(DEAF, 1) + flood + item(DEAF, rng.randrange(2)) + item(TURN)
         case 9 | 10:
             return item(REPEAT, rng.randrange(64))
         case 0 | 1:
