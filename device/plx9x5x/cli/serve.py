@@ -26,6 +26,7 @@ from plx9x5x import boards
 from plx9x5x.cli import ending
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
 from plx9x5x.transport import choice as transports
 from plx9x5x.transport import host_clock, sockets
@@ -45,6 +46,8 @@ HELP: Final = "Serve a board on a unix socket, for your own QEMU."
 
 READY_LINE: Final = "listening on {path}"
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_MEMORY_MIB: Final = 512
+"""What a guest of somebody's own has at least."""
 CAPABILITIES: Final = {"type": "misc"}
 
 
@@ -63,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=transports.AUTO,
         help="who speaks vfio-user: libvfio-user, or our own code, which serves guests with an IOMMU too (%(default)s: "
         "the library if it is there)",
+    )
+    parser.add_argument(
+        "--guest",
+        choices=tuple(shapes.SHAPES),
+        default=shapes.PLAIN.name,
+        help="print the QEMU line of such a guest, and take a transport that serves it (%(default)s; 'run --help')",
     )
     parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
     parser.add_argument(
@@ -183,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
             print(make_server.chosen)
             print(
                 "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
-                f"{qemu_command(server.socket_path)}\n"
+                f"{qemu_command(server.socket_path, shapes.named(args.guest))}\n"
             )
             notifier = stack.enter_context(contextlib.closing(sockets.Notifier()))
             print("jail: none (--no-jail)" if args.no_jail else _enter_jail(args.socket_path))
@@ -231,13 +240,17 @@ def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _Serv
             raise UsageError("--msix is an extension of our own vfio-user: leave out --transport, or take wire")
         asked = transports.Transport.WIRE.value
     library = None
-    if asked != transports.Transport.WIRE.value and given is None:
+    if asked == transports.AUTO and shapes.named(args.guest).needs_many_mappings:
+        pass  # whatever library there is, it has no room
+    elif asked != transports.Transport.WIRE.value and given is None:
         library = _library(args.libvfio_user, fetch=asked == transports.Transport.LIBVFIO.value)
     if given is not None:
         if asked == transports.Transport.LIBVFIO.value:
             raise UsageError("libvfio-user takes no socket of others: leave out --transport, or give --socket-path")
         asked = transports.Transport.WIRE.value
-    return _ServerMaker(transports.choose(asked, has_library=library is not None), args.socket_path, given, library)
+    many = shapes.named(args.guest).needs_many_mappings
+    chosen = transports.choose(asked, has_library=library is not None, many_mappings=many)
+    return _ServerMaker(chosen, args.socket_path, given, library)
 
 
 def _backend_description() -> dict[str, object]:
@@ -341,23 +354,25 @@ def _publish(trace: "RegisterTrace", path: Path) -> None:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
 
 
-def qemu_command(socket_path: Path) -> str:
+def qemu_command(socket_path: Path, shape: shapes.Shape = shapes.PLAIN) -> str:
     """Give a QEMU command line for the shell, with the three things that must be right.
 
     Guest memory is shared, or DMA moves wrong bytes in silence; the message time-out survives a stall; the structured
-    `socket` property needs the JSON form of -device.
+    `socket` property needs the JSON form of -device. An IOMMU comes before what it stands in front of.
     """
     from plx9x5x.lab.guest.machine import vfio_user_pci
 
     qemu, kernel = _qemu_and_kernel()
+    memory = f"{max(_MEMORY_MIB, shape.memory_mib)}M"
     lines = (
         shlex.join(qemu),
-        "-accel tcg -M q35 -m 512M",
-        "-object memory-backend-memfd,id=ram,size=512M,share=on -machine memory-backend=ram",
+        f"-accel tcg -M q35 -m {memory}",
+        f"-object memory-backend-memfd,id=ram,size={memory},share=on -machine memory-backend=ram",
+        *(f"-device {shlex.quote(device.json())}" for device in shape.devices),
         f"-device {shlex.quote(vfio_user_pci(socket_path).json())}",
         "-nodefaults -nographic -serial mon:stdio -no-reboot",
         f"-kernel {shlex.quote(kernel)}",
-        "-initrd GUEST_INITRD -append 'console=ttyS0 panic=-1'",
+        f"-initrd GUEST_INITRD -append '{' '.join(('console=ttyS0 panic=-1', *shape.words))}'",
     )
     return " \\\n".join(f"  {line}" for line in lines)
 
@@ -392,6 +407,6 @@ def _library(named: Path | None, *, fetch: bool) -> "Path | None":
         return find_library(load(need={"libvfio-user"}, progress=for_stream(sys.stderr)).libvfio_user)
     try:
         there = load(need=()).libvfio_user
-    except (SetupError, BadRequest):
+    except SetupError:
         return None
     return there if there.is_file() else None

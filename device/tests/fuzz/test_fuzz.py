@@ -21,7 +21,7 @@ from tests.fuzz.volume import Bounds, opened
 from tests.fuzz.wire_inputs import access, message
 
 ODD_MAP = message(2, struct.pack("<IIQQQ", 32, 3, 0, 0x1000, 0x801), fds=1)
-READS = access(0, 0x69, None, 3) * 3
+READS = access(0, 0x69, None, 5) * 3
 STEP = chip.RECORD.pack(16, 7, 0, 0)
 
 
@@ -62,7 +62,7 @@ def test_a_message_counts_once_it_is_answered(plane: str) -> None:
 def test_a_reply_of_another_length_is_a_finding(plane: str, monkeypatch: pytest.MonkeyPatch) -> None:
     right = Session._read
     monkeypatch.setattr(Session, "_read", lambda self, message: right(self, message) + b"\0")
-    with pytest.raises(Finding, match=r"command 9 .* bytes where 35 belong"):
+    with pytest.raises(Finding, match=r"command 9 .* bytes where 37 belong"):
         _play(READS, plane)
 
 

@@ -20,6 +20,8 @@ class Time:
     def monotonic_ns(self) -> int:
         return self.ns
 
+    perf_counter_ns = monotonic_ns
+
     def monotonic(self) -> float:
         return self.ns / 1e9
 

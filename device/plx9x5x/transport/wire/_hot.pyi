@@ -19,6 +19,8 @@ class Wire:
     blocked: int
     unsent: Pointer
     unsent_count: int
+    sizes: list[int]
+    ask: Pointer
     serving: Serving
 
 class _Ffi:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way of a plain register access through a socket; hot.h says what for, codec.py what stands where. */
+/* The way of a register access through a socket; hot.h says what for, codec.py what stands where. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,6 +19,7 @@
 #define REGION_WRITE 10
 #define REPLY 1u
 #define NO_REPLY 0x10u
+#define ERROR 0x20u
 
 /* A message's header, and what a region access has behind it; little-endian, as the protocol and the host are. */
 struct head {
@@ -45,6 +46,7 @@ _Static_assert(sizeof(struct head) == 16 && sizeof(struct region_access) == 32 &
 #define MASK 0x09u
 
 #define DATA_MOST 8u /* bytes of an access that are answered here */
+#define ASK_MOST 4u  /* of one that the device is asked for */
 
 static uint32_t have(const struct wire *wire)
 {
@@ -134,7 +136,8 @@ int64_t wire_fill(struct wire *wire)
 /* Send an answer; what the client does not take at once is left for Python. False if there is no client any more. */
 static bool answer(struct wire *wire, const uint8_t *data, size_t length)
 {
-    ssize_t sent = send(wire->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    /* Answers that Python has not got rid of go first. */
+    ssize_t sent = wire->blocked ? 0 : send(wire->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
     if (sent < 0) {
         if (errno != EAGAIN && errno != EINTR)
@@ -152,7 +155,7 @@ static bool answer(struct wire *wire, const uint8_t *data, size_t length)
 
 enum taken { TAKEN, NOT_TAKEN, CLIENT_GONE };
 
-/* Take the whole message at `begin` if a page does. */
+/* Take the whole message at `begin` if it is an access that a page or the device can answer in a word. */
 static enum taken take_access(struct wire *wire)
 {
     struct region_access access;
@@ -161,6 +164,7 @@ static enum taken take_access(struct wire *wire)
         char data[DATA_MOST];
     } reply;
     const uint8_t *at = wire->buffer + wire->begin;
+    int64_t value;
     bool is_write;
     size_t length;
 
@@ -176,16 +180,31 @@ static enum taken take_access(struct wire *wire)
         return NOT_TAKEN;
     if (is_write)
         memcpy(reply.data, at + sizeof(access), access.count);
-    if (!page_access(wire->serving->pages[access.region], reply.data, access.count, (int64_t)access.offset, is_write))
-        return NOT_TAKEN;
-    wire->begin += access.head.size;
+    value = 0;
+    if (page_access(wire->serving->pages[access.region], reply.data, access.count, (int64_t)access.offset, is_write)) {
+        wire->begin += access.head.size;
+    } else {
+        uint32_t data = 0;
+
+        if (!wire->ask || access.count > ASK_MOST || access.count > wire->sizes[access.region] ||
+            access.offset > wire->sizes[access.region] - access.count)
+            return NOT_TAKEN;
+        if (is_write)
+            memcpy(&data, reply.data, access.count);
+        /* First: the device may have more messages taken before it answers. */
+        wire->begin += access.head.size;
+        wire->serving->had_a_say = 1;
+        value = wire->ask(access.region, access.offset, access.count, data, is_write);
+        if (!is_write)
+            memcpy(reply.data, &value, access.count);
+    }
     if (access.head.flags & NO_REPLY)
         return TAKEN;
-    length = sizeof(access) + (is_write ? 0 : access.count);
+    length = value < 0 ? sizeof(access.head) : sizeof(access) + (is_write ? 0 : access.count);
     reply.access = access;
     reply.access.head.size = (uint32_t)length;
-    reply.access.head.flags = REPLY;
-    reply.access.head.error = 0;
+    reply.access.head.flags = value < 0 ? REPLY | ERROR : REPLY;
+    reply.access.head.error = value < 0 ? (uint32_t)-value : 0;
     return answer(wire, (const uint8_t *)&reply, length) ? TAKEN : CLIENT_GONE;
 }
 

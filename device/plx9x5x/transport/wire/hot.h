@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The way of a plain register access through a socket: bytes in, a page, bytes out. All else is Python's, which reads
- * from the same buffer; `ours` says that the message at `begin` is for Python, and C takes none until it was looked at.
+ * The way of a register access through a socket: bytes in, a page or the device, bytes out. All else is Python's, which
+ * reads from the same buffer; `ours` says that the message at `begin` is for Python, and C takes none until it was
+ * looked at.
  * cffi reads this file too, so it declares and does nothing else.
  */
 #ifndef PLX9X5X_HOT_H
@@ -10,6 +11,9 @@
 #include <stdint.h>
 
 #include "serving.h"
+
+/* Have the device read or write up to 4 bytes of a BAR: the value, or 0 for a write; below 0 an errno. */
+typedef int64_t (*ask_device)(uint32_t bar, uint64_t offset, uint32_t count, uint32_t data, bool is_write);
 
 /* One connection. Bytes from `begin` to `end` of the buffer have come and were not taken. */
 struct wire {
@@ -26,6 +30,8 @@ struct wire {
     int32_t blocked;      /* answers wait to be sent: every message is Python's */
     uint8_t unsent[64];   /* the rest of an answer of C's */
     uint32_t unsent_count;
+    uint64_t sizes[6];    /* of the BARs */
+    ask_device ask;       /* or NULL */
     struct serving *serving;
 };
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An inbox whose bytes C has too (hot.h): it takes plain register accesses before they come here."""
+"""An inbox whose bytes C has too (hot.h): it answers register accesses, from a page or by asking the device."""
 
 from __future__ import annotations
 
+import ctypes as c
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from plx9x5x.transport.wire import _hot
 from plx9x5x.transport.wire.codec import HEADER, MAX_BODY, Header
@@ -12,6 +13,7 @@ from plx9x5x.transport.wire.inbox import ROOM, Message, close_all
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Sequence
 
     from plx9x5x.plane._serving import Pointer
     from plx9x5x.plane.serving import NativeServing
@@ -26,17 +28,42 @@ def taker() -> int:
     return int(cast("int", _FFI.cast("uintptr_t", _LIB.wire_taker())))
 
 
+# int64_t ask(uint32_t bar, uint64_t offset, uint32_t count, uint32_t data, bool is_write)
+_Ask: Final = c.CFUNCTYPE(c.c_int64, c.c_uint32, c.c_uint64, c.c_uint32, c.c_uint32, c.c_bool)
+
+
+class Asker:
+    """What C asks for an access of up to 4 bytes that no page answers. `sizes` are the BARs', in bytes.
+
+    `read` takes (bar, offset, width), `write` the data too; either gives an errno below 0 if the device failed.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], read: Callable[[int, int, int], int], write: Callable[[int, int, int, int], int]
+    ) -> None:
+        def ask(bar: int, offset: int, count: int, data: int, is_write: bool) -> int:
+            return write(bar, offset, count, data) if is_write else read(bar, offset, count)
+
+        self.sizes: Final = tuple(sizes)
+        self._callback = _Ask(ask)
+        self.address: Final = int(c.cast(self._callback, c.c_void_p).value or 0)
+
+
 class NativeInbox:
     """What `SocketInbox` is, for a socket that `serving` serves once it has the seat."""
 
-    def __init__(self, connection: socket.socket, serving: NativeServing) -> None:
+    def __init__(self, connection: socket.socket, serving: NativeServing, asker: Asker | None = None) -> None:
         buffer = _FFI.new("uint8_t[]", ROOM)
-        self._alive = (buffer, serving)  # C keeps nothing alive
+        self._alive = (buffer, serving, asker)  # C keeps nothing alive
         self._wire = cast("Wire", _FFI.new("struct wire *"))
         self._wire.fd, self._wire.edge_fd = connection.fileno(), -1
         self._wire.buffer, self._wire.room = cast("Pointer", buffer), ROOM
         self._wire.most = HEADER.size + MAX_BODY
         self._wire.serving = serving.serving
+        if asker is not None:
+            self._wire.ask = _FFI.cast("ask_device", asker.address)
+            for bar, size in enumerate(asker.sizes):
+                self._wire.sizes[bar] = size
         self._view = memoryview(_FFI.buffer(cast("Pointer", buffer), ROOM)).cast("B")
 
     @property
@@ -67,6 +94,10 @@ class NativeInbox:
     def place(self) -> tuple[int, int]:
         """Two numbers that do not both stay while messages come."""
         return self._wire.begin, self._wire.end
+
+    def block(self) -> None:
+        """Have C's next answer wait behind those of the connection."""
+        self._wire.blocked = 1
 
     def settle(self, connection: Connection) -> None:
         """Hand what C could not send to the connection, and let C answer again once nothing waits there."""

@@ -11,12 +11,13 @@ The loop, in one breath::
 - A client that stops in the middle of a message, or reads none of its answers, is hung up on after STALL_S.
 - An exception of the device is EIO for the client, and `run` raises it.
 
-On the native plane the loop is C's (plane/serving.c), and so is the way of a plain register access through the socket
-(hot.c); everything else comes here by the same `Session`.
+On the native plane the loop is C's (plane/serving.c), and so is the way of a register access through the socket
+(hot.c), which asks the device where no page answers; everything else comes here by the same `Session`.
 
 The file is long because both loops, and all that ends a client, meet in one object.
 """
 
+import errno
 import logging
 import select
 import socket
@@ -47,7 +48,7 @@ from plx9x5x.units import KIB
 if TYPE_CHECKING:
     from plx9x5x.plane.line import NativeLine
     from plx9x5x.plane.serving import NativeServing
-    from plx9x5x.transport.wire.hot import NativeInbox
+    from plx9x5x.transport.wire.hot import Asker, NativeInbox
 
 BUDGET: Final = 256 * KIB
 """Bytes of DMA between two looks at the socket (transport/libvfio.py has the reasons)."""
@@ -88,10 +89,11 @@ class WireServer:
         self._connection: Connection | None = None
         self._inbox: NativeInbox | None = None
         """The client's, on the native plane."""
+        self._asker: Asker | None = None
         self._twin: Connection | None = None
         self._far: MessageMemory | None = None
         self._lost: str | None = None
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._seen_stalled: tuple[int, ...] | None = None
         self._stalled_since = 0.0
         self._told = self._looked = 0
@@ -242,7 +244,7 @@ class WireServer:
         lobby = _poll(self._lobby.fd)
         wait: int | None = 0
         while not self._stopping:
-            if connection.unsent > MAX_UNSENT:
+            if connection.unsent > MAX_UNSENT or self._is_busy:
                 lobby.poll(wait)
                 why = Served.WOKEN
             else:
@@ -250,7 +252,7 @@ class WireServer:
             if why is Served.TAKING_FAILED:
                 raise Gone("the end of the stream")
             inbox.settle(connection)
-            if inbox.ours:
+            if (inbox.ours or self._is_busy) and self._lost is None:
                 self._take(1, read=False)
             if line.due:
                 line.retry()
@@ -261,7 +263,7 @@ class WireServer:
             if (why is Served.WOKEN or self._is_time_to_look) and not self._look():
                 return
             minded = self._minded
-            there = inbox.ours and connection.unsent <= MAX_UNSENT
+            there = (inbox.ours or self._is_busy) and connection.unsent <= MAX_UNSENT
             wait = 0 if more or there else self._wait(wait_ns(), minded=minded)
 
     def _take(self, most: int, *, read: bool) -> bool:
@@ -271,7 +273,7 @@ class WireServer:
         """
         connection = self._connection
         assert connection is not None
-        done = self._handle(most) if connection.inbox.partial else 0
+        done = self._handle(most) if connection.inbox.partial or self._is_busy else 0
         if done < most and read and self._lost is None and connection.fill():
             done += self._handle(most - done)
         return done >= most
@@ -285,9 +287,14 @@ class WireServer:
         assert connection is not None
         assert session is not None
         inbox = connection.inbox
-        until = time.monotonic_ns() + LOOK_NS  # one with 200 writes that each reset the chip takes as long
+        until = time.perf_counter_ns() + LOOK_NS  # one with 200 writes that each reset the chip takes as long
         try:
+            if session.is_busy():
+                session.go_on()
+                return most
             for done in range(most):
+                if session.is_busy():
+                    return most
                 if not inbox.partial:
                     return done
                 if connection.unsent > MAX_UNSENT:
@@ -297,7 +304,7 @@ class WireServer:
                     if message is None:
                         return done
                     session.handle(message)
-                if time.monotonic_ns() > until:
+                if time.perf_counter_ns() > until:
                     return most
         except (Gone, FramingLost):
             raise
@@ -306,21 +313,64 @@ class WireServer:
             return 0
         return most
 
+    def _asked_to_read(self, bar: int, offset: int, width: int) -> int:
+        """What C asks for: the value, or an errno below 0."""
+        far = self._far
+        assert far is not None
+        within, far.in_request = far.in_request, True
+        try:
+            return self._device.read(bar, offset, width)
+        except BaseException as exc:  # noqa: BLE001 - C cannot unwind Python
+            return self._device_failed(exc)
+        finally:
+            far.in_request = within
+            self._keep_order()
+
+    def _asked_to_write(self, bar: int, offset: int, width: int, data: int) -> int:
+        """What C asks for: 0, or an errno below."""
+        far = self._far
+        assert far is not None
+        within, far.in_request = far.in_request, True
+        try:
+            self._device.write(bar, offset, width, data)
+        except BaseException as exc:  # noqa: BLE001 - as above
+            return self._device_failed(exc)
+        finally:
+            far.in_request = within
+            self._keep_order()
+        return 0
+
+    def _keep_order(self) -> None:
+        """Answers may have come to wait meanwhile, if the device asked the client for its memory."""
+        if self._inbox is not None and self._connection is not None and self._connection.unsent:
+            self._inbox.block()
+
+    @property
+    def _is_busy(self) -> bool:
+        """True while one access is being done in pieces."""
+        return self._session is not None and self._session.is_busy()
+
     def _step(self, budget: int) -> bool:
-        """Have the device do its work."""
+        """Have the device do its work, but if it has failed."""
+        if self._lost is not None:
+            return False
         try:
             return self._device.step(budget)
         except Exception as exc:  # noqa: BLE001 - as above
             self._device_failed(exc)
             return False
 
-    def _device_failed(self, exc: Exception) -> None:
-        """It has a bug, or the host no descriptor or memory for it: that costs the client, and nobody else anything."""
+    def _device_failed(self, exc: BaseException) -> int:
+        """It has a bug, or the host no descriptor or memory for it: that costs the client, and nobody else anything.
+
+        Gives what the client is told, an errno below 0.
+        """
         if isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in NO_ROOM):
             self._log.warning("dropping the client: %s", exc if str(exc) else "no memory")
         else:
             self._failure = self._failure or exc
         self._lost = "the device failed"
+        return -errno.EIO
 
     @property
     def _minded(self) -> bool:
@@ -515,8 +565,9 @@ class WireServer:
             return Connection(peer)
         from plx9x5x.transport.wire.hot import NativeInbox  # noqa: PLC0415 - there only if it was compiled
 
-        native = self._native
-        return Connection(peer, lambda socket: NativeInbox(socket, native))
+        native, asker = self._native, self._asker
+        assert asker is not None, "_native_serving() has made it"
+        return Connection(peer, lambda socket: NativeInbox(socket, native, asker))
 
     def _make_line(self, plane: Plane) -> "IntxLine | NativeLine":
         if plane is Plane.PYTHON:
@@ -531,9 +582,11 @@ class WireServer:
     def _native_serving(self) -> "NativeServing":
         from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
         from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - as above
-        from plx9x5x.transport.wire.hot import taker  # noqa: PLC0415 - as above
+        from plx9x5x.transport.wire.hot import Asker, taker  # noqa: PLC0415 - as above
 
         assert isinstance(self._line, NativeLine), "_make_line() makes no other on this plane"
+        sizes = [spec.size for spec in self._device.regions]
+        self._asker = Asker(sizes, self._asked_to_read, self._asked_to_write)
         native = NativeServing(take=taker(), wake_fd=-1, batch=self._batch, budget=self._budget, line=self._line)
         if isinstance(self._device, Paged):
             for bar, page in self._device.pages.items():

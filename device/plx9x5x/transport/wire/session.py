@@ -16,7 +16,7 @@ import os
 import select
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from plx9x5x.ports import HasMessage, PciDevice, ResetKind
@@ -32,6 +32,8 @@ from plx9x5x.units import KIB
 CONFIG_SPACE: Final = 256
 PIECE: Final = 64 * KIB
 """Of DMA by message."""
+LONG: Final = 4 * KIB
+"""Bytes of a region access that one turn does at most: a device may take 10 us a word of its local bus."""
 
 IRQ_COUNTS: Final = {Irq.INTX: 1, Irq.MSI: 0, Irq.MSIX: 0, Irq.ERR: 1, Irq.REQ: 1}
 """QEMU asks for ERR and REQ of any device; nothing here ever raises them. A device may have messages, by MSI-X."""
@@ -47,6 +49,14 @@ _WORDS: Final = {width: struct.Struct(f"<HHIIIQII{code}") for width, code in ((1
 _INTX_ALONE: Final = [int(Irq.INTX), 0, 1]
 """Index, start and count of the one interrupt that can be masked."""
 _EDGE: Final = (1).to_bytes(8, "little")
+
+
+class _Later(Exception):
+    """The request is too long for one turn: `pieces` does a piece at each step, and gives the reply at last."""
+
+    def __init__(self, pieces: Iterator[bytes | None]) -> None:
+        super().__init__()
+        self.pieces = pieces
 
 
 class Line(Protocol):
@@ -156,6 +166,7 @@ class Session:
         self._connection, self._device, self._memory, self._line = connection, device, memory, line
         self._far, self._on_listener, self._log = far, on_listener, log
         self._files = GuestFiles(log)
+        self._long: tuple[Header, Iterator[bytes | None]] | None = None
         self._irqs = dict(IRQ_COUNTS)
         if isinstance(device, HasMessage):
             self._irqs[Irq.MSIX] = 1
@@ -254,6 +265,27 @@ class Session:
         self._connection.send(codec.HEADER.pack(number, command, codec.HEADER.size, codec.REPLY, 0))
         return True
 
+    def is_busy(self) -> bool:
+        """True while an access that is too long for one turn goes on: the next message has to wait."""
+        return self._long is not None
+
+    def go_on(self) -> None:
+        """Do the next piece of it, and answer at the end. Raises: Gone, and what the device raises."""
+        assert self._long is not None
+        header, pieces = self._long
+        within, self._far.in_request = self._far.in_request, True
+        try:
+            reply = next(pieces)
+        except Exception:
+            self._long = None
+            self._reply(header, None)
+            raise
+        finally:
+            self._far.in_request = within
+        if reply is not None:
+            self._long = None
+            self._reply(header, codec.answer(header, reply))
+
     def handle(self, message: Message) -> None:
         """Do what a message asks, and answer. Raises: Gone."""
         header = message.header
@@ -264,6 +296,9 @@ class Session:
         within, self._far.in_request = self._far.in_request, True
         try:
             reply: bytes | None = codec.answer(header, self._body(message))
+        except _Later as exc:
+            self._long = header, exc.pieces
+            return
         except Refused as exc:
             self._log.debug("%s refused: %s", _name(header.command), exc)
             reply = codec.refusal(header, exc.errno)
@@ -307,6 +342,7 @@ class Session:
         if isinstance(self._device, HasMessage):
             self._device.send_by(_nobody_listens)
         self._files.clear()
+        self._long = None
         self._requests.clear()  # methods of ours: the inbox would stay until Python looks for circles
 
     # The device.
@@ -343,11 +379,29 @@ class Session:
             raise Refused(errno.EINVAL, f"a read of {len(body)} bytes")
         offset, region, count = codec.REGION_ACCESS.unpack(body)
         self._check(region, offset, count)
+        if count > LONG:
+            raise _Later(self._long_read(region, offset, count))
+        return codec.REGION_ACCESS.pack(offset, region, count) + self._load(region, offset, count)
+
+    def _load(self, region: int, offset: int, count: int) -> bytes:
         if region == codec.CONFIG_REGION:
             value = self._device.config_read(offset, count)
         else:
             value = self._device.read(region, offset, count)
-        return codec.REGION_ACCESS.pack(offset, region, count) + value.to_bytes(count, "little")
+        return value.to_bytes(count, "little")
+
+    def _long_read(self, region: int, offset: int, count: int) -> Iterator[bytes | None]:
+        data = bytearray()
+        while len(data) < count:
+            data += self._load(region, offset + len(data), min(LONG, count - len(data)))
+            yield None
+        yield codec.REGION_ACCESS.pack(offset, region, count) + data
+
+    def _long_write(self, region: int, offset: int, data: bytes) -> Iterator[bytes | None]:
+        for at in range(0, len(data), LONG):
+            self._store(region, offset + at, memoryview(data)[at : at + LONG])
+            yield None
+        yield codec.REGION_ACCESS.pack(offset, region, len(data))
 
     def _write(self, message: Message) -> bytes:
         body = message.body
@@ -357,6 +411,9 @@ class Session:
         data = body[codec.REGION_ACCESS.size :]
         if len(data) != count:
             raise Refused(errno.EINVAL, f"{len(data)} bytes of data where {count} were said")
+        self._check(region, offset, count)
+        if count > LONG:
+            raise _Later(self._long_write(region, offset, bytes(data)))
         self._store(region, offset, data)
         return codec.REGION_ACCESS.pack(offset, region, count)
 
@@ -372,7 +429,6 @@ class Session:
 
     def _store(self, region: int, offset: int, data: memoryview) -> None:
         count = len(data)
-        self._check(region, offset, count)
         value = int.from_bytes(data, "little")
         if region == codec.CONFIG_REGION:
             self._device.config_write(offset, count, value)

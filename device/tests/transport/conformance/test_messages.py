@@ -79,7 +79,7 @@ def patient(monkeypatch: pytest.MonkeyPatch, seconds: float = 0.1) -> None:
 @rule(
     Group.MESSAGES,
     libvfio=Limit(
-        "DMA to memory without a file (share=off, another device's BAR) aborts, and serve says which address it was",
+        "DMA to memory without a file (memory-backend-ram, another device's BAR) aborts, and serve says which address it was",
         match="not asked for",
     ),
 )
