@@ -42,7 +42,8 @@ from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import FramingLost
 from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
 from plx9x5x.transport.wire.lobby import NO_ROOM, Arrival, Lobby
-from plx9x5x.transport.wire.session import MessageMemory, Session
+from plx9x5x.transport.wire.message_memory import MessageMemory
+from plx9x5x.transport.wire.session import Session
 from plx9x5x.units import KIB
 
 if TYPE_CHECKING:

@@ -4,10 +4,8 @@
 A request that cannot be is answered by an error, and nothing has changed. Descriptors that it brought are closed unless
 it was one that keeps them, whatever happens.
 
-Memory without a descriptor is reached by messages to the client (`MessageMemory`), which asks for its own things
-meanwhile and waits for the answers: so requests are served while we wait for a reply, and the device is called within
-its own `step` (`plx9x5x.ports.BusMaster`). Data goes in pieces of 64 KiB, because QEMU drops what its socket does not
-take at once.
+Memory without a descriptor is far (message_memory.py): the client is asked for it, while it asks for its own things and
+waits for the answers.
 """
 
 import errno
@@ -24,14 +22,13 @@ from plx9x5x.transport.client_memory import ClientMemory
 from plx9x5x.transport.guest_memory import Far
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, Header, Irq, IrqFlag, Refused
-from plx9x5x.transport.wire.connection import Connection, Gone
+from plx9x5x.transport.wire.connection import Connection
 from plx9x5x.transport.wire.files import CalledFile, GuestFiles
 from plx9x5x.transport.wire.inbox import Inbox, Message
+from plx9x5x.transport.wire.message_memory import MessageMemory
 from plx9x5x.units import KIB
 
 CONFIG_SPACE: Final = 256
-PIECE: Final = 64 * KIB
-"""Of DMA by message."""
 LONG: Final = 4 * KIB
 """Bytes of a region access that one turn does at most: a device may take 10 us a word of its local bus."""
 
@@ -73,77 +70,6 @@ class Line(Protocol):
     def reset(self) -> None:
         """Down and not masked."""
         ...
-
-
-class Wait(Protocol):
-    """Serves the client until a reply is there, and no longer than a stall may take; False if it never came."""
-
-    def __call__(self, there: Callable[[], bool]) -> bool:
-        """Wait."""
-        ...
-
-
-class MessageMemory:
-    """The client's memory by DMA_READ and DMA_WRITE; a `plx9x5x.transport.guest_memory.FarMemory` by bus address."""
-
-    def __init__(self, connection: Connection, *, piece: int, alone: bool, wait: Wait) -> None:
-        self._connection = connection
-        self._alone = alone
-        """Replies come on a socket of their own, and the client serves it whatever else it waits for."""
-        self.piece: Final = min(piece, PIECE)
-        self._wait = wait
-        self._number = 0
-        self._waiting: Header | None = None
-        self._into: memoryview | None = None
-        self._done = False
-        self.in_request = False
-        """True while the client itself waits for an answer: it would serve no message of ours."""
-        self.reason = ""
-
-    def read_into(self, offset: int, into: memoryview) -> int:
-        """Read at bus address `offset`, `piece` bytes at most; give the bytes that came."""
-        came = self._ask(Command.DMA_READ, codec.DMA_ACCESS.pack(offset, len(into)), into)
-        return len(into) if came else 0
-
-    def write_from(self, offset: int, data: memoryview) -> int:
-        """Write at bus address `offset`, `piece` bytes at most; give the bytes that went."""
-        went = self._ask(Command.DMA_WRITE, codec.DMA_ACCESS.pack(offset, len(data)) + bytes(data), None)
-        return len(data) if went else 0
-
-    def _ask(self, command: Command, body: bytes, into: memoryview | None) -> bool:
-        if self._waiting is not None:
-            self.reason = "an answer for its memory is waited for already"
-            return False
-        if self.in_request and not self._alone:
-            self.reason = "it shares no file, and is reached by messages only between its own accesses"
-            return False
-        self._number = self._number + 1 & 0xFFFF
-        self._waiting = Header(self._number, command, codec.HEADER.size + len(body), 0, 0)
-        self._into, self._done = into, False
-        self.reason = "the client does not answer messages"
-        try:
-            self._connection.send(codec.request(self._number, command, body))
-            return self._wait(lambda: self._waiting is None) and self._done
-        except Gone:  # whoever looks at the connection next finds out too
-            return False
-        finally:
-            self._waiting = self._into = None
-
-    def answered(self, message: Message) -> None:
-        """Take a reply; one that nobody waits for is too late, and dropped."""
-        asked, header = self._waiting, message.header
-        if asked is None or header.id != asked.id or header.command != asked.command:
-            return
-        self._waiting = None
-        body = message.body[codec.DMA_ACCESS.size :]
-        if header.failed:
-            self.reason = f"the client says {os.strerror(header.error)}"
-        elif self._into is not None and len(body) != len(self._into):
-            self.reason = f"the client answers with {len(body)} bytes of {len(self._into)}"
-        else:
-            if self._into is not None:
-                self._into[:] = body
-            self._done = True
 
 
 class Session:
