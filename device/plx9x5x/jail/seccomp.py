@@ -12,6 +12,7 @@ the C library makes a thread by clone, whose flags a filter can see.
 import ctypes
 import errno
 import os
+import socket
 import struct
 import sys
 from collections.abc import Iterator
@@ -49,10 +50,22 @@ quotactl_fd 443 443    settimeofday 164 170   clock_settime 227 112  clock_adjti
 adjtimex 159 171       sethostname 170 161    setdomainname 171 162  syslog 103 116
 vhangup 153 58         iopl 172 -             ioperm 173 -           personality 135 92
 keyctl 250 219         add_key 248 217        request_key 249 218
+connect 42 203         bind 49 200            inotify_init 253 -     inotify_init1 294 26
+utime 132 -            utimes 235 -           futimesat 261 -        utimensat 280 88
+shmget 29 194          shmat 30 196           shmctl 31 195          semget 64 190
+semop 65 193           semtimedop 220 192     semctl 66 191          msgget 68 186
+msgsnd 69 189          msgrcv 70 188          msgctl 71 187          pidfd_open 434 434
+setpriority 141 140    ioprio_set 251 30      sched_setparam 142 118 sched_setscheduler 144 119
+sched_setattr 314 274  modify_ldt 154 -
 """
 
 _CLONE_THREAD: Final = 0x0001_0000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # the terminal that a server was started in takes them for what a person typed
+
+_STREAMS: Final = tuple(
+    socket.SOCK_STREAM | more for more in (0, socket.SOCK_CLOEXEC, socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+)
+"""Pairs of these can send to each other alone; a datagram could go to any address."""
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF_LD|W|ABS, BPF_JMP|J*|K, BPF_RET|K
 _KILL: Final = 0x8000_0000
@@ -77,12 +90,15 @@ class Machine:
     kill: int
     tgkill: int
     ioctl: int
+    prlimit64: int
+    sched_setaffinity: int
+    socketpair: int
     foreign: int | None = None
 
 
 MACHINES: Final = {
-    _AMD64: Machine(0xC000_003E, 317, 56, 435, 62, 234, 16, foreign=0x4000_0000),  # x32
-    _ARM64: Machine(0xC000_00B7, 277, 220, 435, 129, 131, 29),
+    _AMD64: Machine(0xC000_003E, 317, 56, 435, 62, 234, 16, 302, 203, 53, foreign=0x4000_0000),  # x32
+    _ARM64: Machine(0xC000_00B7, 277, 220, 435, 129, 131, 29, 261, 122, 199),
 }
 
 
@@ -132,6 +148,14 @@ def _program(machine: Machine, numbers: dict[str, int], own_pid: int) -> Iterato
     yield from _if(_EQUAL, machine.clone, *_only(_ANY_BIT, _CLONE_THREAD, argument=0))
     for number in (machine.kill, machine.tgkill):  # `abort`, and the fault handler's raise
         yield from _if(_EQUAL, number, *_only(_EQUAL, own_pid, argument=0))
+    for number in (machine.prlimit64, machine.sched_setaffinity):  # a limit of processor time ends another process
+        yield from _if(_EQUAL, number, *_only(_EQUAL, 0, argument=0))
+    pair = (
+        _step(_LOAD, _ARGUMENTS + 8 * 1),
+        *(step for kind in _STREAMS for step in _if(_EQUAL, kind, _step(_RETURN, _ALLOW))),
+        _step(_RETURN, _REFUSE),
+    )
+    yield from _if(_EQUAL, machine.socketpair, *pair)
     terminal = (
         _step(_LOAD, _ARGUMENTS + 8 * 1),
         *_if(_EQUAL, _TIOCSTI, _step(_RETURN, _REFUSE)),

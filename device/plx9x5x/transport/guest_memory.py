@@ -241,6 +241,10 @@ class GuestMemory:
             address = BusAddr(bus + done)
             raise FarFault(address, moved=moved + done, reason=far.memory.reason, nearest=self.around(address))
 
+    def splits(self, iova: int, length: int) -> bool:
+        """True if an unmap of the range would leave two parts of one mapping."""
+        return splits(self.around(iova), iova, length)
+
     def reach(self, address: int, length: int) -> int:
         """How many of `length` bytes from `address` on are one piece of a far mapping; 0 if none holds it."""
         at = bisect_right(self._starts, address) - 1
@@ -264,6 +268,11 @@ class GuestMemory:
             return self.refused.abort(BusAddr(bus), moved=moved, nearest=self.around(bus))
         kind = Unreachable if found.view is None and found.far is None else TargetAbort
         return kind(BusAddr(bus), moved=moved, nearest=self.around(bus))
+
+
+def splits(around: Sequence[tuple[int, int]], iova: int, length: int) -> bool:
+    """True if one of the mappings `around` an address reaches beyond a range on both sides."""
+    return any(start < iova and iova + length < start + size for start, size in around)
 
 
 def _part(old: _Mapping, start: int, end: int) -> _Mapping:

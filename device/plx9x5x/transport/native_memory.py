@@ -10,7 +10,7 @@ from typing import Final
 
 from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.plane.table import MappingTable, Why
-from plx9x5x.transport.guest_memory import Far, GuestMemory, Unreachable
+from plx9x5x.transport.guest_memory import Far, GuestMemory, Unreachable, splits
 from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
@@ -48,6 +48,10 @@ class NativeGuestMemory:
         self.mappings.unmap(iova, length)
         if self._far is not None:
             self._far.unmap(iova, length)
+
+    def splits(self, iova: int, length: int) -> bool:
+        """True if an unmap of the range would leave two parts of one mapping."""
+        return splits(self.mappings.around(iova), iova, length)
 
     def clear(self) -> None:
         """Drop all mappings, and what is known of those that were refused."""

@@ -25,6 +25,7 @@ from plx9x5x.board import load_board
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.ports import BusMaster, IrqLine
+from plx9x5x.transport.wire import foreign
 from plx9x5x.transport.wire import lobby as lobby_module
 from plx9x5x.transport.wire import server as server_module
 from plx9x5x.transport.wire.inbox import Message
@@ -452,4 +453,5 @@ def item(kind: int, a: int = 0, payload: bytes = b"") -> bytes:
 
 
 def _fds() -> int:
+    foreign.settle()
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - after each input, so quick

@@ -68,7 +68,8 @@ class Filter:
 @machines
 def test_each_call_of_the_list_is_refused_and_no_other(name: str) -> None:
     filtered, refused = Filter(name), set(seccomp.refused(name).values())
-    special = {filtered.machine.clone, filtered.machine.clone3, filtered.machine.kill, filtered.machine.tgkill}
+    machine = filtered.machine
+    special = {machine.clone, machine.clone3, machine.kill, machine.tgkill, machine.socketpair}
     for number in set(range(HIGHEST)) - special:
         assert filtered.says(number) == (REFUSE if number in refused else ALLOW), number
 
@@ -87,7 +88,18 @@ def test_the_numbers_are_those_of_the_kernel_s_headers(name: str) -> None:
     theirs = dict(re.findall(r"#define __(?:NR|NR3264)_(\w+) (\d+)", done.stdout))
     machine = seccomp.MACHINES[name]
     ours = seccomp.refused(name) | {
-        call: getattr(machine, call) for call in ("seccomp", "clone", "clone3", "kill", "tgkill", "ioctl")
+        call: getattr(machine, call)
+        for call in (
+            "seccomp",
+            "clone",
+            "clone3",
+            "kill",
+            "tgkill",
+            "ioctl",
+            "prlimit64",
+            "sched_setaffinity",
+            "socketpair",
+        )
     }
     newer = {"open_tree_attr", "fchmodat2", "setxattrat", "removexattrat", "file_setattr"}  # than Debian 12's headers
     assert ours.keys() - theirs.keys() <= newer

@@ -32,8 +32,8 @@ BY_LANDLOCK = (
     ("make a folder beside the socket", 1, "EACCES"),
     ("remove elsewhere", 1, "EACCES"),
     ("write to a place to read", 1, "EACCES"),
-    ("bind TCP", 4, "EACCES"),
-    ("connect by TCP", 4, "EACCES"),
+    ("bind TCP", 4, "EPERM"),  # by the filter, before Landlock
+    ("connect by TCP", 4, "EPERM"),
     ("connect to an abstract socket", 6, "EPERM"),
 )
 BY_SECCOMP = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.transport import libvfio
-from plx9x5x.transport.wire import codec, lobby
+from plx9x5x.transport.wire import codec, foreign, lobby
 from plx9x5x.transport.wire import server as wire_server
 from plx9x5x.transport.wire.client import SharedRam, VfioUserClient
 from plx9x5x.transport.wire.codec import Refused
@@ -123,6 +123,7 @@ def map_message(iova: int, length: int, *, offset: int = 0, prot: int = 3, numbe
 
 def open_descriptors() -> int:
     """How many this process has."""
+    foreign.settle()
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 

@@ -9,10 +9,15 @@ class Wire:
     buffer: Pointer
     room: int
     begin: int
+    received: int
+    aio_context: int
+    aio_fd: int
     end: int
     most: int
     fds: list[int]
     fd_count: int
+    spare: list[int]
+    spare_count: int
     fds_end: int
     torn: int
     ours: int

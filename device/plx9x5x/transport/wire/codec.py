@@ -109,11 +109,20 @@ MAP_READ, MAP_WRITE = 1, 2
 UNMAP_ALL: Final = 2
 
 
+def words_of(code: int) -> str:
+    """An errno in words; the other side may send any number."""
+    return os.strerror(code) if 0 <= code < _ERRNOS else f"error {code:#x}"
+
+
+_ERRNOS: Final = 4096
+"""What the kernel takes for one at most."""
+
+
 class Refused(Exception):
     """A request is answered by an error, `errno`; on the client's side, the server did so."""
 
     def __init__(self, code: int, why: str = "") -> None:
-        super().__init__(f"{os.strerror(code)}{f': {why}' if why else ''}")
+        super().__init__(f"{words_of(code)}{f': {why}' if why else ''}")
         self.errno = code
 
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from plx9x5x.transport.wire.inbox import Inbox, Message, SocketInbox
+from plx9x5x.transport.wire.inbox import Inbox, Message, SocketInbox, drain
 from plx9x5x.units import MIB
 
 MAX_UNSENT: Final = 4 * MIB
@@ -93,7 +93,10 @@ class Connection:
         return True
 
     def close(self) -> None:
-        """Hang up, and close what came and was not taken."""
+        """Hang up, and close what came and was not taken, all that is still on its way too."""
         self.inbox.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+            drain(self._socket)
         with contextlib.suppress(OSError):
             self._socket.close()

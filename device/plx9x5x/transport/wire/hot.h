@@ -21,9 +21,14 @@ struct wire {
     int32_t edge_fd; /* who hears of INTA#, or -1 */
     uint8_t *buffer;
     uint32_t room, begin, end;
+    uint64_t received;    /* bytes since the connection began */
+    uint64_t aio_context; /* what signals an eventfd without waiting (signaller.py), or 0 */
+    int32_t aio_fd;
     uint32_t most;        /* bytes that a message may have */
     int32_t fds[16];      /* what came beside the bytes before `fds_end` */
     uint32_t fd_count;
+    int32_t spare[253];   /* what came beyond that: to be closed by Python, which never waits */
+    uint32_t spare_count;
     uint32_t fds_end;
     int32_t torn;         /* the kernel kept descriptors back, or there were too many */
     int32_t ours;

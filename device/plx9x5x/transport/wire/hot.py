@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from plx9x5x.transport.wire import _hot
 from plx9x5x.transport.wire.codec import HEADER, MAX_BODY, Header
-from plx9x5x.transport.wire.inbox import ROOM, Message, close_all
+from plx9x5x.transport.wire.foreign import close_all
+from plx9x5x.transport.wire.inbox import ROOM, Message
 
 if TYPE_CHECKING:
     import socket
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from plx9x5x.plane.serving import NativeServing
     from plx9x5x.transport.wire._hot import Wire
     from plx9x5x.transport.wire.connection import Connection
+    from plx9x5x.transport.wire.signaller import Signaller
 
 _LIB, _FFI = _hot.lib, _hot.ffi
 
@@ -76,6 +78,10 @@ class NativeInbox:
         """Where the function is that sends an edge of INTA#, of `address`."""
         return int(cast("int", _FFI.cast("uintptr_t", _LIB.wire_edger())))
 
+    def signal_by(self, signaller: Signaller) -> None:
+        """Send edges as that does."""
+        self._wire.aio_context, self._wire.aio_fd = signaller.context, signaller.memory
+
     def listen(self, fd: int) -> None:
         """Send edges to `fd`, -1 for nobody."""
         self._wire.edge_fd = fd
@@ -92,8 +98,9 @@ class NativeInbox:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Two numbers that do not both stay while messages come."""
-        return self._wire.begin, self._wire.end
+        """How many bytes have come, and been taken, since the connection began."""
+        wire = self._wire
+        return wire.received, wire.received - (wire.end - wire.begin)
 
     def block(self) -> None:
         """Have C's next answer wait behind those of the connection."""
@@ -111,7 +118,9 @@ class NativeInbox:
 
     def fill(self) -> int:
         """Read what is there; give the bytes, 0 at the end of the stream. Raises: BlockingIOError, OSError."""
+        self._close_spare()
         count = _LIB.wire_fill(self._wire)
+        self._close_spare()
         if count < 0:
             raise OSError(-count, os.strerror(-count))
         return count
@@ -120,6 +129,7 @@ class NativeInbox:
         """Take a message, None if none is whole. Raises: FramingLost."""
         wire = self._wire
         wire.ours = 0
+        self._close_spare()
         after = _LIB.wire_whole(wire)
         if not after:
             return None
@@ -131,6 +141,11 @@ class NativeInbox:
             message.fds, message.torn = self._take_fds(), bool(wire.torn)
             wire.torn = 0
         return message
+
+    @property
+    def has_fds(self) -> bool:
+        """True if descriptors have come that no message has taken."""
+        return bool(self._wire.fd_count or self._wire.torn)
 
     def begun(self) -> tuple[memoryview, int, int] | None:
         """Give what has come, as `Inbox.begun` says."""
@@ -145,7 +160,15 @@ class NativeInbox:
 
     def close(self) -> None:
         """Close what descriptors there are."""
+        self._close_spare()
         close_all(self._take_fds())
+
+    def _close_spare(self) -> None:
+        wire = self._wire
+        if wire.spare_count:
+            spare = [wire.spare[n] for n in range(wire.spare_count)]
+            wire.spare_count = 0
+            close_all(spare)
 
     def _take_fds(self) -> list[int]:
         found = [self._wire.fds[n] for n in range(self._wire.fd_count)]

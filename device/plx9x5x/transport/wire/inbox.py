@@ -10,23 +10,27 @@ Every descriptor is closed by `Message.close` or `Inbox.close`: whoever wants on
 """
 
 import array
-import contextlib
-import os
 import socket
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from plx9x5x.transport.wire.codec import HEADER, MAX_BODY, MAX_FDS, Header
+from plx9x5x.transport.wire.foreign import close_all
 from plx9x5x.units import KIB
 
 ROOM: Final = HEADER.size + MAX_BODY + 64 * KIB
 READ: Final = 64 * KIB
 """Bytes of one read at most."""
 _FD_BYTES: Final = array.array("i").itemsize
-_CONTROL: Final = socket.CMSG_SPACE(MAX_FDS * _FD_BYTES)
+_MOST_FDS: Final = 253
+"""Descriptors that come at once, at most: the kernel's SCM_MAX_FD. It closes itself what a read has no room for."""
+_CONTROL: Final = socket.CMSG_SPACE(_MOST_FDS * _FD_BYTES)
 # Plain numbers: with the enumeration's own each read takes a microsecond more.
 _CLOEXEC: Final = int(socket.MSG_CMSG_CLOEXEC)
 _TRUNCATED: Final = int(socket.MSG_CTRUNC)
+_NOW: Final = int(socket.MSG_DONTWAIT)
+_MOST_READS: Final = 10_000
+"""A socket's buffer holds some hundred messages; more than that nobody can have sent once it is shut down."""
 
 
 @dataclass(slots=True)
@@ -43,8 +47,7 @@ class Message:
 
     def close(self) -> None:
         """Close the descriptors that nobody took."""
-        while self.fds:
-            os.close(self.fds.pop())
+        close_all(self.fds)
 
 
 class Inbox(Protocol):
@@ -57,7 +60,7 @@ class Inbox(Protocol):
 
     @property
     def place(self) -> tuple[int, int]:
-        """Two numbers that do not both stay while messages come."""
+        """How many bytes have come, and been taken, since the connection began."""
         ...
 
     def fill(self) -> int:
@@ -66,6 +69,11 @@ class Inbox(Protocol):
 
     def next(self) -> Message | None:
         """Take a message, None if none is whole. Raises: FramingLost."""
+        ...
+
+    @property
+    def has_fds(self) -> bool:
+        """True if descriptors have come that no message has taken."""
         ...
 
     def begun(self) -> tuple[memoryview, int, int] | None:
@@ -90,7 +98,7 @@ class SocketInbox:
     def __init__(self, connection: socket.socket) -> None:
         self._receive = connection.recvmsg_into
         self._view = memoryview(bytearray(ROOM))
-        self._begin = self._end = 0
+        self._begin = self._end = self._received = 0
         self._fds: list[int] = []
         self._fds_end = 0
         self._torn = False
@@ -102,16 +110,17 @@ class SocketInbox:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Two numbers that do not both stay while messages come."""
-        return self._begin, self._end
+        """How many bytes have come, and been taken, since the connection began."""
+        return self._received, self._received - (self._end - self._begin)
 
     def fill(self) -> int:
         """Read what is there; give the bytes, 0 at the end of the stream. Raises: BlockingIOError, OSError."""
         if self._begin:
             self._move_up()
-        room = self._missing() if self._fds else READ
+        room = self._missing() if self._fds or self._torn else READ
         count, control, flags, _ = self._receive([self._view[self._end : self._end + room]], _CONTROL, _CLOEXEC)
         self._end += count
+        self._received += count
         if control:
             self._note_fds(control)
         if flags & _TRUNCATED:
@@ -133,6 +142,11 @@ class SocketInbox:
             message.fds, message.torn = self._fds, self._torn
             self._fds, self._torn = [], False
         return message
+
+    @property
+    def has_fds(self) -> bool:
+        """True if descriptors have come that no message has taken."""
+        return bool(self._fds) or self._torn
 
     def begun(self) -> tuple[memoryview, int, int] | None:
         """Give what has come, as `Inbox.begun` says."""
@@ -176,8 +190,17 @@ class SocketInbox:
             self._torn = True
 
 
-def close_all(fds: list[int]) -> None:
-    """Close and forget descriptors."""
-    while fds:
-        with contextlib.suppress(OSError):
-            os.close(fds.pop())
+def drain(connection: socket.socket) -> None:
+    """Read a connection empty, and close the descriptors that come. Raises: OSError."""
+    scratch = bytearray(READ)
+    for _ in range(_MOST_READS):
+        count, control, _, _ = connection.recvmsg_into([scratch], _CONTROL, _CLOEXEC | _NOW)
+        fds: list[int] = []
+        for level, kind, data in control:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                came = array.array("i")
+                came.frombytes(data[: len(data) - len(data) % _FD_BYTES])
+                fds += came
+        close_all(fds)
+        if not count:
+            return

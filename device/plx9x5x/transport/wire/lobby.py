@@ -19,6 +19,7 @@ from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, FramingLost, Refused
 from plx9x5x.transport.wire.connection import Connection, Gone
 from plx9x5x.transport.wire.inbox import Message
+from plx9x5x.units import KIB
 
 SILENCE_S: Final = 5.0
 """How long a client may take for its first message; QEMU itself gives up after 5 s by default."""
@@ -26,6 +27,8 @@ MOST: Final = 16
 """Connections that wait at most."""
 TOLD: Final = 1000
 """Clients that failed to attach are told of so often, lest one that goes on fills a disk."""
+AHEAD: Final = 32 * KIB
+"""What somebody who waits may send before its turn."""
 BREATH_S: Final = 0.1
 """How long nobody is let in once the host has no room for one."""
 _GONE: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -39,6 +42,8 @@ class _Guest:
     deadline: float
     version: codec.Version | None = None
     header: codec.Header | None = None
+    heard: int = 0
+    """Bytes that had come with its VERSION."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +168,12 @@ class Lobby:
         """Let a connected socket in."""
         try:
             connection = self._make(peer)
-        except MemoryError:
+            self._epoll.register(connection.fd, select.EPOLLIN | _GONE)
+        except (MemoryError, OSError) as exc:
+            self._log.log(logging.INFO, "a client failed to attach: %s", exc)
             peer.close()
             return
         self._guests[connection.fd] = _Guest(connection, time.monotonic() + SILENCE_S)
-        self._epoll.register(connection.fd, select.EPOLLIN | _GONE)
 
     def _make_room(self, listening: socket.socket, exc: OSError) -> None:
         """The host has no descriptor left for one more; somebody silent goes, or all wait a little."""
@@ -189,7 +195,7 @@ class Lobby:
     def _hear(self, fd: int, guest: _Guest, events: int) -> None:
         """Take what a guest says, which should be its VERSION."""
         if guest.version is not None:
-            self._hang_up(fd, "it did not wait")
+            self._hear_more(fd, guest, events)
             return
         message: Message | None = None
         try:
@@ -200,6 +206,7 @@ class Lobby:
                 return
             guest.header = message.header
             guest.version = self._version(message)
+            guest.heard = guest.connection.inbox.place[0]
         except (Gone, FramingLost) as exc:
             self._hang_up(fd, str(exc))
             return
@@ -213,7 +220,22 @@ class Lobby:
             if message is not None:
                 message.close()
         # What it sends from now on is for later; only whether it goes away matters.
-        self._epoll.modify(fd, select.EPOLLRDHUP)
+        self._epoll.modify(fd, select.EPOLLIN | _GONE)
+
+    def _hear_more(self, fd: int, guest: _Guest, events: int) -> None:
+        """Keep a little of what somebody says who waits, and hang up on one that has gone, or talks on.
+
+        Descriptors that it sends are read too: left where they are, one that is its own socket would hide its end.
+        """
+        try:
+            came = guest.connection.fill()
+        except Gone as exc:
+            self._hang_up(fd, f"it did not wait: {exc}")
+            return
+        if guest.connection.inbox.place[0] - guest.heard > AHEAD or guest.connection.inbox.has_fds:
+            self._hang_up(fd, "it says too much before its turn")
+        elif not came and events & _GONE:
+            self._hang_up(fd, "it did not wait")
 
     @staticmethod
     def _version(message: Message) -> codec.Version:

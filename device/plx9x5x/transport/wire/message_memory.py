@@ -5,7 +5,6 @@ A guest's processor that waits for an answer of ours keeps QEMU from answering, 
 a reply, and the device is called within its own `step` (`plx9x5x.ports.BusMaster`).
 """
 
-import os
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -15,6 +14,8 @@ from plx9x5x.transport.wire.connection import Connection, Gone
 from plx9x5x.transport.wire.inbox import Message
 from plx9x5x.units import KIB
 
+GIVE_UP: Final = 3
+"""Requests in a row without an answer, each waited for as long as a stall may take."""
 PIECE: Final = 64 * KIB
 """Of DMA by message: QEMU drops what its socket does not take at once."""
 
@@ -40,6 +41,7 @@ class MessageMemory:
         self._waiting: Header | None = None
         self._into: memoryview | None = None
         self._done = False
+        self._unanswered = 0
         self.in_request = False
         """True while the client itself waits for an answer: it would serve no message of ours."""
         self.reason = ""
@@ -67,11 +69,17 @@ class MessageMemory:
         self.reason = "the client does not answer messages"
         try:
             self._connection.send(codec.request(self._number, command, body))
+            self._unanswered += 1
             return self._wait(lambda: self._waiting is None) and self._done
         except Gone:  # whoever looks at the connection next finds out too
             return False
         finally:
             self._waiting = self._into = None
+
+    @property
+    def is_given_up(self) -> bool:
+        """True once the client has left so many requests in a row unanswered that it had better go."""
+        return self._unanswered >= GIVE_UP
 
     def answered(self, message: Message) -> None:
         """Take a reply; one that nobody waits for is too late, and dropped."""
@@ -79,9 +87,10 @@ class MessageMemory:
         if asked is None or header.id != asked.id or header.command != asked.command:
             return
         self._waiting = None
+        self._unanswered = 0
         body = message.body[codec.DMA_ACCESS.size :]
         if header.failed:
-            self.reason = f"the client says {os.strerror(header.error)}"
+            self.reason = f"the client says {codec.words_of(header.error)}"
         elif self._into is not None and len(body) != len(self._into):
             self.reason = f"the client answers with {len(body)} bytes of {len(self._into)}"
         else:

@@ -19,6 +19,7 @@ The file is long because both loops, and all that ends a client, meet in one obj
 
 import errno
 import logging
+import os
 import select
 import socket
 import time
@@ -41,9 +42,10 @@ from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import FramingLost
 from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
-from plx9x5x.transport.wire.lobby import NO_ROOM, Arrival, Lobby
+from plx9x5x.transport.wire.lobby import NO_ROOM, TOLD, Arrival, Lobby
 from plx9x5x.transport.wire.message_memory import MessageMemory
 from plx9x5x.transport.wire.session import Session
+from plx9x5x.transport.wire.signaller import Signaller
 from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class WireServer:
         self._failure: BaseException | None = None
         self._seen_stalled: tuple[int, ...] | None = None
         self._stalled_since = 0.0
-        self._told = self._looked = 0
+        self._told = self._looked = self._said = 0
         self._left_over = False
         """Messages have come while a reply was waited for, and poll does not know of them."""
         plane = choose(plane)
@@ -105,8 +107,12 @@ class WireServer:
         self._line: IntxLine | NativeLine = self._make_line(plane)
         self._device: PciDevice = make_device(self._memory, self._line)
         self._wake = WakePipe()
+        self._signaller = Signaller()
         self._native = self._native_serving() if plane is Plane.NATIVE else None
         self._file = SocketFile(socket_path) if socket_path is not None else None
+        if self._file is None and given is None:
+            raise ValueError("neither a path nor a socket to listen on")
+        self._listening: socket.socket | None = None
         try:
             connected = given if given is not None and not sockets.listens(given) else None
             self._listening = None if connected is not None else given or self._listen()
@@ -116,6 +122,11 @@ class WireServer:
             if self._native is not None:
                 self._native.wake_by(self._lobby.fd)
         except BaseException:
+            if self._listening is not None and self._listening is not given:
+                self._listening.close()
+            if self._file is not None:
+                self._file.remove()
+            self._signaller.close()
             self._wake.close()
             raise
 
@@ -154,6 +165,7 @@ class WireServer:
             self._listening.close()
         if self._file is not None:
             self._file.remove()
+        self._signaller.close()
         self._wake.close()
 
     # The loop.
@@ -249,9 +261,10 @@ class WireServer:
                 lobby.poll(wait)
                 why = Served.WOKEN
             else:
+                inbox.settle(connection)  # C answers only while nothing of ours waits to be sent
                 why = native.serve(wait)
             if why is Served.TAKING_FAILED:
-                raise Gone("the end of the stream")
+                raise Gone(os.strerror(native.code))
             inbox.settle(connection)
             if (inbox.ours or self._is_busy) and self._lost is None:
                 self._take(1, read=False)
@@ -391,11 +404,7 @@ class WireServer:
 
         False if that is the end of the client. Raises: Gone.
         """
-        self._looked = time.monotonic_ns()
-        self._wake.drain()
-        if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
-            self._told += 1
-            self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
+        self._look_around()
         connection = self._connection
         if connection is None:
             return True
@@ -412,6 +421,14 @@ class WireServer:
             self._lost = "it stalled"
         return self._lost is None
 
+    def _look_around(self) -> None:
+        """Signals, and those who wait."""
+        self._looked = time.monotonic_ns()
+        self._wake.drain()
+        if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
+            self._told += 1
+            self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
+
     def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
         if device_ns is None and not minded:
@@ -427,16 +444,19 @@ class WireServer:
         end = time.monotonic() + STALL_S
         connection = self._connection
         assert connection is not None
+        twin = self._twin
         more = False
         while self._lost is None and not self._stopping:
             left = end - time.monotonic()
             if left <= 0:  # however much else it says meanwhile
-                self._log.warning("the client does not answer a request for its memory")
+                self._not_answered()
                 return False
             try:
-                if self._twin is not None and self._take_twin(self._twin, there):
-                    return True
-                more = self._take(1, read=not more)
+                if twin is not None:
+                    twin.flush()
+                    if self._take_twin(twin, there):
+                        return True
+                more = connection.unsent <= MAX_UNSENT and self._take(1, read=not more)
                 connection.flush()
             except (Gone, FramingLost) as exc:
                 self._lost = str(exc)
@@ -445,9 +465,19 @@ class WireServer:
                 return True
             if more:
                 continue
-            fds = [connection.fd] + ([self._twin.fd] if self._twin is not None else [])
+            if self._is_time_to_look:
+                self._look_around()
+            fds = [connection.fd] if twin is None else [connection.fd, twin.fd]
             _poll(*fds).poll(min(round(left * 1e9), LOOK_NS))
         return False
+
+    def _not_answered(self) -> None:
+        self._told += 1
+        level = logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG
+        self._log.log(level, "the client does not answer a request for its memory")
+        if self._far is not None and self._far.is_given_up:
+            self._log.warning("dropping the client: it answers no request for its memory")
+            self._lost = "it answers nothing"
 
     def _take_twin(self, twin: Connection, there: Callable[[], bool]) -> bool:
         """Take a batch of the replies, which alone come this way; True if the one that is waited for was among them."""
@@ -481,8 +511,8 @@ class WireServer:
             version = codec.Version(0, 0, ours, twin_fd=None if twin is None else 0)
             reply = codec.answer(arrival.header, version.pack())
             connection.send(reply, () if twin is None else (twin.fileno(),))
-        except (Gone, OSError) as exc:
-            self._log.info("a client failed to attach: %s", exc)
+        except (Gone, OSError, MemoryError) as exc:
+            self._say(f"a client failed to attach: {exc}")
             connection.close()
             self._close_twin()
             return
@@ -495,6 +525,7 @@ class WireServer:
         )
         inbox = self._inbox = self._native_inbox(connection)
         if inbox is not None and not isinstance(self._line, IntxLine):
+            inbox.signal_by(self._signaller)
             self._line.connect(inbox.edger, inbox.address)
         self._session = Session(
             connection,
@@ -503,30 +534,40 @@ class WireServer:
             line=self._line,
             far=self._far,
             on_listener=inbox.listen if inbox is not None else _nobody,
+            signaller=self._signaller,
             log=self._log,
         )
         self._lost, self._seen_stalled, self._told = None, None, 0
         self._left_over = True  # what came with VERSION
-        self._log.info("client connected")
+        self._say("client connected")
 
     def _lose(self) -> None:
-        """The client is gone: its memory first, then everything that refers to it."""
+        """The client is gone: what is its own goes, whatever the device makes of it."""
         session, connection = self._session, self._connection
         self._session = self._connection = self._far = None
         if not isinstance(self._line, IntxLine):
             self._line.connect(0, 0)
         self._inbox = None
-        self._device.reset(ResetKind.LOST_CLIENT)
-        self._line.reset()
-        self._memory.clear()
-        if connection is not None:
-            self._lobby.watch(connection.fd, writable=False)
-            connection.close()
-        if session is not None:
-            session.close()
-        self._close_twin()
-        self._lost = None
-        self._log.info("client left")
+        try:
+            self._memory.clear()
+            if session is not None:
+                session.close()  # before the device: it may need the room
+            self._device.reset(ResetKind.LOST_CLIENT)
+        except Exception as exc:  # noqa: BLE001 - `run` raises it once all is put away
+            self._failure = self._failure or exc
+        finally:
+            self._line.reset()
+            if connection is not None:
+                self._lobby.watch(connection.fd, writable=False)
+                connection.close()
+            self._close_twin()
+            self._lost = None
+            self._say("client left")
+
+    def _say(self, what: str) -> None:
+        """Tell of clients that come and go, but not for ever: one that does nothing else would fill a disk."""
+        self._said += 1
+        self._log.log(logging.INFO if self._said <= TOLD else logging.DEBUG, what)
 
     def _native_inbox(self, connection: Connection) -> "NativeInbox | None":
         if self._native is None:

@@ -11,8 +11,6 @@ waits for the answers.
 import errno
 import logging
 import os
-import select
-import stat
 import struct
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
@@ -26,6 +24,7 @@ from plx9x5x.transport.wire.connection import Connection
 from plx9x5x.transport.wire.files import CalledFile, GuestFiles
 from plx9x5x.transport.wire.inbox import Inbox, Message
 from plx9x5x.transport.wire.message_memory import MessageMemory
+from plx9x5x.transport.wire.signaller import Signaller, is_eventfd
 from plx9x5x.units import KIB
 
 CONFIG_SPACE: Final = 256
@@ -45,7 +44,6 @@ _WORDS: Final = {width: struct.Struct(f"<HHIIIQII{code}") for width, code in ((1
 """The reply to a read of a usual width."""
 _INTX_ALONE: Final = [int(Irq.INTX), 0, 1]
 """Index, start and count of the one interrupt that can be masked."""
-_EDGE: Final = (1).to_bytes(8, "little")
 
 
 class _Later(Exception):
@@ -87,10 +85,11 @@ class Session:
         line: Line,
         far: MessageMemory,
         on_listener: Callable[[int], None],
+        signaller: Signaller,
         log: logging.Logger,
     ) -> None:
         self._connection, self._device, self._memory, self._line = connection, device, memory, line
-        self._far, self._on_listener, self._log = far, on_listener, log
+        self._far, self._on_listener, self._signaller, self._log = far, on_listener, signaller, log
         self._files = GuestFiles(log)
         self._long: tuple[Header, Iterator[bytes | None]] | None = None
         self._irqs = dict(IRQ_COUNTS)
@@ -139,14 +138,13 @@ class Session:
             within, far.in_request = far.in_request, True
             try:
                 value = self._device.read(region, offset, count)
+                answer = reply.pack(number, command, size + count, codec.REPLY, 0, offset, region, count, value)
             except Exception:
                 self._reply(Header(number, command, size, flags, 0), None)
                 raise
             finally:
                 far.in_request = within
-            self._connection.send(
-                reply.pack(number, command, size + count, codec.REPLY, 0, offset, region, count, value)
-            )
+            self._connection.send(answer)
             return True
         if (
             command != codec.REGION_WRITE
@@ -380,7 +378,9 @@ class Session:
             pass  # the device cannot read it, and write-only memory is nobody's
         elif message.fds:
             file = self._files.take(message.fds[0], offset=asked.offset, length=asked.length, writable=writable)
-            if isinstance(file, CalledFile):
+            if file is None:
+                far = Far(self._far, asked.address)
+            elif isinstance(file, CalledFile):
                 far = Far(file, asked.offset)
             else:
                 view = file.view(asked.offset, asked.length)
@@ -394,6 +394,8 @@ class Session:
 
     def _unmap(self, message: Message) -> bytes:
         asked = codec.DmaUnmap.unpack(message.body)
+        if self._memory.count >= codec.MAX_MAPPINGS and self._memory.splits(asked.address, asked.length):
+            raise Refused(errno.ENOSPC, f"{codec.MAX_MAPPINGS} mappings are in use, and this makes two of one")
         self._memory.unmap(asked.address, asked.length)
         self._files.release_unused()
         self._log.debug("unmap %#x+%#x", asked.address, asked.length)
@@ -436,7 +438,7 @@ class Session:
 
     def _listen(self, index: int, fds: list[int]) -> None:
         """Take the descriptor that is there, or none: then nobody listens any more."""
-        if fds and stat.S_IFMT(os.fstat(fds[0]).st_mode):  # an eventfd has no type; a file may keep who writes to it
+        if fds and not is_eventfd(fds[0]):
             raise Refused(errno.EINVAL, "the descriptor is no eventfd")
         old = self._listeners.pop(index, None)
         if fds:
@@ -450,16 +452,7 @@ class Session:
         fd = self._listeners.get(index)
         if fd is None:
             return False
-        # One that is full has not been read for ages, and the client knows. O_NONBLOCK is no way to be sure: it is the
-        # open file's, so the client would have to live with it, and could take it back.
-        room = select.poll()
-        room.register(fd, select.POLLOUT)
-        try:
-            if room.poll(0):
-                os.write(fd, _EDGE)
-        except OSError:
-            return False
-        return True
+        return self._signaller.signal(fd)
 
 
 def _nobody_listens() -> bool:
