@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, Header
-from plx9x5x.transport.wire.connection import Connection, Gone
+from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
 from plx9x5x.transport.wire.inbox import Message
 from plx9x5x.units import KIB
 
@@ -59,6 +59,9 @@ class MessageMemory:
     def _ask(self, command: Command, body: bytes, into: memoryview | None) -> bool:
         if self._waiting is not None:
             self.reason = "an answer for its memory is waited for already"
+            return False
+        if self._connection.unsent > MAX_UNSENT:
+            self.reason = "it reads none of our requests"
             return False
         if self.in_request and not self._alone:
             self.reason = "it shares no file, and is reached by messages only between its own accesses"
