@@ -219,6 +219,9 @@ class Lobby:
         finally:
             if message is not None:
                 message.close()
+        if guest.connection.inbox.has_fds:
+            self._hang_up(fd, "it says too much before its turn")
+            return
         # What it sends from now on is for later; only whether it goes away matters.
         self._epoll.modify(fd, select.EPOLLIN | _GONE)
 
