@@ -45,6 +45,11 @@ class _Guest:
     heard: int = 0
     """Bytes that had come with its VERSION."""
 
+    @property
+    def is_timed(self) -> bool:
+        """True of one that may not stay for ever: its end could not be seen once we hold its own socket for it."""
+        return self.version is None or self.connection.inbox.has_fds
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -87,7 +92,7 @@ class Lobby:
     @property
     def timeout_s(self) -> float | None:
         """When it has to be looked at though nothing comes; None is never."""
-        due = [guest.deadline for guest in self._guests.values() if guest.version is None]
+        due = [guest.deadline for guest in self._guests.values() if guest.is_timed]
         if self._closed_until is not None:
             due.append(self._closed_until)
         return max(0.0, min(due) - time.monotonic()) if due else None
@@ -100,7 +105,7 @@ class Lobby:
     @property
     def rests(self) -> bool:
         """True if nothing has to be done at some time."""
-        return self._closed_until is None and not any(guest.version is None for guest in self._guests.values())
+        return self._closed_until is None and not any(guest.is_timed for guest in self._guests.values())
 
     @property
     def over(self) -> bool:
@@ -117,8 +122,9 @@ class Lobby:
                 self._hear(fd, guest, events)
         now = time.monotonic()
         for fd, guest in list(self._guests.items()):
-            if guest.version is None and guest.deadline <= now:
-                self._hang_up(fd, f"it said nothing for {SILENCE_S:g} s")
+            if guest.is_timed and guest.deadline <= now:
+                what = "said nothing" if guest.version is None else "has sent descriptors, and waits"
+                self._hang_up(fd, f"it {what} for {SILENCE_S:g} s")
         if self._listening is not None and self._closed_until is not None and now >= self._closed_until:
             self._closed_until = None
             self._epoll.modify(self._listening, select.EPOLLIN)
@@ -219,23 +225,17 @@ class Lobby:
         finally:
             if message is not None:
                 message.close()
-        if guest.connection.inbox.has_fds:
-            self._hang_up(fd, "it says too much before its turn")
-            return
         # What it sends from now on is for later; only whether it goes away matters.
         self._epoll.modify(fd, select.EPOLLIN | _GONE)
 
     def _hear_more(self, fd: int, guest: _Guest, events: int) -> None:
-        """Keep a little of what somebody says who waits, and hang up on one that has gone, or talks on.
-
-        Descriptors that it sends are read too: left where they are, one that is its own socket would hide its end.
-        """
+        """Keep a little of what somebody says who waits, and hang up on one that has gone, or talks on."""
         try:
             came = guest.connection.fill()
         except Gone as exc:
             self._hang_up(fd, f"it did not wait: {exc}")
             return
-        if guest.connection.inbox.place[0] - guest.heard > AHEAD or guest.connection.inbox.has_fds:
+        if guest.connection.inbox.place[0] - guest.heard > AHEAD:
             self._hang_up(fd, "it says too much before its turn")
         elif not came and events & _GONE:
             self._hang_up(fd, "it did not wait")

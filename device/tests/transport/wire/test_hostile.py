@@ -241,6 +241,7 @@ def test_one_who_waits_with_its_own_socket_in_the_queue_is_seen_to_go(
     wire: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lobby, "MOST", 4)
+    monkeypatch.setattr(lobby, "SILENCE_S", 0.1)
     with wire.client() as client:
         for _ in range(4):
             waiter = VfioUserClient(wire.path, negotiate=False)
