@@ -24,6 +24,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -189,20 +190,25 @@ class WireServer:
         try:
             if self._native is not None:
                 with self._wake.by_signals():
-                    self._serve_natively(self._native)
+                    self._until_gone(partial(self._serve_natively, self._native))
             else:
-                self._serve_here()
-        except Gone as exc:
-            self._lost = str(exc)
-        except FramingLost as exc:
-            self._log.warning("dropping the client: %s", exc)
-            self._lost = str(exc)
+                self._until_gone(self._serve_here)
         finally:
             if self._lost is not None:
                 self._lose()
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure
+
+    def _until_gone(self, serve: Callable[[], None]) -> None:
+        """Serve, and note the end. Not outside of `by_signals`: an exception through it stays in a circle of frames."""
+        try:
+            serve()
+        except Gone as exc:
+            self._lost = str(exc)
+        except FramingLost as exc:
+            self._log.warning("dropping the client: %s", exc)
+            self._lost = str(exc)
 
     def _serve_here(self) -> None:
         step, wait_ns, budget, line = self._step, self._device.wait_ns, self._budget, self._line
