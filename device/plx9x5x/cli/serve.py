@@ -234,21 +234,16 @@ class _ServerMaker:
 
 def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _ServerMaker:
     """Choose who speaks vfio-user. Raises: UsageError, SetupError."""
-    asked = args.transport
-    if args.msix:
-        if transports.Transport.LIBVFIO.value == asked:
-            raise UsageError("--msix is an extension of our own vfio-user: leave out --transport, or take wire")
-        asked = transports.Transport.WIRE.value
-    library = None
-    if asked == transports.AUTO and shapes.named(args.guest).needs_many_mappings:
-        pass  # whatever library there is, it has no room
-    elif asked != transports.Transport.WIRE.value and given is None:
-        library = _library(args.libvfio_user, fetch=asked == transports.Transport.LIBVFIO.value)
-    if given is not None:
-        if asked == transports.Transport.LIBVFIO.value:
-            raise UsageError("libvfio-user takes no socket of others: leave out --transport, or give --socket-path")
-        asked = transports.Transport.WIRE.value
+    asked, libvfio, wire = args.transport, transports.Transport.LIBVFIO.value, transports.Transport.WIRE.value
+    if args.msix and asked == libvfio:
+        raise UsageError("--msix is an extension of our own vfio-user: leave out --transport, or take wire")
+    if given is not None and asked == libvfio:
+        raise UsageError("libvfio-user takes no socket of others: leave out --transport, or give --socket-path")
+    if args.msix or given is not None:
+        asked = wire
     many = shapes.named(args.guest).needs_many_mappings
+    # With many mappings no library is looked for: whichever there is, it has no room.
+    library = None if asked == wire or many else _library(args.libvfio_user, fetch=asked == libvfio)
     chosen = transports.choose(asked, has_library=library is not None, many_mappings=many)
     return _ServerMaker(chosen, args.socket_path, given, library)
 

@@ -47,31 +47,26 @@ from plx9x5x.transport.leftovers import Leftovers
 from plx9x5x.transport.lookout import SECOND_CLIENT, Lookout
 from plx9x5x.transport.ppoll import NanoPoll
 from plx9x5x.transport.refusals import LibraryRefusals
+from plx9x5x.transport.serving import (
+    BATCH,
+    BUDGET,
+    CONFIG_SPACE,
+    LONGEST_WAIT_NS,
+    NO_DESCRIPTORS,
+    NO_ROOM,
+    make_line,
+)
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
-from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
-    from plx9x5x.plane.line import NativeLine
     from plx9x5x.plane.serving import NativeServing
-
-BUDGET: Final = 256 * KIB
-"""Bytes of DMA between two looks at the socket: some 10 us of copying, so the look (about 1 us) costs little, and a
-register access waits no longer than it does for the client's own wake-up."""
-
-BATCH: Final = 64
-"""Messages between two steps: a flood of posted writes holds DMA back for less than a millisecond."""
-
-LONGEST_WAIT_NS: Final = 1_000_000_000
-"""The device is asked again at least so often, whatever it says."""
 
 CLIENT_TIMEOUT_S: Final = 5.0
 """How long a client may stall in the middle of a message; QEMU itself gives up after 5 s by default."""
 
 LOOK_S: Final = 0.25
 """How often a device that never rests is left for a look at who else is there."""
-
-CONFIG_SPACE: Final = 256
 
 _LOG_LEVELS: Final = {3: logging.WARNING, 4: logging.INFO, 5: logging.INFO, 6: logging.DEBUG, 7: logging.DEBUG}
 """syslog level to ours. The library's errors are the client's mistakes and no fault here, hence warnings."""
@@ -85,9 +80,6 @@ _NO_EVENTFD: Final = b"no fd for interrupt"
 _TORN_MESSAGE: Final = b"short read"
 """The library read the first part of a long message as the whole, so the rest would be taken for messages: the socket's
 framing is lost. QEMU sends accesses of 8 bytes, which arrive whole."""
-
-_NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
-_NO_MEMORY: Final = (*_NO_DESCRIPTORS, errno.ENOMEM, errno.ENOBUFS)
 
 # A register access of a usual width goes by an integer in place; anything else by bytes.
 _INTEGER_AT: Final[dict[int, Callable[[int], Any]]] = {
@@ -130,7 +122,7 @@ class LibvfioServer:
         plane = choose(plane)
         self._memory = client_memory(plane)
         self._refusals = LibraryRefusals(self._memory.refused)
-        self._intx = _make_line(plane, self._trigger)
+        self._intx = make_line(plane, self._trigger)
         self._device: PciDevice = make_device(self._memory, self._intx)
         self._socket = SocketFile(socket_path)
         self._leftovers = Leftovers() if close_leftovers else None
@@ -208,7 +200,7 @@ class LibvfioServer:
             self._serve_client()
             self._raise_failure()
         except OSError as exc:
-            if exc.errno not in _NO_DESCRIPTORS:
+            if exc.errno not in NO_DESCRIPTORS:
                 raise
             self._of_client("dropping the client: %s", exc)
             self._hang_up()
@@ -309,7 +301,7 @@ class LibvfioServer:
             self._limit_stalls()
             self._log.info("client connected")
             return
-        if code in _NO_MEMORY:
+        if code in NO_ROOM:
             self._of_client("cannot accept a client: %s", os.strerror(code))
             self._wait(-1, timeout_ms=100)
         elif code not in (errno.EAGAIN, errno.EINTR):
@@ -529,7 +521,7 @@ class LibvfioServer:
         from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
         from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - as above
 
-        assert isinstance(self._intx, NativeLine), "_make_line() makes no other on this plane"
+        assert isinstance(self._intx, NativeLine), "make_line() makes no other on this plane"
         take, private_of = _address(self._lib.vfu_run_ctx), _address(self._lib.vfu_get_private)
         native = NativeServing(
             take=take,
@@ -545,15 +537,6 @@ class LibvfioServer:
 
     def _trigger(self) -> bool:
         return self._ctx is not None and self._lib.vfu_irq_trigger(self._ctx, 0) == 0
-
-
-def _make_line(plane: Plane, trigger: Callable[[], bool]) -> "IntxLine | NativeLine":
-    """INTA#, for the loop that will serve it."""
-    if plane is Plane.PYTHON:
-        return IntxLine(trigger)
-    from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
-
-    return NativeLine()
 
 
 def _address(function: Any) -> int:

@@ -21,7 +21,7 @@ import mmap
 import os
 import stat
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from plx9x5x.transport.wire import foreign
 from plx9x5x.transport.wire.codec import Refused
@@ -38,18 +38,6 @@ _STATFS_BYTES: Final = 256
 
 _TMPFS: Final = 0x01021994
 """The type of a file system in memory. Source: linux/magic.h."""
-
-
-class GuestFile(Protocol):
-    """One file of the client."""
-
-    def holds(self, offset: int, length: int, *, writable: bool) -> bool:
-        """True if all of a range is in it, with that right."""
-        ...
-
-    def close(self) -> bool:
-        """Let go of it; False while views on it are in use."""
-        ...
 
 
 @dataclass(slots=True)
@@ -150,8 +138,10 @@ class GuestFiles:
         if writable and mode & os.O_ACCMODE != os.O_RDWR:
             raise Refused(errno.EACCES, "the descriptor does not allow writing")
         seals = foreign.seals(fd)
-        if seals is None and (not foreign.name(fd).startswith("/") or foreign.name(fd).startswith("/dev/")):
-            raise Refused(errno.EINVAL, "the descriptor is no file's")
+        if seals is None:
+            name = foreign.name(fd)
+            if not name.startswith("/") or name.startswith("/dev/"):
+                raise Refused(errno.EINVAL, "the descriptor is no file's")
         if seals is None or _file_system(fd) != _TMPFS:
             self._tell("is no file in memory, so that it is asked for by messages")
             return None

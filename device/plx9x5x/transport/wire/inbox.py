@@ -179,15 +179,20 @@ class SocketInbox:
         return max(1, Header.read(self._view, self._begin).size - have)
 
     def _note_fds(self, control: list[tuple[int, int, bytes]]) -> None:
-        for level, kind, data in control:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                came = array.array("i")
-                came.frombytes(data[: len(data) - len(data) % _FD_BYTES])
-                self._fds += came
+        self._fds += _descriptors(control)
         self._fds_end = self._end
         if len(self._fds) > MAX_FDS:  # of one message that came in several pieces
             close_all(self._fds)
             self._torn = True
+
+
+def _descriptors(control: list[tuple[int, int, bytes]]) -> list[int]:
+    """Those that came beside the bytes of one read."""
+    found = array.array("i")
+    for level, kind, data in control:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % _FD_BYTES])
+    return found.tolist()
 
 
 def drain(connection: socket.socket) -> None:
@@ -195,12 +200,6 @@ def drain(connection: socket.socket) -> None:
     scratch = bytearray(READ)
     for _ in range(_MOST_READS):
         count, control, _, _ = connection.recvmsg_into([scratch], _CONTROL, _CLOEXEC | _NOW)
-        fds: list[int] = []
-        for level, kind, data in control:
-            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                came = array.array("i")
-                came.frombytes(data[: len(data) - len(data) % _FD_BYTES])
-                fds += came
-        close_all(fds)
+        close_all(_descriptors(control))
         if not count:
             return

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from plx9x5x.transport.serving import NO_ROOM
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, FramingLost, Refused
 from plx9x5x.transport.wire.connection import Connection, Gone
@@ -32,8 +33,6 @@ AHEAD: Final = 32 * KIB
 BREATH_S: Final = 0.1
 """How long nobody is let in once the host has no room for one."""
 _GONE: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
-"""What a host that lacks something says."""
 
 
 @dataclass(slots=True)
@@ -176,7 +175,7 @@ class Lobby:
             connection = self._make(peer)
             self._epoll.register(connection.fd, select.EPOLLIN | _GONE)
         except (MemoryError, OSError) as exc:
-            self._log.log(logging.INFO, "a client failed to attach: %s", exc)
+            self._tell(str(exc))
             peer.close()
             return
         self._guests[connection.fd] = _Guest(connection, time.monotonic() + SILENCE_S)
@@ -250,8 +249,11 @@ class Lobby:
         return codec.Version.unpack(message.body)
 
     def _hang_up(self, fd: int, why: str) -> None:
-        self._failures += 1
-        self._log.log(logging.INFO if self._failures <= TOLD else logging.DEBUG, "a client failed to attach: %s", why)
+        self._tell(why)
         guest = self._guests.pop(fd)
         self._epoll.unregister(fd)
         guest.connection.close()
+
+    def _tell(self, why: str) -> None:
+        self._failures += 1
+        self._log.log(logging.INFO if self._failures <= TOLD else logging.DEBUG, "a client failed to attach: %s", why)

@@ -42,8 +42,8 @@ class MessageMemory:
         self._into: memoryview | None = None
         self._done = False
         self._unanswered = 0
-        self.in_request = False
-        """True while the client itself waits for an answer: it would serve no message of ours."""
+        self.in_requests = 0
+        """How many of its own requests run: while it waits for an answer it would serve no message of ours."""
         self.reason = ""
 
     def read_into(self, offset: int, into: memoryview) -> int:
@@ -63,7 +63,7 @@ class MessageMemory:
         if self._connection.unsent > MAX_UNSENT:
             self.reason = "it reads none of our requests"
             return False
-        if self.in_request and not self._alone:
+        if self.in_requests and not self._alone:
             self.reason = "it shares no file, and is reached by messages only between its own accesses"
             return False
         self._number = self._number + 1 & 0xFFFF

@@ -38,27 +38,21 @@ from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.lookout import MOST_TOLD, SECOND_CLIENT
 from plx9x5x.transport.ppoll import NanoPoll
+from plx9x5x.transport.serving import BATCH, BUDGET, LONGEST_WAIT_NS, NO_ROOM, make_line
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import FramingLost
 from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
-from plx9x5x.transport.wire.lobby import NO_ROOM, TOLD, Arrival, Lobby
+from plx9x5x.transport.wire.lobby import TOLD, Arrival, Lobby
 from plx9x5x.transport.wire.message_memory import MessageMemory
 from plx9x5x.transport.wire.session import Session
 from plx9x5x.transport.wire.signaller import Signaller
-from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
-    from plx9x5x.plane.line import NativeLine
     from plx9x5x.plane.serving import NativeServing
     from plx9x5x.transport.wire.hot import Asker, NativeInbox
 
-BUDGET: Final = 256 * KIB
-"""Bytes of DMA between two looks at the socket (transport/libvfio.py has the reasons)."""
-BATCH: Final = 64
-"""Messages between two steps."""
-LONGEST_WAIT_NS: Final = 1_000_000_000
 STALL_S: Final = 5.0
 """How long a client may stall in the middle of a message, or leave answers unread."""
 LOOK_NS: Final = 20_000_000
@@ -105,7 +99,7 @@ class WireServer:
         """Messages have come while a reply was waited for, and poll does not know of them."""
         plane = choose(plane)
         self._memory = client_memory(plane)
-        self._line: IntxLine | NativeLine = self._make_line(plane)
+        self._line = make_line(plane, self._edge)
         self._device: PciDevice = make_device(self._memory, self._line)
         self._wake = WakePipe()
         self._signaller = Signaller()
@@ -337,26 +331,26 @@ class WireServer:
         """What C asks for: the value, or an errno below 0."""
         far = self._far
         assert far is not None
-        within, far.in_request = far.in_request, True
+        far.in_requests += 1
         try:
             return self._device.read(bar, offset, width)
         except BaseException as exc:  # noqa: BLE001 - C cannot unwind Python
             return self._device_failed(exc)
         finally:
-            far.in_request = within
+            far.in_requests -= 1
             self._keep_order()
 
     def _asked_to_write(self, bar: int, offset: int, width: int, data: int) -> int:
         """What C asks for: 0, or an errno below."""
         far = self._far
         assert far is not None
-        within, far.in_request = far.in_request, True
+        far.in_requests += 1
         try:
             self._device.write(bar, offset, width, data)
         except BaseException as exc:  # noqa: BLE001 - as above
             return self._device_failed(exc)
         finally:
-            far.in_request = within
+            far.in_requests -= 1
             self._keep_order()
         return 0
 
@@ -432,8 +426,12 @@ class WireServer:
         self._looked = time.monotonic_ns()
         self._wake.drain()
         if self._lobby.look() and self._connection is not None and not self._connection.hung_up:
-            self._told += 1
-            self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, SECOND_CLIENT)
+            self._warn(SECOND_CLIENT)
+
+    def _warn(self, what: str) -> None:
+        """Tell of what a client may cause again and again, but not for ever."""
+        self._told += 1
+        self._log.log(logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG, what)
 
     def _wait(self, device_ns: int | None, *, minded: bool) -> int | None:
         """How long may be waited, in ns: as the device says, and until the lobby or a stall has to be looked at."""
@@ -478,9 +476,7 @@ class WireServer:
         return False
 
     def _not_answered(self) -> None:
-        self._told += 1
-        level = logging.WARNING if self._told <= MOST_TOLD else logging.DEBUG
-        self._log.log(level, "the client does not answer a request for its memory")
+        self._warn("the client does not answer a request for its memory")
         if self._far is not None and self._far.is_given_up:
             self._log.warning("dropping the client: it answers no request for its memory")
             self._lost = "it answers nothing"
@@ -617,13 +613,6 @@ class WireServer:
         assert asker is not None, "_native_serving() has made it"
         return Connection(peer, lambda socket: NativeInbox(socket, native, asker))
 
-    def _make_line(self, plane: Plane) -> "IntxLine | NativeLine":
-        if plane is Plane.PYTHON:
-            return IntxLine(self._edge)
-        from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - there only if it was compiled
-
-        return NativeLine()
-
     def _edge(self) -> bool:
         return self._session is not None and self._session.edge()
 
@@ -632,7 +621,7 @@ class WireServer:
         from plx9x5x.plane.serving import NativeServing  # noqa: PLC0415 - as above
         from plx9x5x.transport.wire.hot import Asker, taker  # noqa: PLC0415 - as above
 
-        assert isinstance(self._line, NativeLine), "_make_line() makes no other on this plane"
+        assert isinstance(self._line, NativeLine), "make_line() makes no other on this plane"
         sizes = [spec.size for spec in self._device.regions]
         self._asker = Asker(sizes, self._asked_to_read, self._asked_to_write)
         native = NativeServing(take=taker(), wake_fd=-1, batch=self._batch, budget=self._budget, line=self._line)

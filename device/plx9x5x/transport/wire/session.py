@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from plx9x5x.ports import HasMessage, PciDevice, ResetKind
 from plx9x5x.transport.client_memory import ClientMemory
 from plx9x5x.transport.guest_memory import Far
+from plx9x5x.transport.serving import CONFIG_SPACE
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, Header, Irq, IrqFlag, Refused
 from plx9x5x.transport.wire.connection import Connection
@@ -27,7 +28,6 @@ from plx9x5x.transport.wire.message_memory import MessageMemory
 from plx9x5x.transport.wire.signaller import Signaller, is_eventfd
 from plx9x5x.units import KIB
 
-CONFIG_SPACE: Final = 256
 LONG: Final = 4 * KIB
 """Bytes of a region access that one turn does at most: a device may take 10 us a word of its local bus."""
 
@@ -135,7 +135,7 @@ class Session:
                 return False
             inbox.skip(size)
             far = self._far
-            within, far.in_request = far.in_request, True
+            far.in_requests += 1
             try:
                 value = self._device.read(region, offset, count)
                 answer = reply.pack(number, command, size + count, codec.REPLY, 0, offset, region, count, value)
@@ -143,7 +143,7 @@ class Session:
                 self._reply(Header(number, command, size, flags, 0), None)
                 raise
             finally:
-                far.in_request = within
+                far.in_requests -= 1
             self._connection.send(answer)
             return True
         if (
@@ -158,14 +158,14 @@ class Session:
         value = int.from_bytes(view[begin + codec.ACCESS.size : begin + size], "little")
         inbox.skip(size)
         far = self._far
-        within, far.in_request = far.in_request, True
+        far.in_requests += 1
         try:
             self._device.write(region, offset, count, value)
         except Exception:
             self._reply(Header(number, command, size, flags, 0), None)
             raise
         finally:
-            far.in_request = within
+            far.in_requests -= 1
         if not flags:
             self._connection.send(
                 codec.ACCESS.pack(number, command, codec.ACCESS.size, codec.REPLY, 0, offset, region, count)
@@ -197,7 +197,7 @@ class Session:
         """Do the next piece of it, and answer at the end. Raises: Gone, and what the device raises."""
         assert self._long is not None
         header, pieces = self._long
-        within, self._far.in_request = self._far.in_request, True
+        self._far.in_requests += 1
         try:
             reply = next(pieces)
         except Exception:
@@ -205,7 +205,7 @@ class Session:
             self._reply(header, None)
             raise
         finally:
-            self._far.in_request = within
+            self._far.in_requests -= 1
         if reply is not None:
             self._long = None
             self._reply(header, codec.answer(header, reply))
@@ -217,7 +217,7 @@ class Session:
             message.close()
             self._far.answered(message)
             return
-        within, self._far.in_request = self._far.in_request, True
+        self._far.in_requests += 1
         try:
             reply: bytes | None = codec.answer(header, self._body(message))
         except _Later as exc:
@@ -231,7 +231,7 @@ class Session:
             raise
         finally:
             message.close()
-            self._far.in_request = within
+            self._far.in_requests -= 1
         self._reply(header, reply)
 
     def _body(self, message: Message) -> bytes:
