@@ -17,7 +17,9 @@
 Anything else is our bug: traceback, exit 70.
 """
 
+import enum
 from collections.abc import Sequence
+from typing import ClassVar
 
 from plx9x5x.units import BusAddr
 
@@ -49,11 +51,24 @@ class ParityError(PlxError):
     """A bus-master access moved all its bytes, and at least one came with wrong parity."""
 
 
+class AbortCause(enum.Enum):
+    """Why nobody answers at a bus address."""
+
+    NOTHING_MAPPED = "nothing is mapped there"
+    UNMAPPED = "it was mapped, and is not any more"
+    READ_ONLY = "it is read-only"
+    NO_MEMORY = "it is mapped without memory"
+    NO_ANSWER = "its memory does not answer"
+    TURNED_AWAY = "it was offered, and there was no room"
+
+
 class BusAbort(PlxError):
     """A bus-master access failed at `address` after `moved` bytes had been transferred.
 
     `nearest` holds (start, length) of the mapped ranges around the address, for the person who reads the event.
     """
+
+    cause: ClassVar[AbortCause] = AbortCause.NOTHING_MAPPED
 
     def __init__(self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__(f"{type(self).__name__} at bus address {address:#x}")
@@ -71,6 +86,8 @@ class MasterAbort(BusAbort):
 
 class TargetAbort(BusAbort):
     """A target decodes the address and refuses the access, as a write to read-only memory."""
+
+    cause = AbortCause.READ_ONLY
 
     def __str__(self) -> str:
         return f"bus address {self.address:#x} is read-only"

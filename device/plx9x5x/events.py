@@ -7,6 +7,8 @@
 import enum
 from dataclasses import dataclass
 
+from plx9x5x.errors import AbortCause
+
 
 class BusErrorKind(enum.Enum):
     """How a bus-master access ended."""
@@ -54,12 +56,165 @@ class TransferStarted(Event):
     chained: bool
 
 
+class Hold(enum.Enum):
+    """What keeps a channel from the bus."""
+
+    NEVER_MASTER = "bus mastering has not been enabled"
+    CLEARED_MASTER = "a write of PCICR took bus mastering back"
+    RESET_MASTER = "a reset took bus mastering back"
+    D3HOT = "the chip is in D3hot"
+    SOFTWARE_RESET = "software reset is held"
+    NO_DREQ = "the board drives no DREQ#"
+
+
 @dataclass(frozen=True, slots=True)
 class TransferHeld(Fault):
-    """The channel wants the bus and may not have it, for `reason`; it goes on by itself once it may."""
+    """The channel wants the bus and may not have it, for `reason`; it goes on by itself once it may.
+
+    `moving` if it had the bus before: `cause` came in the middle of a transfer.
+    """
 
     channel: int
     reason: str
+    cause: Hold = Hold.NEVER_MASTER
+    moving: bool = False
+
+
+class Ignored(enum.Enum):
+    """What the chip does not do, and why."""
+
+    START_DISABLED = "START without ENABLE"
+    START_IN_RESET = "START while CNTRL bit 30 holds the reset"
+    START_BUSY = "START while a transfer is under way"
+    ABORT_ENABLED = "ABORT with ENABLE set"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandIgnored(Fault):
+    """A write of DMACSR asked for something that the chip does not do."""
+
+    channel: int
+    written: int
+    why: Ignored
+
+
+@dataclass(frozen=True, slots=True)
+class AddressWrapped(Fault):
+    """A transfer's PCI address counts past 32 bits: it goes on at 0, in the same upper half."""
+
+    channel: int
+    address: int
+    count: int
+    descriptor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToMove(Fault):
+    """A block, or a descriptor outside valid mode, has size 0. `descriptor` is its address, None for a block."""
+
+    channel: int
+    descriptor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResetWhileBusy(Fault):
+    """A reset, or D3hot, came while a channel moved data."""
+
+    channel: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed(Fault):
+    """A write of `register` turned off a BAR that decoded."""
+
+    bar: int
+    register: str
+    value: int
+
+
+class EepromMisuse(enum.Enum):
+    """What a driver does wrong with the serial EEPROM."""
+
+    DO_NOT_SAMPLED = "DO is polled while CNTRL bit 31 is 0"
+    NOT_ENABLED = "a write without EWEN before it"
+    PROTECTED = "a write of a part that is write protected"
+    VPD_PROTECTED = "a VPD write below PROT_AREA"
+
+
+@dataclass(frozen=True, slots=True)
+class EepromMisused(Fault):
+    """An access of the EEPROM that cannot do what it is for. `address` in bytes, or None."""
+
+    misuse: EepromMisuse
+    address: int | None
+    first_writable: int | None = None
+    """Of PROT_AREA, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoorbellLost(Fault):
+    """P2LDBELL bits were written while they were still set: the local side hears of one ring, not two."""
+
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterMissing(Fault):
+    """Software accessed a register that other chips of the family have, and this one lacks."""
+
+    offset: int
+    names: tuple[str, ...]
+    chips: str
+    is_write: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineStuck(Fault):
+    """INTA# stays asserted for one and the same cause although software looked `reads` times."""
+
+    reads: int
+    sources: tuple[str, ...]
+    wrong_clears: int
+    """Writes of CLEAR INT, meanwhile, to a channel that had nothing to clear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spinning(Fault):
+    """Software reads one register over and over, and what it waits for will not come, for `why`."""
+
+    register: str
+    value: int
+    reads: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorChanged(Fault):
+    """A descriptor's words in memory, when it was done, are not those that the chip had fetched."""
+
+    channel: int
+    address: int
+    fetched: tuple[int, ...]
+    found: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RingOverrun(Fault):
+    """A running ring came to a descriptor again, and the driver has touched neither it nor a register since."""
+
+    channel: int
+    address: int
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndlessChain(Fault):
+    """A chain has fetched `descriptors` of them since it last moved a byte."""
+
+    channel: int
+    address: int
+    descriptors: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +286,13 @@ class BusError(Fault):
     address: int
     nearest: tuple[tuple[int, int], ...]
     reason: str
+    cause: AbortCause = AbortCause.NOTHING_MAPPED
+    registers: tuple[tuple[str, int], ...] = ()
+    """The channel's registers by name, as software would read them."""
+    descriptor: int | None = None
+    """Where the transfer's descriptor stands, or that which was to be fetched; None for a block."""
+    in_pci_memory: bool = True
+    """Of that address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +305,50 @@ class ParityBad(Event):
 
 @dataclass(frozen=True, slots=True)
 class LocalUndecoded(Fault):
-    """No target decodes the local address: reads gave ones, writes vanished."""
+    """No target decodes the local address: reads gave ones, writes vanished.
+
+    `channel` and `purpose` say who asked: both None is the processor, through the BAR `bar`, or the local side itself.
+    """
 
     local_address: int
     length: int
+    channel: int | None = None
+    purpose: Purpose | None = None
+    bar: int | None = None
+    nearest: tuple[tuple[str, int, int], ...] = ()
+    """Name, local address and size of the windows around it."""
+    registers: tuple[tuple[str, int], ...] = ()
+    start: int = 0
+    """Of the transfer: its local address and its length in bytes."""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class UnmodelledSeen(Event):
-    """Accesses that mean nothing on the chip, a line for each kind, when a client leaves. Sinks always get it."""
+class ChannelTally:
+    """What one channel did for a client. Bytes are those that crossed the bridge."""
 
-    lines: tuple[str, ...]
+    transfers: int = 0
+    chains: int = 0
+    """Of those transfers."""
+    descriptors: int = 0
+    to_pci: int = 0
+    to_local: int = 0
+    raised: int = 0
+    """Interrupts that were latched."""
+    acknowledged: int = 0
+    aborted: int = 0
+    failed: int = 0
+    """Transfers that ended at a bus error."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSummary(Event):
+    """What a client came to, when it leaves. Sinks always get it, unless it did not use the card."""
+
+    channels: tuple[ChannelTally, ...]
+    lines_raised: int
+    doorbells: int
+    mailboxes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,4 +44,4 @@ def test_the_kit_brings_nothing_of_the_card_along() -> None:
 
 
 def test_what_belongs_to_the_card_is_noticed() -> None:
-    assert {"events", "regs.profile"} <= loaded(KIT + " board trace.text")
+    assert {"events", "regs.profile"} <= loaded(KIT + " board trace.regtrace")

@@ -30,7 +30,7 @@ EXIT_NOBODY_READS: Final = 141
 
 _HOST_REFUSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
-VERBS: Final = ("run", "serve", "boards", "config", "regs", "decode", "doctor", "toolchain")
+VERBS: Final = ("run", "serve", "boards", "config", "regs", "decode", "findings", "doctor", "toolchain")
 """Modules of this folder that hold a verb, in the order of the help."""
 
 

@@ -28,6 +28,7 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
+from plx9x5x.ports import NullTrace
 from plx9x5x.transport import choice as transports
 from plx9x5x.transport import host_clock, sockets
 
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     from plx9x5x.model.timing import BusSpeed
     from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, TraceSink
     from plx9x5x.trace.regtrace import RegisterTrace
-    from plx9x5x.trace.text import FaultLog
     from plx9x5x.transport.libvfio import LibvfioServer
     from plx9x5x.transport.wire.server import WireServer
 
 NAME: Final = "serve"
 HELP: Final = "Serve a board on a unix socket, for your own QEMU."
+
+OFF: Final = "off"
+CHEAP: Final = "cheap"
+ALL: Final = "all"
 
 READY_LINE: Final = "listening on {path}"
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -76,6 +80,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--libvfio-user", type=Path, metavar="SO", help="the library file to use")
     parser.add_argument(
         "--trace", type=Path, metavar="F", help="write register accesses and transfers to the file F, at most 64 MiB"
+    )
+    parser.add_argument(
+        "--findings",
+        choices=(OFF, CHEAP, ALL),
+        default=CHEAP,
+        help="say what a driver does wrong: not at all; what costs nothing to see; or all, which looks at each access "
+        "and each descriptor in Python (%(default)s; 'findings' lists the rules)",
+    )
+    parser.add_argument(
+        "--summary", type=Path, metavar="F", help="add a JSON line for each client to the file F: transfers, findings"
     )
     parser.add_argument(
         "--bus", metavar="MHZxBITS", help="make transfers take as long as on this bus: 33x32, 33x64, 66x32, 66x64"
@@ -139,7 +153,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("serve needs one of --socket-path and --fd, as in: plx9x5x serve --socket-path /tmp/plx.sock")
     from plx9x5x.board import load_board
     from plx9x5x.model.timing import BusSpeed
-    from plx9x5x.trace.text import FaultLog
+    from plx9x5x.rules.catalog import RULES
+    from plx9x5x.rules.room import Room
 
     # A guest whose memory file has no room, or was truncated, ends us with SIGBUS: at least say where.
     faulthandler.enable(sys.__stderr__ or 2)
@@ -150,8 +165,13 @@ def run(args: argparse.Namespace) -> int:
     )
     board = load_board(args.board)
     plane = choice.choose(args.plane)
-    faults = FaultLog(logging.getLogger("plx9x5x.driver").warning)
     with contextlib.ExitStack() as stack:
+        summaries = None if args.summary is None else stack.enter_context(_open_summaries(args.summary))
+        room = Room(
+            logging.getLogger("plx9x5x.driver").warning,
+            keep=lambda summary: None if summaries is None else _keep(summaries, summary),
+            rules=RULES if args.findings != OFF else (),
+        )
         caught: list[int] = []
         stop: list[Callable[[], None]] = []
 
@@ -173,7 +193,16 @@ def run(args: argparse.Namespace) -> int:
         ending.check()
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
         made: list[Chip] = []
-        factory = _factory(board, faults, trace, made, speed=speed, report_aborts=not args.quiet_aborts, rule=rule)
+        factory = _factory(
+            board,
+            NullTrace() if args.findings == OFF else room,
+            trace,
+            made,
+            speed=speed,
+            report_aborts=not args.quiet_aborts,
+            rule=rule,
+            thorough=args.findings == ALL,
+        )
         if args.msix:
             from plx9x5x.transport.msix import with_messages
 
@@ -201,8 +230,8 @@ def run(args: argparse.Namespace) -> int:
             server.run()
         finally:
             for chip in made:
-                chip.list_unmodelled()
-            faults.conclude()
+                chip.summarise()
+            room.conclude()
             if trace is not None and trace.trouble:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
     return _ended_by(caught)
@@ -283,19 +312,20 @@ def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
 
 def _factory(
     board: "Board",
-    faults: "FaultLog",
+    judge: "TraceSink",
     trace: "RegisterTrace | None",
     made: "list[Chip]",
     *,
     speed: "BusSpeed | None",
     report_aborts: bool,
     rule: host_clock.TimeRule,
+    thorough: bool = False,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`."""
     from plx9x5x.model.chip import Chip
     from plx9x5x.trace.tee import Tee
 
-    sink: TraceSink = faults if trace is None else Tee(faults, trace)
+    sink: TraceSink = judge if trace is None else Tee(judge, trace)
 
     def make(bus: "BusMaster", irq: "IrqLine") -> Chip:
         chip = Chip(
@@ -306,11 +336,33 @@ def _factory(
             trace=sink,
             speed=speed,
             report_aborts=report_aborts,
+            thorough=thorough,
         )
         made.append(chip)
         return chip
 
     return make
+
+
+@contextlib.contextmanager
+def _open_summaries(path: Path) -> Iterator[int]:
+    """Open the file of summaries, a JSON object a line, to be added to: before the jail closes. Raises: SetupError."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise SetupError(f"cannot write the summaries {path}: {exc.strerror}", hint="name another file") from exc
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _keep(fd: int, summary: dict[str, object]) -> None:
+    """Add a client's summary; a full disk costs the line, and not the server."""
+    try:
+        os.write(fd, f"{json.dumps(summary)}\n".encode())
+    except OSError as exc:
+        logging.getLogger("plx9x5x.driver").warning("a summary could not be written: %s", exc.strerror)
 
 
 @contextlib.contextmanager
@@ -367,7 +419,7 @@ def qemu_command(socket_path: Path, shape: shapes.Shape = shapes.PLAIN) -> str:
         f"-device {shlex.quote(vfio_user_pci(socket_path).json())}",
         "-nodefaults -nographic -serial mon:stdio -no-reboot",
         f"-kernel {shlex.quote(kernel)}",
-        f"-initrd GUEST_INITRD -append '{' '.join(('console=ttyS0 panic=-1', *shape.words))}'",
+        f"-initrd GUEST_INITRD -append '{' '.join(('console=ttyS0 panic=-1 nosoftlockup', *shape.words))}'",
     )
     return " \\\n".join(f"  {line}" for line in lines)
 

@@ -45,6 +45,15 @@ class Walk:
     size_word_in_pci: bool
     chained: bool
     fetched: bool
+    odd_told: bool
+    empty: int
+    transfers: int
+    chains: int
+    descriptors: int
+    to_pci: int
+    to_local: int
+    raised: int
+    acknowledged: int
     stop: int
 
 class CardPlaces:
@@ -63,6 +72,7 @@ class Card:
     may_start: bool
     may_master: bool
     powered: bool
+    rises: int
     command_offset: int
     command_known: int
 
@@ -82,6 +92,8 @@ class _Lib:
     WALK_LOCAL: int
     WALK_BUS: int
     WALK_MODE: int
+    WALK_ODD: int
+    WALK_ENDLESS: int
     WORK_NONE: int
     WORK_MORE: int
     WORK_ASK: int

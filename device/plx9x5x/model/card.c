@@ -43,10 +43,14 @@ static void update(struct card *card, const struct walk *channel)
     uint32_t active = (uint32_t)INTCSR_DMA0 << channel->index;
 
     *intcsr = channel->interrupt ? *intcsr | active : *intcsr & ~active;
-    if (card->line)
-        line_set(card->line, drives_inta(card, *intcsr));
-    else
+    if (card->line) {
+        bool level = drives_inta(card, *intcsr);
+
+        card->rises += level && !card->line->level;
+        line_set(card->line, level);
+    } else {
         card->inta_due = true;
+    }
 }
 
 bool latch_is_plain(const struct walk *channel)
@@ -60,6 +64,7 @@ bool latch_is_plain(const struct walk *channel)
 
 void latch(struct walk *channel)
 {
+    channel->raised += !channel->interrupt;
     channel->interrupt = true;
     update(channel->card, channel);
 }
@@ -77,8 +82,13 @@ bool card_command(struct card *card, uint32_t number, uint32_t written)
     /* A pause or an abort of a transfer is Python's, and so is all that becomes of one that is not lent. */
     if (!channel->idle && !(channel->lent && written & CSR_ENABLE))
         return false;
+    /* What the chip will not do is Python's to say: START without ENABLE or twice, ABORT while enabled. */
+    if (written & CSR_START && !(channel->idle && written & CSR_ENABLE))
+        return false;
+    if (written & CSR_ABORT && !channel->idle)
+        return false;
     starts = channel->idle && written & CSR_START && written & CSR_ENABLE;
-    if (starts && (!card->may_start || !card->may_master || !channel->local || !walk_is_plain(channel)))
+    if (starts && (!card->may_start || !card->may_master || !channel->local || !walk_may_start(channel)))
         return false;
     clears = channel->interrupt && written & CSR_CLEAR;
     if (clears && !latch_is_plain(channel))
@@ -86,6 +96,7 @@ bool card_command(struct card *card, uint32_t number, uint32_t written)
     *command = (*command & ~(uint32_t)CSR_ENABLE) | (written & CSR_ENABLE);
     if (clears) {
         channel->interrupt = false;
+        channel->acknowledged++;
         update(card, channel);
     }
     if (starts) {

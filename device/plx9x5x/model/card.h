@@ -16,6 +16,7 @@ enum { CHANNELS = 2 };
 enum card_bits {
     CSR_ENABLE = 0x01,
     CSR_START = 0x02,
+    CSR_ABORT = 0x04,
     CSR_CLEAR = 0x08,
     CSR_DONE = 0x10,
     INTCSR_PCI_ENABLE = 0x100,
@@ -49,6 +50,7 @@ struct card {
     bool may_start;            /* nobody will watch the bus: C may begin transfers */
     bool may_master;
     bool powered;
+    uint64_t rises;            /* how often INTA# was asserted here */
     uint32_t command_offset;   /* of channel 0's DMACSR; channel 1's follows */
     uint32_t command_known;    /* bits of DMACSR that mean anything */
 };

@@ -18,19 +18,20 @@ from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.model.channels import ASK, BIG_ENDIAN, INTA_DUE, MORE, native_card
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.model.eeprom_port import EepromPort
-from plx9x5x.model.engine import Channel
+from plx9x5x.model.engine import Channel, State
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
+from plx9x5x.model.patience import STATUS, Patience
 from plx9x5x.model.pins import LocalSide
 from plx9x5x.model.places import Places
 from plx9x5x.model.space_access import SpaceAccess
 from plx9x5x.model.timing import LOCAL_STEP_NS, TIMED_BURST, BusSpeed, BusTimer
-from plx9x5x.model.unmodelled import UnmodelledAccesses
 from plx9x5x.model.windows import SHAPING, Bar, arrange
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, RegionSpec, ResetKind, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
+from plx9x5x.regs.family import Chips
 from plx9x5x.regs.kernel import ReadHook, Register, RegisterFile, Write, WriteHook
 
 if TYPE_CHECKING:
@@ -39,12 +40,26 @@ if TYPE_CHECKING:
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
 
-_WIDTHS: Final = (1, 2, 4, 8)
 _QUICK: Final = (4, 1)
 """Widths that a driver uses for registers; the native plane answers those itself where it can."""
 _RESET: Final = intr.CNTRL.software_reset.mask
 _RELOAD: Final = intr.CNTRL.reload.mask
+_SPACES: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA)
+"""What turns a local address space on and off."""
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
+
+
+def _of_other_chips(chip: Chips) -> dict[int, tuple[tuple[str, ...], str]]:
+    """Dwords that hold registers on other chips and nothing on `chip`: the names, and the chips that have them."""
+    declared = (*local.LOCAL_REGISTERS, *intr.RUNTIME_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS)
+    present = {reg.offset & ~3 for reg in declared if chip in reg.chips}
+    found: dict[int, tuple[tuple[str, ...], str]] = {}
+    for reg in declared:
+        at = reg.offset & ~3
+        if at not in present and not reg.shadow:
+            names, _ = found.get(at, ((), ""))
+            found[at] = ((*names, reg.__name__), ", ".join(Chips(reg.chips).names))
+    return found
 
 
 class Chip:
@@ -52,7 +67,8 @@ class Chip:
 
     `speed` makes transfers take time on `clock`; None (the default) makes them instant. `report_aborts` False keeps
     bus errors out of INTCSR, for drivers that enable the abort interrupt and never clear its cause: they would hang in
-    an interrupt storm, as on the card.
+    an interrupt storm, as on the card. `thorough` looks at each access and each descriptor, for the findings that need
+    it; then nothing is answered or moved in C.
     """
 
     def __init__(
@@ -65,7 +81,11 @@ class Chip:
         trace: TraceSink | None = None,
         speed: BusSpeed | None = None,
         report_aborts: bool = True,
+        thorough: bool = False,
     ) -> None:
+        self.thorough = thorough
+        self.accesses = 0
+        """Of BARs, by software; counted if `thorough`."""
         self.board: Final = board
         self.profile: Final = board.profile
         self._clock = clock or VirtualClock()
@@ -80,8 +100,11 @@ class Chip:
         """BARs that decode now."""
         self._powered = True
         self.may_master = False
+        self._not_master = events.Hold.NEVER_MASTER
+        """Why bit 2 of PCICR is 0, if it is."""
+        self._doorbells = self._mailboxes = 0
+        self._missing_told: set[tuple[int, bool]] = set()
         self._last_bus_address = 0
-        self.unmodelled: Final = UnmodelledAccesses()
         chip = self.profile.chip
         self._native: Final = native_card(bus, irq, self.profile.register_window)
         self.registers: Final = RegisterFile(
@@ -89,12 +112,13 @@ class Chip:
             chip,
             on_write=self._register_writes(),
             on_read=self._register_reads(),
-            on_unknown=lambda offset, bits, is_write: self._unknown(0, offset, bits, is_write),
+            on_unknown=self._unknown,
             watched=dict.fromkeys(
                 (names.mode for names in dma.CHANNELS), dma.DmaMode.valid_mode.mask | dma.DmaMode.to_inta.mask
             ),
             storage=self._native.pages.values if self._native else None,
         )
+        self._elsewhere: Final = _of_other_chips(chip)
         self._places = Places(self.registers, self._native, self.profile.register_window)
         self.pages: Final = self._places.pages
         self._readers: Final = {bar: page.reader for bar, page in self.pages.items()}
@@ -104,18 +128,22 @@ class Chip:
             chip,
             on_write=self._config_writes(),
             on_read=self._config_reads(),
-            on_unknown=lambda offset, bits, is_write: self._unknown(CONFIG, offset, bits, is_write),
         )
-        self.eeprom: Final = EepromPort(self.profile, board.eeprom, registers=self.registers, config=self.config)
+        self.eeprom: Final = EepromPort(
+            self.profile, board.eeprom, registers=self.registers, config=self.config, misused=self._eeprom_misused
+        )
+        self._irq: Final = irq
+        self._patience = Patience(self._line_stuck, self._spins)
         self._interrupts = Interrupts(
             self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
         )
         self.interrupts_changed: Final = self._interrupts.update
         if self._native:
             self._native.begin(self.registers, self.interrupts_changed)
+            self._patience.watch = self._native.watch(STATUS)
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
-        self._spaces = SpaceAccess(self.registers, self.unmodelled, lambda: self._local)
+        self._spaces = SpaceAccess(self.registers, lambda: self._local)
         make_channel = self._native.channel if self._native else Channel
         self.channels: Final = tuple(
             make_channel(
@@ -146,6 +174,7 @@ class Chip:
 
     def read(self, bar: int, offset: int, width: int) -> int:
         """Read `width` bytes of a BAR; ones where nothing decodes."""
+        self.accesses += self.thorough
         reader = self._readers.get(bar)
         if reader is not None and width in _QUICK and not self._trace.enabled and (value := reader(offset, width)) >= 0:
             return value
@@ -156,25 +185,25 @@ class Chip:
             value = self.registers.read(offset, width)
         else:
             value = self._spaces.read(bar, window, offset, width)
-        if width not in _WIDTHS:
-            self.unmodelled.note(bar, offset, is_write=False, what=f"{width} bytes at once")
+        if window is not None and offset + width <= window.registers:
+            self._patience.read(offset, width, value, self._interrupts.changes, line=self._irq.level)
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, value, is_write=False))
         return value
 
     def write(self, bar: int, offset: int, width: int, data: int) -> None:
         """Write `width` bytes of a BAR; nothing happens where nothing decodes."""
+        self.accesses += self.thorough
         if self._trace.enabled:
             self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
         elif bar in self._writers and width in _QUICK and self._writers[bar](offset, width, data & 0xFFFF_FFFF):
             if self._native is not None:
                 self._native.drive_inta()
             return
-        if width not in _WIDTHS:
-            self.unmodelled.note(bar, offset, is_write=True, what=f"{width} bytes at once")
         window = self._open.get(bar)
         if window is None:
             return
+        self._patience.wrote()
         if offset + width <= window.registers:
             self.registers.write(offset, width, data)
         else:
@@ -195,9 +224,16 @@ class Chip:
 
     def reset(self, kind: ResetKind) -> None:
         """Power-on defaults, then the EEPROM load; the board is new. Another client finds the EEPROM as made."""
-        if kind is ResetKind.LOST_CLIENT:
-            self.list_unmodelled()
+        lost = kind is ResetKind.LOST_CLIENT
+        if lost:
+            self.summarise()
             self.eeprom.restore()
+        else:
+            self._tell_of_dma(kind.value)
+        if lost:
+            self._not_master = events.Hold.NEVER_MASTER
+        elif self.config[cfg.PCICR] & cfg.PCICR.bus_master.mask:
+            self._not_master = events.Hold.RESET_MASTER
         self._power_up()
         self._trace.emit(events.ChipReset(self._clock.now(), kind.value))
 
@@ -250,11 +286,57 @@ class Chip:
         # Time passes between a step that found nothing and this question: what was not due then may be now.
         return max(0, min(waits)) if waits else None
 
-    def list_unmodelled(self) -> None:
-        """Tell which accesses meant nothing, and start counting afresh."""
-        if lines := self.unmodelled.lines():
-            self._trace.emit(events.UnmodelledSeen(self._clock.now(), tuple(lines)))
-        self.unmodelled.clear()
+    def summarise(self) -> None:
+        """Tell what was done for a client, and start counting afresh; nothing, if it did not use the card."""
+        self.channels[0].settle()
+        tallies = tuple(channel.tally for channel in self.channels)
+        if any(tally != events.ChannelTally() for tally in tallies) or self._doorbells or self._mailboxes:
+            self._trace.emit(
+                events.ClientSummary(
+                    self._clock.now(),
+                    tallies,
+                    self._interrupts.rises + (self._native.rises if self._native else 0),
+                    self._doorbells,
+                    self._mailboxes,
+                )
+            )
+        for channel in self.channels:
+            channel.forget_tally()
+        self._doorbells = self._mailboxes = self._interrupts.rises = 0
+        if self._native:
+            self._native.rises = 0
+        self._missing_told.clear()
+
+    def _line_stuck(self, reads: int) -> None:
+        if not self._interrupts.sources:
+            return
+        wrong = sum(channel.wrong_clears for channel in self.channels)
+        for channel in self.channels:
+            channel.wrong_clears = 0
+        self._trace.emit(events.LineStuck(self._clock.now(), reads, self._interrupts.sources, wrong))
+
+    def _spins(self, offset: int, width: int, value: int, reads: int) -> None:
+        """Say what a driver waits for in vain, if that is so: a transfer that goes on is worth waiting for."""
+        for channel in self.channels:
+            command = channel.names.command
+            if offset <= command.offset < offset + width and (why := self._will_not_be_done(channel)):
+                self._trace.emit(events.Spinning(self._clock.now(), command.__name__, value, reads, why))
+
+    def _will_not_be_done(self, channel: Channel) -> str | None:
+        """Why DONE of a channel will stay 0, if it will."""
+        if channel.state is State.FAILED:
+            return "the transfer ended at a bus error, and only an abort (ENABLE=0, then ABORT) sets DONE"
+        if not channel.busy:
+            return None
+        if not channel.enabled:
+            return "the transfer is paused: ENABLE is 0"
+        return None if self.may_master else self.hold_cause.value
+
+    def _tell_of_dma(self, reason: str) -> None:
+        """Say which channels a reset, or D3hot, takes away from their transfers."""
+        for channel in self.channels:
+            if channel.under_way and channel.state is not State.POLL:
+                self._trace.emit(events.ResetWhileBusy(self._clock.now(), channel.index, reason))
 
     @property
     def part(self) -> "Part | None":
@@ -279,13 +361,13 @@ class Chip:
         self._last_bus_address = address
 
     @property
-    def hold_reason(self) -> str:
+    def hold_cause(self) -> events.Hold:
         """Why the chip may not master the bus."""
         if not self._powered:
-            return "the chip is in D3hot (power management)"
+            return events.Hold.D3HOT
         if self._held_in_reset:
-            return "software reset is held (CNTRL bit 30)"
-        return "bus mastering is off (bit 2 of the PCI command register); has the driver called pci_set_master()?"
+            return events.Hold.SOFTWARE_RESET
+        return self._not_master
 
     def big_endian(self, channel: int) -> bool:
         """True if BIGEND turns the words of this channel."""
@@ -298,7 +380,14 @@ class Chip:
         self._interrupts.bus_error(channel, status.mask)
         kind = events.BusErrorKind.TARGET_ABORT if target else events.BusErrorKind.MASTER_ABORT
         now = self._clock.now()
-        self._trace.emit(events.BusError(now, channel, kind, purpose, abort.address, abort.nearest, str(abort)))
+        failed = self.channels[channel]
+        where, in_pci = failed.descriptor or (None, True)
+        self._trace.emit(
+            events.BusError(
+                now, channel, kind, purpose, abort.address, abort.nearest, str(abort), abort.cause, failed.visible,
+                where, in_pci,
+            )
+        )  # fmt: skip
 
     def parity_error(self, channel: int, address: int) -> None:
         """Set PCISR for bad data that the chip read as master; the transfer goes on."""
@@ -358,17 +447,21 @@ class Chip:
             for index, bar in enumerate(self._bars)
             if self._powered and bar.size and command & _ENABLES[bar.kind & 1] and (bar.registers or alive)
         }
-        self._places.open(self._open, traced=self._trace.enabled)
+        self._places.open(self._open, traced=self._trace.enabled or self.thorough)
         if self._native is not None:
-            on = self._timer is None and not self._trace.enabled
+            on = self._timer is None and not self._trace.enabled and not self.thorough
             self._native.arrange(on=on, may_master=self.may_master, powered=self._powered)
         for channel in self.channels:
             channel.note_hold()
 
-    def _unknown(self, bar: int, offset: int, bits: int, is_write: bool) -> None:
-        self.unmodelled.note(
-            bar, offset, is_write=is_write, what=f"no such bits {bits:#x}" if bits else "no such register"
-        )
+    def _unknown(self, offset: int, bits: int, is_write: bool) -> None:
+        """Bits that mean nothing are legal to write, and so is a reserved dword; a register of another chip tells."""
+        if bits or (offset, is_write) in self._missing_told:
+            return
+        names, chips = self._elsewhere.get(offset, ((), ""))
+        if names:
+            self._missing_told.add((offset, is_write))
+            self._trace.emit(events.RegisterMissing(self._clock.now(), offset, names, chips, is_write))
 
     # -- what registers do -------------------------------------------------------------------------
 
@@ -376,8 +469,9 @@ class Chip:
         hooks: dict[type[Register], WriteHook] = {
             intr.INTCSR: self._wrote_intcsr,
             intr.CNTRL: self._wrote_cntrl,
-            **dict.fromkeys((intr.P2LDBELL, intr.L2PDBELL, intr.OPQIM), lambda _: self._interrupts.update()),
-            **dict.fromkeys(SHAPING, lambda _: self._arrange_windows()),
+            **dict.fromkeys((intr.L2PDBELL, intr.OPQIM), lambda _: self._interrupts.update()),
+            intr.P2LDBELL: self._wrote_doorbell,
+            **{reg: self._shape_hook(reg) for reg in SHAPING},
             **dict.fromkeys((intr.MQCR, *intr.QUEUE_POINTERS), lambda _: self._queues_changed()),
             intr.QSR: self._wrote_queue_status,
             intr.IQP: lambda write: self._wrote_port(self.messaging.write_inbound, write),
@@ -401,7 +495,7 @@ class Chip:
 
     def _config_writes(self) -> dict[type[Register], WriteHook]:
         return {
-            cfg.PCICR: lambda _: self._arrange_windows(),
+            cfg.PCICR: self._wrote_command,
             cfg.PCISR: lambda write: self._interrupts.status_written(write.new),
             cfg.PCIBISTR: lambda _: self._interrupts.update(),
             cfg.PMCSR: self._wrote_power,
@@ -445,8 +539,31 @@ class Chip:
             return self.config[cfg.PCISID] << 16 | self.config[cfg.PCISVID]
         return value
 
+    def _wrote_command(self, write: Write) -> None:
+        if write.old & ~write.new & cfg.PCICR.bus_master.mask:
+            self._not_master = events.Hold.CLEARED_MASTER
+        self._arrange_windows()
+
+    def _shape_hook(self, register: type[Register]) -> WriteHook:
+        def written(write: Write) -> None:
+            before = self._open
+            self._arrange_windows()
+            # What shapes several BARs at once moves them: only a space's own registers turn it off.
+            if register in _SPACES:
+                for bar in before.keys() - self._open.keys():
+                    self._trace.emit(events.WindowClosed(self._clock.now(), bar, register.__name__, write.new))
+
+        return written
+
+    def _wrote_doorbell(self, write: Write) -> None:
+        self._doorbells += 1
+        if lost := write.old & write.data:
+            self._trace.emit(events.DoorbellLost(self._clock.now(), lost))
+        self._interrupts.update()
+
     def _mailbox_hook(self, written_bit: int) -> WriteHook:
         def written(_: Write) -> None:
+            self._mailboxes += 1
             if self.registers[intr.INTCSR] & intr.INTCSR.mailbox_enable.mask:
                 self.registers.set_bits(intr.INTCSR, written_bit, to=True)
                 self._interrupts.update()
@@ -464,7 +581,13 @@ class Chip:
         def written(write: Write) -> None:
             self._alone = False  # the local side may do this in the middle of the other channel's step
             held = self._held_in_reset
-            self.channels[index].command(write.data & ~dma.DmaCommand.start.mask if held else write.data)
+            if held and write.data & dma.DmaCommand.start.mask:
+                why = events.Ignored.START_IN_RESET
+                self._trace.emit(events.CommandIgnored(self._clock.now(), index, write.data, why))
+            self.channels[index].command(
+                write.data & ~dma.DmaCommand.start.mask if held else write.data,
+                was_enabled=bool(write.old & dma.DmaCommand.enable.mask),
+            )
 
         return written
 
@@ -480,6 +603,8 @@ class Chip:
             # PMCSR has no No_Soft_Reset bit: waking up is a power-on reset.
             self.reset(ResetKind.POWER_ON)
             return
+        if after is cfg.PowerState.D3HOT and before is not after:
+            self._tell_of_dma("D3hot")
         if before != after:
             self.registers.set_bits(intr.INTCSR, intr.INTCSR.pm_active.mask, to=True)
         self._arrange_windows()
@@ -487,6 +612,9 @@ class Chip:
 
     def _wrote_vpd_address(self, write: Write) -> None:
         self.eeprom.vpd_address_written(write)
+
+    def _eeprom_misused(self, misuse: events.EepromMisuse, address: int | None, first_writable: int | None) -> None:
+        self._trace.emit(events.EepromMisused(self._clock.now(), misuse, address, first_writable))
 
     def _read_cntrl(self, value: int) -> int:
         return self.eeprom.sense(value)
@@ -543,6 +671,7 @@ class Chip:
 
         Source: PLX SDK, Windows sample and plx_pci sequences.
         """
+        self._tell_of_dma("software reset")
         self.registers.reset((*local.LOCAL_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS))
         self.eeprom.load(only=local.LOCAL_REGISTERS)
         self._new_board()
@@ -563,4 +692,16 @@ class Chip:
             channel.see_board(self._local)
 
     def _undecoded(self, address: int, length: int) -> None:
-        self._trace.emit(events.LocalUndecoded(self._clock.now(), address, length))
+        now, near = self._clock.now(), self._local.around(address)
+        asking = self._spaces.bar
+        channel = next((it for it in self.channels if it.purpose is not None), None) if asking is None else None
+        if channel is None:
+            self._trace.emit(events.LocalUndecoded(now, address, length, bar=asking, nearest=near))
+            return
+        start, count = channel.extent
+        self._trace.emit(
+            events.LocalUndecoded(
+                now, address, length, channel.index, channel.purpose, None, near, channel.visible,
+                start, count,
+            )
+        )  # fmt: skip

@@ -10,7 +10,7 @@ UNVERIFIED: what an address beyond the part gives (it wraps), the part's answer 
 """
 
 import enum
-from typing import Final
+from typing import Final, Protocol
 
 from plx9x5x.board import Eeprom
 from plx9x5x.regs.eeprom_map import dword_at
@@ -27,11 +27,19 @@ class _Phase(enum.Enum):
     DONE = "waits for CS to fall"
 
 
+class Refused(Protocol):
+    """Is told of a write that the part does not do: at a byte address, None for the whole part."""
+
+    def __call__(self, address: int | None, *, protected: bool) -> None:
+        """`protected`: the board ties the part's protection; else no EWEN came before."""
+        ...
+
+
 class SerialEeprom:
     """One 93CSxx part. It keeps what was written until `restore`."""
 
-    def __init__(self, eeprom: Eeprom) -> None:
-        self._made = eeprom
+    def __init__(self, eeprom: Eeprom, refused: Refused | None = None) -> None:
+        self._made, self._refused = eeprom, refused
         self._words = [0] * eeprom.part.words
         self._address_bits = eeprom.part.address_bits
         self._select = self._clock = self._enabled = False
@@ -67,6 +75,7 @@ class SerialEeprom:
     def write_dword(self, at: int, value: int) -> None:
         """Program the dword that address `at` reaches, as VPD does; a protected part keeps what it has."""
         if self._made.write_protected:
+            self._refuse(self.place(at), protected=True)
             return
         first = self.place(at) // 2
         self._words[first], self._words[first + 1] = value >> WORD_BITS, value & ERASED
@@ -146,10 +155,17 @@ class SerialEeprom:
                 self._phase, self._address = _Phase.WRITE, -1
 
     def _program(self) -> None:
-        if self._pending is None or not self._enabled or self._made.write_protected:
+        if self._pending is None:
             return
         where, value = self._pending
+        if not self._enabled or self._made.write_protected:
+            self._refuse(None if where is None else 2 * where, protected=self._made.write_protected)
+            return
         if where is None:
             self._words = [value] * len(self._words)
         else:
             self._words[where] = value
+
+    def _refuse(self, address: int | None, *, protected: bool) -> None:
+        if self._refused is not None:
+            self._refused(address, protected=protected)

@@ -29,7 +29,7 @@ import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from plx9x5x import events
-from plx9x5x.errors import BusAbort
+from plx9x5x.errors import BusAbort, ParityError
 from plx9x5x.model.datapath import DataPath
 from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus
 from plx9x5x.model.transfer import Mode, Transfer, decode
@@ -59,6 +59,12 @@ RECHECK_NS: Final = 100_000
 
 LONGEST_RECHECK_NS: Final = 2_000_000
 """A ring that nobody fills is looked at less and less often, down to this: it bounds what it costs the host."""
+
+RING_MOST: Final = 4096
+"""Descriptors of one transfer that are remembered."""
+
+ENDLESS: Final = 4096
+"""Descriptors one after the other that move nothing: more than any driver puts into a list to skip."""
 
 LOW_HALF: Final = 1 << 32
 """The PCI address counter is 32 bits wide and wraps without a carry into the upper half."""
@@ -100,10 +106,14 @@ class ChannelHost(Protocol):
     """True while the chip can ask for the bus."""
     last_bus_address: int
     """The last bus address that a channel put on the bus."""
+    thorough: bool
+    """True if each descriptor is looked at again when it is done."""
+    accesses: int
+    """Of BARs, by software so far; counted if `thorough`."""
 
     @property
-    def hold_reason(self) -> str:
-        """Why `may_master` is False, in words."""
+    def hold_cause(self) -> events.Hold:
+        """Why `may_master` is False."""
         ...
 
     def big_endian(self, channel: int) -> bool:
@@ -162,30 +172,73 @@ class Channel:
         """DREQ# as the board drives it: how many bytes may move now. None never asks."""
         self._told_of_demand = False
         """It has been said that the board drives no DREQ#."""
+        self.purpose: events.Purpose | None = None
+        """What the channel is on a bus for right now."""
+        self._told_of_odd = False
+        """It has been said that a transfer moves nothing, or wraps."""
+        self._transfers = self._chains = self._descriptors = self._to_pci = self._to_local = 0
+        self._raised = self._acknowledged = self._aborted = self._failed = 0
+        self._empty = 0
+        """Descriptors since a byte was moved."""
+        self._fetched: tuple[int, tuple[int, int, int, int]] = (-1, (0, 0, 0, 0))
+        self._ring: dict[int, tuple[int, tuple[int, int, int, int], int]] = {}
+        """Descriptors of this transfer: the count of accesses when each was fetched, its words, how often."""
+        self.wrong_clears = 0
+        """Writes of CLEAR INT without an interrupt, since INTA# was asserted."""
         self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
 
     # -- what software does ------------------------------------------------------------------------
 
-    def command(self, written: int) -> None:
-        """Act on a write to DMACSR, after ENABLE was stored."""
+    def command(self, written: int, *, was_enabled: bool = False) -> None:
+        """Act on a write to DMACSR, after ENABLE was stored; `was_enabled` says what it was before."""
         enabled = self._regs[self.names.command] & _ENABLE
         self._poll_ns = RECHECK_NS
         if written & _CLEAR and self.interrupt:
             self.interrupt = False
+            self._acknowledged += 1
             self._host.interrupts_changed()
-        if written & _ABORT and not enabled and self.state is not State.IDLE:
-            self._end(aborted=True)
-        if written & _START and enabled and self.state is State.IDLE:
-            self._start()
+        elif written & _CLEAR:
+            self.wrong_clears += 1
+        if written & _ABORT and self.state is not State.IDLE:
+            if enabled:
+                self._ignore(written, events.Ignored.ABORT_ENABLED)
+            else:
+                self._end(aborted=True)
+        if written & _START:
+            self._start_or_not(written, enabled=bool(enabled), was_enabled=was_enabled)
         if self._held or not self._host.may_master:
             self.note_hold()
 
+    def _start_or_not(self, written: int, *, enabled: bool, was_enabled: bool) -> None:
+        if self.state is State.IDLE:
+            if enabled:
+                self._start()
+            else:
+                self._ignore(written, events.Ignored.START_DISABLED)
+        elif not enabled:
+            self._ignore(written, events.Ignored.START_DISABLED)
+        # On a paused channel START with ENABLE is how a transfer resumes; a ring that polls is looked at at once.
+        elif was_enabled and self._expects_no_start:
+            self._ignore(written, events.Ignored.START_BUSY)
+
+    @property
+    def _expects_no_start(self) -> bool:
+        transfer = self._transfer
+        return self.state is not State.POLL and not (transfer is not None and transfer.mode.valid_mode)
+
+    def _ignore(self, written: int, why: events.Ignored) -> None:
+        self._trace.emit(events.CommandIgnored(self._now(), self.index, written, why))
+
     def _start(self) -> None:
         self._life += 1
+        self._transfers += 1
+        self._empty = 0
+        self._ring.clear()
         regs, names = self._regs, self.names
         mode, pointer = decode(regs[names.mode]), regs[names.pointer]
         regs[names.command] = regs[names.command] & ~_DONE
         self._terminal_count_pending = self._eot = False
+        self._chains += mode.chain
         if mode.chain:
             # Bits 3:1 of the first pointer mean nothing: the Windows sample writes them from an unset variable.
             self._follow(pointer)
@@ -201,6 +254,7 @@ class Channel:
                 swapped=self._swapped(mode),
             )
             self.state = State.MOVE
+            self._look_for_odd(self._transfer, None)
         if mode.demand:
             self._look_for_demand()
         if self._trace.enabled:
@@ -291,7 +345,9 @@ class Channel:
         """Report, once for each time, that the transfer waits for bus mastering."""
         held = self.busy and self.enabled and not self._host.may_master
         if held and not self._held:
-            self._trace.emit(events.TransferHeld(self._now(), self.index, self._host.hold_reason))
+            cause, transfer = self._host.hold_cause, self._transfer
+            moving = transfer is not None and (transfer.moved > 0 or transfer.chained)
+            self._trace.emit(events.TransferHeld(self._now(), self.index, cause.value, cause, moving))
         self._held = held
 
     def settle(self) -> None:
@@ -306,11 +362,64 @@ class Channel:
         if self.demand is not None or self._told_of_demand:
             return
         self._told_of_demand = True
-        reason = (
-            f"demand mode (bit 12 of {self.names.mode.__name__}) moves data while the board drives DREQ#, and this "
-            "board drives none for this channel"
+        cause = events.Hold.NO_DREQ
+        self._trace.emit(events.TransferHeld(self._now(), self.index, cause.value, cause))
+
+    def _look_for_odd(self, transfer: Transfer, descriptor: int | None) -> None:
+        """Say, once, that a transfer moves nothing or counts past 32 bits; valid mode skips what is empty."""
+        if self._told_of_odd:
+            return
+        if transfer.count == 0:
+            if transfer.mode.valid_mode and transfer.chained:
+                return
+            self._trace.emit(events.NothingToMove(self._now(), self.index, descriptor))
+        elif transfer.pci + transfer.count > LOW_HALF:
+            address = transfer.upper << 32 | transfer.pci
+            self._trace.emit(events.AddressWrapped(self._now(), self.index, address, transfer.count, descriptor))
+        else:
+            return
+        self._told_of_odd = True
+
+    @property
+    def tally(self) -> events.ChannelTally:
+        """What the channel has done since `forget_tally`."""
+        return events.ChannelTally(
+            transfers=self._transfers,
+            chains=self._chains,
+            descriptors=self._descriptors,
+            to_pci=self._to_pci,
+            to_local=self._to_local,
+            raised=self._raised,
+            acknowledged=self._acknowledged,
+            aborted=self._aborted,
+            failed=self._failed,
         )
-        self._trace.emit(events.TransferHeld(self._now(), self.index, reason))
+
+    def forget_tally(self) -> None:
+        """Count afresh, for another client; what has been said once may be said again."""
+        self._transfers = self._chains = self._descriptors = self._to_pci = self._to_local = 0
+        self._raised = self._acknowledged = self._aborted = self._failed = 0
+        self._told_of_odd = self._told_of_demand = False
+
+    @property
+    def visible(self) -> tuple[tuple[str, int], ...]:
+        """The channel's registers by name, as they are now."""
+        names, regs = self.names, self._regs
+        shown = (names.mode, names.pci_address, names.local_address, names.size, names.pointer)
+        return tuple((reg.__name__, regs[reg]) for reg in shown)
+
+    @property
+    def descriptor(self) -> tuple[int, bool] | None:
+        """Where the descriptor of the transfer stands, or the one to be fetched: (address, in PCI memory)."""
+        if self.state is State.FETCH or self.state is State.POLL or self.purpose is events.Purpose.DESCRIPTOR:
+            return self._next, self._next_in_pci
+        transfer = self._transfer
+        return (self._next, self._next_in_pci) if transfer is not None and transfer.chained else None
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Local address and bytes of the transfer under way; (0, 0) if there is none."""
+        return (0, 0) if self._transfer is None else (self._transfer.local, self._transfer.count)
 
     def reset(self) -> None:
         """Forget everything, what the board drives too. The register file is reset by the chip."""
@@ -319,7 +428,7 @@ class Channel:
         self.interrupt = False
         self._terminal_count_pending = False
         self._transfer = None
-        self._held = self._eot = self._told_of_demand = False
+        self._held = self._eot = False
         self.demand = None
 
     # -- what the chip does ------------------------------------------------------------------------
@@ -331,25 +440,28 @@ class Channel:
     def step(self, budget: int) -> int:
         """Do one bus transaction of at most about `budget` bytes; give what it cost, in bytes."""
         self.path.bus_bytes = 0
-        purpose, life = events.Purpose.DATA, self._life
+        life = self._life
         try:
             match self.state:
                 case State.MOVE:
+                    self.purpose = events.Purpose.DATA
                     return self._move(budget)
                 case State.RETIRE:
-                    purpose = events.Purpose.WRITE_BACK
+                    self.purpose = events.Purpose.WRITE_BACK
                     return self._retire()
                 case State.FETCH | State.POLL:
-                    purpose = events.Purpose.DESCRIPTOR
+                    self.purpose = events.Purpose.DESCRIPTOR
                     return self._fetch()
                 case State.IDLE | State.FAILED:
                     return budget
         except _Superseded:
             return TRANSACTION_COST
         except BusAbort as abort:
-            if self._life == life:
-                self._fail(abort, purpose)
+            if self._life == life and self.purpose is not None:
+                self._fail(abort, self.purpose)
             return TRANSACTION_COST
+        finally:
+            self.purpose = None
 
     def _go_on(self, life: int) -> None:
         """Raises: _Superseded if a peripheral has meanwhile ended the transfer that was in its `life`."""
@@ -391,6 +503,11 @@ class Channel:
         self._transfer = Transfer(
             mode, pci, upper, local, size & _COUNT, pointer, True, size_word, in_pci, self._swapped(mode)
         )
+        self._descriptors += 1
+        if self._host.thorough:
+            self._remember(at, (pci, local, size, pointer))
+        self._look_for_odd(self._transfer, at)
+        self._look_for_an_end(at)
         if self._trace.enabled:
             self._trace.emit(
                 events.DescriptorLoaded(self._now(), self.index, at, in_pci, pci, local, size & _COUNT, pointer)
@@ -438,6 +555,44 @@ class Channel:
             self.state = State.RETIRE
         return max(cost, TRANSACTION_COST)
 
+    def _remember(self, address: int, words: tuple[int, int, int, int]) -> None:
+        """Keep what was fetched; say if nobody can have taken what the descriptor held the last time."""
+        self._fetched = address, words
+        before = self._ring.get(address)
+        accesses = self._host.accesses
+        if before is None:
+            if len(self._ring) < RING_MOST:
+                self._ring[address] = accesses, words, 1
+            return
+        then, held, rounds = before
+        self._ring[address] = accesses, words, rounds + 1
+        if then == accesses and held == words and words[2] & _COUNT:
+            self._trace.emit(events.RingOverrun(self._now(), self.index, address, rounds))
+
+    def _compare(self) -> None:
+        """Look at the descriptor again, now that it is done. Appending changes the pointer alone, and is right."""
+        address, fetched = self._fetched
+        if not self._next_in_pci or address != self._next:
+            return
+        again = memoryview(bytearray(DESCRIPTOR))
+        try:
+            self.path.bus.read_into(BusAddr(address), again)
+        except (BusAbort, ParityError):
+            return
+        words = struct.unpack("<4I", again)
+        if self._current().mode.valid_mode:
+            words = (words[1], words[2], words[0], words[3])
+        if words[:3] != fetched[:3]:
+            self._trace.emit(events.DescriptorChanged(self._now(), self.index, address, fetched, words))
+
+    def _look_for_an_end(self, address: int) -> None:
+        """Say, once a transfer, that a chain goes on and on and moves nothing."""
+        if self._empty >= ENDLESS:
+            return
+        self._empty += 1
+        if self._empty == ENDLESS:
+            self._trace.emit(events.EndlessChain(self._now(), self.index, address, self._empty))
+
     def _advance(self, transfer: Transfer, address: int, moved: int) -> None:
         """Count what has crossed the bridge."""
         if not moved:
@@ -447,6 +602,11 @@ class Channel:
             to_pci = transfer.to_pci
             self._trace.emit(events.DataMoved(self._now(), self.index, to_pci, address, local, moved))
         transfer.moved += moved
+        self._empty = 0
+        if transfer.to_pci:
+            self._to_pci += moved
+        else:
+            self._to_local += moved
         self._host.last_bus_address = address + moved - 1
 
     def _retire(self) -> int:
@@ -459,6 +619,9 @@ class Channel:
         if transfer.mode.valid_mode and transfer.chained and transfer.count == 0 and not last:
             self._follow(pointer)
             return TRANSACTION_COST
+        if self._host.thorough and transfer.chained:
+            self._compare()
+            self._go_on(life)
         if transfer.mode.clear_count and transfer.chained:
             self._write_back(transfer)
             self._go_on(life)
@@ -487,6 +650,7 @@ class Channel:
         self._transfer = None
         self.state = State.IDLE
         self._regs[self.names.command] = self._regs[self.names.command] | _DONE
+        self._aborted += aborted
         if self._trace.enabled:
             self._trace.emit(events.TransferDone(self._now(), self.index, aborted))
         if terminal_count or self._regs[self.names.mode] & _DONE_INTR:
@@ -496,6 +660,7 @@ class Channel:
     def _fail(self, abort: BusAbort, purpose: events.Purpose) -> None:
         """Stay at DONE=0 until software aborts, as silicon does."""
         self.state = State.FAILED
+        self._failed += 1
         self._host.last_bus_address = abort.address
         self._host.bus_error(self.index, abort, purpose)
 
@@ -506,6 +671,7 @@ class Channel:
             self._host.interrupts_changed()
 
     def _latch(self) -> None:
+        self._raised += not self.interrupt
         self.interrupt = True
         if self._trace.enabled:
             self._trace.emit(events.InterruptLatched(self._now(), self.index))

@@ -51,6 +51,8 @@ _TO_HOST: Final = (
     (_LINTI, intr.INTCSR.local_enable.mask),
 )
 """Status and enable of the sources of INTA#, but for DMA and the outbound queue."""
+SOURCES: Final = ("doorbell", "abort", "LINTi#")
+"""Their names in events, in the same order; the others are "DMA channel 0", "DMA channel 1" and "outbound queue"."""
 
 MAILBOX_WRITTEN: Final = (
     intr.INTCSR.mailbox0_written.mask,
@@ -98,6 +100,10 @@ class Interrupts:
         self.powered = True
         """False in D3hot, which releases INTA#."""
         self._linto = self._lserr = False
+        self.changes = 0
+        """Of the level of INTA#."""
+        self.rises = 0
+        """How often INTA# was asserted from here."""
         self._watchers: list[tuple[Pin, Callable[[bool], None]]] = []
 
     def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
@@ -153,12 +159,30 @@ class Interrupts:
             inta = self.powered and self._drives_inta(value)
             linto = self._drives_linto(value)
         if inta != self._irq.level:
+            self.rises += inta
+            self.changes += 1
             self._irq.set(inta)
             if self._trace.enabled:
                 self._trace.emit(events.LineChanged(self._clock.now(), inta))
         lserr = bool(value & _LSERR_SOURCES) and self._drives_lserr(value)
         if linto != self._linto or lserr != self._lserr:
             self._drive(linto, lserr)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What asserts INTA# now, by the names of `SOURCES`."""
+        status = self._regs[intr.INTCSR]
+        if not status & _PCI_ENABLE:
+            return ()
+        found = [
+            f"DMA channel {it.index}"
+            for it in self.channels
+            if it.interrupt and status & _CHANNEL_ENABLE[it.index] and self._regs[it.names.mode] & _TO_INTA
+        ]
+        found += [name for name, (on, enable) in zip(SOURCES, _TO_HOST, strict=True) if status & on and status & enable]
+        if self._regs[intr.OPQIS] & ~self._regs[intr.OPQIM] & _NOT_EMPTY:
+            found.append("outbound queue")
+        return tuple(found)
 
     def _level(self, pin: Pin) -> bool:
         return self._linto if pin is Pin.LINTO else self._lserr

@@ -14,6 +14,9 @@ void latch(struct walk *channel);
 /* True if DMAMODE and BIGEND leave all to memory. */
 bool walk_is_plain(const struct walk *channel);
 
+/* True if nothing but memory has a say in the transfer that the registers program, and nobody a word about it. */
+bool walk_may_start(const struct walk *channel);
+
 /* Begin the programmed transfer; it is lent. */
 void walk_start(struct walk *channel);
 

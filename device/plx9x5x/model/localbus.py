@@ -100,6 +100,12 @@ class LocalBus:
         following = self._bases[index + 1] if index + 1 < len(self._bases) else LOCAL_SPACE
         return Span(address, None, 0, min(length, following - address))
 
+    def around(self, address: int) -> tuple[tuple[str, int, int], ...]:
+        """(name, local address, size) of the window that starts at or below `address`, and of the next."""
+        at = bisect.bisect_right(self._bases, address) - 1
+        near = range(max(at, 0), min(at + 2, len(self._bases)))
+        return tuple((self._names[one], self._bases[one], self._targets[one].size) for one in near)
+
     def read(self, address: int, length: int) -> bytes:
         """Read `length` bytes from `address` on."""
         return b"".join(self.read_span(span) for span in self._spans(address, length))

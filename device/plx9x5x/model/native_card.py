@@ -23,6 +23,7 @@ from plx9x5x.regs.kernel import RegisterFile
 
 if TYPE_CHECKING:
     from plx9x5x.model._card import Card, Walk
+    from plx9x5x.plane._serving import Watch
     from plx9x5x.plane.table import MappingTable
 
 _LIB, _FFI = _card.lib, _card.ffi
@@ -60,6 +61,12 @@ class NativeCard:
             channel.big_endian_place = place(local.BIGEND)
         for mask, channel in zip(BIG_ENDIAN, card.channels, strict=True):
             channel.big_endian = mask
+
+    def watch(self, status: tuple[int, int]) -> "Watch":
+        """Have the pages count reads of the dwords at `status` while INTA# is asserted; give the counts."""
+        if isinstance(self._irq, NativeLine):
+            self.pages.watch_line(self._irq, status)
+        return self.pages.watch
 
     @property
     def channel(self) -> Callable[..., Channel]:
@@ -122,6 +129,15 @@ class NativeCard:
             return None
         card.last.is_new = False
         return card.last.address
+
+    @property
+    def rises(self) -> int:
+        """How often INTA# was asserted in C, since it was set to 0."""
+        return self.card.rises
+
+    @rises.setter
+    def rises(self, count: int) -> None:
+        self.card.rises = count
 
     def drive_inta(self) -> None:
         """Have INTA# follow a latch that has changed, unless C has driven it."""

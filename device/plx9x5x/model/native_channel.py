@@ -9,6 +9,7 @@ the channel is lent, its state is C's; `state` takes it back, and the reference 
 import enum
 from typing import TYPE_CHECKING, Final
 
+from plx9x5x import events
 from plx9x5x.model import _card
 from plx9x5x.model.engine import RECHECK_NS, Channel, ChannelHost, State
 from plx9x5x.model.localbus import LocalBus, Sram
@@ -47,6 +48,8 @@ class Stop(enum.Enum):
     """The bus address will abort."""
     MODE = _LIB.WALK_MODE
     """DMAMODE or BIGEND has changed meanwhile, and is one of those below."""
+    ODD = _LIB.WALK_ODD
+    """A descriptor moves nothing or wraps, and nobody has been told of one."""
     MASTER = "the bus master looks at each access"
     TRACE = "each step is an event"
     STATE = "nothing to walk: a poll, or no transfer"
@@ -57,7 +60,7 @@ class Stop(enum.Enum):
     VALID = "descriptors have a valid bit"
 
 
-_STOPS: Final = tuple(Stop(number) for number in range(_LIB.WALK_MODE + 1))
+_STOPS: Final = tuple(Stop(number) for number in range(_LIB.WALK_ODD + 1))
 
 
 class NativeChannel(Channel):
@@ -146,6 +149,34 @@ class NativeChannel(Channel):
         if last is not None:
             self._host.last_bus_address = last
 
+    @property
+    def tally(self) -> events.ChannelTally:
+        """What the channel has done since `forget_tally`, in C and here."""
+        here, walk = super().tally, self._walk
+        return events.ChannelTally(
+            transfers=here.transfers + walk.transfers,
+            chains=here.chains + walk.chains,
+            descriptors=here.descriptors + walk.descriptors,
+            to_pci=here.to_pci + walk.to_pci,
+            to_local=here.to_local + walk.to_local,
+            raised=here.raised + walk.raised,
+            acknowledged=here.acknowledged + walk.acknowledged,
+            aborted=here.aborted,
+            failed=here.failed,
+        )
+
+    def forget_tally(self) -> None:
+        """Count afresh, for another client."""
+        super().forget_tally()
+        walk = self._walk
+        walk.transfers = walk.chains = walk.descriptors = walk.to_pci = walk.to_local = 0
+        walk.raised = walk.acknowledged = 0
+        walk.odd_told = False
+
+    def _look_for_odd(self, transfer: Transfer, descriptor: int | None) -> None:
+        super()._look_for_odd(transfer, descriptor)
+        self._walk.odd_told = self._told_of_odd
+
     def reset(self) -> None:
         """Forget everything, the board's memory too."""
         super().reset()
@@ -157,13 +188,13 @@ class NativeChannel(Channel):
         super().see_board(local)
         self._forget_local()
 
-    def command(self, written: int) -> None:
-        """Act on a write to DMACSR, after ENABLE was stored."""
+    def command(self, written: int, *, was_enabled: bool = False) -> None:
+        """Act on a write to DMACSR, after ENABLE was stored; `was_enabled` says what it was before."""
         self._know_local()
         self._poll_ns = RECHECK_NS
         if self._trace.enabled or not self._native.command(self.index, written):
             self.settle()
-            super().command(written)
+            super().command(written, was_enabled=was_enabled)
         else:
             self._native.drive_inta()
 
@@ -185,7 +216,7 @@ class NativeChannel(Channel):
         state, transfer, mode = self.state, self._transfer, decode(self._regs[self.names.mode])
         if not self._native.reach():
             return Stop.MASTER
-        if self._trace.enabled:
+        if self._trace.enabled or self._host.thorough:
             return Stop.TRACE
         if state is State.MOVE or state is State.RETIRE:
             if transfer is None or (transfer is self._foreign and state is State.MOVE):
@@ -203,6 +234,7 @@ class NativeChannel(Channel):
         self._know_local()
         walk, transfer = self._walk, self._transfer
         self._card.news = True
+        walk.empty = self._empty
         _LIB.walk_at(walk, _STATES.index(self._state), self._next, self._next_in_pci, self._terminal_count_pending)
         if transfer is not None:
             _LIB.walk_with(
@@ -221,6 +253,7 @@ class NativeChannel(Channel):
         state = self._state = _STATES[walk.state]
         self._next, self._next_in_pci = walk.next, walk.next_in_pci
         self._terminal_count_pending = walk.terminal_count_pending
+        self._empty = walk.empty
         if state is State.IDLE:
             self._transfer = None
         elif walk.fetched:

@@ -4,7 +4,6 @@
 from collections.abc import Callable, Iterator
 
 from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus
-from plx9x5x.model.unmodelled import UnmodelledAccesses
 from plx9x5x.model.windows import Bar
 from plx9x5x.regs.kernel import RegisterFile
 
@@ -12,23 +11,26 @@ from plx9x5x.regs.kernel import RegisterFile
 class SpaceAccess:
     """What `Chip` asks when an access does not lie in the registers whole. `local_bus` gives the board's bus of now."""
 
-    def __init__(
-        self, registers: RegisterFile, unmodelled: UnmodelledAccesses, local_bus: Callable[[], LocalBus]
-    ) -> None:
-        self._regs, self._unmodelled, self._local_bus = registers, unmodelled, local_bus
+    def __init__(self, registers: RegisterFile, local_bus: Callable[[], LocalBus]) -> None:
+        self._regs, self._local_bus = registers, local_bus
+        self.bar: int | None = None
+        """The BAR through which the processor is on the local bus right now."""
 
     def read(self, bar: int, window: Bar, offset: int, width: int) -> int:
         """Read `width` bytes: what lies in the registers from them, the rest from local memory; 0 where neither is."""
         inside = max(0, min(width, window.registers - offset))
         value = self._regs.read(offset, inside) if inside else 0
         if window.registers >= window.size:
-            self._unmodelled.note(bar, offset, is_write=False, what="beyond the registers")
             return value
         local = self._local_bus()
-        raw = b"".join(
-            local.read_swapped(at, length, window.swapped)
-            for at, length in self._runs(bar, window, offset + inside, width - inside, is_write=False)
-        )
+        self.bar, before = bar, self.bar
+        try:
+            raw = b"".join(
+                local.read_swapped(at, length, window.swapped)
+                for at, length in self._runs(window, offset + inside, width - inside)
+            )
+        finally:
+            self.bar = before
         return value | int.from_bytes(raw, "little") << 8 * inside
 
     def write(self, bar: int, window: Bar, offset: int, width: int, data: int) -> None:
@@ -37,25 +39,24 @@ class SpaceAccess:
         if inside:
             self._regs.write(offset, inside, data)
         if window.registers >= window.size:
-            self._unmodelled.note(bar, offset, is_write=True, what="beyond the registers")
             return
         rest = width - inside
         raw = (data >> 8 * inside & (1 << 8 * rest) - 1).to_bytes(rest, "little")
         local, done = self._local_bus(), 0
-        for at, length in self._runs(bar, window, offset + inside, rest, is_write=True):
-            local.write_swapped(at, raw[done : done + length], window.swapped)
-            done += length
+        self.bar, before = bar, self.bar
+        try:
+            for at, length in self._runs(window, offset + inside, rest):
+                local.write_swapped(at, raw[done : done + length], window.swapped)
+                done += length
+        finally:
+            self.bar = before
 
-    def _runs(self, bar: int, window: Bar, offset: int, width: int, *, is_write: bool) -> Iterator[tuple[int, int]]:
+    def _runs(self, window: Bar, offset: int, width: int) -> Iterator[tuple[int, int]]:
         """Local (address, length) of what an access to a space's window is on the local bus, lowest address first.
 
         Words of the bus, so that a FIFO of 16 bits is read twice by a dword, or parts of one; and it wraps at the end.
         Many words of plain memory are one run, since nobody can tell: word by word 64 KiB took a tenth of a second.
         """
-        if offset + width > window.size:
-            self._unmodelled.note(
-                bar, offset, is_write=is_write, what=f"wraps at the end of its {window.size:#x} bytes"
-            )
         while width > 0:
             offset %= window.size
             at = window.local_base + offset

@@ -76,6 +76,11 @@ bool walk_is_plain(const struct walk *channel)
     return !(values[channel->at.mode] & SPECIAL) && !(values[channel->big_endian_place] & channel->big_endian);
 }
 
+static bool is_odd(uint32_t pci, uint32_t count)
+{
+    return !count || pci > LOW_HALF - count;
+}
+
 static uint64_t fetch(struct walk *channel, struct hints *hints)
 {
     uint32_t words[LONG_DESCRIPTOR / 4] = {0}, *values = channel->values;
@@ -88,6 +93,12 @@ static uint64_t fetch(struct walk *channel, struct hints *hints)
         return leave(channel, WALK_LATCH);
     if (!load(channel, (uint8_t *)words, length, hints))
         return 0;
+    if (!channel->odd_told && is_odd(words[0], words[2] & SIZE_COUNT))
+        return leave(channel, WALK_ODD);
+    if (channel->empty + 1 == WALK_ENDLESS)
+        return leave(channel, WALK_ODD);
+    channel->empty += channel->empty < WALK_ENDLESS;
+    channel->descriptors++;
     if (channel->next_in_pci)
         note_access(channel, (uint32_t)(channel->next + length - 1));
     if (mode & MODE_DAC_CHAIN)
@@ -158,6 +169,8 @@ static uint64_t move(struct walk *channel, uint64_t budget, struct hints *hints)
     if (!copy(channel, bus, memory.host, length, &hints->data))
         return leave(channel, WALK_BUS);
     channel->moved += (uint32_t)length;
+    channel->empty = 0;
+    *(channel->pointer & POINTER_TO_PCI ? &channel->to_pci : &channel->to_local) += length;
     note_access(channel, bus + length - 1);
     if (length == left)
         channel->state = WALK_RETIRE;
@@ -246,11 +259,25 @@ void walk_with(struct walk *channel, uint32_t pci, uint32_t upper, uint32_t loca
     channel->writes_count = writes_count;
 }
 
+bool walk_may_start(const struct walk *channel)
+{
+    const uint32_t *values = channel->values;
+
+    if (!walk_is_plain(channel))
+        return false;
+    return channel->odd_told || values[channel->at.mode] & MODE_CHAIN ||
+           !is_odd(values[channel->at.pci_address], values[channel->at.size] & SIZE_COUNT);
+}
+
 void walk_start(struct walk *channel)
 {
     uint32_t *values = channel->values;
     uint32_t mode = values[channel->at.mode], pointer = values[channel->at.pointer];
 
+
+    channel->transfers++;
+    channel->empty = 0;
+    channel->chains += (mode & MODE_CHAIN) != 0;
     values[channel->at.command] &= ~(uint32_t)CSR_DONE;
     channel->idle = false;
     if (mode & MODE_CHAIN) {

@@ -8,6 +8,9 @@
 
 #include "mappings.h"
 
+/* Descriptors without a byte after which the reference has a word to say; ENDLESS there. */
+enum { WALK_ENDLESS = 4096 };
+
 enum walk_state {
     WALK_FETCH,
     WALK_MOVE,
@@ -23,6 +26,7 @@ enum walk_stop {
     WALK_LOCAL,  /* no plain memory at that local address */
     WALK_BUS,    /* no memory at that bus address: an abort, by the reference's words */
     WALK_MODE,   /* DMAMODE, or BIGEND, has a board or each word looked at */
+    WALK_ODD,    /* a descriptor moves nothing, or counts past 32 bits: the reference has a word to say, once */
 };
 
 /* Bits of DMAMODE, BIGEND aside, that the walk knows; a test holds them to the register tables. */
@@ -74,6 +78,10 @@ struct walk {
     uint32_t big_endian_place, big_endian; /* BIGEND, and the bit of it that turns this channel's words */
     uint32_t index;
     bool count_to_pci;            /* the chip writes the count back to PCI memory too */
+    bool odd_told;                /* nobody has a word to say about WALK_ODD any more */
+
+    /* What was done here since Python set them to 0. */
+    uint64_t transfers, chains, descriptors, to_pci, to_local, raised, acknowledged;
 
     /* Where the channel is. */
     bool idle;                    /* no transfer is under way, and none has failed: one may start */
@@ -88,6 +96,7 @@ struct walk {
     /* The transfer as latched. */
     uint32_t mode, pci, upper, local_address, count, moved, pointer, size_word;
     bool size_word_in_pci, chained, writes_count;
+    uint32_t empty;               /* descriptors since a byte was moved */
     bool fetched;                 /* it is another one than Python's */
 
     enum walk_stop stop;

@@ -22,6 +22,15 @@ class Line:
     masked: bool
     trigger: Pointer
     context: Pointer
+    changes: int
+
+class Watch:
+    offset: int
+    same: int
+    status: int
+    line_changes: int
+    line: Line
+    status_dwords: list[int]
 
 class Page:
     values: Values
@@ -29,6 +38,7 @@ class Page:
     bytes: int
     open: int
     part: Part
+    watch: Watch
 
 class Serving:
     context: Pointer
@@ -55,6 +65,7 @@ class _Lib:
     NOTHING_CAME: int
     WOKEN: int
     TAKING_FAILED: int
+    PAGE_RUN: int
     def serving_of_context(self, how: Pointer) -> None: ...
     def region_access(self, bar: int) -> Pointer: ...
     def serve_messages(self, serving: Serving, wait_ns: int) -> int: ...

@@ -23,5 +23,6 @@ void line_set(struct line *line, bool level)
     if (level == line->level)
         return;
     line->level = level;
+    line->changes++;
     line_retry(line);
 }

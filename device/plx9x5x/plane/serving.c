@@ -44,7 +44,7 @@ static bool plain_access(struct register_page *page, char *buffer, int64_t offse
     return true;
 }
 
-bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write)
+static bool answered(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write)
 {
     if (page == NULL || !page->open || count > page->bytes)
         return false;
@@ -53,6 +53,44 @@ bool page_access(struct register_page *page, char *buffer, size_t count, int64_t
     if (count == 4 && offset % 4 == 0 && plain_access(page, buffer, offset, is_write))
         return true;
     return page->part && page->part->access(page->part, buffer, count, offset, is_write);
+}
+
+/* True if a read that was answered is one of so many that the device should hear of it. */
+static bool is_news(struct page_watch *watch, const char *buffer, size_t count, int64_t offset)
+{
+    const uint32_t dword = (uint32_t)offset & ~3u;
+    uint32_t value = 0;
+    bool news = false;
+
+    memcpy(&value, buffer, count < 4 ? count : 4);
+    if (offset == watch->offset && value == watch->value) {
+        news = ++watch->same % PAGE_RUN == 0;
+    } else {
+        watch->offset = offset;
+        watch->value = value;
+        watch->same = 1;
+    }
+    if (watch->line && watch->line->level && (dword == watch->status_dwords[0] || dword == watch->status_dwords[1])) {
+        if (watch->line->changes != watch->line_changes) {
+            watch->line_changes = watch->line->changes;
+            watch->status = 0;
+        }
+        news |= ++watch->status % PAGE_RUN == 0;
+    }
+    return news;
+}
+
+bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write)
+{
+    if (!answered(page, buffer, count, offset, is_write))
+        return false;
+    if (!page->watch)
+        return true;
+    if (is_write) {
+        page->watch->same = 0;
+        return true;
+    }
+    return !is_news(page->watch, buffer, count, offset);
 }
 
 int64_t page_read(struct register_page *page, int64_t offset, uint32_t count)

@@ -40,6 +40,21 @@ struct native_part {
     enum work (*work)(struct native_part *part, uint64_t budget);
 };
 
+/*
+ * What software does to all pages of a device, so that a driver that waits for nothing is seen without Python. `same`
+ * counts reads of one place that gave one value with no write between; `status` reads of the dwords that tell why INTA#
+ * is asserted, while it is, without a change of its level. Every PAGE_RUN reads of either are the device's to look at.
+ */
+struct page_watch {
+    int64_t offset;
+    uint32_t value;
+    uint32_t same, status;
+    uint32_t line_changes;
+    const struct line *line;     /* or NULL */
+    uint32_t status_dwords[2];   /* their offsets */
+};
+enum { PAGE_RUN = 1024 };
+
 /* Registers as one BAR shows them. Several pages may show the same values. */
 struct register_page {
     uint32_t *values;
@@ -47,6 +62,7 @@ struct register_page {
     uint32_t bytes;
     int32_t open;             /* 0: every access is the device's */
     struct native_part *part; /* or NULL */
+    struct page_watch *watch; /* or NULL */
 };
 
 /* Why `serve_messages` came back. */

@@ -91,6 +91,16 @@ class RegisterPages:
         for dword in range(window // 4):
             self._dwords[dword].read = self._dwords[dword].write = -1
         self._values: _serving.Values | None = None
+        self.watch: Final = cast("_serving.Watch", _FFI.new("struct page_watch *"))
+        """What software does to the pages: reads that change nothing, and those of an interrupt's status."""
+        self._line: NativeLine | None = None
+
+    def watch_line(self, line: NativeLine, status: tuple[int, int]) -> None:
+        """Count reads of the dwords at `status` while `line` is up."""
+        self._line = line  # C keeps nothing alive
+        self.watch.line = line.line
+        for at, offset in enumerate(status):
+            self.watch.status_dwords[at] = offset
 
     def values(self, count: int) -> MutableSequence[int]:
         """Make the storage: `count` dwords, all zero. Once only; every page shows it."""
@@ -115,6 +125,7 @@ class RegisterPages:
         """Give a closed page of the first `size` bytes; `part` is asked for what is not plain in it."""
         page = cast("_serving.Page", _FFI.new("struct register_page *"))
         page.values, page.dwords, page.bytes = self.cells, self._dwords, min(size, self._window)
+        page.watch = self.watch
         if part is not None:
             page.part = part.pointer
         return RegisterPage(page, (self, part))

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from plx9x5x.errors import BusAbort, TargetAbort
+from plx9x5x.errors import AbortCause, BusAbort, TargetAbort
 from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
@@ -37,12 +37,16 @@ _NOWHERE: Final = memoryview(b"")
 class Unreachable(TargetAbort):
     """The client mapped the range without sharing its memory with us."""
 
+    cause = AbortCause.NO_MEMORY
+
     def __str__(self) -> str:
         return f"bus address {self.address:#x} is mapped, but the client shares no memory for it (no file descriptor)"
 
 
 class FarFault(Unreachable):
     """Far memory did not answer; `reason` says why, for people."""
+
+    cause = AbortCause.NO_ANSWER
 
     def __init__(self, address: BusAddr, *, moved: int, reason: str, nearest: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__(address, moved=moved, nearest=nearest)
@@ -120,7 +124,7 @@ class GuestMemory:
         end = min(iova + length, _SPACE)
         if end <= iova or iova < 0:
             return
-        self.unmap(iova, length)
+        self._drop(iova, length)
         at = bisect_left(self._starts, iova)
         self._starts.insert(at, iova)
         # A view of our own, so that `unmap` can release it and any use after that raises instead of crashing.
@@ -129,6 +133,11 @@ class GuestMemory:
 
     def unmap(self, iova: int, length: int) -> None:
         """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
+        if overlaps(self.around(iova), iova, length):
+            self.refused.note_gone(iova, iova + length)
+        self._drop(iova, length)
+
+    def _drop(self, iova: int, length: int) -> None:
         self._forget_hit()
         end = iova + length
         if length <= 0:
@@ -268,6 +277,11 @@ class GuestMemory:
             return self.refused.abort(BusAddr(bus), moved=moved, nearest=self.around(bus))
         kind = Unreachable if found.view is None and found.far is None else TargetAbort
         return kind(BusAddr(bus), moved=moved, nearest=self.around(bus))
+
+
+def overlaps(around: Sequence[tuple[int, int]], iova: int, length: int) -> bool:
+    """True if one of the mappings `around` an address, and the next, has a byte of the range that begins there."""
+    return any(start < iova + length and iova < start + size for start, size in around)
 
 
 def splits(around: Sequence[tuple[int, int]], iova: int, length: int) -> bool:

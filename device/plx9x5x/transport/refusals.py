@@ -5,11 +5,12 @@ A client goes on as if it were mapped, and so does its driver, with addresses th
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.errors import MasterAbort
+from plx9x5x.errors import AbortCause, MasterAbort
 from plx9x5x.units import BusAddr
 
 MOST: Final = 256
@@ -22,6 +23,8 @@ _NOT_ADDED: Final = re.compile(rb"failed to add DMA region \[(\w+), (\w+)\).*?: 
 class TurnedAway(MasterAbort):
     """The client offered memory for the address, and nobody took it; `why` says so in words."""
 
+    cause = AbortCause.TURNED_AWAY
+
     def __init__(
         self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]] = (), why: str = "it was refused"
     ) -> None:
@@ -30,6 +33,15 @@ class TurnedAway(MasterAbort):
 
     def __str__(self) -> str:
         return f"the client offered memory for bus address {self.address:#x}, but {self.why}"
+
+
+class Unmapped(MasterAbort):
+    """The client had mapped the address and took it back."""
+
+    cause = AbortCause.UNMAPPED
+
+    def __str__(self) -> str:
+        return f"bus address {self.address:#x} was mapped, and is not any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,7 @@ class Refusals:
 
     def __init__(self) -> None:
         self._ranges: list[_Range] = []
+        self._gone: deque[tuple[int, int]] = deque(maxlen=MOST)
 
     def __len__(self) -> int:
         return len(self._ranges)
@@ -58,9 +71,14 @@ class Refusals:
         if self._ranges:
             self._ranges = [it for it in self._ranges if it.end <= start or end <= it.start]
 
+    def note_gone(self, start: int, end: int) -> None:
+        """Remember that a range was taken back; the last `MOST` are. It may be mapped again: then nobody asks here."""
+        self._gone.append((start, end))
+
     def clear(self) -> None:
         """Forget all."""
         self._ranges.clear()
+        self._gone.clear()
 
     def why(self, address: int) -> str | None:
         """Why nothing is mapped at `address`, None if nobody offered anything."""
@@ -69,6 +87,8 @@ class Refusals:
     def abort(self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]]) -> MasterAbort:
         """Make the error for an address where nothing is mapped."""
         why = self.why(address)
+        if why is None and any(start <= address < end for start, end in self._gone):
+            return Unmapped(address, moved=moved, nearest=nearest)
         if why is None:
             return MasterAbort(address, moved=moved, nearest=nearest)
         return TurnedAway(address, moved=moved, nearest=nearest, why=why)

@@ -18,7 +18,7 @@ from plx9x5x.cli import main as cli
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, LostVm, SetupError
 from plx9x5x.model.chip import Chip
-from plx9x5x.trace.text import FaultLog
+from plx9x5x.rules.room import Room
 from plx9x5x.transport.guest_memory import GuestMemory
 from plx9x5x.transport.host_clock import TimeRule
 from plx9x5x.transport.loopback import CountingLine
@@ -139,7 +139,7 @@ def test_a_closed_standard_stream_is_no_bug(closed: str, tmp_path: Path) -> None
 
 
 def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_path: Path) -> None:
-    faults = FaultLog(pytest.fail)
+    faults = Room(pytest.fail)
     with serve._open_trace(tmp_path / "t", TimeRule()) as trace:
         made: list[Chip] = []
         factory = serve._factory(

@@ -256,7 +256,7 @@ static void give_up(struct card *card)
 int main(int argc, char **argv)
 {
     unsigned long long wanted = argc > 1 ? strtoull(argv[1], NULL, 0) : 100000, fetched = 0, told = TELL;
-    unsigned long long stops[WALK_MODE + 1] = {0};
+    unsigned long long stops[WALK_ODD + 1] = {0};
     uint64_t dice = (argc > 2 ? strtoull(argv[2], NULL, 0) : 1) * 2654435761u | 1, other = dice ^ 0x5555;
     struct line line = {0};
     struct card card;
@@ -309,9 +309,9 @@ int main(int argc, char **argv)
     pthread_join(guest, NULL);
     check("bus", &bus);
     check("local", &local);
-    printf("%llu descriptors; stops: budget %llu, done %llu, latch %llu, local %llu, bus %llu, mode %llu; edges %llu\n",
+    printf("%llu descriptors; stops: budget %llu, done %llu, latch %llu, local %llu, bus %llu, mode %llu, odd %llu; edges %llu\n",
            fetched, stops[WALK_BUDGET], stops[WALK_DONE], stops[WALK_LATCH], stops[WALK_LOCAL], stops[WALK_BUS],
-           stops[WALK_MODE], edges);
+           stops[WALK_MODE], stops[WALK_ODD], edges);
     for (size_t at = 0; at < MAPPINGS; at++) {
         drop(&bus, &bus.pieces[at]);
         drop(&local, &local.pieces[at]);

@@ -24,6 +24,7 @@ BITS = {
     "SIZE_COUNT": DmaSize.count,
     "CSR_ENABLE": DmaCommand.enable,
     "CSR_START": DmaCommand.start,
+    "CSR_ABORT": dma.DmaCommand.abort,
     "CSR_CLEAR": DmaCommand.clear_intr,
     "CSR_DONE": DmaCommand.done,
     "INTCSR_PCI_ENABLE": intr.INTCSR.pci_enable,

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from plx9x5x import events
 from plx9x5x.board import load_board
 from plx9x5x.model.chip import Chip
+from plx9x5x.rules.room import Room
 from plx9x5x.trace import regtrace
 from plx9x5x.trace.regtrace import Access, ConfigWrite, Note, RegisterTrace, difference, line_of, normal, parse
 from plx9x5x.trace.tee import Tee
-from plx9x5x.trace.text import FaultLog
 from plx9x5x.transport.loopback import Loopback
 
 Open = Callable[..., RegisterTrace]
@@ -182,7 +182,7 @@ class TestFile:
 
 def test_a_chips_faults_are_said_beside_its_trace(trace: RegisterTrace, path: Path) -> None:
     said: list[str] = []
-    tee = Tee(FaultLog(said.append), trace)
+    tee = Tee(Room(said.append), trace)
     board = load_board("rdk-9656-lite")
     host = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq, trace=tee))
     for offset, value in ((0x84, 0x7000), (0x88, 0), (0x8C, 4), (0x90, 0)):

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finding as a value: who did what wrong, how sure that is, what shows it, and what mends it."""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from plx9x5x.errors import BadRequest
+
+_NS_PER_S: Final = 1_000_000_000
+
+
+class Who(enum.Enum):
+    """Who is at fault."""
+
+    DRIVER = "driver"
+    GUEST_SETUP = "guest set-up"
+    """The machine around the driver: its memory, its IOMMU, QEMU's command line."""
+    TRANSPORT = "transport"
+    BOARD = "board"
+    MODEL = "chip model"
+
+
+class UnknownRule(BadRequest):
+    """No rule has that name; the message lists those that there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a rule makes of one event.
+
+    `cause` tells one cause from another: two charges of one rule with the same cause are one finding, counted twice.
+    `what` is a sentence without its end; `evidence` (name, value) pairs in the order in which they are shown.
+    """
+
+    cause: tuple[object, ...]
+    what: str
+    evidence: tuple[tuple[str, str], ...] = ()
+    remedy: str = ""
+    who: Who | None = None
+    """Another one than the rule's, where the event tells them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one cause came to. Times are nanoseconds of the device's clock; `what` and `evidence` are the first's."""
+
+    rule: str
+    who: Who
+    certain: bool
+    what: str
+    evidence: tuple[tuple[str, str], ...]
+    remedy: str
+    count: int
+    first_ns: int
+    last_ns: int
+
+    def __str__(self) -> str:
+        """One line: `driver, likely: what [evidence]; remedy (rule)`."""
+        shown = ", ".join(f"{name} {value}" for name, value in self.evidence)
+        parts = [
+            f"{self.who.value}{'' if self.certain else ', likely'}: {self.what}",
+            f" [{shown}]" if shown else "",
+            f". {self.remedy}" if self.remedy else "",
+            f" ({self.rule})",
+        ]
+        return "".join(parts)
+
+    def json(self) -> dict[str, object]:
+        """What a program reads; docs/findings.md describes it."""
+        return {
+            "rule": self.rule,
+            "who": self.who.value,
+            "certain": self.certain,
+            "what": self.what,
+            "evidence": dict(self.evidence),
+            "remedy": self.remedy,
+            "count": self.count,
+            "first_s": self.first_ns / _NS_PER_S,
+            "last_s": self.last_ns / _NS_PER_S,
+        }
+
+
+def from_json(data: dict[str, object]) -> Finding:
+    """Read one back. Raises: KeyError, TypeError, ValueError for what is none."""
+    evidence = data["evidence"]
+    if not isinstance(evidence, dict):
+        raise TypeError("evidence is no object")
+    return Finding(
+        rule=str(data["rule"]),
+        who=Who(data["who"]),
+        certain=bool(data["certain"]),
+        what=str(data["what"]),
+        evidence=tuple((str(name), str(value)) for name, value in evidence.items()),
+        remedy=str(data["remedy"]),
+        count=int(str(data["count"])),
+        first_ns=round(float(str(data["first_s"])) * _NS_PER_S),
+        last_ns=round(float(str(data["last_s"])) * _NS_PER_S),
+    )

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules about the rest of the card: interrupts, registers, windows, the EEPROM, doorbells."""
+
+from typing import Final
+
+from plx9x5x import events
+from plx9x5x.events import EepromMisuse, EepromMisused, LocalUndecoded
+from plx9x5x.findings.finding import Charge, Who
+from plx9x5x.findings.rule import Rule, when
+from plx9x5x.rules import words
+
+_TAKES_BACK: Final = {
+    "DMA channel 0": "write DMACSR0 bit 3 (CLEAR INT)",
+    "DMA channel 1": "write DMACSR1 bit 3 (CLEAR INT)",
+    "doorbell": "write the set bits of L2PDBELL back",
+    "abort": "write ones to the abort bits of PCISR (bits 13 and 12)",
+    "LINTi#": "take the cause back in the board's peripheral, or clear INTCSR bit 11",
+    "outbound queue": "read OQP until it is empty, or set OPQIM bit 3",
+}
+SOURCES: Final = tuple(_TAKES_BACK)
+"""What can drive INTA#, as events name it."""
+
+
+def _stuck(event: events.LineStuck) -> Charge:
+    wrong = (("CLEAR INT to the other channel", f"{event.wrong_clears} x"),) if event.wrong_clears else ()
+    return Charge(
+        (event.sources,),
+        f"INTA# stays asserted by {', '.join(event.sources)} after {event.reads} reads of the interrupt status",
+        wrong,
+        "the handler has to " + "; ".join(_TAKES_BACK[source] for source in event.sources),
+    )
+
+
+def _spinning(event: events.Spinning) -> Charge:
+    return Charge(
+        (event.register,),
+        f"{event.register} was read {event.reads} times and stays {event.value:#x}: {event.why}",
+        (),
+        "bound every polling loop by time",
+    )
+
+
+def _missing(event: events.RegisterMissing) -> Charge | None:
+    if not event.is_write:
+        return None
+    return Charge(
+        (event.offset,),
+        f"{' and '.join(event.names)} (offset {event.offset:#x}) was written, which this chip does not have; the write "
+        "vanished",
+        (("chips that have it", event.chips),),
+        "is the driver for another chip of the family?",
+    )
+
+
+def _closed(event: events.WindowClosed) -> Charge:
+    return Charge(
+        (event.bar, event.register),
+        f"a write of {event.register} turned BAR{event.bar} off: accesses to it read ones from now on",
+        ((event.register, f"{event.value:#x}"),),
+        f"keep bit 0 (enable) of {event.register.removesuffix('RR').removesuffix('BA')}BA set",
+    )
+
+
+def _by_processor(event: LocalUndecoded) -> Charge | None:
+    if event.channel is not None or event.bar is None:
+        return None
+    return Charge(
+        (event.bar,),
+        f"an access through BAR{event.bar} came to local address {event.local_address:#x}, where the board decodes "
+        "nothing: reads gave ones, writes vanished",
+        (("bytes", str(event.length)), ("windows", words.windows(event.nearest))),
+        "the window is wider than what is behind it: is the offset right, and LASnBA?",
+    )
+
+
+def _by_local_side(event: LocalUndecoded) -> Charge | None:
+    if event.channel is not None or event.bar is not None:
+        return None
+    return Charge(
+        ("local side",),
+        f"the local side went to {event.local_address:#x}, where the board decodes nothing",
+        (("windows", words.windows(event.nearest)),),
+        "QBAR says where the queues lie: is there memory?",
+    )
+
+
+def _misused(event: EepromMisused, *kinds: EepromMisuse) -> Charge | None:
+    if event.misuse not in kinds:
+        return None
+    where = () if event.address is None else (("byte address", f"{event.address:#x}"),)
+    first = () if event.first_writable is None else (("PROT_AREA allows from", f"{event.first_writable:#x}"),)
+    return Charge((event.misuse,), f"EEPROM: {event.misuse.value}", (*where, *first), _EEPROM_REMEDY[event.misuse])
+
+
+_EEPROM_REMEDY: Final = {
+    EepromMisuse.DO_NOT_SAMPLED: "set CNTRL bit 31 before CNTRL bit 27 is read; while it is 0, bit 27 reads 0",
+    EepromMisuse.NOT_ENABLED: "clock in EWEN (opcode 00, address 11...) first; EWDS or power-on takes it back",
+    EepromMisuse.PROTECTED: "the board protects its part: nothing can be written",
+    EepromMisuse.VPD_PROTECTED: "lower PROT_AREA (LMISC1 + 2) first; nothing was written",
+}
+
+
+def _deaf(event: EepromMisused) -> Charge | None:
+    return _misused(event, EepromMisuse.DO_NOT_SAMPLED)
+
+
+def _not_written(event: EepromMisused) -> Charge | None:
+    return _misused(event, EepromMisuse.NOT_ENABLED, EepromMisuse.PROTECTED, EepromMisuse.VPD_PROTECTED)
+
+
+def _doorbell(event: events.DoorbellLost) -> Charge:
+    return Charge(
+        (),
+        f"P2LDBELL bits {event.bits:#x} were written again before the local side had taken them: it hears of one ring",
+        (("P2LDBELL", f"{event.bits:#x} still set"),),
+        "read P2LDBELL first, or have the local side answer before the next ring",
+    )
+
+
+RULES: Final = (
+    Rule(
+        "interrupt-not-acknowledged", Who.DRIVER, "an interrupt is never acknowledged",
+        "INTA# is a level: it stays asserted until its cause is taken back in the chip. The threshold is 1,024 "
+        "reads of "
+        "INTCSR or DMACSR with INTA# asserted all along, by the same causes. In the guest it is an interrupt storm, or "
+        "'irq N: nobody cared'.",
+        "if (readl(regs + INTCSR) & BIT(21))\n\tcomplete(&dev->done);",
+        "if (readl(regs + INTCSR) & BIT(21)) {\n\twriteb(readb(regs + DMACSR0) | BIT(3), regs + DMACSR0);\n"
+        "\tcomplete(&dev->done);\n}",
+        looks=when(events.LineStuck, _stuck),
+    ),
+    Rule(
+        "spinning", Who.DRIVER, "a register is polled, and what is waited for will not come",
+        "4,096 reads of one register, with no write between and no change, while the chip knows that nothing will "
+        "change it: a channel that failed, is paused, or may not master the bus.",
+        "while (!(readb(regs + DMACSR0) & BIT(4)))\n\tcpu_relax();",
+        "ret = readb_poll_timeout(regs + DMACSR0, csr, csr & BIT(4), 10, 100000);",
+        looks=when(events.Spinning, _spinning),
+    ),
+    Rule(
+        "register-missing", Who.DRIVER, "a write to a register that this chip lacks",
+        "The offset holds a register on other chips of the family and nothing on this one. Reads, and reserved offsets "
+        "and bits, are legal and never reported.",
+        "writel(upper, regs + DMADAC0); /* on a 9080 */", "if (chip != 9080)\n\twritel(upper, regs + DMADAC0);",
+        looks=when(events.RegisterMissing, _missing),
+    ),
+    Rule(
+        "window-closed", Who.DRIVER, "a BAR was turned off by a write of its local registers",
+        "Bit 0 of LASnBA lets the BAR of a local address space decode; a driver that programs the base and forgets the "
+        "bit loses the BAR.",
+        "writel(0x20000000, regs + LAS0BA);", "writel(0x20000000 | 1, regs + LAS0BA);",
+        looks=when(events.WindowClosed, _closed),
+    ),
+    Rule(
+        "window-empty", Who.DRIVER, "a BAR was accessed where the board decodes nothing",
+        "A BAR's size is a power of two, and what the board has behind it may be smaller.",
+        "readl(bar2 + 0x100000);", "readl(bar2 + 0x1000);",
+        looks=when(LocalUndecoded, _by_processor),
+    ),
+    Rule(
+        "local-side-lost", Who.BOARD, "the local side went where nothing is",
+        "Not the host but the board, or the messaging unit on its behalf, accessed a local address without a target.",
+        "writel(0, regs + QBAR); /* no memory there */", "writel(QUEUE_MEMORY, regs + QBAR);",
+        certain=False, looks=when(LocalUndecoded, _by_local_side),
+    ),
+    Rule(
+        "eeprom-not-sampled", Who.DRIVER, "DO is polled while CNTRL[31]=0",
+        "From the 9056 on the chip samples the EEPROM's DO only while CNTRL bit 31 is set; with the bit clear, CNTRL "
+        "bit 27 reads 0 whatever the part says. A driver that waits for a write to end then polls until it gives up; "
+        "the word is stored all the same. The threshold is 64 reads of CNTRL with the part selected. (The chip "
+        "maker's own SDK does this. UNVERIFIED on silicon.)",
+        "while (!(readl(regs + CNTRL) & BIT(27)))\n\t;",
+        "writel(cntrl | BIT(31), regs + CNTRL);\nwhile (!(readl(regs + CNTRL) & BIT(27)))\n\t;",
+        certain=False, looks=when(EepromMisused, _deaf),
+    ),
+    Rule(
+        "eeprom-not-written", Who.DRIVER, "a write of the EEPROM that does nothing",
+        "The part takes writes only after EWEN, not where the board protects it, and through VPD only from "
+        "PROT_AREA on.",
+        "eeprom_write(dev, 0, value);", "eeprom_write_enable(dev);\neeprom_write(dev, 0, value);",
+        looks=when(EepromMisused, _not_written),
+    ),
+    Rule(
+        "doorbell-lost", Who.DRIVER, "a doorbell was rung again before it was taken",
+        "P2LDBELL keeps a bit for each ring until the local side clears it: two rings of one bit are one interrupt.",
+        "writel(1, regs + P2LDBELL);\nwritel(1, regs + P2LDBELL);",
+        "writel(1, regs + P2LDBELL);\nwhile (readl(regs + P2LDBELL) & 1)\n\tcpu_relax();\nwritel(1, regs + P2LDBELL);",
+        certain=False, looks=when(events.DoorbellLost, _doorbell),
+    ),
+)  # fmt: skip

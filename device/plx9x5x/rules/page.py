@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules as a page for people: docs/findings.md, and one rule in a terminal."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from plx9x5x.findings.docket import AGAIN_NS, MOST
+from plx9x5x.findings.rule import Rule
+
+_NS_PER_S: Final = 1_000_000_000
+
+_HEAD: Final = f"""\
+# Findings
+
+A finding says that somebody did something wrong: who, what, what shows it, and what mends it. `plx9x5x serve` prints
+one line for each cause, the first time; if it comes again, one line with the count, at most every
+{AGAIN_NS // _NS_PER_S} seconds. {MOST} causes of one client are told apart. When a client leaves there is a summary of
+at most five lines. Legal accesses are never reported: what QEMU reads of configuration space, reserved registers and
+bits, reads of anything.
+
+*certain* means that no correct driver does this; *likely* that one might, and seldom does.
+
+`serve --findings off` says nothing, `cheap` (the default) what costs nothing to see, `all` also what is marked
+*thorough* below: then every access and every descriptor is Python's, and data moves at the speed of `--plane python`.
+
+`serve --summary FILE` adds a JSON object for each client, on a line of its own:
+
+| name | value |
+|---|---|
+| `channels` | for each DMA channel: `transfers`, `chains` of them, `descriptors`, bytes `to_pci`, `to_local` |
+| | interrupts `raised` and `acknowledged`, transfers `aborted` and `failed` |
+| `inta_asserted` | how often INTA# went up |
+| `doorbells`, `mailboxes` | writes of P2LDBELL and of MBOX0 to MBOX3 |
+| `findings` | a list: `rule`, `who`, `certain`, `what`, `evidence`, `remedy`, `count`, `first_s`, `last_s` |
+| `more` | events of causes beyond those that are told apart |
+
+This page is made from the rules: `plx9x5x findings --markdown`.
+"""
+
+
+def markdown(rules: Iterable[Rule]) -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for rule in rules:
+        thorough = ", thorough" if rule.thorough else ""
+        parts.append(
+            f"\n## {rule.name}\n\n{rule.title[0].upper()}{rule.title[1:]}. *{rule.who.value}, "
+            f"{'certain' if rule.certain else 'likely'}{thorough}*\n\n{rule.meaning}\n\n"
+            f"Wrong:\n\n```c\n{rule.wrong}\n```\n\nRight:\n\n```c\n{rule.right}\n```\n"
+        )
+    return "".join(parts)
+
+
+def explain(rule: Rule) -> Iterator[str]:
+    """One rule, as lines for a terminal."""
+    yield f"{rule.name}: {rule.title}"
+    yield f"who: {rule.who.value}, {'certain' if rule.certain else 'likely'}"
+    if rule.thorough:
+        yield "needs: serve --findings all"
+    yield ""
+    yield rule.meaning
+    for title, code in (("wrong", rule.wrong), ("right", rule.right)):
+        yield ""
+        yield f"{title}:"
+        for line in code.split("\n"):
+            yield f"    {line}"

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The trace that judges: a card's events become findings, and a summary for each client."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from plx9x5x.events import ChipReset, ClientSummary, Event
+from plx9x5x.findings.docket import Docket
+from plx9x5x.findings.finding import Finding
+from plx9x5x.findings.rule import Rule
+from plx9x5x.ports import ResetKind
+from plx9x5x.rules import summary
+from plx9x5x.rules.catalog import RULES
+
+
+class Room:
+    """A `TraceSink`. `say` gets the lines for people, `keep` what a program reads of each client that left."""
+
+    enabled: Final = False
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        *,
+        keep: Callable[[dict[str, object]], None] = lambda _: None,
+        rules: Iterable[Rule] = RULES,
+    ) -> None:
+        self.docket: Final = Docket(rules, say)
+        self._say, self._keep = say, keep
+        self._summary: ClientSummary | None = None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of the client that is there, so far."""
+        return self.docket.findings
+
+    def emit(self, event: object) -> None:
+        """Judge an event; a client that leaves takes its findings with it, once they have been summed up."""
+        if isinstance(event, ClientSummary):
+            self._summary = event
+        elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
+            self.conclude()
+        elif isinstance(event, Event):
+            self.docket.take(event, event.time)
+
+    def conclude(self) -> None:
+        """Sum up, if there is anything to say, and start afresh."""
+        found, others = self.docket.findings, self.docket.others
+        if self._summary is not None or found:
+            for line in summary.lines(self._summary, found, others):
+                self._say(line)
+            self._keep(summary.json(self._summary, found, others))
+        self._summary = None
+        self.docket.clear()

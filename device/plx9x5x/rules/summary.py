@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client came to, in five lines at most, and for programs."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from plx9x5x.events import ChannelTally, ClientSummary
+from plx9x5x.findings.finding import Finding
+from plx9x5x.units import KIB, MIB
+
+
+def lines(summary: ClientSummary | None, findings: Sequence[Finding], others: int) -> list[str]:
+    """One line for each channel that did something, one for interrupts, one for findings."""
+    said: list[str] = []
+    if summary is not None:
+        said += [f"channel {at}: {_channel(it)}" for at, it in enumerate(summary.channels) if it != ChannelTally()]
+        rang = [
+            f"{summary.doorbells} doorbells" if summary.doorbells else "",
+            f"{summary.mailboxes} mailboxes" if summary.mailboxes else "",
+        ]
+        said.append(", ".join([f"INTA# asserted {summary.lines_raised} times", *(it for it in rang if it)]))
+    if findings:
+        more = f", and {others} events of more causes" if others else ""
+        shown = ", ".join(f"{it.rule}{f' {it.count} x' if it.count > 1 else ''}" for it in findings[:_SHOWN])
+        rest = f", and {len(findings) - _SHOWN} more" if len(findings) > _SHOWN else ""
+        said.append(f"findings: {shown}{rest}{more} (plx9x5x findings --explain RULE)")
+    elif summary is not None:
+        said.append("findings: none")
+    return said
+
+
+_SHOWN = 6
+
+
+def _channel(tally: ChannelTally) -> str:
+    parts = [
+        f"{tally.transfers} transfers"
+        + (f" ({tally.chains} chains, {tally.descriptors} descriptors)" if tally.chains else "")
+    ]
+    parts += [f"{_bytes(tally.to_pci)} to PCI, {_bytes(tally.to_local)} to local"]
+    parts += [f"{tally.raised} interrupts, {tally.acknowledged} acknowledged"]
+    parts += [f"{count} {what}" for count, what in ((tally.aborted, "aborted"), (tally.failed, "failed")) if count]
+    return ", ".join(parts)
+
+
+def _bytes(count: int) -> str:
+    if count < 10 * KIB:
+        return f"{count} bytes"
+    return f"{count / MIB:.1f} MiB" if count >= MIB else f"{count / KIB:.1f} KiB"
+
+
+def json(summary: ClientSummary | None, findings: Sequence[Finding], others: int) -> dict[str, object]:
+    """The same for programs; docs/findings.md describes it."""
+    return {
+        "channels": [] if summary is None else [dataclasses.asdict(it) for it in summary.channels],
+        "inta_asserted": 0 if summary is None else summary.lines_raised,
+        "doorbells": 0 if summary is None else summary.doorbells,
+        "mailboxes": 0 if summary is None else summary.mailboxes,
+        "findings": [finding.json() for finding in findings],
+        "more": others,
+    }

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values as findings show them."""
+
+from collections.abc import Sequence
+
+Evidence = tuple[tuple[str, str], ...]
+
+
+def registers(shown: Sequence[tuple[str, int]], *wanted: str) -> Evidence:
+    """The registers whose names begin with one of `wanted`, in hex."""
+    return tuple((name, f"{value:#x}") for name, value in shown if name.startswith(wanted))
+
+
+def around(near: Sequence[tuple[int, int]]) -> Evidence:
+    """The mapped ranges around an address, first and last byte each."""
+    text = " ".join(f"{start:#x}-{start + length - 1:#x}" for start, length in near)
+    return (("mapped around it", text or "nothing at all"),)
+
+
+def windows(near: Sequence[tuple[str, int, int]]) -> str:
+    """A board's windows around a local address."""
+    return " ".join(f"{name} {base:#x}-{base + size - 1:#x}" for name, base, size in near) or "none"
