@@ -13,7 +13,7 @@ from plx9x5x.errors import BusAbort, MasterAbort
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
 from plx9x5x.transport.guest_memory import Unreachable
 from plx9x5x.transport.libvfio_abi import DmaInfo, IoVec, LibVfioUser
-from plx9x5x.transport.refusals import MOST, LibraryRefusals, Refusals, TurnedAway
+from plx9x5x.transport.refusals import MOST, LibraryRefusals, Refusals, TurnedAway, Unmapped
 from plx9x5x.transport.wire.client import Refused, SharedRam, VfioUserClient
 from plx9x5x.transport.wire.server import WireServer
 from plx9x5x.units import KIB, BusAddr
@@ -135,12 +135,12 @@ def test_a_mapping_without_room_is_named_at_its_addresses_and_nowhere_else(
         abort = aborts_at(served, client, address)
         assert type(abort) is MasterAbort
         assert "nothing is mapped" in str(abort)
-    # Room again, and the same offer is taken; then gone again, it is nothing that was refused.
+    # Room again, and the same offer is taken; then gone again, it was mapped and is not any more.
     client.unmap(BUS, PAGE)
     ram = SharedRam(PAGE)
     client.map(first, PAGE, ram.fd)
     client.unmap(first, PAGE)
-    assert type(aborts_at(served, client, first)) is MasterAbort
+    assert type(aborts_at(served, client, first)) is Unmapped
     client.close()
     with served.client() as another:
         assert type(aborts_at(served, another, last)) is MasterAbort
