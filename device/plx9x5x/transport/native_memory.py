@@ -45,7 +45,7 @@ class NativeGuestMemory:
 
     def unmap(self, iova: int, length: int) -> None:
         """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
-        if overlaps(self.mappings.around(max(iova, 0)), iova, length):
+        if overlaps(self.mappings.around(min(max(iova, 0), _LAST)), iova, length):
             self.refused.note_gone(iova, iova + length)
         self.mappings.unmap(iova, length)
         if self._far is not None:
