@@ -46,6 +46,8 @@ class RegionAccess(Event):
     width: int
     value: int
     is_write: bool
+    registers: bool = True
+    """The chip's registers answered, not a local space and not nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,40 @@ class StepEnded(Event):
 class LineChanged(Event):
     """INTA# was asserted or released."""
 
+    level: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LocalInterruptChanged(Event):
+    """LINTi#, the wire that the board's peripherals share, was asserted or released."""
+
+    level: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EotAsserted(Event):
+    """The board asserted EOT#. Not `heeded`: no data phase runs on the channel, or the driver has not enabled EOT#."""
+
+    channel: int
+    heeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DemandDriven(Event):
+    """From now on the board drives DREQ# of the channel, or no more."""
+
+    channel: int
+    driven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DemandSeen(Event):
+    """A transfer in demand mode looked at DREQ# for the first time, or found another level than the last time.
+
+    The board is asked, it does not tell: between two looks of the channel the level may have been anything.
+    """
+
+    channel: int
     level: bool
 
 

@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
                 signal.signal(number, end)
         ending.check()
-        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule))
+        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board))
         made: list[Chip] = []
         factory = _factory(
             board,
@@ -366,13 +366,14 @@ def _keep(fd: int, summary: dict[str, object]) -> None:
 
 
 @contextlib.contextmanager
-def _open_trace(path: Path, rule: host_clock.TimeRule) -> Iterator["RegisterTrace"]:
+def _open_trace(path: Path, rule: host_clock.TimeRule, board: "Board") -> Iterator["RegisterTrace"]:
     """Open a trace for a while, beside `path`: `_publish` gives it that name. Raises: SetupError.
 
     So a server that cannot start leaves the trace of one that runs alone. In a folder that others write in, nobody can
     know the name beforehand, and a link in place of `path` is no file of ours.
     """
     from plx9x5x.trace import unpublished
+    from plx9x5x.trace.regnames import RegisterNames
     from plx9x5x.trace.regtrace import RegisterTrace
 
     if path.is_symlink():
@@ -383,7 +384,8 @@ def _open_trace(path: Path, rule: host_clock.TimeRule) -> Iterator["RegisterTrac
         raise SetupError(f"cannot write the trace {path}: it is no regular file", hint="name another file")
     try:
         unpublished.sweep(path)
-        trace = RegisterTrace(unpublished.beside(path), header=f"time {rule}")
+        names = RegisterNames(board.profile)
+        trace = RegisterTrace(unpublished.beside(path), header=f"time {rule}", names=names.of)
     except OSError as exc:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
     try:

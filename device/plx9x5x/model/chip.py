@@ -161,7 +161,9 @@ class Chip:
         )
         self._interrupts.channels = self.channels
         self._work: Final = self._native.work if self._native else None
-        self.local_side: Final = LocalSide(self.registers, self.config, self._interrupts, self.channels, self._clock)
+        self.local_side: Final = LocalSide(
+            self.registers, self.config, self._interrupts, self.channels, clock=self._clock, trace=self._trace
+        )
         """What the board, or whoever plays it, can do to the chip."""
         self.reset(ResetKind.POWER_ON)
 
@@ -188,14 +190,14 @@ class Chip:
         if window is not None and offset + width <= window.registers:
             self._patience.read(offset, width, value, self._interrupts.changes, line=self._irq.level)
         if self._trace.enabled:
-            self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, value, is_write=False))
+            self._emit_access(bar, offset, width, value, is_write=False)
         return value
 
     def write(self, bar: int, offset: int, width: int, data: int) -> None:
         """Write `width` bytes of a BAR; nothing happens where nothing decodes."""
         self.accesses += self.thorough
         if self._trace.enabled:
-            self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, data, is_write=True))
+            self._emit_access(bar, offset, width, data, is_write=True)
         elif bar in self._writers and width in _QUICK and self._writers[bar](offset, width, data & 0xFFFF_FFFF):
             if self._native is not None:
                 self._native.drive_inta()
@@ -208,6 +210,11 @@ class Chip:
             self.registers.write(offset, width, data)
         else:
             self._spaces.write(bar, window, offset, width, data)
+
+    def _emit_access(self, bar: int, offset: int, width: int, value: int, *, is_write: bool) -> None:
+        window = self._open.get(bar)
+        registers = window is not None and offset + width <= window.registers
+        self._trace.emit(events.RegionAccess(self._clock.now(), bar, offset, width, value, is_write, registers))
 
     def config_read(self, offset: int, width: int) -> int:
         """Read configuration space; offsets without a register read 0."""

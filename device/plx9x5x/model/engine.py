@@ -170,6 +170,8 @@ class Channel:
         """Counts transfers that began or ended: a step that finds another number after a local access is void."""
         self.demand: Callable[[], int] | None = None
         """DREQ# as the board drives it: how many bytes may move now. None never asks."""
+        self._demand_seen: bool | None = None
+        """What the transfer saw of DREQ# when it last looked; None if it has not."""
         self._told_of_demand = False
         """It has been said that the board drives no DREQ#."""
         self.purpose: events.Purpose | None = None
@@ -239,6 +241,7 @@ class Channel:
         regs[names.command] = regs[names.command] & ~_DONE
         self._terminal_count_pending = self._eot = False
         self._chains += mode.chain
+        self._demand_seen = None
         if mode.chain:
             # Bits 3:1 of the first pointer mean nothing: the Windows sample writes them from an unset variable.
             self._follow(pointer)
@@ -295,7 +298,16 @@ class Channel:
         transfer = self._transfer
         if self.state is not State.MOVE or transfer is None or not transfer.mode.demand or self._eot:
             return False
-        return transfer.moved < transfer.count and self._demanded() < self._least(transfer)
+        return transfer.moved < transfer.count and not self._asks(transfer, self._demanded())
+
+    def _asks(self, transfer: Transfer, ready: int) -> bool:
+        """True if the `ready` bytes that the board would let move are enough for any to move: the level of DREQ#."""
+        level = ready >= self._least(transfer)
+        if level is not self._demand_seen:
+            self._demand_seen = level
+            if self._trace.enabled:
+                self._trace.emit(events.DemandSeen(self._now(), self.index, level))
+        return level
 
     @staticmethod
     def _least(transfer: Transfer) -> int:
@@ -330,10 +342,20 @@ class Channel:
         """Bytes that the board lets move now."""
         return max(0, self.demand()) if self.demand is not None else 0
 
+    def drive_demand(self, ready: "Callable[[], int] | None") -> None:
+        """Take how the board drives DREQ# from now on."""
+        changed = (ready is None) is not (self.demand is None)
+        self.demand = ready
+        if changed and self._trace.enabled:
+            self._trace.emit(events.DemandDriven(self._now(), self.index, ready is not None))
+
     def assert_eot(self) -> None:
         """EOT# from the board. Outside a transfer, or if the driver has not enabled it, nobody looks."""
         transfer = self._transfer
-        if self.state is State.MOVE and transfer is not None and transfer.mode.eot_enable:
+        heeded = self.state is State.MOVE and transfer is not None and transfer.mode.eot_enable
+        if self._trace.enabled:
+            self._trace.emit(events.EotAsserted(self._now(), self.index, heeded))
+        if heeded:
             self._eot = True
 
     @property
@@ -429,7 +451,7 @@ class Channel:
         self._terminal_count_pending = False
         self._transfer = None
         self._held = self._eot = False
-        self.demand = None
+        self.drive_demand(None)
 
     # -- what the chip does ------------------------------------------------------------------------
 
@@ -525,7 +547,7 @@ class Channel:
         if transfer.mode.demand:
             # Once: the board may say something else the next time.
             ready = self._demanded()
-            if ready < self._least(transfer):
+            if not self._asks(transfer, ready):
                 return TRANSACTION_COST
             budget = min(budget, ready)
         pci = (transfer.pci + done) % LOW_HALF

@@ -11,10 +11,11 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from plx9x5x import events
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.peripheral import Pin
-from plx9x5x.ports import Clock
+from plx9x5x.ports import Clock, TraceSink
 from plx9x5x.regs import config as cfg
 from plx9x5x.regs import intr
 from plx9x5x.regs.kernel import RegisterFile
@@ -39,10 +40,12 @@ class LocalSide:
         config: RegisterFile,
         interrupts: Interrupts,
         channels: Sequence[Channel],
+        *,
         clock: Clock,
+        trace: TraceSink,
     ) -> None:
         self._regs, self._config, self._interrupts, self._channels = registers, config, interrupts, channels
-        self._clock = clock
+        self._clock, self._trace = clock, trace
         self._linti: set[object] = set()
         self._watchers: list[Callable[[bool], None]] = []
         self._user_out = False
@@ -53,6 +56,7 @@ class LocalSide:
     def reset(self) -> None:
         """The board is new: nothing is driven, nobody watches."""
         self._linti.clear()
+        self._tell_linti()
         self._watchers.clear()
         self.timers.clear()
         self._interrupts.board_gone()
@@ -88,8 +92,15 @@ class LocalSide:
     def drive_linti(self, level: bool, *, by: object = None) -> None:
         """Drive LINTi# on behalf of `by`."""
         (self._linti.add if level else self._linti.discard)(by)
+        self._tell_linti()
         self._interrupts.linti = bool(self._linti)
         self._interrupts.update()
+
+    def _tell_linti(self) -> None:
+        """Say that the wire changed, if it did, before anything comes of it."""
+        level = bool(self._linti)
+        if level is not self._interrupts.linti and self._trace.enabled:
+            self._trace.emit(events.LocalInterruptChanged(self._clock.now(), level))
 
     def drive_useri(self, level: bool) -> None:
         """Drive USERi."""
@@ -97,7 +108,7 @@ class LocalSide:
 
     def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
         """Say how DREQ# of a channel is driven. Raises: IndexError if the chip has no such channel."""
-        self._channels[channel].demand = ready
+        self._channels[channel].drive_demand(ready)
 
     def assert_eot(self, channel: int) -> None:
         """Assert EOT# of a channel. Raises: IndexError if the chip has no such channel."""

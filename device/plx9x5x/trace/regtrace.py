@@ -9,10 +9,22 @@
     C 0x004 2 0x0007            write of configuration space; its reads leave no line
     start 0 chained             also: done 0 aborted, held 0 WHY, error 0 WHY, latched 0
     line 1                      INTA# was asserted (0: released)
+    linti 1                     the board asserted LINTi# (0: released)
+    eot 0 ignored               the board asserted EOT# of channel 0; ignored: no data moves, or EOT# is not enabled
+    dreq 0 driven               from now on the board drives DREQ# of channel 0 (free: no more)
+    dreq 0 1                    the channel looked at DREQ#: the first time in a transfer, or it has changed since
     reset WHY                   the chip is as after power-on, or as after a software reset
     idle                        the chip has done all that it can do by itself
     waiting                     so it has, but it looks again by itself: at a descriptor, or at what the board asks for
     full                        the file has reached its limit: nothing comes after this line
+
+Before each of these stands the model's time in seconds, to the nanosecond; after an access to registers what was read
+or written there, by name (regnames.py), for people. Readers drop both::
+
+    12.000345678 W 0 0x0a8 1 0x03 ; DMACSR0=0x3 enable=1 start=1
+
+The first line and `full` speak of the file and have no time. Traces of older versions have none at all, and no names;
+they are read as well. docs/trace.md says all this to who reads a trace.
 
 Each line is one write, in the file before the chip goes on. `idle` comes once after what it follows: a reader that has
 seen it, and all accesses that it waits for before it, may look at memory and registers. `waiting` is said again while
@@ -24,6 +36,7 @@ a status was polled says nothing about the chip.
 
 import difflib
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -35,11 +48,18 @@ from plx9x5x.trace import unpublished
 from plx9x5x.units import MIB
 
 LIMIT: Final = 64 * MIB
-"""Some two million accesses. A ring that never ends would fill the disk; this ends the trace instead."""
+"""Some half a million accesses. A ring that never ends would fill the disk; this ends the trace instead."""
 
 WAITING_NS: Final = 2_000_000
 """Quiet before `waiting` is said again; longer than the chip waits before it looks again, or for its bus."""
 
+BOARD_SIDE: Final = frozenset(("linti", "eot", "dreq"))
+"""Kinds of notes that say what the board does to its pins: they come between what software did and what came of it."""
+
+_SECOND_NS: Final = 1_000_000_000
+_STAMPED: Final = re.compile(r"([0-9]+)\.([0-9]{9}) ")
+_NAMES: Final = " ; "
+"""What stands between an access and its names."""
 _LAST: Final = b"full\n"
 
 
@@ -113,19 +133,36 @@ def line_of(event: object) -> Line | None:
             return Note("latched", f"{event.channel}")
         case events.LineChanged():
             return Note("line", f"{int(event.level)}")
+        case events.LocalInterruptChanged():
+            return Note("linti", f"{int(event.level)}")
+        case events.EotAsserted():
+            return Note("eot", f"{event.channel}{'' if event.heeded else ' ignored'}")
+        case events.DemandDriven():
+            return Note("dreq", f"{event.channel} {'driven' if event.driven else 'free'}")
+        case events.DemandSeen():
+            return Note("dreq", f"{event.channel} {int(event.level)}")
         case events.ChipReset():
             return Note("reset", event.reason)
         case _:
             return None
 
 
+def split_time(line: str) -> tuple[int | None, str]:
+    """Take a line apart: the model's time in nanoseconds, None for a line without one, and the rest."""
+    stamp = _STAMPED.match(line)
+    if stamp is None:
+        return None, line
+    return int(stamp[1]) * _SECOND_NS + int(stamp[2]), line[stamp.end() :]
+
+
 def parse(line: str) -> Line:
-    """Read a line back. Raises: ValueError."""
-    kind, _, rest = line.partition(" ")
+    """Read a line back, with a time and names or without. Raises: ValueError."""
+    kind, _, rest = split_time(line)[1].partition(" ")
     if kind not in ("R", "W", "C"):
         return Note(kind, rest)
     try:
-        numbers = [int(word, 0 if word.startswith("0x") else 10) for word in rest.split(" ")]
+        words = rest.partition(_NAMES)[0].split(" ")
+        numbers = [int(word, 0 if word.startswith("0x") else 10) for word in words]
         return ConfigWrite(*numbers) if kind == "C" else Access(kind == "W", *numbers)
     except (TypeError, ValueError) as exc:
         raise ValueError(f"not a line of a register trace: {line!r}") from exc
@@ -135,14 +172,21 @@ class RegisterTrace:
     """Writes the trace to `path`; up to `limit` bytes, the last line included.
 
     It makes the file, for its owner alone; one that is there already, or a link, is an error. The first line is
-    `header`, a kind and a text, if there is one.
+    `header`, a kind and a text, if there is one. `names` says what an access to registers was, for people
+    (`plx9x5x.trace.regnames.RegisterNames`).
 
     An error of the file system ends the trace as well, without a last line: a sink must not stop the chip.
     `trouble` then says what it was. Raises: OSError from the constructor.
     """
 
     def __init__(
-        self, path: Path, *, limit: int = LIMIT, now: Callable[[], int] = time.monotonic_ns, header: str = ""
+        self,
+        path: Path,
+        *,
+        limit: int = LIMIT,
+        now: Callable[[], int] = time.monotonic_ns,
+        header: str = "",
+        names: Callable[[events.RegionAccess], str] = lambda _: "",
     ) -> None:
         self.enabled = True
         self.trouble: str | None = None
@@ -152,28 +196,29 @@ class RegisterTrace:
             os.close(file)
         self._file = file
         self._left = limit - len(_LAST)
-        self._now = now
+        self._now, self._names = now, names
         self._news = False
         self._quiet_since = 0
         self._events = 0
         self._events_before = 0
         if header:
-            self._write(parse(header))
+            self._write(header)
 
     def emit(self, event: object) -> None:
         """Write the event's line, if it has one."""
         if isinstance(event, events.StepEnded):
-            self._stepped(goes_on=event.goes_on)
+            self._stepped(event.time, goes_on=event.goes_on)
             return
-        if not self.enabled:
+        if not self.enabled or not isinstance(event, events.Event):
             return
         self._events += 1
         line = line_of(event)
         if line is not None:
             self._news = True
-            self._write(line)
+            names = self._names(event) if isinstance(event, events.RegionAccess) and event.registers else ""
+            self._write(f"{_stamp(event.time)} {line}{_NAMES if names else ''}{names}")
 
-    def _stepped(self, *, goes_on: bool) -> None:
+    def _stepped(self, at: int, *, goes_on: bool) -> None:
         """Say in which state a step left the chip.
 
         One that may find more to do by itself, but whose steps are without any other event, only looks in vain, at a
@@ -183,12 +228,12 @@ class RegisterTrace:
         self._events_before = self._events
         if not goes_on:
             if self._news:
-                self._say(IDLE)
+                self._say(IDLE, at)
         elif not nothing_happened:
             self._quiet_since = self._now()
         elif self._news or self._now() - self._quiet_since >= WAITING_NS:
             self._quiet_since = self._now()
-            self._say(WAITING)
+            self._say(WAITING, at)
 
     def close(self) -> None:
         """End the trace; events that still come are dropped. May be called twice."""
@@ -197,12 +242,12 @@ class RegisterTrace:
             os.close(self._file)
             self._file = -1
 
-    def _say(self, state: Note) -> None:
+    def _say(self, state: Note, at: int) -> None:
         self._news = False
         if self.enabled:
-            self._write(state)
+            self._write(f"{_stamp(at)} {state}")
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: str) -> None:
         data = f"{line}\n".encode("ascii", "replace")
         self._left -= len(data)
         try:
@@ -217,6 +262,11 @@ class RegisterTrace:
         if problem is not None:
             self.enabled = False
             self.trouble = f"the register trace ended early: {problem}"
+
+
+def _stamp(ns: int) -> str:
+    seconds, rest = divmod(ns, _SECOND_NS)
+    return f"{seconds}.{rest:09}"
 
 
 def _make(path: Path) -> int:

@@ -19,6 +19,7 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, LostVm, SetupError
 from plx9x5x.model.chip import Chip
 from plx9x5x.rules.room import Room
+from plx9x5x.trace.regtrace import parse, split_time
 from plx9x5x.transport.guest_memory import GuestMemory
 from plx9x5x.transport.host_clock import TimeRule
 from plx9x5x.transport.loopback import CountingLine
@@ -140,7 +141,7 @@ def test_a_closed_standard_stream_is_no_bug(closed: str, tmp_path: Path) -> None
 
 def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_path: Path) -> None:
     faults = Room(pytest.fail)
-    with serve._open_trace(tmp_path / "t", TimeRule()) as trace:
+    with serve._open_trace(tmp_path / "t", TimeRule(), load_board("rdk-9656-lite")) as trace:
         made: list[Chip] = []
         factory = serve._factory(
             load_board("rdk-9656-lite"), faults, trace, made, speed=None, report_aborts=True, rule=TimeRule()
@@ -159,14 +160,19 @@ def test_a_served_chip_tells_its_trace_when_it_is_idle_and_when_it_waits(tmp_pat
         lines = trace.path.read_text().splitlines()
     assert not list(tmp_path.iterdir()), "nobody published it"
     assert lines[0] == "time scale 1, max step 1000000 ns"
-    assert lines[1:5] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
-    assert lines[-2:] == ["start 0 chained", "waiting"]
+    read = [str(parse(line)) for line in lines]
+    assert read[1:5] == ["reset power-on", "C 0x004 2 0x0007", "R 0 0x068 4 0x0f010100", "idle"]
+    assert read[-2:] == ["start 0 chained", "waiting"]
+    times = [time for time, _ in map(split_time, lines[1:]) if time is not None]
+    assert len(times) == len(lines) - 1
+    assert times == sorted(times)
+    assert lines[2].endswith(" C 0x004 2 0x0007 ; PCICR=0x7 io=1 memory=1 bus_master=1")
 
 
 def test_a_trace_has_a_name_that_nobody_knows_until_it_is_published(tmp_path: Path) -> None:
     names = set()
     for _ in range(2):
-        with serve._open_trace(tmp_path / "t", TimeRule()) as trace:
+        with serve._open_trace(tmp_path / "t", TimeRule(), load_board("rdk-9656-lite")) as trace:
             assert str(os.getpid()) not in trace.path.name
             names.add(trace.path.name)
             (tmp_path / "precious").write_text("data")
@@ -182,7 +188,7 @@ def test_a_trace_has_a_name_that_nobody_knows_until_it_is_published(tmp_path: Pa
     (tmp_path / "folder").mkdir()
     with (
         pytest.raises(SetupError, match="cannot write the trace"),
-        serve._open_trace(tmp_path / "t", TimeRule()) as trace,
+        serve._open_trace(tmp_path / "t", TimeRule(), load_board("rdk-9656-lite")) as trace,
     ):
         serve._publish(trace, tmp_path / "folder")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "precious"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plx9x5x.board import load_board
 from plx9x5x.cli import serve
 from plx9x5x.trace import unpublished
 from plx9x5x.trace.regtrace import RegisterTrace
@@ -16,7 +17,7 @@ STALE = ".t.0123456789abcdef"
 
 def test_a_server_removes_what_killed_ones_left_beside_its_trace(tmp_path: Path) -> None:
     (tmp_path / STALE).touch()
-    with serve._open_trace(tmp_path / "t", TimeRule()) as trace:
+    with serve._open_trace(tmp_path / "t", TimeRule(), load_board("rdk-9656-lite")) as trace:
         assert list(tmp_path.iterdir()) == [trace.path]
 
 

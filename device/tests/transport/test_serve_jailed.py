@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x import jail
+from plx9x5x.trace.regtrace import ConfigWrite, parse
 from plx9x5x.transport.wire.client import VfioUserClient
 
 CONFIG = 7
@@ -100,7 +101,7 @@ def test_a_trace_in_another_folder_is_whole_at_the_end_and_the_socket_gone(
         server.send_signal(number)
         _, complaints = server.communicate(timeout=20)
     assert (server.returncode, "Traceback" in complaints) == (code, False), complaints
-    assert "C 0x004 2 0x0007\n" in trace.read_text()
+    assert ConfigWrite(4, 2, 7) in map(parse, trace.read_text().splitlines())
     assert (list(folder.iterdir()), list(tmp_path.iterdir())) == ([], [trace])
 
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from plx9x5x.errors import PlxError
-from plx9x5x.trace.regtrace import FULL, IDLE, WAITING, Access, ConfigWrite, Line, Note, parse
+from plx9x5x.trace.regtrace import BOARD_SIDE, FULL, IDLE, WAITING, Access, ConfigWrite, Line, Note, parse
 
 POLL_S: Final = 0.0002
 LOOK_ROUND_S: Final = 0.05
@@ -35,6 +35,8 @@ class ChipWatch:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._rest = b""
         self._tail: list[Line] = []
+        self._before: Line | None = None
+        """The last line that says something else than what the board does."""
         self._fell_by_config = False
         self._looks = 0
         self.accesses: list[Access] = []
@@ -125,7 +127,7 @@ class ChipWatch:
                 self.config_writes.append(line)
             case Note(kind="line"):
                 self.line = line.text == "1"
-                self._fell_by_config = not self.line and self._after_config()
+                self._fell_by_config = not self.line and isinstance(self._before, ConfigWrite)
             case Note(kind="reset"):
                 self.resets += 1
             case _ if line == WAITING:
@@ -133,6 +135,5 @@ class ChipWatch:
             case _ if line == FULL:
                 self.full = True
         self._tail = [*self._tail[1 - _TAIL :], line]
-
-    def _after_config(self) -> bool:
-        return bool(self._tail) and isinstance(self._tail[-1], ConfigWrite)
+        if not (isinstance(line, Note) and line.kind in BOARD_SIDE):
+            self._before = line

@@ -95,6 +95,20 @@ def test_chip_that_found_something_is_not_at_rest_before_it_waits_again(watch: C
     assert settled()
 
 
+def test_times_and_names_are_for_others(watch: ChipWatch, write: Write) -> None:
+    write(
+        "0.000000001 C 0x004 2 0x0007 ; PCICR=0x7 io=1 memory=1 bus_master=1",
+        "0.000000002 W 0 0x0a8 1 0x03 ; DMACSR0=0x3 enable=1 start=1",
+        "0.000000003 line 1",
+        "0.000000004 reset power-on",
+        "1.000000000 idle",
+    )
+    watch.poll()
+    assert watch.config_writes == [ConfigWrite(4, 2, 7)]
+    assert watch.accesses == [Access(True, 0, 0xA8, 1, 3)]
+    assert (watch.line, watch.resets, watch.idle) == (True, 1, True)
+
+
 def test_config_writes_and_resets_are_told_apart(watch: ChipWatch, write: Write) -> None:
     write("C 0x004 2 0x0007", "reset power-on")
     watch.poll()
@@ -142,6 +156,12 @@ class TestLine:
         write("R 0 0x068 4 0x0f010500", "idle")
         watch.poll()
         assert not watch.fell_unseen
+
+    @pytest.mark.parametrize("pin", ["linti 0", "eot 0 ignored", "dreq 0 free"])
+    def test_what_the_board_does_in_between_changes_nothing(self, watch: ChipWatch, write: Write, pin: str) -> None:
+        write("line 1", "idle", "C 0x00f 1 0x40", pin, "line 0", "idle")
+        watch.poll()
+        assert watch.fell_unseen
 
     def test_a_rise_after_it_is_seen(self, watch: ChipWatch, write: Write) -> None:
         write("line 1", "C 0x006 2 0x2000", "line 0", "idle", "line 1")
