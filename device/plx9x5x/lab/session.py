@@ -40,6 +40,8 @@ from plx9x5x.transport import choice as transports
 
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
+FINDINGS: Final = "findings.jsonl"
+"""What the device's server saw, among the logs: a line a client (docs/findings.md)."""
 NO_DEVICE: Final = "nodevice"
 """The mode of a guest that is booted without the device."""
 BUFFERS: Final = "buffers.jsonl"
@@ -301,6 +303,7 @@ def _boot(
                 verbose=spec.verbose,
                 plane=spec.plane,
                 transport=spec.transport,
+                summary=(result.logs / FINDINGS).absolute(),
             )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))

@@ -453,6 +453,29 @@ def test_the_right_one_beside_it_is_not(name: str, plane: Plane) -> None:
     assert name not in card.findings, card.said
 
 
+def test_a_storm_is_named_where_c_drives_the_line_and_answers_the_handler() -> None:
+    """F-02, as a server has it: a handler that reads the status, writes something else and never DMACSR bit 3."""
+    from plx9x5x.plane.line import NativeLine
+    from plx9x5x.transport.native_memory import NativeGuestMemory
+
+    said: list[str] = []
+    memory = NativeGuestMemory()
+    memory.map(RAM, 64 * KIB, memoryview(bytearray(64 * KIB)), writable=True)
+    chip = Chip(load_board("rdk-9656-lite"), bus=memory, irq=NativeLine(), trace=Room(said.append))
+    chip.config_write(4, 2, 7)
+    chip.write(0, INTCSR, 4, 0x0004_0100)
+    for offset, value in ((MODE, BLOCK | DONE_INTERRUPT | TO_INTA), (PADR, RAM), (LADR, 0), (SIZ, 64), (DPR, 0)):
+        chip.write(0, offset, 4, value)
+    chip.write(0, CSR, 1, 3)
+    chip.step(256 * KIB)
+    for _ in range(600):
+        chip.read(0, INTCSR, 4)
+        chip.read(0, CSR, 1)
+        chip.write(0, 0x78, 4, 1)
+    assert [line for line in said if "DMACSR0 bit 3" in line and "1024 reads" in line] == said
+    assert len(said) == 1
+
+
 def test_both_planes_say_the_same() -> None:
     """Up to descriptors: C counts as the reference does."""
     for case in CASES.values():

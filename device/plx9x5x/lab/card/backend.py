@@ -19,11 +19,16 @@ def board_backend(
     trace: Path | None = None,
     plane: Plane | None = None,
     transport: str = AUTO,
+    summary: Path | None = None,
 ) -> Backend:
-    """Serve `board` by `transport`, with the library `libvfio_user`; the register trace goes to the file `trace`."""
+    """Serve `board` by `transport`, with the library `libvfio_user`.
+
+    The register trace goes to the file `trace`, what each client came to and its findings to `summary`.
+    """
     options = (
         *(("--verbose",) if verbose else ()),
         *(("--trace", str(trace)) if trace is not None else ()),
+        *(("--summary", str(summary)) if summary is not None else ()),
         *(("--plane", plane.value) if plane is not None else ()),
         *(("--transport", transport) if transport != AUTO else ()),
     )
