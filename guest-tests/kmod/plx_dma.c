@@ -3,6 +3,7 @@
 #include <linux/delay.h>
 #include <linux/ktime.h>
 
+#include "plx_poll.h"
 #include "plx_test.h"
 
 /* A chip that is gone reads all ones; DMACSR[7:5] always read 0. */
@@ -72,6 +73,17 @@ int plx_start(struct plx_test *plx, const struct plx_test_start *start)
 	return 0;
 }
 
+static bool plx_rests(u8 csr)
+{
+	return csr & PLX_CSR_DONE || csr == PLX_CSR_GONE;
+}
+
+static u8 plx_look(struct plx_test *plx, struct plx_test_done *done)
+{
+	done->polls++;
+	return plx_read_csr(plx, done->channel);
+}
+
 /**
  * plx_wait_done() - poll a channel until DONE
  * @plx: the bridge
@@ -83,16 +95,9 @@ void plx_wait_done(struct plx_test *plx, struct plx_test_done *done)
 	u64 start = ktime_get_ns();
 
 	done->polls = 0;
-	for (;;) {
-		done->csr = plx_read_csr(plx, done->channel);
-		done->polls++;
-		done->elapsed_ns = ktime_get_ns() - start;
-		if (done->csr & PLX_CSR_DONE || done->csr == PLX_CSR_GONE)
-			return;
-		if (done->elapsed_ns > limit_ns || signal_pending(current))
-			return;
-		cond_resched();
-	}
+	PLX_POLL(ktime_get_ns(), limit_ns, done->csr = plx_look(plx, done),
+		 plx_rests(done->csr) || signal_pending(current), cond_resched());
+	done->elapsed_ns = ktime_get_ns() - start;
 }
 
 /**

@@ -38,6 +38,15 @@ static void ring_interrupts_and_never_ends(void)
 	SAME("DMACSR after the abort", csr(CH0), PLX_CSR_DONE);
 }
 
+static uint32_t laps_of(const uint8_t *got, uint8_t first, uint32_t most)
+{
+	uint32_t moved;
+
+	for (moved = 0; moved < most && got[moved + 1] == first; moved++)
+		;
+	return moved;
+}
+
 /*
  * The ring counts its own laps: it fetches a run of bytes and puts it back one
  * byte further on, so after N laps the pattern has moved by N, and a lap that
@@ -68,22 +77,16 @@ static void ring_of_1000_laps_keeps_the_data_right(void)
 	};
 	put_descriptor(table, 1, back);
 	start_chain(CH0, table->logical | PLX_DPR_PCI, PLX_MODE_INTA);
-	for (moved = 0; moved < laps;) {
-		MUST(CHECK(now_ns() - began < RING_MS * 1000000ull,
-			   "only %u laps in %u ms, DMACSR=0x%02x", moved, RING_MS, csr(CH0)));
-		sleep_ms(1);
-		buffer_read(buf, 0, got, 2 * laps);
-		for (moved = 0; moved < 2 * laps - 1 && got[moved + 1] == first[0]; moved++)
-			;
-	}
+	MUST(CHECK(POLL(RING_MS, buffer_read(buf, 0, got, 2 * laps),
+			(moved = laps_of(got, first[0], 2 * laps - 1)) >= laps),
+		   "only %u laps in %u ms, DMACSR=0x%02x", moved, RING_MS, csr(CH0)));
 	back.next |= PLX_DPR_END;
 	put_descriptor(table, 1, back);
 	MUST(done_within(CH0, 1000));
 	SAME("terminal count is latched", rd32(PLX_INTCSR) & PLX_INTCSR_DMA(0), PLX_INTCSR_DMA(0));
 
 	buffer_read(buf, 0, got, sizeof(got));
-	for (moved = 0; moved < length && got[moved + 1] == first[0]; moved++)
-		;
+	moved = laps_of(got, first[0], length);
 	diag("%u laps in %llu us", moved, (unsigned long long)(now_ns() - began) / 1000);
 	MUST(CHECK(moved < length - 1000, "it ran away: nothing is left to check"));
 	for (i = 0; i < sizeof(want); i++)

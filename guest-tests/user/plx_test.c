@@ -312,7 +312,7 @@ static void introduce(void)
 static void usage(void)
 {
 	fprintf(stderr, "usage: plx_test [--output PATH] [--list] [--only NAME,..] [--bench]\n"
-			"                [--stream MIB]\n"
+			"                [--stream MIB] [--pause]\n"
 			"                [--break fail|panic|oops|hang|truncate|\n"
 			"                 shim-length|shim-limit|shim-twice|shim-physical]\n"
 			"                [--seed N] [--reboot]\n"
@@ -329,6 +329,7 @@ int main(int argc, char **argv)
 		{ "break", required_argument, NULL, 'x' },
 		{ "bench", no_argument, NULL, 'b' },
 		{ "stream", required_argument, NULL, 'm' },
+		{ "pause", no_argument, NULL, 'p' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "reboot", no_argument, NULL, 'r' },
@@ -367,6 +368,9 @@ int main(int argc, char **argv)
 		case 'm':
 			special = stream_tests;
 			stream_size(strtoul(optarg, NULL, 0));
+			break;
+		case 'p':
+			special = pause_tests;
 			break;
 		case 'r':
 			special = reboot_tests;

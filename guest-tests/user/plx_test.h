@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "../kmod/plx_hw.h"
+#include "../kmod/plx_poll.h"
 #include "../kmod/plx_test_uapi.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -127,6 +128,9 @@ uint64_t irq_wait(enum plx_test_counter counter, uint64_t target, uint32_t ms);
 void sleep_ms(unsigned int ms);
 uint64_t now_ns(void);
 
+/* Looks every millisecond; whether @over held at the last look, which comes after @ms. */
+#define POLL(ms, look, over)	PLX_POLL(now_ns(), (ms) * 1000000ull, look, over, sleep_ms(1))
+
 /* ------------------------------------------------------------------ */
 /* observe.c: common buffers as a judge outside wants to see them      */
 
@@ -211,5 +215,6 @@ extern const struct test last_tests[];
 extern const struct test bench_tests[];
 extern const struct test stream_tests[];
 void stream_size(unsigned int mib);
+extern const struct test pause_tests[];
 
 #endif /* PLX_TEST_USER_H */

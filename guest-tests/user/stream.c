@@ -6,7 +6,7 @@
  * handler, three here). Every word is compared.
  *
  * For the card of lab/bench/sampler.py, which lists the registers below; with
- * --stream this is the only case.
+ * --stream this is the only case, with --pause the one about pauses.
  */
 #include <unistd.h>
 
@@ -18,6 +18,12 @@
 #define RATE_KIB	2300u		/* KiB/s: the ring lasts 0.9 s */
 #define LIMIT_S		300
 #define WAIT_MS		10000
+
+/* Of the case with pauses: a block takes 0.3 s, and a pause is longer than the limit. */
+#define PAUSED_KIB	30u
+#define PAUSED_RATE_KIB	100u
+#define PAUSED_MS	1000u
+#define PAUSED_ROUNDS	3u
 
 #define SAMPLER_CONTROL	0x40
 #define SAMPLER_RATE	0x44
@@ -92,6 +98,33 @@ static void stream_into_a_ring(void)
 	     (unsigned long long)(now_ns() - began) / 1000, (unsigned long long)interrupts);
 	poke(SRAM, 4, SAMPLER_CONTROL, 0);
 }
+
+/* Whoever runs this pauses the guest each time that the card begins to sample. */
+static void pauses_longer_than_the_limit_do_no_harm(void)
+{
+	struct common_buffer *data = buffer(PAUSED_KIB * 1024);
+	unsigned int round;
+	uint64_t began;
+
+	MUST(data);
+	poke(SRAM, 4, SAMPLER_RATE, PAUSED_RATE_KIB);
+	for (round = 0; round < PAUSED_ROUNDS; round++) {
+		start_block(CH0, TO_PCI, data->logical, 0, data->length,
+			    PLX_MODE_HOLD_LOCAL | PLX_MODE_DEMAND);
+		began = now_ns();
+		poke(SRAM, 4, SAMPLER_CONTROL, 1);
+		MUST(done_within(CH0, PAUSED_MS));
+		diag("pause limit_us=%u us=%llu", PAUSED_MS * 1000,
+		     (unsigned long long)(now_ns() - began) / 1000);
+		poke(SRAM, 4, SAMPLER_CONTROL, 0);
+		MUST(same_words(data, 0));
+	}
+}
+
+const struct test pause_tests[] = {
+	{ "pauses_longer_than_the_limit_do_no_harm", pauses_longer_than_the_limit_do_no_harm },
+	{ }
+};
 
 const struct test stream_tests[] = {
 	{ "stream_into_a_ring", stream_into_a_ring },
