@@ -163,12 +163,11 @@ class DoorbellLost(Fault):
 
 @dataclass(frozen=True, slots=True)
 class RegisterMissing(Fault):
-    """Software accessed a register that other chips of the family have, and this one lacks."""
+    """Software wrote a register that other chips of the family have, and this one lacks."""
 
     offset: int
     names: tuple[str, ...]
     chips: str
-    is_write: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,9 +358,9 @@ class LocalUndecoded(Fault):
     count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChannelTally:
-    """What one channel did for a client. Bytes are those that crossed the bridge."""
+    """What one channel did for a client. Bytes are those that crossed the bridge. An event has a copy of its own."""
 
     transfers: int = 0
     chains: int = 0

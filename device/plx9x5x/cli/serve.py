@@ -153,7 +153,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("serve needs one of --socket-path and --fd, as in: plx9x5x serve --socket-path /tmp/plx.sock")
     from plx9x5x.board import load_board
     from plx9x5x.model.timing import BusSpeed
-    from plx9x5x.rules.catalog import RULES
     from plx9x5x.rules.room import Room
 
     # A guest whose memory file has no room, or was truncated, ends us with SIGBUS: at least say where.
@@ -170,7 +169,6 @@ def run(args: argparse.Namespace) -> int:
         room = Room(
             logging.getLogger("plx9x5x.driver").warning,
             keep=lambda summary: None if summaries is None else _keep(summaries, summary),
-            rules=RULES if args.findings != OFF else (),
         )
         caught: list[int] = []
         stop: list[Callable[[], None]] = []

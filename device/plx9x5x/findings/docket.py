@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.findings.finding import Charge, Finding, Who
+from plx9x5x.findings.finding import Charge, Finding
 from plx9x5x.findings.rule import Rule, by_event
 
 MOST: Final = 64
@@ -93,10 +93,9 @@ class Docket:
 
 def _finding(case: _Case) -> Finding:
     rule, charge = case.rule, case.charge
-    who: Who = charge.who or rule.who
     return Finding(
         rule.name,
-        who,
+        rule.who,
         rule.certain,
         charge.what,
         charge.evidence,

@@ -37,8 +37,6 @@ class Charge:
     what: str
     evidence: tuple[tuple[str, str], ...] = ()
     remedy: str = ""
-    who: Who | None = None
-    """Another one than the rule's, where the event tells them apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ from plx9x5x.findings.finding import Charge, UnknownRule, Who
 
 EventT = TypeVar("EventT")
 
+Looks = Mapping[type, Callable[[Any], Charge | None]]
+"""By an event's class: what makes a charge of it, or nothing."""
+
 _NEAR: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of mistake. `looks` says by the event's class what makes a charge of it, or nothing.
+    """One kind of mistake.
 
     `meaning` is a paragraph; `wrong` and `right` are a few lines of C beside each other. `thorough` rules need
     `--findings all`: what they look at costs time.
@@ -29,7 +32,7 @@ class Rule:
     right: str
     certain: bool = True
     thorough: bool = False
-    looks: Mapping[type, Callable[[Any], Charge | None]] = field(default_factory=dict)
+    looks: Looks = field(default_factory=dict)
 
     def charge(self, event: object) -> Charge | None:
         """What the rule makes of an event; None if that is no affair of its."""
@@ -37,7 +40,7 @@ class Rule:
         return None if look is None else look(event)
 
 
-def when(event: type[EventT], look: Callable[[EventT], Charge | None]) -> dict[type, Callable[[Any], Charge | None]]:
+def when(event: type[EventT], look: Callable[[EventT], Charge | None]) -> Looks:
     """Give the `looks` of a rule that cares for one class of events; typed, which a bare dict is not."""
     return {event: look}
 

@@ -9,6 +9,7 @@ Source: PCI Local Bus Specification 2.2, PLX SDK, PCI 9080 data book 1.02. UNVER
 D3hot to D0 as a power-on reset, SERR# by INTCSR bit 2.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,7 @@ _SPACES: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA)
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
 
 
+@functools.cache
 def _of_other_chips(chip: Chips) -> dict[int, tuple[tuple[str, ...], str]]:
     """Dwords that hold registers on other chips and nothing on `chip`: the names, and the chips that have them."""
     declared = (*local.LOCAL_REGISTERS, *intr.RUNTIME_REGISTERS, *intr.MESSAGING_REGISTERS, *dma.DMA_REGISTERS)
@@ -103,7 +105,7 @@ class Chip:
         self._not_master = events.Hold.NEVER_MASTER
         """Why bit 2 of PCICR is 0, if it is."""
         self._doorbells = self._mailboxes = 0
-        self._missing_told: set[tuple[int, bool]] = set()
+        self._missing_told: set[int] = set()
         self._last_bus_address = 0
         chip = self.profile.chip
         self._native: Final = native_card(bus, irq, self.profile.register_window)
@@ -463,12 +465,10 @@ class Chip:
 
     def _unknown(self, offset: int, bits: int, is_write: bool) -> None:
         """Bits that mean nothing are legal to write, and so is a reserved dword; a register of another chip tells."""
-        if bits or (offset, is_write) in self._missing_told:
+        if bits or not is_write or offset in self._missing_told or offset not in self._elsewhere:
             return
-        names, chips = self._elsewhere.get(offset, ((), ""))
-        if names:
-            self._missing_told.add((offset, is_write))
-            self._trace.emit(events.RegisterMissing(self._clock.now(), offset, names, chips, is_write))
+        self._missing_told.add(offset)
+        self._trace.emit(events.RegisterMissing(self._clock.now(), offset, *self._elsewhere[offset]))
 
     # -- what registers do -------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ The file is long because all of a channel's transitions stand here; what moves t
 Source: PLX SDK, Linux comedi and farsync drivers, the Windows PLX9x5x sample, read-back of a PEX 8311.
 """
 
+import dataclasses
 import enum
 import struct
 from typing import TYPE_CHECKING, Final, Protocol
@@ -178,10 +179,9 @@ class Channel:
         """What the channel is on a bus for right now."""
         self._told_of_odd = False
         """It has been said that a transfer moves nothing, or wraps."""
-        self._transfers = self._chains = self._descriptors = self._to_pci = self._to_local = 0
-        self._raised = self._acknowledged = self._aborted = self._failed = 0
+        self._counts = events.ChannelTally()
         self._empty = 0
-        """Descriptors since a byte was moved."""
+        """Descriptors of size 0, one after the other."""
         self._fetched: tuple[int, tuple[int, int, int, int]] = (-1, (0, 0, 0, 0))
         self._ring: dict[int, tuple[int, tuple[int, int, int, int], int]] = {}
         """Descriptors of this transfer: the count of accesses when each was fetched, its words, how often."""
@@ -197,7 +197,7 @@ class Channel:
         self._poll_ns = RECHECK_NS
         if written & _CLEAR and self.interrupt:
             self.interrupt = False
-            self._acknowledged += 1
+            self._counts.acknowledged += 1
             self._host.interrupts_changed()
         elif written & _CLEAR:
             self.wrong_clears += 1
@@ -233,14 +233,14 @@ class Channel:
 
     def _start(self) -> None:
         self._life += 1
-        self._transfers += 1
+        self._counts.transfers += 1
         self._empty = 0
         self._ring.clear()
         regs, names = self._regs, self.names
         mode, pointer = decode(regs[names.mode]), regs[names.pointer]
         regs[names.command] = regs[names.command] & ~_DONE
         self._terminal_count_pending = self._eot = False
-        self._chains += mode.chain
+        self._counts.chains += mode.chain
         self._demand_seen = None
         if mode.chain:
             # Bits 3:1 of the first pointer mean nothing: the Windows sample writes them from an unset variable.
@@ -405,22 +405,11 @@ class Channel:
     @property
     def tally(self) -> events.ChannelTally:
         """What the channel has done since `forget_tally`."""
-        return events.ChannelTally(
-            transfers=self._transfers,
-            chains=self._chains,
-            descriptors=self._descriptors,
-            to_pci=self._to_pci,
-            to_local=self._to_local,
-            raised=self._raised,
-            acknowledged=self._acknowledged,
-            aborted=self._aborted,
-            failed=self._failed,
-        )
+        return dataclasses.replace(self._counts)
 
     def forget_tally(self) -> None:
         """Count afresh, for another client; what has been said once may be said again."""
-        self._transfers = self._chains = self._descriptors = self._to_pci = self._to_local = 0
-        self._raised = self._acknowledged = self._aborted = self._failed = 0
+        self._counts = events.ChannelTally()
         self._told_of_odd = self._told_of_demand = False
 
     @property
@@ -525,11 +514,11 @@ class Channel:
         self._transfer = Transfer(
             mode, pci, upper, local, size & _COUNT, pointer, True, size_word, in_pci, self._swapped(mode)
         )
-        self._descriptors += 1
+        self._counts.descriptors += 1
         if self._host.thorough:
             self._remember(at, (pci, local, size, pointer))
         self._look_for_odd(self._transfer, at)
-        self._look_for_an_end(at)
+        self._look_for_an_end(at, size & _COUNT)
         if self._trace.enabled:
             self._trace.emit(
                 events.DescriptorLoaded(self._now(), self.index, at, in_pci, pci, local, size & _COUNT, pointer)
@@ -607,13 +596,14 @@ class Channel:
         if words[:3] != fetched[:3]:
             self._trace.emit(events.DescriptorChanged(self._now(), self.index, address, fetched, words))
 
-    def _look_for_an_end(self, address: int) -> None:
+    def _look_for_an_end(self, address: int, count: int) -> None:
         """Say, once a transfer, that a chain goes on and on and moves nothing."""
-        if self._empty >= ENDLESS:
-            return
-        self._empty += 1
-        if self._empty == ENDLESS:
-            self._trace.emit(events.EndlessChain(self._now(), self.index, address, self._empty))
+        if count:
+            self._empty = 0
+        elif self._empty < ENDLESS:
+            self._empty += 1
+            if self._empty == ENDLESS:
+                self._trace.emit(events.EndlessChain(self._now(), self.index, address, self._empty))
 
     def _advance(self, transfer: Transfer, address: int, moved: int) -> None:
         """Count what has crossed the bridge."""
@@ -624,11 +614,10 @@ class Channel:
             to_pci = transfer.to_pci
             self._trace.emit(events.DataMoved(self._now(), self.index, to_pci, address, local, moved))
         transfer.moved += moved
-        self._empty = 0
         if transfer.to_pci:
-            self._to_pci += moved
+            self._counts.to_pci += moved
         else:
-            self._to_local += moved
+            self._counts.to_local += moved
         self._host.last_bus_address = address + moved - 1
 
     def _retire(self) -> int:
@@ -672,7 +661,7 @@ class Channel:
         self._transfer = None
         self.state = State.IDLE
         self._regs[self.names.command] = self._regs[self.names.command] | _DONE
-        self._aborted += aborted
+        self._counts.aborted += aborted
         if self._trace.enabled:
             self._trace.emit(events.TransferDone(self._now(), self.index, aborted))
         if terminal_count or self._regs[self.names.mode] & _DONE_INTR:
@@ -682,7 +671,7 @@ class Channel:
     def _fail(self, abort: BusAbort, purpose: events.Purpose) -> None:
         """Stay at DONE=0 until software aborts, as silicon does."""
         self.state = State.FAILED
-        self._failed += 1
+        self._counts.failed += 1
         self._host.last_bus_address = abort.address
         self._host.bus_error(self.index, abort, purpose)
 
@@ -693,7 +682,7 @@ class Channel:
             self._host.interrupts_changed()
 
     def _latch(self) -> None:
-        self._raised += not self.interrupt
+        self._counts.raised += not self.interrupt
         self.interrupt = True
         if self._trace.enabled:
             self._trace.emit(events.InterruptLatched(self._now(), self.index))

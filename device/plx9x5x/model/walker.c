@@ -76,9 +76,22 @@ bool walk_is_plain(const struct walk *channel)
     return !(values[channel->at.mode] & SPECIAL) && !(values[channel->big_endian_place] & channel->big_endian);
 }
 
+/* A descriptor that moves nothing, or whose address counts past 32 bits: somebody may have a word to say. */
 static bool is_odd(uint32_t pci, uint32_t count)
 {
     return !count || pci > LOW_HALF - count;
+}
+
+/* Note one; false if the word is the reference's to say now, and then nothing has changed. */
+static bool take_odd(struct walk *channel, uint32_t count)
+{
+    if (!channel->odd_told || (!count && channel->empty + 1 == WALK_ENDLESS))
+        return false;
+    if (count)
+        channel->empty = 0;
+    else if (channel->empty < WALK_ENDLESS)
+        channel->empty++;
+    return true;
 }
 
 static uint64_t fetch(struct walk *channel, struct hints *hints)
@@ -93,11 +106,10 @@ static uint64_t fetch(struct walk *channel, struct hints *hints)
         return leave(channel, WALK_LATCH);
     if (!load(channel, (uint8_t *)words, length, hints))
         return 0;
-    if (!channel->odd_told && is_odd(words[0], words[2] & SIZE_COUNT))
+    if (!is_odd(words[0], words[2] & SIZE_COUNT))
+        channel->empty = 0;
+    else if (!take_odd(channel, words[2] & SIZE_COUNT))
         return leave(channel, WALK_ODD);
-    if (channel->empty + 1 == WALK_ENDLESS)
-        return leave(channel, WALK_ODD);
-    channel->empty += channel->empty < WALK_ENDLESS;
     channel->descriptors++;
     if (channel->next_in_pci)
         note_access(channel, (uint32_t)(channel->next + length - 1));
@@ -169,7 +181,6 @@ static uint64_t move(struct walk *channel, uint64_t budget, struct hints *hints)
     if (!copy(channel, bus, memory.host, length, &hints->data))
         return leave(channel, WALK_BUS);
     channel->moved += (uint32_t)length;
-    channel->empty = 0;
     *(channel->pointer & POINTER_TO_PCI ? &channel->to_pci : &channel->to_local) += length;
     note_access(channel, bus + length - 1);
     if (length == left)
@@ -273,7 +284,6 @@ void walk_start(struct walk *channel)
 {
     uint32_t *values = channel->values;
     uint32_t mode = values[channel->at.mode], pointer = values[channel->at.pointer];
-
 
     channel->transfers++;
     channel->empty = 0;

@@ -8,7 +8,7 @@
 
 #include "mappings.h"
 
-/* Descriptors without a byte after which the reference has a word to say; ENDLESS there. */
+/* Descriptors of size 0 after which the reference has a word to say; ENDLESS there. */
 enum { WALK_ENDLESS = 4096 };
 
 enum walk_state {
@@ -96,7 +96,7 @@ struct walk {
     /* The transfer as latched. */
     uint32_t mode, pci, upper, local_address, count, moved, pointer, size_word;
     bool size_word_in_pci, chained, writes_count;
-    uint32_t empty;               /* descriptors since a byte was moved */
+    uint32_t empty;               /* descriptors of size 0, one after the other */
     bool fetched;                 /* it is another one than Python's */
 
     enum walk_stop stop;

@@ -7,7 +7,7 @@ from plx9x5x import events
 from plx9x5x.errors import AbortCause
 from plx9x5x.events import BusError, Hold, Purpose, TransferHeld
 from plx9x5x.findings.finding import Charge, Who
-from plx9x5x.findings.rule import Rule, when
+from plx9x5x.findings.rule import Looks, Rule, when
 from plx9x5x.rules import words
 
 _DOING: Final = {
@@ -23,95 +23,37 @@ _SOURCE: Final = {
 """The register that the address came from."""
 
 
-def _abort(event: BusError, remedy: str) -> Charge:
-    descriptor = () if event.descriptor is None else (("descriptor", f"{event.descriptor:#x}"),)
-    return Charge(
-        (event.channel, event.purpose, event.cause),
-        f"DMA channel {event.channel}, {_DOING[event.purpose]}: {event.kind.value} at {event.address:#x}, "
-        f"{event.cause.value}; DONE stays 0 until the driver aborts",
-        (
-            *words.registers(event.registers, _SOURCE[event.purpose], "DMASIZ"),
-            *descriptor,
-            *words.around(event.nearest),
-        ),
-        remedy,
-    )
+def _aborts(cause: AbortCause, remedy: str, *, of_descriptors: str | None = None) -> Looks:
+    """Look at accesses that failed for one `cause`. `{reason}` in a remedy is the event's."""
+
+    def look(event: BusError) -> Charge | None:
+        if event.cause is not cause:
+            return None
+        wanted = of_descriptors if event.purpose is Purpose.DESCRIPTOR else None
+        return Charge(
+            (event.channel, event.purpose, event.cause),
+            f"DMA channel {event.channel}, {_DOING[event.purpose]}: {event.kind.value} at {event.address:#x}, "
+            f"{event.cause.value}; DONE stays 0 until the driver aborts",
+            (
+                *words.registers(event.registers, _SOURCE[event.purpose], "DMASIZ"),
+                *words.descriptor(event.descriptor),
+                *words.around(event.nearest),
+            ),
+            (wanted or remedy).format(reason=event.reason),
+        )
+
+    return when(BusError, look)
 
 
-def _nothing_mapped(event: BusError) -> Charge | None:
-    if event.cause is not AbortCause.NOTHING_MAPPED:
-        return None
-    if event.purpose is Purpose.DESCRIPTOR:
-        remedy = "DMADPR takes the logical address of a descriptor, as dma_alloc_coherent gave it, below 4 GiB"
-    else:
-        remedy = "give the device what dma_alloc_coherent or dma_map_* returned, and no more bytes than were mapped"
-    return _abort(event, remedy)
+def _holds(cause: Hold, what: str, remedy: str) -> Looks:
+    """Look at transfers that were started and may not begin, for one `cause`."""
 
+    def look(event: TransferHeld) -> Charge | None:
+        if event.cause is not cause or event.moving:
+            return None
+        return Charge((event.channel,), f"DMA channel {event.channel} was started and waits: {what}", (), remedy)
 
-def _unmapped(event: BusError) -> Charge | None:
-    if event.cause is not AbortCause.UNMAPPED:
-        return None
-    return _abort(event, "free or unmap a buffer only after DONE, or after an abort has been seen to end")
-
-
-def _read_only(event: BusError) -> Charge | None:
-    if event.cause is not AbortCause.READ_ONLY:
-        return None
-    return _abort(event, "the guest maps this range for reading only: map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL")
-
-
-def _no_memory(event: BusError) -> Charge | None:
-    if event.cause is not AbortCause.NO_MEMORY:
-        return None
-    return _abort(
-        event,
-        "if this is the guest's RAM, QEMU needs share=on (-object memory-backend-memfd,share=on); else the address is "
-        "another device's, or ROM",
-    )
-
-
-def _no_answer(event: BusError) -> Charge | None:
-    if event.cause is not AbortCause.NO_ANSWER:
-        return None
-    return _abort(
-        event, "the client's file was truncated, has no room, or the client answers no message: " + event.reason
-    )
-
-
-def _turned_away(event: BusError) -> Charge | None:
-    if event.cause is not AbortCause.TURNED_AWAY:
-        return None
-    return _abort(event, f"{event.reason}; the address is right: serve with --transport wire")
-
-
-def _held(event: TransferHeld, cause: Hold, what: str, remedy: str) -> Charge | None:
-    if event.cause is not cause or event.moving:
-        return None
-    return Charge((event.channel,), f"DMA channel {event.channel} was started and waits: {what}", (), remedy)
-
-
-def _never_master(event: TransferHeld) -> Charge | None:
-    return _held(
-        event, Hold.NEVER_MASTER, "bus mastering (PCICR bit 2) has not been enabled", "call pci_set_master() in probe"
-    )
-
-
-def _reset_master(event: TransferHeld) -> Charge | None:
-    return _held(
-        event,
-        Hold.RESET_MASTER,
-        "bus mastering (PCICR bit 2) had been enabled, and a reset took it back",
-        "after a reset call pci_restore_state(), or pci_set_master() again",
-    )
-
-
-def _cleared_master(event: TransferHeld) -> Charge | None:
-    return _held(
-        event,
-        Hold.CLEARED_MASTER,
-        "bus mastering (PCICR bit 2) had been enabled, and a write of PCICR took it back",
-        "pci_clear_master() and pci_disable_device() do that: start nothing after them",
-    )
+    return when(TransferHeld, look)
 
 
 def _dropped(event: TransferHeld) -> Charge | None:
@@ -135,12 +77,15 @@ def _running_at_reset(event: events.ResetWhileBusy) -> Charge:
 
 
 def _wrapped(event: events.AddressWrapped) -> Charge:
-    where = () if event.descriptor is None else (("descriptor", f"{event.descriptor:#x}"),)
     return Charge(
         (event.channel,),
         f"DMA channel {event.channel}: {event.count:#x} bytes from bus address {event.address:#x} run past 4 GiB; the "
         "chip's counter has 32 bits and goes on at 0 of the same upper half",
-        (("DMAPADR", f"{event.address & 0xFFFF_FFFF:#x}"), ("DMASIZ", f"{event.count:#x}"), *where),
+        (
+            ("DMAPADR", f"{event.address & 0xFFFF_FFFF:#x}"),
+            ("DMASIZ", f"{event.count:#x}"),
+            *words.descriptor(event.descriptor),
+        ),
         "split the transfer at the 4 GiB boundary, or allocate below it (dma_set_mask_and_coherent)",
     )
 
@@ -151,7 +96,12 @@ RULES: Final = (
         "The chip went to a bus address at which the client has mapped nothing: a CPU address in place of the logical "
         "one, a byte order, a length too long, or an address cut to 32 bits.",
         "writel(virt_to_phys(buf), regs + DMAPADR0);", "writel(lower_32_bits(dma_handle), regs + DMAPADR0);",
-        looks=when(BusError, _nothing_mapped),
+        looks=_aborts(
+            AbortCause.NOTHING_MAPPED,
+            "give the device what dma_alloc_coherent or dma_map_* returned, and no more bytes than were mapped",
+            of_descriptors="DMADPR takes the logical address of a descriptor, as dma_alloc_coherent gave it, below "
+            "4 GiB",
+        ),
     ),
     Rule(
         "unmapped-while-busy", Who.DRIVER, "DMA into a buffer that was unmapped",
@@ -159,55 +109,80 @@ RULES: Final = (
         "or unmapped before DONE looks like. Without an IOMMU the device cannot see it.",
         "start_dma(dev);\ndma_unmap_single(d, handle, len, DMA_FROM_DEVICE);",
         "start_dma(dev);\nwait_for_done(dev);\ndma_unmap_single(d, handle, len, DMA_FROM_DEVICE);",
-        looks=when(BusError, _unmapped),
+        looks=_aborts(
+            AbortCause.UNMAPPED,
+            "free or unmap a buffer only after DONE, or after an abort has been seen to end",
+        ),
     ),
     Rule(
         "read-only-address", Who.DRIVER, "DMA writes to read-only memory",
         "The range is mapped for reading: ROM, or a buffer mapped DMA_TO_DEVICE behind an IOMMU.",
         "h = dma_map_single(d, buf, len, DMA_TO_DEVICE);\nto_pci(dev, h, len);",
         "h = dma_map_single(d, buf, len, DMA_FROM_DEVICE);\nto_pci(dev, h, len);",
-        looks=when(BusError, _read_only),
+        looks=_aborts(
+            AbortCause.READ_ONLY,
+            "the guest maps this range for reading only: map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL",
+        ),
     ),
     Rule(
         "memory-not-shared", Who.GUEST_SETUP, "the client shares no memory for the address",
         "QEMU told of the range and gave no file for it, or a mapping that can be written and not read. The guest's "
-        "RAM "
-        "is then not share=on.",
+        "RAM is then not share=on.",
         "-m 512M", "-object memory-backend-memfd,id=ram,size=512M,share=on -machine memory-backend=ram",
-        certain=False, looks=when(BusError, _no_memory),
+        certain=False, looks=_aborts(
+            AbortCause.NO_MEMORY,
+            "if this is the guest's RAM, QEMU needs share=on (-object memory-backend-memfd,share=on); else the "
+            "address is another device's, or ROM",
+        ),
     ),
     Rule(
         "memory-gone", Who.TRANSPORT, "the client's memory does not answer",
         "The file behind the range was truncated or finds no room, or the client was asked by message and gave no "
         "answer.",
         "df /dev/shm   # full", "df /dev/shm   # room for the guest's memory",
-        looks=when(BusError, _no_answer),
+        looks=_aborts(
+            AbortCause.NO_ANSWER,
+            "the client's file was truncated, has no room, or the client answers no message: {reason}",
+        ),
     ),
     Rule(
         "mapping-refused", Who.TRANSPORT, "the library had no room for the client's mapping",
         "The address is right and the client offered its memory; libvfio-user had no room for the range.",
         "plx9x5x serve --transport libvfio ...", "plx9x5x serve --transport wire ...",
-        looks=when(BusError, _turned_away),
+        looks=_aborts(
+            AbortCause.TURNED_AWAY,
+            "{reason}; the address is right: serve with --transport wire",
+        ),
     ),
     Rule(
         "bus-master-never", Who.DRIVER, "START without bus mastering",
         "A transfer was started and PCICR bit 2 has been 0 since the client came: the chip may not ask for the bus, so "
         "the transfer waits.",
         "pci_enable_device(pdev);\nstart_dma(dev);", "pci_enable_device(pdev);\npci_set_master(pdev);\nstart_dma(dev);",
-        looks=when(TransferHeld, _never_master),
+        looks=_holds(
+            Hold.NEVER_MASTER, "bus mastering (PCICR bit 2) has not been enabled", "call pci_set_master() in probe"
+        ),
     ),
     Rule(
         "bus-master-reset", Who.DRIVER, "START after a reset took bus mastering back",
         "PCICR bit 2 was set once and a reset of the function cleared it, with all of configuration space.",
         "pci_reset_function_locked(pdev); /* or the guest rebooted */\nstart_dma(dev);",
         "pci_restore_state(pdev);\npci_set_master(pdev);\nstart_dma(dev);",
-        looks=when(TransferHeld, _reset_master),
+        looks=_holds(
+            Hold.RESET_MASTER,
+            "bus mastering (PCICR bit 2) had been enabled, and a reset took it back",
+            "after a reset call pci_restore_state(), or pci_set_master() again",
+        ),
     ),
     Rule(
         "bus-master-cleared", Who.DRIVER, "START after bus mastering was turned off",
         "A write of PCICR cleared bit 2 before the transfer was started.",
         "pci_clear_master(pdev);\nstart_dma(dev);", "start_dma(dev);\nwait_for_done(dev);\npci_clear_master(pdev);",
-        looks=when(TransferHeld, _cleared_master),
+        looks=_holds(
+            Hold.CLEARED_MASTER,
+            "bus mastering (PCICR bit 2) had been enabled, and a write of PCICR took it back",
+            "pci_clear_master() and pci_disable_device() do that: start nothing after them",
+        ),
     ),
     Rule(
         "bus-lost-while-busy", Who.DRIVER, "the bus was taken away in the middle of a transfer",

@@ -6,7 +6,7 @@ from typing import Final
 from plx9x5x import events
 from plx9x5x.events import EepromMisuse, EepromMisused, LocalUndecoded
 from plx9x5x.findings.finding import Charge, Who
-from plx9x5x.findings.rule import Rule, when
+from plx9x5x.findings.rule import Looks, Rule, when
 from plx9x5x.rules import words
 
 _TAKES_BACK: Final = {
@@ -40,9 +40,7 @@ def _spinning(event: events.Spinning) -> Charge:
     )
 
 
-def _missing(event: events.RegisterMissing) -> Charge | None:
-    if not event.is_write:
-        return None
+def _missing(event: events.RegisterMissing) -> Charge:
     return Charge(
         (event.offset,),
         f"{' and '.join(event.names)} (offset {event.offset:#x}) was written, which this chip does not have; the write "
@@ -84,14 +82,6 @@ def _by_local_side(event: LocalUndecoded) -> Charge | None:
     )
 
 
-def _misused(event: EepromMisused, *kinds: EepromMisuse) -> Charge | None:
-    if event.misuse not in kinds:
-        return None
-    where = () if event.address is None else (("byte address", f"{event.address:#x}"),)
-    first = () if event.first_writable is None else (("PROT_AREA allows from", f"{event.first_writable:#x}"),)
-    return Charge((event.misuse,), f"EEPROM: {event.misuse.value}", (*where, *first), _EEPROM_REMEDY[event.misuse])
-
-
 _EEPROM_REMEDY: Final = {
     EepromMisuse.DO_NOT_SAMPLED: "set CNTRL bit 31 before CNTRL bit 27 is read; while it is 0, bit 27 reads 0",
     EepromMisuse.NOT_ENABLED: "clock in EWEN (opcode 00, address 11...) first; EWDS or power-on takes it back",
@@ -100,12 +90,17 @@ _EEPROM_REMEDY: Final = {
 }
 
 
-def _deaf(event: EepromMisused) -> Charge | None:
-    return _misused(event, EepromMisuse.DO_NOT_SAMPLED)
+def _misuses(*kinds: EepromMisuse) -> Looks:
+    """Look at some ways to use the EEPROM in vain."""
 
+    def look(event: EepromMisused) -> Charge | None:
+        if event.misuse not in kinds:
+            return None
+        where = () if event.address is None else (("byte address", f"{event.address:#x}"),)
+        first = () if event.first_writable is None else (("PROT_AREA allows from", f"{event.first_writable:#x}"),)
+        return Charge((event.misuse,), f"EEPROM: {event.misuse.value}", (*where, *first), _EEPROM_REMEDY[event.misuse])
 
-def _not_written(event: EepromMisused) -> Charge | None:
-    return _misused(event, EepromMisuse.NOT_ENABLED, EepromMisuse.PROTECTED, EepromMisuse.VPD_PROTECTED)
+    return when(EepromMisused, look)
 
 
 def _doorbell(event: events.DoorbellLost) -> Charge:
@@ -171,14 +166,14 @@ RULES: Final = (
         "maker's own SDK does this. UNVERIFIED on silicon.)",
         "while (!(readl(regs + CNTRL) & BIT(27)))\n\t;",
         "writel(cntrl | BIT(31), regs + CNTRL);\nwhile (!(readl(regs + CNTRL) & BIT(27)))\n\t;",
-        certain=False, looks=when(EepromMisused, _deaf),
+        certain=False, looks=_misuses(EepromMisuse.DO_NOT_SAMPLED),
     ),
     Rule(
         "eeprom-not-written", Who.DRIVER, "a write of the EEPROM that does nothing",
         "The part takes writes only after EWEN, not where the board protects it, and through VPD only from "
         "PROT_AREA on.",
         "eeprom_write(dev, 0, value);", "eeprom_write_enable(dev);\neeprom_write(dev, 0, value);",
-        looks=when(EepromMisused, _not_written),
+        looks=_misuses(EepromMisuse.NOT_ENABLED, EepromMisuse.PROTECTED, EepromMisuse.VPD_PROTECTED),
     ),
     Rule(
         "doorbell-lost", Who.DRIVER, "a doorbell was rung again before it was taken",

@@ -6,35 +6,24 @@ from typing import Final
 from plx9x5x import events
 from plx9x5x.events import CommandIgnored, Hold, Ignored, LocalUndecoded, Purpose, TransferHeld
 from plx9x5x.findings.finding import Charge, Who
-from plx9x5x.findings.rule import Rule, when
+from plx9x5x.findings.rule import Looks, Rule, when
 from plx9x5x.rules import words
 
 
-def _ignored(event: CommandIgnored, why: Ignored, remedy: str) -> Charge | None:
-    if event.why is not why:
-        return None
-    return Charge(
-        (event.channel,),
-        f"DMA channel {event.channel}: {why.value}; the chip ignores it",
-        ((f"DMACSR{event.channel}", f"{event.written:#04x} written"),),
-        remedy,
-    )
+def _ignores(why: Ignored, remedy: str) -> Looks:
+    """Look at writes of DMACSR that ask, in one way, for what the chip does not do."""
 
+    def look(event: CommandIgnored) -> Charge | None:
+        if event.why is not why:
+            return None
+        return Charge(
+            (event.channel,),
+            f"DMA channel {event.channel}: {why.value}; the chip ignores it",
+            ((f"DMACSR{event.channel}", f"{event.written:#04x} written"),),
+            remedy,
+        )
 
-def _start_disabled(event: CommandIgnored) -> Charge | None:
-    return _ignored(event, Ignored.START_DISABLED, "write ENABLE (bit 0) and START (bit 1) together: 0x03")
-
-
-def _start_in_reset(event: CommandIgnored) -> Charge | None:
-    return _ignored(event, Ignored.START_IN_RESET, "clear CNTRL bit 30 before the start")
-
-
-def _start_busy(event: CommandIgnored) -> Charge | None:
-    return _ignored(event, Ignored.START_BUSY, "wait for DONE (bit 4) before the next START")
-
-
-def _abort_enabled(event: CommandIgnored) -> Charge | None:
-    return _ignored(event, Ignored.ABORT_ENABLED, "clear ENABLE (bit 0) first, or in the same write: 0x04")
+    return when(CommandIgnored, look)
 
 
 def _no_dreq(event: TransferHeld) -> Charge | None:
@@ -134,14 +123,14 @@ RULES: Final = (
         "DMACSR takes START (bit 1) only in a write that leaves ENABLE (bit 0) set; a START alone clears ENABLE and "
         "starts nothing, and DONE stays as it was.",
         "writeb(0x01, regs + DMACSR0);\nwriteb(0x02, regs + DMACSR0);", "writeb(0x03, regs + DMACSR0);",
-        looks=when(CommandIgnored, _start_disabled),
+        looks=_ignores(Ignored.START_DISABLED, "write ENABLE (bit 0) and START (bit 1) together: 0x03"),
     ),
     Rule(
         "start-in-reset", Who.DRIVER, "START in software reset",
         "The channel was told to move data while CNTRL bit 30 holds the reset: nothing begins.",
         "writel(cntrl | BIT(30), regs + CNTRL);\nwriteb(3, regs + DMACSR0);",
         "writel(cntrl & ~BIT(30), regs + CNTRL);\nwriteb(3, regs + DMACSR0);",
-        looks=when(CommandIgnored, _start_in_reset),
+        looks=_ignores(Ignored.START_IN_RESET, "clear CNTRL bit 30 before the start"),
     ),
     Rule(
         "start-while-busy", Who.DRIVER, "START while a transfer is under way",
@@ -149,13 +138,13 @@ RULES: Final = (
         "resumes) and a ring in valid mode (it looks again) are right.",
         "program(dev, second);\nwriteb(0x03, regs + DMACSR0);",
         "wait_for_done(dev);\nprogram(dev, second);\nwriteb(0x03, regs + DMACSR0);",
-        certain=False, looks=when(CommandIgnored, _start_busy),
+        certain=False, looks=_ignores(Ignored.START_BUSY, "wait for DONE (bit 4) before the next START"),
     ),
     Rule(
         "abort-while-enabled", Who.DRIVER, "ABORT with ENABLE set",
         "The chip aborts a channel only while ENABLE is 0.",
         "writeb(0x05, regs + DMACSR0);", "writeb(0x00, regs + DMACSR0);\nwriteb(0x04, regs + DMACSR0);",
-        looks=when(CommandIgnored, _abort_enabled),
+        looks=_ignores(Ignored.ABORT_ENABLED, "clear ENABLE (bit 0) first, or in the same write: 0x04"),
     ),
     Rule(
         "no-demand", Who.DRIVER, "demand mode where nobody drives DREQ#",

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trace that judges: a card's events become findings, and a summary for each client."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from plx9x5x.events import ChipReset, ClientSummary, Event
 from plx9x5x.findings.docket import Docket
 from plx9x5x.findings.finding import Finding
-from plx9x5x.findings.rule import Rule
 from plx9x5x.ports import ResetKind
 from plx9x5x.rules import summary
 from plx9x5x.rules.catalog import RULES
@@ -23,9 +22,8 @@ class Room:
         say: Callable[[str], None],
         *,
         keep: Callable[[dict[str, object]], None] = lambda _: None,
-        rules: Iterable[Rule] = RULES,
     ) -> None:
-        self.docket: Final = Docket(rules, say)
+        self.docket: Final = Docket(RULES, say)
         self._say, self._keep = say, keep
         self._summary: ClientSummary | None = None
 

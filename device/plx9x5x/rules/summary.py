@@ -3,10 +3,14 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Final
 
 from plx9x5x.events import ChannelTally, ClientSummary
 from plx9x5x.findings.finding import Finding
 from plx9x5x.units import KIB, MIB
+
+_SHOWN: Final = 6
+"""Findings that the last line names."""
 
 
 def lines(summary: ClientSummary | None, findings: Sequence[Finding], others: int) -> list[str]:
@@ -14,11 +18,8 @@ def lines(summary: ClientSummary | None, findings: Sequence[Finding], others: in
     said: list[str] = []
     if summary is not None:
         said += [f"channel {at}: {_channel(it)}" for at, it in enumerate(summary.channels) if it != ChannelTally()]
-        rang = [
-            f"{summary.doorbells} doorbells" if summary.doorbells else "",
-            f"{summary.mailboxes} mailboxes" if summary.mailboxes else "",
-        ]
-        said.append(", ".join([f"INTA# asserted {summary.lines_raised} times", *(it for it in rang if it)]))
+        rang = _counts((summary.doorbells, "doorbells"), (summary.mailboxes, "mailboxes"))
+        said.append(", ".join([f"INTA# asserted {summary.lines_raised} times", *rang]))
     if findings:
         more = f", and {others} events of more causes" if others else ""
         shown = ", ".join(f"{it.rule}{f' {it.count} x' if it.count > 1 else ''}" for it in findings[:_SHOWN])
@@ -29,18 +30,21 @@ def lines(summary: ClientSummary | None, findings: Sequence[Finding], others: in
     return said
 
 
-_SHOWN = 6
-
-
 def _channel(tally: ChannelTally) -> str:
-    parts = [
-        f"{tally.transfers} transfers"
-        + (f" ({tally.chains} chains, {tally.descriptors} descriptors)" if tally.chains else "")
-    ]
-    parts += [f"{_bytes(tally.to_pci)} to PCI, {_bytes(tally.to_local)} to local"]
-    parts += [f"{tally.raised} interrupts, {tally.acknowledged} acknowledged"]
-    parts += [f"{count} {what}" for count, what in ((tally.aborted, "aborted"), (tally.failed, "failed")) if count]
-    return ", ".join(parts)
+    chains = f" ({tally.chains} chains, {tally.descriptors} descriptors)" if tally.chains else ""
+    return ", ".join(
+        (
+            f"{tally.transfers} transfers{chains}",
+            f"{_bytes(tally.to_pci)} to PCI, {_bytes(tally.to_local)} to local",
+            f"{tally.raised} interrupts, {tally.acknowledged} acknowledged",
+            *_counts((tally.aborted, "aborted"), (tally.failed, "failed")),
+        )
+    )
+
+
+def _counts(*counted: tuple[int, str]) -> list[str]:
+    """Those that are not 0."""
+    return [f"{count} {what}" for count, what in counted if count]
 
 
 def _bytes(count: int) -> str:

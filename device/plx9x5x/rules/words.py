@@ -11,6 +11,11 @@ def registers(shown: Sequence[tuple[str, int]], *wanted: str) -> Evidence:
     return tuple((name, f"{value:#x}") for name, value in shown if name.startswith(wanted))
 
 
+def descriptor(address: int | None) -> Evidence:
+    """Where a transfer's descriptor stands; a block has none."""
+    return () if address is None else (("descriptor", f"{address:#x}"),)
+
+
 def around(near: Sequence[tuple[int, int]]) -> Evidence:
     """The mapped ranges around an address, first and last byte each."""
     text = " ".join(f"{start:#x}-{start + length - 1:#x}" for start, length in near)

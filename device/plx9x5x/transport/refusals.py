@@ -87,10 +87,9 @@ class Refusals:
     def abort(self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]]) -> MasterAbort:
         """Make the error for an address where nothing is mapped."""
         why = self.why(address)
-        if why is None and any(start <= address < end for start, end in self._gone):
-            return Unmapped(address, moved=moved, nearest=nearest)
         if why is None:
-            return MasterAbort(address, moved=moved, nearest=nearest)
+            gone = any(start <= address < end for start, end in self._gone)
+            return (Unmapped if gone else MasterAbort)(address, moved=moved, nearest=nearest)
         return TurnedAway(address, moved=moved, nearest=nearest, why=why)
 
 

@@ -2,6 +2,9 @@
 """The bits that the card knows in C are those of the register tables."""
 
 from plx9x5x.model import _card, channels
+from plx9x5x.model.engine import ENDLESS
+from plx9x5x.model.patience import RUN
+from plx9x5x.plane import _serving
 from plx9x5x.regs import dma, intr
 from plx9x5x.regs.dma import DescriptorPointer, DmaCommand, DmaMode, DmaSize
 
@@ -43,6 +46,8 @@ BITS = {
 def test_each_bit_is_where_the_tables_have_it() -> None:
     known = {name for name in dir(_LIB) if name.startswith(("MODE_", "CSR_", "INTCSR_", "QUEUE_", "POINTER_", "SIZE_"))}
     assert known == set(BITS)
+    assert _LIB.WALK_ENDLESS == ENDLESS
+    assert _serving.lib.PAGE_RUN == RUN
     assert {name: getattr(_LIB, name) for name in BITS} == {name: field.mask for name, field in BITS.items()}
 
 
