@@ -12,17 +12,20 @@ from typing import Any
 
 import pytest
 
-_COMMON = """#!{python}
-import hashlib, io, json, os, pathlib, re, sys, tarfile, time
-top = pathlib.Path({top!r})
+# They are started some hundred times: each imports what it uses, when it does.
+_COMMON = """#!{python} -S
+import os, sys
+top = {top!r} + "/"
 args = sys.argv[1:]
-with (top / "log").open("a") as log:
-    log.write(" ".join([pathlib.Path(sys.argv[0]).name, *args]) + "\\n")
+with open(top + "log", "a") as log:
+    log.write(" ".join([os.path.basename(sys.argv[0]), *args]) + "\\n")
 
 def packages():
-    return {{p.name: json.loads(p.read_text()) for p in sorted((top / "packages").iterdir())}}
+    import json
+    return {{name: json.load(open(top + "packages/" + name)) for name in sorted(os.listdir(top + "packages"))}}
 
 def deb(package):
+    import io, tarfile
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, text in package["files"].items():
@@ -32,14 +35,15 @@ def deb(package):
 
 def rule(verb):
     '''One answer for `verb`: the first line of say/VERB is used up, the last one stays.'''
-    path = top / "say" / verb
-    if not path.exists():
+    path = top + "say/" + verb
+    if not os.path.exists(path):
         return
-    lines = path.read_text().splitlines()
+    lines = open(path).read().splitlines()
     if len(lines) > 1:
-        path.write_text("\\n".join(lines[1:]) + "\\n")
+        open(path, "w").write("\\n".join(lines[1:]) + "\\n")
     if lines[0].startswith("sleep"):
-        (top / "sleeping").touch()
+        open(top + "sleeping", "w").close()
+        import time
         time.sleep(float(lines[0].split()[1]))
     elif lines[0] != "ok":
         print(lines[0])
@@ -49,6 +53,7 @@ _APT_GET = """
 if "update" in args:
     rule("update")
 elif "--print-uris" in args:
+    import hashlib
     rule("plan")
     for name, package in packages().items():
         if name in args:
@@ -60,7 +65,7 @@ elif "download" in args:
     rule("download")
     for name, package in packages().items():
         if name + "=" + package["version"] in args and "uri" not in package:
-            pathlib.Path(name + "_" + package["version"].replace(":", "%3a") + "_amd64.deb").write_bytes(deb(package))
+            open(name + "_" + package["version"].replace(":", "%3a") + "_amd64.deb", "wb").write(deb(package))
 """
 _APT_CACHE = """
 for name, package in packages().items():
@@ -70,9 +75,11 @@ for name, package in packages().items():
         print()
 """
 _APT_CONFIG = """
-print((top / "config" / args[1]).read_text() if (top / "config" / args[1]).exists() else "")
+section = top + "config/" + args[1]
+print(open(section).read() if os.path.exists(section) else "")
 """
 _DPKG_DEB = """
+import tarfile
 rule("unpack")
 with tarfile.open(args[1]) as tar:
     tar.extraction_filter = lambda member, path: member
