@@ -32,6 +32,16 @@ CHAIN = 0x200
 """Mode: the channel reads its descriptors itself."""
 
 
+def _filled(start: int) -> bytes:
+    """What is there at first: bytes that differ from page to page."""
+    length = 2 * PAGE if start == LOW_END - PAGE else PAGE
+    return bytes((start >> 12) + n & 0xFF for n in range(length))
+
+
+_FILLED = {start: _filled(start) for start in STARTS}
+_LOCAL = bytes(n * 7 & 0xFF for n in range(PORT))
+
+
 class Port:
     """A peripheral that counts what it is asked: it is no plain memory."""
 
@@ -82,13 +92,10 @@ class World:
         if price is not None:
             for channel in self.chip.channels:
                 channel.price = price
-        self.stores = {
-            start: bytearray((start >> 12) + n & 0xFF for n in range(2 * PAGE if start == LOW_END - PAGE else PAGE))
-            for start in STARTS
-        }
+        self.stores = {start: bytearray(data) for start, data in _FILLED.items()}
         for start in STARTS:
             self.map(start, writable=True)
-        self.chip.local_bus.write(SRAM, bytes(n * 7 & 0xFF for n in range(PORT)))
+        self.chip.local_bus.write(SRAM, _LOCAL)
 
     def map(self, start: int, *, writable: bool, shared: bool = True) -> None:
         store = self.stores[start]

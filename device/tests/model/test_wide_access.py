@@ -15,6 +15,7 @@ LBRD0, BIGEND = 0x18, 0x0C
 BIG = 1 << 2
 """BIGEND: space 0."""
 MEMORY, PORT, NOTHING = 0, 64 * KIB, 68 * KIB
+PATTERN = bytes(n * 7 + (n >> 8) & 0xFF for n in range(64 * KIB))
 WIDTHS = pytest.mark.parametrize("word", [1, 2, 4])
 
 
@@ -58,7 +59,7 @@ class Machine:
         self.chip = Bench(dataclasses.replace(load_board("rdk-9656-lite"), windows=windows)).chip
         self.chip.write(0, LBRD0, 1, self.chip.read(0, LBRD0, 1) & ~3 | word.bit_length() - 1)
         self.chip.write(0, BIGEND, 1, BIG if big else 0)
-        self.memory.write(0, bytes(n * 7 + (n >> 8) & 0xFF for n in range(64 * KIB)))
+        self.memory.write(0, PATTERN)
         self.memory.calls = 0
 
     def read(self, offset: int, length: int) -> bytes:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from plx9x5x.lab.toolchain import apt
+
 # They are started some hundred times: each imports what it uses, when it does.
 _COMMON = """#!{python} -S
 import os, sys
@@ -136,6 +138,12 @@ class FakeHost:
 
     def count(self, word: str) -> int:
         return sum(word in call.split() and "--print-uris" not in call for call in self.calls)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fakes are quick: their end is looked for as often."""
+    monkeypatch.setattr(apt, "_POLL_S", 0.01)
 
 
 @pytest.fixture
