@@ -8,12 +8,15 @@ from collections.abc import Callable
 from plx9x5x import events
 from plx9x5x.board import Board, load_board
 from plx9x5x.errors import ParityError
+from plx9x5x.findings.docket import Docket
+from plx9x5x.findings.finding import Finding
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.peripheral import Pin
 from plx9x5x.plane.choice import VARIABLE
 from plx9x5x.plane.port import Mapped
 from plx9x5x.ports import BusMaster
+from plx9x5x.rules.catalog import RULES
 from plx9x5x.transport.loopback import Loopback, Ram
 from plx9x5x.units import BusAddr
 from tests.behaviour.driver import BOARD_OF, MEMORY_AT, REGISTERS
@@ -152,7 +155,7 @@ class InProcess:
 
     def _make(self, board: Board, bus: BusMaster, irq: object) -> Chip:
         self._noisy = (NoisyMappedBus if isinstance(bus, Mapped) else NoisyBus)(bus)
-        return Chip(board, bus=self._noisy, irq=irq, clock=self.clock, trace=self.trace)  # type: ignore[arg-type]
+        return Chip(board, bus=self._noisy, irq=irq, clock=self.clock, trace=self.trace, thorough=self.trace.enabled)  # type: ignore[arg-type]
 
     def read(self, offset: int, width: int = 4, *, bar: int = REGISTERS) -> int:
         return self.device.read(bar, offset, width)
@@ -177,3 +180,11 @@ class InProcess:
 
     def inta(self) -> bool:
         return self.host.line.level
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the chip's events make of the driver so far."""
+        docket = Docket(RULES, lambda _: None)
+        for event in self.trace.others:
+            if isinstance(event, events.Event):
+                docket.take(event, event.time)
+        return docket.findings

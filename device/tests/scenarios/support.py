@@ -170,6 +170,7 @@ class Machine(InProcess):
             irq=irq,  # type: ignore[arg-type]
             clock=self.clock,
             trace=self.trace,
+            thorough=self.trace.enabled,
             report_aborts=self._report_aborts,
             speed=self._speed,
         )

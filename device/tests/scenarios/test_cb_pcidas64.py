@@ -293,6 +293,7 @@ def test_a_chain_that_ended_with_its_last_buffer_is_not_started_again(bench: Ben
     assert bench.card.played == pattern(64)
 
 
+@pytest.mark.finds("unmapped-address")
 def test_an_output_buffer_that_nobody_answers_storms_because_pcisr_is_never_touched(bench: Bench) -> None:
     driver, pc = bench.driver, bench.pc
     driver.queue_output(pattern(64))

@@ -283,6 +283,7 @@ def test_aborting_a_paused_channel_returns_at_once_and_leaves_it_active(bench: B
     assert bench.pc.read(CSR[0], 1) == 0x00
 
 
+@pytest.mark.finds("unmapped-address")
 def test_a_bad_buffer_address_storms_because_the_driver_never_looks_for_it() -> None:
     bench = Bench()
     bench.hpdi.probe()
@@ -304,6 +305,7 @@ def test_a_bad_buffer_address_storms_because_the_driver_never_looks_for_it() -> 
     assert bench.pc.read(INTCSR) == IDLE
 
 
+@pytest.mark.finds("unmapped-address")
 def test_without_abort_reports_a_bad_buffer_address_only_stops_the_ring() -> None:
     bench = Bench(report_aborts=False)
     bench.hpdi.probe()

@@ -355,6 +355,7 @@ def test_pabtadr_follows_what_was_mastered(bench: Bench) -> None:
     assert bench.pc.read(PABTADR) % 4 == 0
 
 
+@pytest.mark.finds("unmapped-address")
 def test_an_address_that_nobody_answers_stops_the_channel_as_it_was_seen_to(bench: Bench) -> None:
     driver, pc = bench.driver, bench.pc
     driver.block(0xF800_0000, 4, to_pci=True)

@@ -181,6 +181,7 @@ def test_probe_resets_controllers_that_somebody_left_running(bench: Bench) -> No
     assert again.channels == [0, 1]
 
 
+@pytest.mark.finds("window-empty")
 def test_a_card_with_one_controller_has_one_channel() -> None:
     bench = Bench(controllers=1)
     bench.driver.probe()

@@ -96,6 +96,7 @@ def test_a_board_reset_reads_what_it_has_to_put_back(sdk: PlxSdk) -> None:
     assert sdk.pc.config_read(0x3C) == 0x0000_010B
 
 
+@pytest.mark.finds("no-demand", "running-at-reset", "window-closed")
 def test_a_board_reset_takes_the_local_side_and_leaves_the_host_s(sdk: PlxSdk) -> None:
     pc = sdk.pc
     kept = [(0x10, 0xFEBF_F000), (0x14, 0xC001), (0x18, 0xFE00_0000)]
@@ -122,6 +123,7 @@ def test_a_board_reset_takes_the_local_side_and_leaves_the_host_s(sdk: PlxSdk) -
     assert not pc.inta()
 
 
+@pytest.mark.finds("unmapped-address")
 def test_a_board_reset_clears_bus_errors_first(sdk: PlxSdk) -> None:
     pc = sdk.pc
     sdk.block(0, Piece(0xF800_0000, 16), pc.memory_at, to_pci=True)
@@ -152,6 +154,7 @@ def test_a_board_reset_restores_the_hot_swap_led_and_power_state_bits(vpd: PlxSd
     assert vpd.pc.config_read(0x44, 2) == 0x0100
 
 
+@pytest.mark.finds("window-empty")
 def test_a_window_can_be_remapped_while_it_is_in_use(sdk: PlxSdk) -> None:
     pc = sdk.pc
     assert sdk.probe() is not None
@@ -222,6 +225,7 @@ def test_what_vpd_writes_the_wires_read(vpd: PlxSdk) -> None:
     assert pc.read(MBOX0) == 0x0BAD_CAFE
 
 
+@pytest.mark.finds("eeprom-not-written")
 def test_vpd_writes_below_the_protected_area_vanish(vpd: PlxSdk) -> None:
     vpd.vpd_write(MBOX0_AT, 0x0BAD_CAFE, unprotect=False)
     assert vpd.vpd_read(MBOX0_AT) == 0
@@ -231,6 +235,7 @@ def test_vpd_writes_below_the_protected_area_vanish(vpd: PlxSdk) -> None:
     assert vpd.vpd_read(0xC0) == vpd.eeprom_read(0xC0) == 0x1111_2222
 
 
+@pytest.mark.finds("eeprom-not-written")
 def test_a_dword_is_written_only_between_enable_and_disable(sdk: PlxSdk) -> None:
     sdk._release(sdk._command_eeprom(0b101, MBOX0_AT // 2))
     control = sdk._command_eeprom(0b101, MBOX0_AT // 2)

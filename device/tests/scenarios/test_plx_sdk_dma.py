@@ -270,6 +270,7 @@ def stuck(sdk: PlxSdk, channel: int) -> Piece:
     return piece
 
 
+@pytest.mark.finds("no-demand")
 @pytest.mark.parametrize("channel", [0, 1])
 def test_a_pause_holds_a_transfer_and_a_resume_goes_on(sdk: PlxSdk, channel: int) -> None:
     stuck(sdk, channel)
@@ -286,6 +287,7 @@ def test_a_pause_holds_a_transfer_and_a_resume_goes_on(sdk: PlxSdk, channel: int
     assert sdk.common.read(4 * KIB * channel, 257) == bytes(256) + b"\xa5"
 
 
+@pytest.mark.finds("no-demand")
 @pytest.mark.parametrize("channel", [0, 1])
 def test_closing_a_busy_channel_ends_with_its_done_interrupt(sdk: PlxSdk, channel: int) -> None:
     sdk.open(channel)
@@ -313,6 +315,7 @@ def test_closing_a_finished_channel_is_silent(sdk: PlxSdk) -> None:
     assert sdk.pc.read(CSR[0]) == 0x1010
 
 
+@pytest.mark.finds("no-demand")
 def test_an_abort_without_done_interrupt_is_silent(sdk: PlxSdk) -> None:
     sdk.open(0)
     sdk.block(0, Piece(sdk.common.bus, 16), sdk.pc.memory_at, to_pci=True, interrupt=False, mode=DEMAND)
@@ -322,6 +325,7 @@ def test_an_abort_without_done_interrupt_is_silent(sdk: PlxSdk) -> None:
     assert sdk.pc.read(INTCSR) == 0x0F05_0100
 
 
+@pytest.mark.finds("no-demand")
 def test_a_dword_access_to_one_channel_leaves_the_other_running(sdk: PlxSdk) -> None:
     stuck(sdk, 1)
     assert sdk.block(0, Piece(sdk.common.bus, 16), sdk.pc.memory_at, to_pci=True)
@@ -334,6 +338,7 @@ def test_a_dword_access_to_one_channel_leaves_the_other_running(sdk: PlxSdk) -> 
     assert sdk.pc.read(CSR[0]) == 0x1110
 
 
+@pytest.mark.finds("no-demand")
 def test_a_busy_channel_takes_neither_properties_nor_another_transfer(sdk: PlxSdk) -> None:
     piece = stuck(sdk, 0)
     assert not sdk.set_properties(0, 0x43)

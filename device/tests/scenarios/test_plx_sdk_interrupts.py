@@ -102,6 +102,7 @@ def test_a_doorbell_that_rings_again_meanwhile_comes_back(sdk: PlxSdk) -> None:
     assert not sdk.pc.inta()
 
 
+@pytest.mark.finds("unmapped-address")
 def test_an_abort_is_cleared_by_writing_config_dword_4_back(sdk: PlxSdk) -> None:
     enable(sdk, 10)
     assert sdk.block(0, NOBODY, sdk.pc.memory_at, to_pci=True)
@@ -121,6 +122,7 @@ def test_an_abort_is_cleared_by_writing_config_dword_4_back(sdk: PlxSdk) -> None
     assert sdk.pc.read(CSR[0], 1) == 0x10
 
 
+@pytest.mark.finds("unmapped-address")
 def test_an_abort_of_channel_1_names_channel_1(sdk: PlxSdk) -> None:
     enable(sdk, 10, 19)
     assert sdk.block(1, NOBODY, sdk.pc.memory_at, to_pci=False)

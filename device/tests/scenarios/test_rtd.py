@@ -316,6 +316,7 @@ def test_an_abort_that_comes_too_late_is_silent_even_so(bench: Bench) -> None:
     assert not pc.inta()
 
 
+@pytest.mark.finds("unmapped-address")
 def test_an_abort_frees_a_channel_that_a_bus_error_stopped(bench: Bench) -> None:
     driver, pc = bench.driver, bench.pc
     driver.start(bench.memory, 2 * KIB)

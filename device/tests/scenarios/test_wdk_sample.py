@@ -253,6 +253,7 @@ def test_the_line_follows_the_interrupt_enable_while_one_waits(pc: Watched) -> N
     assert pc.seen()[-3:] == [off(CSR[0], 0x11, 1), off(INTCSR, 0x0F05_0000), off(INTCSR, 0x0F05_0100)]
 
 
+@pytest.mark.finds("unmapped-address")
 def test_a_doorbell_does_not_raise_an_interrupt_that_the_sample_cannot_handle(pc: Watched) -> None:
     sample = WdkSample(pc)
     sample.start(WRITE, [(0xF800_0000, 8)])
