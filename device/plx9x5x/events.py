@@ -119,6 +119,16 @@ class NothingToMove(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class RewrittenWhileBusy(Fault):
+    """A register of a channel got another value while the channel worked on what it held before."""
+
+    channel: int
+    register: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResetWhileBusy(Fault):
     """A reset, or D3hot, came while a channel moved data."""
 
@@ -172,9 +182,13 @@ class RegisterMissing(Fault):
 
 @dataclass(frozen=True, slots=True)
 class LineStuck(Fault):
-    """INTA# stays asserted for one and the same cause although software looked `reads` times."""
+    """INTA# stays asserted for one and the same cause although software looked `reads` times.
+
+    `late`: that began more than a second ago.
+    """
 
     reads: int
+    late: bool
     sources: tuple[str, ...]
     wrong_clears: int
     """Writes of CLEAR INT, meanwhile, to a channel that had nothing to clear."""
@@ -188,6 +202,15 @@ class Spinning(Fault):
     value: int
     reads: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NobodyAnswers(Fault):
+    """Software reads a register over and over that only the local side changes, and there nothing runs."""
+
+    register: str
+    value: int
+    reads: int
 
 
 @dataclass(frozen=True, slots=True)

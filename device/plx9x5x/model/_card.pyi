@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What Python uses of the compiled module (walker.h, card.h).
 
+from typing import overload
+
 from plx9x5x.plane._mappings import Mappings
-from plx9x5x.plane._serving import Line, Part, Values
+from plx9x5x.plane._serving import Line, Part, Pointer, Values
 
 class Places:
     mode: int
@@ -79,7 +81,10 @@ class Card:
 class _Ffi:
     NULL: Mappings
     def new(self, kind: str) -> object: ...
+    @overload
     def addressof(self, card: Card, field: str, index: int) -> Walk: ...
+    @overload
+    def addressof(self, card: Walk, field: str) -> Pointer: ...
 
 class _Lib:
     WALK_FETCH: int

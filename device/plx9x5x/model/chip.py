@@ -47,6 +47,9 @@ _RESET: Final = intr.CNTRL.software_reset.mask
 _RELOAD: Final = intr.CNTRL.reload.mask
 _SPACES: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA)
 """What turns a local address space on and off."""
+_ANSWERED: Final[tuple[type[Register], ...]] = (*intr.MAILBOXES, intr.P2LDBELL, intr.L2PDBELL)
+"""Where software waits for what the local side will say."""
+
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
 
 
@@ -121,6 +124,15 @@ class Chip:
             storage=self._native.pages.values if self._native else None,
         )
         self._elsewhere: Final = _of_other_chips(chip)
+        self._answered: Final = {
+            offset: register for register in _ANSWERED for offset in (register.offset, *register.aliases)
+        }
+        self._programmed: Final = {
+            register.offset: (index, register)
+            for index, names in enumerate(dma.CHANNELS)
+            for register in names.programmed
+            if register in self.registers.registers
+        }
         self._places = Places(self.registers, self._native, self.profile.register_window)
         self.pages: Final = self._places.pages
         self._readers: Final = {bar: page.reader for bar, page in self.pages.items()}
@@ -135,7 +147,7 @@ class Chip:
             self.profile, board.eeprom, registers=self.registers, config=self.config, misused=self._eeprom_misused
         )
         self._irq: Final = irq
-        self._patience = Patience(self._line_stuck, self._spins)
+        self._patience = Patience(self._clock, self._line_stuck, self._spins)
         self._interrupts = Interrupts(
             self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
         )
@@ -209,9 +221,21 @@ class Chip:
             return
         self._patience.wrote()
         if offset + width <= window.registers:
-            self.registers.write(offset, width, data)
+            programmed = self._programmed.get(self.registers.moved.get(offset & ~3, offset & ~3))
+            if programmed is None:
+                self.registers.write(offset, width, data)
+            else:
+                self._reprogram(*programmed, functools.partial(self.registers.write, offset, width, data))
         else:
             self._spaces.write(bar, window, offset, width, data)
+
+    def _reprogram(self, index: int, register: type[Register], write: Callable[[], None]) -> None:
+        """Write a register of a channel, and tell if the channel is not through with what was there."""
+        before, busy = self.registers[register], self.channels[index].busy
+        write()
+        if busy and (after := self.registers[register]) != before:
+            event = events.RewrittenWhileBusy(self._clock.now(), index, register.__name__, before, after)
+            self._trace.emit(event)
 
     def _emit_access(self, bar: int, offset: int, width: int, value: int, *, is_write: bool) -> None:
         window = self._open.get(bar)
@@ -316,13 +340,13 @@ class Chip:
             self._native.rises = 0
         self._missing_told.clear()
 
-    def _line_stuck(self, reads: int) -> None:
+    def _line_stuck(self, reads: int, late: bool) -> None:
         if not self._interrupts.sources:
             return
         wrong = sum(channel.wrong_clears for channel in self.channels)
         for channel in self.channels:
             channel.wrong_clears = 0
-        self._trace.emit(events.LineStuck(self._clock.now(), reads, self._interrupts.sources, wrong))
+        self._trace.emit(events.LineStuck(self._clock.now(), reads, late, self._interrupts.sources, wrong))
 
     def _spins(self, offset: int, width: int, value: int, reads: int) -> None:
         """Say what a driver waits for in vain, if that is so: a transfer that goes on is worth waiting for."""
@@ -330,6 +354,9 @@ class Chip:
             command = channel.names.command
             if offset <= command.offset < offset + width and (why := self._will_not_be_done(channel)):
                 self._trace.emit(events.Spinning(self._clock.now(), command.__name__, value, reads, why))
+        register = self._answered.get(self.registers.moved.get(offset & ~3, offset & ~3))
+        if register is not None and self._local.is_passive:
+            self._trace.emit(events.NobodyAnswers(self._clock.now(), register.__name__, value, reads))
 
     def _will_not_be_done(self, channel: Channel) -> str | None:
         """Why DONE of a channel will stay 0, if it will."""

@@ -79,6 +79,8 @@ class LocalBus:
                     f"local window {name!r} at {base:#x} of {target.size:#x} bytes runs into {what} at {end:#x}",
                     hint=_BOARD_HINT,
                 )
+        self.is_passive: Final = not any(isinstance(target, Pluggable) for target in self._targets)
+        """Nothing on it drives a pin or a register of the chip, ever."""
         if new_pins is not None:
             for target in self._targets:
                 if isinstance(target, Pluggable):

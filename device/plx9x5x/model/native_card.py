@@ -59,6 +59,7 @@ class NativeCard:
             at.size, at.upper_address = place(names.size), place(names.upper_address)
             channel.size_stored = registers.stored_bits(names.size)
             channel.big_endian_place = place(local.BIGEND)
+            self.pages.hold(_FFI.addressof(channel, "idle"), map(place, names.programmed))
         for mask, channel in zip(BIG_ENDIAN, card.channels, strict=True):
             channel.big_endian = mask
 

@@ -13,6 +13,7 @@ class PlainDword:
     stored: int
     known: int
     watched: int
+    idle: Pointer
 
 class Part:
     def work(self, part: Part, budget: int) -> int: ...
@@ -29,6 +30,8 @@ class Watch:
     same: int
     status: int
     line_changes: int
+    late: bool
+    since_ns: int
     line: Line
     status_dwords: list[int]
 
@@ -66,6 +69,8 @@ class _Lib:
     WOKEN: int
     TAKING_FAILED: int
     PAGE_RUN: int
+    PAGE_FEW: int
+    PAGE_LONG_NS: int
     def serving_of_context(self, how: Pointer) -> None: ...
     def region_access(self, bar: int) -> Pointer: ...
     def serve_messages(self, serving: Serving, wait_ns: int) -> int: ...

@@ -38,7 +38,7 @@ static bool plain_access(struct register_page *page, char *buffer, int64_t offse
     if (dword->write < 0 || data & ~dword->known)
         return false;
     value = &page->values[dword->write];
-    if ((*value ^ data) & dword->watched)
+    if ((*value ^ data) & (dword->watched | (dword->idle && !*dword->idle ? dword->stored : 0)))
         return false;
     *value = (*value & ~dword->stored) | (data & dword->stored);
     return true;
@@ -53,6 +53,25 @@ static bool answered(struct register_page *page, char *buffer, size_t count, int
     if (count == 4 && offset % 4 == 0 && plain_access(page, buffer, offset, is_write))
         return true;
     return page->part && page->part->access(page->part, buffer, count, offset, is_write);
+}
+
+static int64_t now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
+}
+
+/* True, once, if INTA# has been asserted for long while somebody looked at its status. */
+static bool is_late(struct page_watch *watch)
+{
+    const int64_t time = now();
+
+    if (watch->status == PAGE_FEW)
+        watch->since_ns = time;
+    watch->late = time - watch->since_ns >= PAGE_LONG_NS;
+    return watch->late;
 }
 
 /* True if a read that was answered is one of so many that the device should hear of it. */
@@ -74,8 +93,11 @@ static bool is_news(struct page_watch *watch, const char *buffer, size_t count, 
         if (watch->line->changes != watch->line_changes) {
             watch->line_changes = watch->line->changes;
             watch->status = 0;
+            watch->late = false;
         }
         news |= ++watch->status % PAGE_RUN == 0;
+        if (watch->status % PAGE_FEW == 0 && !watch->late)
+            news |= is_late(watch);
     }
     return news;
 }
@@ -150,14 +172,6 @@ static void on_irq_state(void *context, uint32_t start, uint32_t count, bool mas
 irq_state line_callback(void)
 {
     return on_irq_state;
-}
-
-static int64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
 /* True once somebody wakes us; false for a message, a signal, or at the end of the time. */

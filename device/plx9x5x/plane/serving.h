@@ -23,6 +23,7 @@ struct plain_dword {
     uint32_t stored;  /* the bits that a write stores */
     uint32_t known;   /* a write of any other bit is news to the device */
     uint32_t watched; /* a write that changes one of these is, too */
+    const bool *idle; /* or NULL: while it is false, so is a write that changes any bit */
 };
 
 /* What came of a look at a device's work. */
@@ -43,17 +44,20 @@ struct native_part {
 /*
  * What software does to all pages of a device, so that a driver that waits for nothing is seen without Python. `same`
  * counts reads of one place that gave one value with no write between; `status` reads of the dwords that tell why INTA#
- * is asserted, while it is, without a change of its level. Every PAGE_RUN reads of either are the device's to look at.
+ * is asserted, while it is, without a change of its level. Every PAGE_RUN reads of either are the device's to look at,
+ * and so is the first of PAGE_FEW-th reads of the latter that comes PAGE_LONG_NS after PAGE_FEW of them.
  */
 struct page_watch {
     int64_t offset;
     uint32_t value;
     uint32_t same, status;
     uint32_t line_changes;
+    int64_t since_ns;            /* of the PAGE_FEW-th status read */
+    bool late;                   /* the device has heard that it is long ago */
     const struct line *line;     /* or NULL */
     uint32_t status_dwords[2];   /* their offsets */
 };
-enum { PAGE_RUN = 1024 };
+enum { PAGE_RUN = 1024, PAGE_FEW = 8, PAGE_LONG_NS = 1000000000 };
 
 /* Registers as one BAR shows them. Several pages may show the same values. */
 struct register_page {

@@ -91,6 +91,7 @@ class RegisterPages:
         for dword in range(window // 4):
             self._dwords[dword].read = self._dwords[dword].write = -1
         self._values: _serving.Values | None = None
+        self._idle: dict[int, _serving.Pointer] = {}
         self.watch: Final = cast("_serving.Watch", _FFI.new("struct page_watch *"))
         """What software does to the pages: reads that change nothing, and those of an interrupt's status."""
         self._line: NativeLine | None = None
@@ -101,6 +102,13 @@ class RegisterPages:
         self.watch.line = line.line
         for at, offset in enumerate(status):
             self.watch.status_dwords[at] = offset
+
+    def hold(self, idle: _serving.Pointer, places: Iterable[int]) -> None:
+        """While the bool `idle` is false, have a change of the values at `places` be the device's, once shown again.
+
+        The caller keeps the bool alive.
+        """
+        self._idle |= dict.fromkeys(places, idle)
 
     def values(self, count: int) -> MutableSequence[int]:
         """Make the storage: `count` dwords, all zero. Once only; every page shows it."""
@@ -120,6 +128,7 @@ class RegisterPages:
                 at = self._dwords[dword.offset // 4]
                 at.read, at.write, at.stored, at.known = dword.read, dword.write, dword.stored, dword.known
                 at.watched = dword.watched
+                at.idle = self._idle.get(dword.write, _FFI.NULL)
 
     def page(self, size: int, part: Part | None = None) -> RegisterPage:
         """Give a closed page of the first `size` bytes; `part` is asked for what is not plain in it."""

@@ -177,11 +177,14 @@ class ChannelRegisters:
     upper_address: type[Register]
 
     @property
+    def programmed(self) -> tuple[type[Register], ...]:
+        """What says where a transfer goes, or where its descriptors lie."""
+        return (self.pci_address, self.local_address, self.size, self.pointer, self.upper_address)
+
+    @property
     def all(self) -> tuple[type[Register], ...]:
         """Every register of the channel."""
-        return (
-            self.mode, self.pci_address, self.local_address, self.size, self.pointer, self.command, self.upper_address,
-        )  # fmt: skip
+        return (self.mode, *self.programmed, self.command)
 
 
 CHANNELS: Final = (

@@ -25,7 +25,8 @@ def _stuck(event: events.LineStuck) -> Charge:
     wrong = (("CLEAR INT to the other channel", f"{event.wrong_clears} x"),) if event.wrong_clears else ()
     return Charge(
         (event.sources,),
-        f"INTA# stays asserted by {', '.join(event.sources)} after {event.reads} reads of the interrupt status",
+        f"INTA# stays asserted by {', '.join(event.sources)} after {event.reads} reads of the interrupt status"
+        + (", for more than a second" if event.late else ""),
         wrong,
         "the handler has to " + "; ".join(_TAKES_BACK[source] for source in event.sources),
     )
@@ -37,6 +38,17 @@ def _spinning(event: events.Spinning) -> Charge:
         f"{event.register} was read {event.reads} times and stays {event.value:#x}: {event.why}",
         (),
         "bound every polling loop by time",
+    )
+
+
+def _nobody(event: events.NobodyAnswers) -> Charge:
+    return Charge(
+        (event.register,),
+        f"{event.register} was read {event.reads} times and stays {event.value:#x}: only the local side changes it, "
+        "and nothing runs on this board's",
+        (),
+        "bound every polling loop by time; a board whose local side answers is written in Python "
+        "(docs/writing-a-board.md)",
     )
 
 
@@ -117,8 +129,8 @@ RULES: Final = (
         "interrupt-not-acknowledged", Who.DRIVER, "an interrupt is never acknowledged",
         "INTA# is a level: it stays asserted until its cause is taken back in the chip. The threshold is 1,024 "
         "reads of "
-        "INTCSR or DMACSR with INTA# asserted all along, by the same causes. In the guest it is an interrupt storm, or "
-        "'irq N: nobody cared'.",
+        "INTCSR or DMACSR with INTA# asserted all along, by the same causes, or 16 of them if a second passes between "
+        "the first eight and the last. In the guest it is an interrupt storm, or 'irq N: nobody cared'.",
         "if (readl(regs + INTCSR) & BIT(21))\n\tcomplete(&dev->done);",
         "if (readl(regs + INTCSR) & BIT(21)) {\n\twriteb(readb(regs + DMACSR0) | BIT(3), regs + DMACSR0);\n"
         "\tcomplete(&dev->done);\n}",
@@ -131,6 +143,15 @@ RULES: Final = (
         "while (!(readb(regs + DMACSR0) & BIT(4)))\n\tcpu_relax();",
         "ret = readb_poll_timeout(regs + DMACSR0, csr, csr & BIT(4), 10, 100000);",
         looks=when(events.Spinning, _spinning),
+    ),
+    Rule(
+        "nobody-answers", Who.BOARD, "a mailbox or doorbell is polled, and nothing runs on the local side",
+        "4,096 reads of a mailbox, P2LDBELL or L2PDBELL, with no write between and no change, on a board whose local "
+        "side is memory alone: the answer of its firmware will not come. The driver may be right, and the board that "
+        "it runs on the wrong one.",
+        "writel(COMMAND, regs + MBOX0);\nwhile (readl(regs + MBOX1) != REPLY)\n\tcpu_relax();",
+        "writel(COMMAND, regs + MBOX0);\nret = readl_poll_timeout(regs + MBOX1, reply, reply == REPLY, 10, 100000);",
+        certain=False, looks=when(events.NobodyAnswers, _nobody),
     ),
     Rule(
         "register-missing", Who.DRIVER, "a write to a register that this chip lacks",
@@ -148,8 +169,8 @@ RULES: Final = (
     ),
     Rule(
         "window-empty", Who.DRIVER, "a BAR was accessed where the board decodes nothing",
-        "A BAR's size is a power of two, and what the board has behind it may be smaller. A driver that probes for parts "
-        "which its card may lack does this and is right.",
+        "A BAR's size is a power of two, and what the board has behind it may be smaller. A driver that probes for "
+        "parts which its card may lack does this and is right.",
         "readl(bar2 + 0x100000);", "readl(bar2 + 0x1000);",
         certain=False, looks=when(LocalUndecoded, _by_processor),
     ),

@@ -47,6 +47,16 @@ def _nothing(event: events.NothingToMove) -> Charge:
     )
 
 
+def _rewritten(event: events.RewrittenWhileBusy) -> Charge:
+    return Charge(
+        (event.channel,),
+        f"DMA channel {event.channel}: {event.register} was changed while a transfer was under way, which goes on with "
+        "what it was started with",
+        ((event.register, f"{event.before:#x} -> {event.after:#x}"),),
+        "wait for DONE (DMACSR bit 4), or pause and abort, before the next transfer is programmed",
+    )
+
+
 def _endless(event: events.EndlessChain) -> Charge:
     return Charge(
         (event.channel,),
@@ -139,6 +149,15 @@ RULES: Final = (
         "program(dev, second);\nwriteb(0x03, regs + DMACSR0);",
         "wait_for_done(dev);\nprogram(dev, second);\nwriteb(0x03, regs + DMACSR0);",
         certain=False, looks=_ignores(Ignored.START_BUSY, "wait for DONE (bit 4) before the next START"),
+    ),
+    Rule(
+        "rewritten-while-busy", Who.DRIVER, "a channel's registers are changed while it works",
+        "A block was read from its registers at the START, so the change is for the next one: most often two requests "
+        "share a channel, and the second did not wait. Addresses, size and descriptor pointer; DMAMODE may change, as "
+        "drivers do before an abort, and so may anything once a channel was aborted.",
+        "program(dev, first);\nwriteb(0x03, regs + DMACSR0);\nprogram(dev, second);",
+        "program(dev, first);\nwriteb(0x03, regs + DMACSR0);\nwait_for_done(dev);\nprogram(dev, second);",
+        certain=False, looks=when(events.RewrittenWhileBusy, _rewritten),
     ),
     Rule(
         "abort-while-enabled", Who.DRIVER, "ABORT with ENABLE set",

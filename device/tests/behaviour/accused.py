@@ -83,6 +83,12 @@ ACCUSED: Final[dict[str, tuple[str, ...]]] = {
         "a_chip_of_the_family_lacks_what_came_later",
         "a_software_reset_brings_back_local_configuration_dma_and_messaging",
     ),
+    "rewritten-while-busy": (
+        "start_on_a_paused_channel_only_resumes_it",
+        "the_upper_address_of_an_active_channel_is_the_one_at_its_start",
+        "what_is_written_to_an_active_channel_is_stored_and_waits_for_the_next_start",
+        "what_is_written_to_the_pointer_meanwhile_does_not_change_where_the_chain_goes",
+    ),
     "ring-overrun": ("a_circular_ring_comes_round_again",),
     "size-zero": (
         "one_write_acknowledges_enables_and_starts",

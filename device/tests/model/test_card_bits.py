@@ -3,7 +3,7 @@
 
 from plx9x5x.model import _card, channels
 from plx9x5x.model.engine import ENDLESS
-from plx9x5x.model.patience import RUN
+from plx9x5x.model.patience import FEW, LONG_NS, RUN
 from plx9x5x.plane import _serving
 from plx9x5x.regs import dma, intr
 from plx9x5x.regs.dma import DescriptorPointer, DmaCommand, DmaMode, DmaSize
@@ -48,6 +48,7 @@ def test_each_bit_is_where_the_tables_have_it() -> None:
     assert known == set(BITS)
     assert _LIB.WALK_ENDLESS == ENDLESS
     assert _serving.lib.PAGE_RUN == RUN
+    assert (_serving.lib.PAGE_FEW, _serving.lib.PAGE_LONG_NS) == (FEW, LONG_NS)
     assert {name: getattr(_LIB, name) for name in BITS} == {name: field.mask for name, field in BITS.items()}
 
 

@@ -16,19 +16,22 @@ from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.events import Purpose
 from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.model.chip import Chip
+from plx9x5x.model.clock import VirtualClock
 from plx9x5x.plane.choice import Plane
+from plx9x5x.plane.line import NativeLine
 from plx9x5x.ports import ResetKind
 from plx9x5x.rules import page
 from plx9x5x.rules.catalog import RULES
 from plx9x5x.rules.room import Room
 from plx9x5x.transport.guest_memory import FarFault, Unreachable
 from plx9x5x.transport.loopback import Loopback
+from plx9x5x.transport.native_memory import NativeGuestMemory
 from plx9x5x.transport.refusals import TurnedAway
 from plx9x5x.units import KIB, MIB, BusAddr
 
 RAM = 0x100_0000
 MODE, PADR, LADR, SIZ, DPR, CSR = 0x80, 0x84, 0x88, 0x8C, 0x90, 0xA8
-INTCSR, CNTRL, P2LDBELL = 0x68, 0x6C, 0x60
+INTCSR, CNTRL, P2LDBELL, MBOX0, MBOX1 = 0x68, 0x6C, 0x60, 0x78, 0x7C
 BLOCK, CHAIN, DONE_INTERRUPT, TO_INTA = 0x43, 0x243, 1 << 10, 1 << 17
 IN_PCI, LAST, TO_PCI = 1, 2, 8
 DOCS = Path(__file__).parents[3] / "docs/findings.md"
@@ -101,6 +104,16 @@ def _polls(card: Card, times: int = 5000) -> None:
         card.read(CSR, 1)
 
 
+def _mailbox(times: int) -> Play:
+    def play(card: Card) -> None:
+        card.write(MBOX0, 1)
+        card.write(MBOX1, 0xBEEF)
+        for _ in range(times):
+            card.read(MBOX1)
+
+    return play
+
+
 def _start_alone(card: Card) -> None:
     card.command(1)
     card.command(2)
@@ -117,6 +130,19 @@ def _resume(card: Card) -> None:
     card.command(0)
     card.command(3)
     card.run()
+
+
+def _reprogram(*, at_once: bool) -> Play:
+    def play(card: Card) -> None:
+        card.block(size=32 * KIB)
+        if not at_once:
+            card.run()
+        card.write(MODE, BLOCK | DONE_INTERRUPT)
+        card.write(PADR, RAM)
+        card.write(SIZ, 16)
+        card.run()
+
+    return play
 
 
 def _abort(card: Card, *, enabled: bool) -> None:
@@ -372,6 +398,7 @@ HERE = BusAddr(RAM)
 CASES: dict[str, Case] = {
     "start-without-enable": Case(_start_alone, _block(), ("0x02 written", "0x03")),
     "start-while-busy": Case(_twice, _resume, ("DONE",)),
+    "rewritten-while-busy": Case(_reprogram(at_once=True), _reprogram(at_once=False), ("DMASIZ0", "0x8000 -> 0x10")),
     "abort-while-enabled": Case(
         lambda card: _abort(card, enabled=True), lambda card: _abort(card, enabled=False), ("ENABLE",)
     ),
@@ -408,6 +435,7 @@ CASES: dict[str, Case] = {
         _interrupt(acknowledged=False), _interrupt(acknowledged=True), ("DMA channel 0", "DMACSR0 bit 3", "1024 reads")
     ),
     "spinning": Case(_polled(pci=0x7000), _polled(pci=RAM), ("DMACSR0", "4096 times", "abort")),
+    "nobody-answers": Case(_mailbox(5000), _mailbox(4000), ("MBOX1", "0xbeef")),
     "register-missing": Case(
         _missing(is_write=True), _missing(is_write=False), ("DMADAC0", "9054"), board="9080-401b"
     ),
@@ -455,26 +483,71 @@ def test_the_right_one_beside_it_is_not(name: str, plane: Plane) -> None:
     assert name not in card.findings, card.said
 
 
-def test_a_storm_is_named_where_c_drives_the_line_and_answers_the_handler() -> None:
-    """F-02, as a server has it: a handler that reads the status, writes something else and never DMACSR bit 3."""
-    from plx9x5x.plane.line import NativeLine
-    from plx9x5x.transport.native_memory import NativeGuestMemory
-
-    said: list[str] = []
+def _chip_as_a_server_has_it(said: list[str]) -> Chip:
+    """C drives the line too."""
     memory = NativeGuestMemory()
     memory.map(RAM, 64 * KIB, memoryview(bytearray(64 * KIB)), writable=True)
     chip = Chip(load_board("rdk-9656-lite"), bus=memory, irq=NativeLine(), trace=Room(said.append))
     chip.config_write(4, 2, 7)
+    return chip
+
+
+def _asserts_inta(chip: Chip) -> None:
+    """A block, and its interrupt."""
     chip.write(0, INTCSR, 4, 0x0004_0100)
     for offset, value in ((MODE, BLOCK | DONE_INTERRUPT | TO_INTA), (PADR, RAM), (LADR, 0), (SIZ, 64), (DPR, 0)):
         chip.write(0, offset, 4, value)
     chip.write(0, CSR, 1, 3)
     chip.step(256 * KIB)
+
+
+def test_a_storm_is_named_where_c_drives_the_line_and_answers_the_handler() -> None:
+    """F-02, as a server has it: a handler that reads the status, writes something else and never DMACSR bit 3."""
+    said: list[str] = []
+    chip = _chip_as_a_server_has_it(said)
+    _asserts_inta(chip)
     for _ in range(600):
         chip.read(0, INTCSR, 4)
         chip.read(0, CSR, 1)
         chip.write(0, 0x78, 4, 1)
     assert [line for line in said if "DMACSR0 bit 3" in line and "1024 reads" in line] == said
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_an_interrupt_that_stays_for_a_second_is_named_if_somebody_looked_on(paused: bool) -> None:
+    """A VM that is paused between two looks is not accused: it needs as many looks again."""
+    clock, said = VirtualClock(), list[str]()
+    host = Loopback(
+        lambda bus, irq: Chip(load_board("rdk-9656-lite"), bus=bus, irq=irq, clock=clock, trace=Room(said.append)),
+        clock=clock,
+        plane=Plane.PYTHON,
+    )
+    host.ram(RAM, 64 * KIB)
+    chip = host.device
+    _asserts_inta(chip)
+    for look in range(15 if paused else 16):
+        clock.advance(2_000_000_000 if look == 8 else 0)
+        chip.read(0, INTCSR, 4)
+    assert [line for line in said if "after 16 reads" in line and "for more than a second" in line] == said
+    assert bool(said) is not paused
+
+
+def test_c_tells_python_of_an_interrupt_that_stays_for_a_second() -> None:
+    said: list[str] = []
+    chip = _chip_as_a_server_has_it(said)
+    _asserts_inta(chip)
+    for _ in range(8):
+        chip.read(0, INTCSR, 4)
+    watch = chip._patience.watch
+    assert watch is not None
+    watch.since_ns -= 1_000_000_000
+    for _ in range(7):
+        chip.read(0, INTCSR, 4)
+    assert not said
+    for _ in range(100):
+        chip.read(0, INTCSR, 4)
+    assert [line for line in said if "after 16 reads" in line and "for more than a second" in line] == said
     assert len(said) == 1
 
 
