@@ -9,13 +9,16 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from plx9x5x.findings.finding import Finding
 from plx9x5x.lab.bench.sampler import SAMPLES
 from plx9x5x.lab.card import driver
+from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.vm import GuestVm
@@ -31,10 +34,11 @@ LINE = re.compile(r"pause limit_us=(\d+) us=(\d+)")
 
 
 @pytest.fixture
-def plx_backend(plx_toolchain: Toolchain) -> Backend:
+def plx_backend(plx_toolchain: Toolchain, tmp_path: Path) -> Backend:
     """The sampler in place of a board of ours: its transfers last as long as its samples do."""
     module = "plx9x5x.lab.bench.sampler"
-    return Backend((sys.executable, "-m", module, "--libvfio-user", str(plx_toolchain.libvfio_user)))
+    options = ("--libvfio-user", str(plx_toolchain.libvfio_user), "--summary", str(tmp_path / FINDINGS))
+    return Backend((sys.executable, "-m", module, *options))
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def pausing(vm: GuestVm, server: DeviceServer) -> Iterator[None]:
 
 
 def test_a_transfer_that_ends_while_the_guest_is_away_is_good(
-    image: GuestImage, plx_vm: BootGuest, plx_server: DeviceServer
+    image: GuestImage, plx_vm: BootGuest, plx_server: DeviceServer, plx_findings: Callable[[], tuple[Finding, ...]]
 ) -> None:
     with plx_vm(image) as vm:
         with pausing(vm, plx_server):
@@ -81,3 +85,4 @@ def test_a_transfer_that_ends_while_the_guest_is_away_is_good(
     rounds = [(int(found[1]), int(found[2])) for found in LINE.finditer(said)]
     assert len(rounds) == ROUNDS, said
     assert any(took > limit for limit, took in rounds), f"no pause fell into a transfer:\n{said}"
+    assert plx_findings() == (), "nobody did wrong"

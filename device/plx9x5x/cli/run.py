@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         result = session.run(spec, watcher=view, progress=for_stream(sys.stderr))
     run_view.say(["", *run_view.tables(result, width=shutil.get_terminal_size((100, 24)).columns)])
     run_view.say(f"{name}: {value}" for name, value in result.facts.items())
+    run_view.say(run_view.findings_line(result))
     if trouble := run_view.verdict_lines(result):
         run_view.say(["", *trouble])
     run_view.say(["", f"logs: {result.logs} ({', '.join(sorted(p.name for p in result.logs.iterdir() if p.suffix))})"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self, TextIO
 
+from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.report.ktap import Case, Verdict
 from plx9x5x.lab.session import RunResult, RunWatcher
 
@@ -192,6 +193,12 @@ def tables(result: RunResult, *, width: int = 100) -> list[str]:
     return lines
 
 
+def findings_line(result: RunResult) -> list[str]:
+    """How often who was found at fault: there are cases that misuse the chip on purpose."""
+    count = len(result.findings)
+    return [f"findings: {count}, as cases that misuse the chip on purpose cause them ({FINDINGS})"] if count else []
+
+
 def verdict_lines(result: RunResult) -> list[str]:
     """What went wrong, and what the guest said last if it was lost; nothing for a good run."""
     lines = []
@@ -204,6 +211,8 @@ def verdict_lines(result: RunResult) -> list[str]:
         lines += [f"    | {text}" for text in oops.lines[:20]]
     if result.lost is not None:
         lines += str(result.lost).splitlines()[1:]
+    if not result.ok:
+        lines += [f"finding: {finding}" for finding in result.findings]
     return lines
 
 

@@ -18,9 +18,11 @@ from typing import Final, Protocol
 
 from plx9x5x import boards
 from plx9x5x.errors import BadRequest, LostVm
+from plx9x5x.findings import kept
+from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver
-from plx9x5x.lab.card.backend import board_backend
+from plx9x5x.lab.card.backend import FINDINGS, board_backend
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.guest import accel
@@ -40,8 +42,6 @@ from plx9x5x.transport import choice as transports
 
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
-FINDINGS: Final = "findings.jsonl"
-"""What the device's server saw, among the logs: a line a client (docs/findings.md)."""
 NO_DEVICE: Final = "nodevice"
 """The mode of a guest that is booted without the device."""
 BUFFERS: Final = "buffers.jsonl"
@@ -111,6 +111,8 @@ class RunResult:
     server_trouble: str | None = None
     contract: ContractVerdict | None = None
     """On the guest's common buffers; None if it reported none."""
+    findings: tuple[Finding, ...] = ()
+    """What the device's server saw done wrong, by whoever: cases that misuse the chip on purpose cause some."""
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -184,7 +186,11 @@ class RunResult:
             suite=f"plx9x5x.guest.{self.kernel}",
             errors=errors,
             expected=self.expected,
-            properties={**self.facts, **({"common buffers": self.contract.line} if self.contract else {})},
+            properties={
+                **self.facts,
+                **({"common buffers": self.contract.line} if self.contract else {}),
+                **{f"finding {number}": str(finding) for number, finding in enumerate(self.findings, 1)},
+            },
         )
 
 
@@ -282,7 +288,12 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         result = _boot(spec, tc, image, result, clock=clock, watcher=watcher)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
-    result = replace(result, phases=tuple(clock.phases), contract=contract_guest.judge(result.report))
+    result = replace(
+        result,
+        phases=tuple(clock.phases),
+        contract=contract_guest.judge(result.report),
+        findings=kept.read(logs / FINDINGS),
+    )
     junit.write(logs / "junit.xml", result.junit())
     if result.contract is not None:
         (logs / BUFFERS).write_text(contract_guest.json_lines(result.contract.observations), encoding="ascii")

@@ -34,6 +34,10 @@ bits, reads of anything.
 | `findings` | a list: `rule`, `who`, `certain`, `what`, `evidence`, `remedy`, `count`, `first_s`, `last_s` |
 | `more` | events of causes beyond those that are told apart |
 
+`plx9x5x run` counts them, lists them if the run was not good, and keeps them as `findings.jsonl` among its logs and in
+its JUnit file; `RunResult.findings` has them too. A pytest suite asks the fixture `plx_findings`, and a test that fails
+shows them; `plx9x5x.findings.kept.read` reads the file.
+
 This page is made from the rules: `plx9x5x findings --markdown`.
 """
 

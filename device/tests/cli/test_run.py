@@ -11,6 +11,7 @@ import pytest
 
 from plx9x5x.cli import main as main_module
 from plx9x5x.cli import run_view
+from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.contract import guest as contract_guest
@@ -169,6 +170,18 @@ def test_lost_guest_shows_the_console(result: RunResult) -> None:
     assert "PROBLEM: VM lost: QEMU ended" in lines
     assert "  | last words" in lines
     assert "    | trace" in lines
+
+
+def test_findings_are_counted_in_a_good_run_and_listed_in_a_bad_one(result: RunResult) -> None:
+    found = Finding("size-zero", Who.DRIVER, False, "nothing moves", (), "write it", 1, 0, 0)
+    report = parse(b"KTAP version 1\n1..1\nok 1 a\n")
+    good = replace(result, report=report, expected=("a",), findings=(found, replace(found, what="nor does this")))
+    assert good.ok
+    assert run_view.findings_line(result) == []
+    assert "findings: 2," in run_view.findings_line(good)[0]
+    assert run_view.verdict_lines(good) == []
+    bad = replace(good, vfio_errors=("no",))
+    assert "finding: driver, likely: nor does this. write it (size-zero)" in run_view.verdict_lines(bad)
 
 
 def test_rows_go_by_the_groups_of_the_guest(result: RunResult) -> None:

@@ -11,6 +11,7 @@ import pytest
 import plx9x5x
 from nthal.contract import from_json_lines
 from plx9x5x.errors import LostVm, SetupError
+from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.contract import guest as contract_guest
@@ -110,6 +111,12 @@ def test_junit_of_a_bad_run_names_what_is_wrong() -> None:
     text = result(b"KTAP version 1\n1..1\nok 1 a\n", oopses=(Oops("BUG: x", ()),)).junit().decode()
     assert "BUG: x" in text
     assert 'name="b"' in text
+
+
+def test_junit_has_what_the_server_found_done_wrong() -> None:
+    found = Finding("size-zero", Who.DRIVER, False, "nothing moves", (), "write it", 1, 0, 0)
+    text = result(b"KTAP version 1\n1..1\nok 1 a\n", findings=(found,)).junit().decode()
+    assert "driver, likely: nothing moves. write it (size-zero)" in text
 
 
 def test_unknown_case_is_refused_with_a_near_one() -> None:

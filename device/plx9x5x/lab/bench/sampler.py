@@ -15,6 +15,7 @@ The words go on counting through what was lost: a reader finds the gap as well. 
 """
 
 import argparse
+import json
 import logging
 import signal
 import sys
@@ -30,7 +31,8 @@ from plx9x5x import boards
 from plx9x5x.board import Board, Window, load_board
 from plx9x5x.model.chip import Chip
 from plx9x5x.peripheral import LocalBusTarget, LocalPins
-from plx9x5x.ports import BusMaster, IrqLine
+from plx9x5x.ports import BusMaster, IrqLine, NullTrace
+from plx9x5x.rules.room import Room
 from plx9x5x.transport.host_clock import MAX_STEP_MS, HostClock, TimeRule
 from plx9x5x.transport.libvfio import LibvfioServer
 from plx9x5x.transport.libvfio_abi import load_abi
@@ -144,6 +146,7 @@ def main() -> None:
     parser.add_argument("--max-time-step", type=float, default=MAX_STEP_MS)
     parser.add_argument("--word-by-word", action="store_true")
     parser.add_argument("--depth", type=int, default=DEPTH // KIB, metavar="KIB")
+    parser.add_argument("--summary", type=Path, help="as `plx9x5x serve` has it")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     kind = Sampler if args.word_by_word else BulkSampler
@@ -151,13 +154,21 @@ def main() -> None:
     rule = TimeRule.of(scale=1.0, max_step_ms=args.max_time_step)
 
     def make(bus: BusMaster, irq: IrqLine) -> Chip:
-        return Chip(board, bus=bus, irq=irq, clock=HostClock(rule))
+        return Chip(board, bus=bus, irq=irq, clock=HostClock(rule), trace=trace)
+
+    def keep(summary: dict[str, object]) -> None:
+        with args.summary.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(summary) + "\n")
+
+    trace = NullTrace() if args.summary is None else Room(logging.getLogger(__name__).warning, keep=keep)
 
     library = load_abi(args.libvfio_user or find_library())
     with LibvfioServer(args.socket_path, make, library=library, plane=args.plane) as server:
         signal.signal(signal.SIGTERM, lambda *_: server.stop())
         print("listening on", server.socket_path, flush=True)  # noqa: T201 (what a backend says)
         server.run()
+        if isinstance(trace, Room):
+            trace.conclude()
 
 
 if __name__ == "__main__":

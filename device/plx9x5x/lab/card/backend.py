@@ -4,11 +4,15 @@
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 import plx9x5x
 from plx9x5x.lab.host.server import Backend
 from plx9x5x.plane.choice import Plane
 from plx9x5x.transport.choice import AUTO
+
+FINDINGS: Final = "findings.jsonl"
+"""What a run and the fixtures call the file of `summary`, among their logs: a line a client (docs/findings.md)."""
 
 
 def board_backend(

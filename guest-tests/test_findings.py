@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is accused and who is not: the test driver of what it does wrong on purpose, an idle guest of nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.findings.finding import Finding, Who
+from plx9x5x.lab.card import driver
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.image import GuestImage
+from plx9x5x.lab.guest.launch import joined
+from plx9x5x.lab.guest.qmp import Qmp
+from plx9x5x.lab.guest.shapes import IOMMU
+from plx9x5x.lab.host.server import DeviceServer
+from plx9x5x.lab.pytest_plugin import BootGuest
+from plx9x5x.lab.session import RunResult
+from plx9x5x.lab.toolchain import Toolchain
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
+
+ON_PURPOSE = {
+    "abort-while-enabled": "abort_with_enable_on_is_ignored",
+    "bus-lost-while-busy": "bus_master_off_holds_a_ring",
+    "bus-master-cleared": "bus_master_off_holds_a_block",
+    "local-address": "local_addresses_without_memory_read_ones",
+    "rewritten-while-busy": "a_started_block_keeps_what_it_was_started_with",
+    "running-at-reset": "software_reset_spares_configuration_and_runtime",
+    "size-zero": "block_of_no_bytes_is_done_at_once",
+    "start-in-reset": "software_reset_spares_configuration_and_runtime",
+    "start-while-busy": "start_while_running_is_ignored",
+    "start-without-enable": "start_needs_enable",
+    "unmapped-address": "chain_to_an_unmapped_address_is_a_master_abort",
+}
+"""By rule, a case of the test driver that breaks it: all other cases do right."""
+
+BEHIND_AN_IOMMU = {"unmapped-while-busy": "cpu_and_device_share_buffers_of_every_length"}
+"""There a freed buffer is out of the device's reach, which the case tries."""
+
+Findings = Callable[[], tuple[Finding, ...]]
+
+
+def said(findings: tuple[Finding, ...]) -> str:
+    return "\n".join(map(str, findings))
+
+
+def test_the_test_driver_is_accused_of_what_it_does_on_purpose(guest_run: RunResult) -> None:
+    expected = ON_PURPOSE if guest_run.guest is not IOMMU else ON_PURPOSE | BEHIND_AN_IOMMU
+    assert {finding.rule for finding in guest_run.findings} == expected.keys(), said(guest_run.findings)
+    assert {finding.who for finding in guest_run.findings} == {Who.DRIVER}
+
+
+def test_one_case_alone_is_accused_of_its_own(
+    plx_toolchain: Toolchain, plx_vm: BootGuest, plx_findings: Findings
+) -> None:
+    sources = guest_sources.find()
+    built = driver.build(plx_toolchain, sources)
+    only = ("--only", ON_PURPOSE["start-without-enable"])
+    with plx_vm(driver.driver_image(plx_toolchain, sources, built, arguments=only)) as vm:
+        assert vm.run_ktap().ok
+    assert [finding.rule for finding in plx_findings()] == ["start-without-enable"], said(plx_findings())
+
+
+def test_a_qemu_that_is_held_before_its_first_instruction_is_accused_of_nothing(
+    plx_toolchain: Toolchain, plx_server: DeviceServer, plx_image: GuestImage, plx_findings: Findings, tmp_path: Path
+) -> None:
+    """QEMU itself reads configuration space, maps memory and masks the interrupt meanwhile."""
+    qemu = replace(plx_toolchain.qemu, argv=(*plx_toolchain.qemu.argv, "-S"))
+    ready = joined(replace(plx_toolchain, qemu=qemu), plx_image, server=plx_server)
+    with Qmp() as qmp, ready.boot(devices=ready.device(), logs=tmp_path, qmp=qmp):
+        status = qmp.execute("query-status", {})
+        assert isinstance(status, dict)
+        assert status["status"] == "prelaunch"
+    assert plx_findings() == (), said(plx_findings())
+    assert "client connected" in plx_server.output()
