@@ -126,8 +126,7 @@ RULES: Final = (
     ),
     Rule(
         "memory-not-shared", Who.GUEST_SETUP, "the client shares no memory for the address",
-        "QEMU told of the range and gave no file for it, or a mapping that can be written and not read. The guest's "
-        "RAM is then not share=on.",
+        "QEMU told of the range and gave no file for it. The guest's RAM is then not share=on.",
         "-m 512M", "-object memory-backend-memfd,id=ram,size=512M,share=on -machine memory-backend=ram",
         certain=False, looks=_aborts(
             AbortCause.NO_MEMORY,
@@ -137,12 +136,12 @@ RULES: Final = (
     ),
     Rule(
         "memory-gone", Who.TRANSPORT, "the client's memory does not answer",
-        "The file behind the range was truncated or finds no room, or the client was asked by message and gave no "
-        "answer.",
+        "The file behind the range was truncated or finds no room, the client was asked by message and gave no "
+        "answer, or it lets the device write there and not read.",
         "df /dev/shm   # full", "df /dev/shm   # room for the guest's memory",
         looks=_aborts(
             AbortCause.NO_ANSWER,
-            "the client's file was truncated, has no room, or the client answers no message: {reason}",
+            "why: {reason}",
         ),
     ),
     Rule(

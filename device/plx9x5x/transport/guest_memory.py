@@ -86,6 +86,25 @@ class Far:
     offset: int
 
 
+WRITE_ONLY: Final = "the client has mapped it for writing alone"
+
+
+class NoMemory:
+    """Far memory that nobody gives, for a `reason`."""
+
+    def __init__(self, reason: str, *, piece: int = _SPACE) -> None:
+        self.reason = reason
+        self.piece: Final = piece
+
+    def read_into(self, offset: int, into: memoryview) -> int:  # noqa: ARG002
+        """Read nothing."""
+        return 0
+
+    def write_from(self, offset: int, data: memoryview) -> int:  # noqa: ARG002
+        """Write nothing."""
+        return 0
+
+
 @dataclass(slots=True, eq=False)
 class _Mapping:
     start: int

@@ -42,6 +42,7 @@ from plx9x5x.ports import DeviceFactory, PciDevice, RegionSpec, ResetKind
 from plx9x5x.transport import libvfio_abi as abi
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
+from plx9x5x.transport.guest_memory import WRITE_ONLY, Far, NoMemory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.leftovers import Leftovers
 from plx9x5x.transport.lookout import SECOND_CLIENT, Lookout
@@ -492,7 +493,9 @@ class LibvfioServer:
         except NotSafe as exc:
             view = None
             self._of_client("the client's mapping %#x+%#x is not used: %s", start, length, exc)
-        self._memory.map(start, length, view, bool(info.prot & abi.PROT_WRITE))
+        writable = bool(info.prot & abi.PROT_WRITE)
+        far = Far(NoMemory(WRITE_ONLY), 0) if writable and not info.prot & abi.PROT_READ else None
+        self._memory.map(start, length, view, writable, far)
         self._memory.refused.drop(start, start + length)
         self._log.debug("map %#x+%#x prot %d%s", start, length, info.prot, "" if view else " (no memory shared)")
 

@@ -5,6 +5,7 @@ Source: reference section 9.6, with 4.11 (abort), 7.2 (bit-banged EEPROM) and 8 
 dummy reads are shorter here.
 """
 
+import contextlib
 import enum
 import struct
 from dataclasses import dataclass
@@ -68,6 +69,9 @@ class Piece:
 
 class PlxSdk:
     """The driver's register accesses."""
+
+    polls = 20_000
+    """Looks at DO after a word was written: all of them, from the 9056 on."""
 
     def __init__(self, pc: Driver) -> None:
         self.pc = pc
@@ -271,7 +275,10 @@ class PlxSdk:
         return value
 
     def eeprom_write(self, offset: int, value: int) -> None:
-        """Program a dword, one word after the other."""
+        """Program a dword, one word after the other.
+
+        DO is polled without the bit that has the chip sample it: from the 9056 on the driver gives up, the word written.
+        """
         area = self.pc.read(PROT_AREA, 1) if self.since_9054 else 0
         if self.since_9054:
             self.pc.write(PROT_AREA, 0, 1)
@@ -282,9 +289,9 @@ class PlxSdk:
             for at in reversed(range(16)):
                 self._pulse(control | (DI if half >> at & 1 else 0))
             self._release(control)
-            control |= CS | (LISTEN if self.since_9056 else 0)
-            self.pc.write(CNTRL, control)
-            poll(self.pc, lambda: bool(self.pc.read(CNTRL) & DO), 20_000)
+            self.pc.write(CNTRL, control | CS)
+            with contextlib.suppress(TimeoutError):
+                poll(self.pc, lambda: bool(self.pc.read(CNTRL) & DO), self.polls)
             self._release(control)
             self._release(self._command_eeprom(0b100, 0))
         if self.since_9054:

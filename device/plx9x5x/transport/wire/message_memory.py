@@ -8,6 +8,7 @@ a reply, and the device is called within its own `step` (`plx9x5x.ports.BusMaste
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from plx9x5x.transport.guest_memory import WRITE_ONLY, NoMemory
 from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import Command, Header
 from plx9x5x.transport.wire.connection import MAX_UNSENT, Connection, Gone
@@ -100,3 +101,22 @@ class MessageMemory:
             if self._into is not None:
                 self._into[:] = body
             self._done = True
+
+
+class WriteOnly(NoMemory):
+    """The same where the client lets the device write and not read. It is told by message, file or not."""
+
+    def __init__(self, memory: MessageMemory) -> None:
+        super().__init__(WRITE_ONLY, piece=memory.piece)
+        self._memory = memory
+
+    def read_into(self, offset: int, into: memoryview) -> int:
+        """Read nothing."""
+        self.reason = WRITE_ONLY
+        return super().read_into(offset, into)
+
+    def write_from(self, offset: int, data: memoryview) -> int:
+        """Write at bus address `offset`, `piece` bytes at most; give the bytes that went."""
+        went = self._memory.write_from(offset, data)
+        self.reason = self._memory.reason
+        return went

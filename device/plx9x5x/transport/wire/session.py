@@ -24,7 +24,7 @@ from plx9x5x.transport.wire.codec import Command, Header, Irq, IrqFlag, Refused
 from plx9x5x.transport.wire.connection import Connection
 from plx9x5x.transport.wire.files import CalledFile, GuestFiles
 from plx9x5x.transport.wire.inbox import Inbox, Message
-from plx9x5x.transport.wire.message_memory import MessageMemory
+from plx9x5x.transport.wire.message_memory import MessageMemory, WriteOnly
 from plx9x5x.transport.wire.signaller import Signaller, is_eventfd
 from plx9x5x.units import KIB
 
@@ -375,7 +375,7 @@ class Session:
         writable = bool(asked.flags & codec.MAP_WRITE)
         view, far = None, None
         if not asked.flags & codec.MAP_READ:
-            pass  # the device cannot read it, and write-only memory is nobody's
+            far = Far(WriteOnly(self._far), asked.address)
         elif message.fds:
             file = self._files.take(message.fds[0], offset=asked.offset, length=asked.length, writable=writable)
             if file is None:

@@ -111,6 +111,34 @@ def test_memory_that_cannot_be_reached_aborts_and_says_why(
     assert isinstance(served.device.aborts[0], Unreachable)
 
 
+@rule(Group.MESSAGES)
+def test_memory_that_may_be_written_alone_says_so_when_it_is_read(served: Served, client: VfioUserClient) -> None:
+    ram, own = SharedRam(PAGE), SharedRam(PAGE)
+    client.map(0, PAGE, own.fd)
+    client.map(PAGE, PAGE, ram.fd, prot=2)
+    copy(client, PAGE, 0, 8)
+    until(lambda: len(served.device.aborts) == 1)
+    assert isinstance(served.device.aborts[0], FarFault)
+    assert served.device.aborts[0].reason == "the client has mapped it for writing alone"
+
+
+@rule(
+    Group.MESSAGES,
+    libvfio=Limit("DMA to memory that a client maps for writing alone aborts", match="was not written"),
+)
+def test_memory_that_may_be_written_alone_is_written_by_message(served: Served) -> None:
+    ram, own = Ram(), SharedRam(PAGE)
+    own.bytes[:8] = b"by bytes"
+    with VfioUserClient(served.path, memory=ram) as client:
+        client.map(0, PAGE, own.fd)
+        client.map(PAGE, PAGE, None, prot=2)
+        copy(client, 0, PAGE + 4, 8)
+        until(lambda: client.read(CONTROL, COPIES) == 1 or served.device.aborts != [])
+        assert not served.device.aborts, "it was not written"
+        assert ram.asked == [("write", PAGE + 4, 8)]
+        assert ram.bytes[PAGE + 4 : PAGE + 12] == b"by bytes"
+
+
 @rule(Group.MESSAGES, libvfio=NONE_BY_MESSAGE)
 def test_the_guest_reads_registers_while_its_memory_is_asked_for(
     served: Served, far: tuple[VfioUserClient, Ram]
