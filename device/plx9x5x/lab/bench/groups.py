@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from plx9x5x.errors import BadRequest, LostVm, SetupError
-from plx9x5x.lab.bench import growth, in_guest, in_process, over_socket, plane, startup, streams
+from plx9x5x.lab.bench import growth, in_guest, in_process, judged, over_socket, plane, startup, streams
 from plx9x5x.lab.bench.figures import Part
 from plx9x5x.lab.bench.options import Options
 
@@ -15,6 +15,7 @@ GROUPS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "stream": streams.measure,
     "registers": in_process.measure_registers,
     "dma": in_process.measure_dma,
+    "findings": judged.measure,
     "start": startup.measure,
     "guest": in_guest.measure,
     "run": startup.measure_run,

@@ -25,6 +25,7 @@ from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.bench.plane import ONLY
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.localbus import Sram
+from plx9x5x.ports import TraceSink
 from plx9x5x.transport.loopback import Loopback
 from plx9x5x.units import KIB, MIB, BusAddr, LocalAddr
 
@@ -42,13 +43,14 @@ IN_PCI, LAST, TO_PCI = 1, 2, 8
 CALLS: Final = 2000
 
 
-def make_host(*, scattered: bool = False) -> Loopback[Chip]:
+def make_host(*, scattered: bool = False, trace: TraceSink | None = None, thorough: bool = False) -> Loopback[Chip]:
     """A board with 2 MiB of local memory, and guest memory at RAM: 8 MiB in one piece.
 
-    `scattered`: from DATA on each 4 KiB is a mapping of its own, on host memory in another order.
+    `scattered`: from DATA on each 4 KiB is a mapping of its own, on host memory in another order. `trace`, `thorough`
+    are the chip's.
     """
     board = replace(load_board(boards.DEFAULT), windows=(Window("memory", LocalAddr(0), lambda: Sram(2 * MIB)),))
-    host = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq))
+    host = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq, trace=trace, thorough=thorough))
     if not scattered:
         host.ram(RAM, 8 * MIB)
         return host
@@ -186,34 +188,45 @@ class _Nothing:
         return 0
 
 
+READS: Final = "register read"
+MIX: Final = "a driver's mix of reads and writes"
+
+
+def read_often(chip: Chip, calls: int) -> None:
+    """Read the channel's status."""
+    for _ in range(calls):
+        chip.read(0, CSR, 1)
+
+
+def drive(chip: Chip, calls: int) -> None:
+    """What a driver does around a transfer: program the channel, look at the status, mask and unmask."""
+    read, write = chip.read, chip.write
+    for _ in range(calls // 10):
+        write(0, PADR, 4, DATA)
+        write(0, LADR, 4, 0)
+        write(0, SIZ, 4, 64)
+        write(0, DPR, 4, 0)
+        read(0, CSR, 1)
+        read(0, INTCSR, 4)
+        write(0, INTCSR, 4, 0x0F04_0000)
+        write(0, CSR, 1, 8)
+        read(0, PADR, 4)
+        write(0, INTCSR, 4, 0x0F04_0100)
+
+
 def measure_registers(options: Options) -> Part:
     """Run the group `registers`."""
     chip, nothing, calls = make_host().device, _Nothing(), options.count(CALLS) // 10 * 10
-
-    def driver() -> None:
-        """What a driver does around a transfer: program the channel, look at the status, mask and unmask."""
-        read, write = chip.read, chip.write
-        for _ in range(calls // 10):
-            write(0, PADR, 4, DATA)
-            write(0, LADR, 4, 0)
-            write(0, SIZ, 4, 64)
-            write(0, DPR, 4, 0)
-            read(0, CSR, 1)
-            read(0, INTCSR, 4)
-            write(0, INTCSR, 4, 0x0F04_0000)
-            write(0, CSR, 1, 8)
-            read(0, PADR, 4)
-            write(0, INTCSR, 4, 0x0F04_0100)
-
-    def reads() -> None:
-        for _ in range(calls):
-            chip.read(0, CSR, 1)
 
     def bare() -> None:
         for _ in range(calls):
             nothing.read(0, CSR, 1)
 
-    works = {"register read": reads, "a driver's mix of reads and writes": driver, "bare": bare}
+    works: dict[str, Callable[[], None]] = {
+        READS: partial(read_often, chip, calls),
+        MIX: partial(drive, chip, calls),
+        "bare": bare,
+    }
     with contest.on_core(options.cpus):
         times = contest.alternate(options.rounds, {name: _Task(work, 3).time for name, work in works.items()})
     figures = {name: Figure(tuple(t * 1e6 / calls for t in seconds)) for name, seconds in times.items()}
