@@ -4,9 +4,8 @@
 
 Ratios count; times are the machine's. Figures are medians of rounds that alternate with the peer's, after ± stands half
 of the width of the middle half of the rounds. Groups: socket (a raw client, beside a device in C on the same library),
-registers and dma (in process), findings (what looking for
-them costs), start (of a server, and what it takes while idle), guest (beside the C peer and QEMU's
-edu), run (a warm run), growth (of chains, mappings, devices).
+registers and dma (in process), findings (what looking for them costs), start (of a server, and what it takes while
+idle), guest (beside the C peer and QEMU's edu), run (a warm run), growth (of chains, mappings, devices).
 """
 
 import argparse
