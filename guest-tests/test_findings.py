@@ -36,7 +36,7 @@ ON_PURPOSE = {
 }
 """By rule, a case of the test driver that breaks it: all other cases do right."""
 
-BEHIND_AN_IOMMU = {"unmapped-while-busy": "cpu_and_device_share_buffers_of_every_length"}
+BEHIND_AN_IOMMU = {"address-taken-back": "cpu_and_device_share_buffers_of_every_length"}
 """There a freed buffer is out of the device's reach, which the case tries."""
 
 Findings = Callable[[], tuple[Finding, ...]]

@@ -19,7 +19,6 @@ Anything else is our bug: traceback, exit 70.
 
 import enum
 from collections.abc import Sequence
-from typing import ClassVar
 
 from plx9x5x.units import BusAddr
 
@@ -58,6 +57,7 @@ class AbortCause(enum.Enum):
     UNMAPPED = "it was mapped, and is not any more"
     READ_ONLY = "it is read-only"
     NO_MEMORY = "it is mapped without memory"
+    WRITE_ONLY = "it may be written and not read"
     NO_ANSWER = "its memory does not answer"
     TURNED_AWAY = "it was offered, and there was no room"
 
@@ -68,7 +68,7 @@ class BusAbort(PlxError):
     `nearest` holds (start, length) of the mapped ranges around the address, for the person who reads the event.
     """
 
-    cause: ClassVar[AbortCause] = AbortCause.NOTHING_MAPPED
+    cause: AbortCause = AbortCause.NOTHING_MAPPED
 
     def __init__(self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__(f"{type(self).__name__} at bus address {address:#x}")

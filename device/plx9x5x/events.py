@@ -137,6 +137,14 @@ class ResetWhileBusy(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class DecodeOff(Fault):
+    """A BAR was written while PCICR lets the chip decode no memory, or no I/O."""
+
+    bar: int
+    io: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WindowClosed(Fault):
     """A write of `register` turned off a BAR that decoded."""
 
@@ -180,18 +188,27 @@ class RegisterMissing(Fault):
     chips: str
 
 
+class IntaSource(enum.Enum):
+    """What asserts INTA#."""
+
+    DMA_0 = "DMA channel 0"
+    DMA_1 = "DMA channel 1"
+    DOORBELL = "doorbell"
+    ABORT = "abort"
+    LINTI = "LINTi#"
+    OUTBOUND_QUEUE = "outbound queue"
+
+
 @dataclass(frozen=True, slots=True)
 class LineStuck(Fault):
-    """INTA# stays asserted for one and the same cause although software looked `reads` times.
+    """INTA# stays asserted, and no cause of it has changed, although software looked `reads` times.
 
     `late`: that began more than a second ago.
     """
 
     reads: int
     late: bool
-    sources: tuple[str, ...]
-    wrong_clears: int
-    """Writes of CLEAR INT, meanwhile, to a channel that had nothing to clear."""
+    sources: tuple[IntaSource, ...]
 
 
 @dataclass(frozen=True, slots=True)

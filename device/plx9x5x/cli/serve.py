@@ -23,7 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import ending
+from plx9x5x.cli import ending, summaries
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.guest import shapes
@@ -165,10 +165,10 @@ def run(args: argparse.Namespace) -> int:
     board = load_board(args.board)
     plane = choice.choose(args.plane)
     with contextlib.ExitStack() as stack:
-        summaries = None if args.summary is None else stack.enter_context(_open_summaries(args.summary))
+        kept = None if args.summary is None else stack.enter_context(summaries.opened(args.summary, board.name))
         room = Room(
-            logging.getLogger("plx9x5x.driver").warning,
-            keep=lambda summary: None if summaries is None else _keep(summaries, summary),
+            logging.getLogger("plx9x5x.findings").warning,
+            keep=kept.keep if kept is not None else None,
         )
         caught: list[int] = []
         stop: list[Callable[[], None]] = []
@@ -340,27 +340,6 @@ def _factory(
         return chip
 
     return make
-
-
-@contextlib.contextmanager
-def _open_summaries(path: Path) -> Iterator[int]:
-    """Open the file of summaries, a JSON object a line, to be added to: before the jail closes. Raises: SetupError."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise SetupError(f"cannot write the summaries {path}: {exc.strerror}", hint="name another file") from exc
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _keep(fd: int, summary: dict[str, object]) -> None:
-    """Add a client's summary; a full disk costs the line, and not the server."""
-    try:
-        os.write(fd, f"{json.dumps(summary)}\n".encode())
-    except OSError as exc:
-        logging.getLogger("plx9x5x.driver").warning("a summary could not be written: %s", exc.strerror)
 
 
 @contextlib.contextmanager

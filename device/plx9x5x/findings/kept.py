@@ -20,6 +20,6 @@ def read(path: Path) -> tuple[Finding, ...]:
     for line in lines:
         try:
             found += [from_json(one) for one in json.loads(line)["findings"]]
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             continue
     return tuple(found)

@@ -4,7 +4,7 @@
 from typing import overload
 
 from plx9x5x.plane._mappings import Mappings
-from plx9x5x.plane._serving import Line, Part, Pointer, Values
+from plx9x5x.plane._serving import Line, Part, Pointer, Values, Watch
 
 class Places:
     mode: int
@@ -47,7 +47,8 @@ class Walk:
     size_word_in_pci: bool
     chained: bool
     fetched: bool
-    odd_told: bool
+    empty_told: bool
+    wrap_told: bool
     empty: int
     transfers: int
     chains: int
@@ -64,6 +65,7 @@ class CardPlaces:
     outbound_mask: int
 
 class Card:
+    watch: Watch
     channels: list[Walk]
     at: CardPlaces
     last: LastAccess

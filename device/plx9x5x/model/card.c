@@ -43,6 +43,10 @@ static void update(struct card *card, const struct walk *channel)
     uint32_t active = (uint32_t)INTCSR_DMA0 << channel->index;
 
     *intcsr = channel->interrupt ? *intcsr | active : *intcsr & ~active;
+    if (card->watch) {
+        card->watch->status = 0;
+        card->watch->late = false;
+    }
     if (card->line) {
         bool level = drives_inta(card, *intcsr);
 

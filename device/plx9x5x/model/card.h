@@ -42,6 +42,7 @@ struct card {
     uint32_t *values;
     struct card_places at;
     struct line *line;         /* NULL: INTA# is Python's to drive, and `inta_due` says when */
+    struct page_watch *watch;  /* or NULL: nobody counts what software does about INTA# */
     struct last_access last;
     bool news;                 /* Python has not seen what became of it, or of a channel; or a channel is lent */
     bool inta_due;             /* a latch has changed, and nobody has driven INTA# yet */

@@ -23,7 +23,7 @@ from plx9x5x.model.engine import Channel, State
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
-from plx9x5x.model.patience import STATUS, Patience
+from plx9x5x.model.patience import SPIN, Patience
 from plx9x5x.model.pins import LocalSide
 from plx9x5x.model.places import Places
 from plx9x5x.model.space_access import SpaceAccess
@@ -41,14 +41,17 @@ if TYPE_CHECKING:
 CONFIG: Final = -1
 """Stands for configuration space where an event or a count names a BAR."""
 
-_QUICK: Final = (4, 1)
+DWORD: Final = 4
+_QUICK: Final = (DWORD, 1)
 """Widths that a driver uses for registers; the native plane answers those itself where it can."""
 _RESET: Final = intr.CNTRL.software_reset.mask
 _RELOAD: Final = intr.CNTRL.reload.mask
-_SPACES: Final = (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA)
+_SPACES: Final[dict[int, type[Register]]] = {
+    register.offset: register for register in (local.LAS0RR, local.LAS0BA, local.LAS1RR, local.LAS1BA)
+}
 """What turns a local address space on and off."""
-_ANSWERED: Final[tuple[type[Register], ...]] = (*intr.MAILBOXES, intr.P2LDBELL, intr.L2PDBELL)
-"""Where software waits for what the local side will say."""
+_ANSWERED: Final[tuple[type[Register], ...]] = (*intr.MAILBOXES, intr.P2LDBELL)
+"""Where software waits for what the local side will say; L2PDBELL is also what a handler on a shared line looks at."""
 
 _ENABLES: Final = (cfg.PCICR.memory.mask, cfg.PCICR.io.mask)
 
@@ -109,6 +112,11 @@ class Chip:
         """Why bit 2 of PCICR is 0, if it is."""
         self._doorbells = self._mailboxes = 0
         self._missing_told: set[int] = set()
+        self._shut: dict[int, tuple[str, int]] = {}
+        """BARs that the host's write of a register turned off, and nobody has accessed since."""
+        self._told_shut = False
+        self.by_host = False
+        """The host's write to a register is under way: what is wrong with it is the driver's."""
         self._last_bus_address = 0
         chip = self.profile.chip
         self._native: Final = native_card(bus, irq, self.profile.register_window)
@@ -117,7 +125,6 @@ class Chip:
             chip,
             on_write=self._register_writes(),
             on_read=self._register_reads(),
-            on_unknown=self._unknown,
             watched=dict.fromkeys(
                 (names.mode for names in dma.CHANNELS), dma.DmaMode.valid_mode.mask | dma.DmaMode.to_inta.mask
             ),
@@ -147,14 +154,25 @@ class Chip:
             self.profile, board.eeprom, registers=self.registers, config=self.config, misused=self._eeprom_misused
         )
         self._irq: Final = irq
-        self._patience = Patience(self._clock, self._line_stuck, self._spins)
+        self._patience: Final = Patience(
+            self._clock,
+            tells=self._tells_cause,
+            stuck=self._line_stuck,
+            spinning=self._spins,
+            watch=self._native.watch() if self._native else None,
+        )
         self._interrupts = Interrupts(
-            self.registers, self.config, irq=irq, clock=self._clock, trace=self._trace, report_aborts=report_aborts
+            self.registers,
+            self.config,
+            irq=irq,
+            clock=self._clock,
+            trace=self._trace,
+            report_aborts=report_aborts,
+            served=self._patience.served,
         )
         self.interrupts_changed: Final = self._interrupts.update
         if self._native:
             self._native.begin(self.registers, self.interrupts_changed)
-            self._patience.watch = self._native.watch(STATUS)
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
         self._spaces = SpaceAccess(self.registers, lambda: self._local)
@@ -196,13 +214,15 @@ class Chip:
             return value
         window = self._open.get(bar)
         if window is None:
+            self._note_shut(bar, is_write=False)
             value = (1 << 8 * width) - 1
         elif offset + width <= window.registers:
             value = self.registers.read(offset, width)
         else:
+            self._patience.served()
             value = self._spaces.read(bar, window, offset, width)
         if window is not None and offset + width <= window.registers:
-            self._patience.read(offset, width, value, self._interrupts.changes, line=self._irq.level)
+            self._patience.read(offset, width, value, line=self._irq.level)
         if self._trace.enabled:
             self._emit_access(bar, offset, width, value, is_write=False)
         return value
@@ -218,24 +238,52 @@ class Chip:
             return
         window = self._open.get(bar)
         if window is None:
+            self._note_shut(bar, is_write=True)
             return
         self._patience.wrote()
         if offset + width <= window.registers:
-            programmed = self._programmed.get(self.registers.moved.get(offset & ~3, offset & ~3))
-            if programmed is None:
-                self.registers.write(offset, width, data)
-            else:
-                self._reprogram(*programmed, functools.partial(self.registers.write, offset, width, data))
+            self._write_registers(offset, width, data)
         else:
+            self._patience.served()
             self._spaces.write(bar, window, offset, width, data)
 
-    def _reprogram(self, index: int, register: type[Register], write: Callable[[], None]) -> None:
-        """Write a register of a channel, and tell if the channel is not through with what was there."""
-        before, busy = self.registers[register], self.channels[index].busy
-        write()
-        if busy and (after := self.registers[register]) != before:
-            event = events.RewrittenWhileBusy(self._clock.now(), index, register.__name__, before, after)
+    def _write_registers(self, offset: int, width: int, data: int) -> None:
+        """Write registers, and tell what it means for what goes on: only the host's writes come here."""
+        if width > DWORD:
+            self._write_registers(offset, DWORD, data & 0xFFFF_FFFF)
+            self._write_registers(offset + DWORD, width - DWORD, data >> 32)
+            return
+        dword, open_before = offset & ~3, self._open
+        place = self.registers.moved.get(dword, dword)
+        index, register = self._programmed.get(place, (0, None))
+        before = None if register is None else self.registers[register]
+        busy = register is not None and self.channels[index].busy
+        self.by_host = True
+        try:
+            self.registers.write(offset, width, data)
+        finally:
+            self.by_host = False
+        if register is not None and busy and (after := self.registers[register]) != before:
+            event = events.RewrittenWhileBusy(self._clock.now(), index, register.__name__, before or 0, after)
             self._trace.emit(event)
+        # Zeros are what a driver of the whole family writes everywhere.
+        if data and dword in self._elsewhere and dword not in self._missing_told:
+            self._missing_told.add(dword)
+            self._trace.emit(events.RegisterMissing(self._clock.now(), dword, *self._elsewhere[dword]))
+        # What shapes several BARs at once moves them: only a space's own registers turn it off.
+        if self._open is not open_before and place in _SPACES:
+            shut = open_before.keys() - self._open.keys()
+            self._shut |= dict.fromkeys(shut, (_SPACES[place].__name__, self.registers[_SPACES[place]]))
+
+    def _note_shut(self, bar: int, *, is_write: bool) -> None:
+        """Tell why an access meets nothing, once. A handler on a shared line reads ones, and is right."""
+        if bar in self._shut:
+            self._trace.emit(events.WindowClosed(self._clock.now(), bar, *self._shut.pop(bar)))
+        elif is_write and not self._told_shut and self._powered and bar < len(self._bars):
+            made = self._bars[bar]
+            self._told_shut = made.size > 0 and not self.config[cfg.PCICR] & _ENABLES[made.kind & 1]
+            if self._told_shut:
+                self._trace.emit(events.DecodeOff(self._clock.now(), bar, made.kind & 1 == 1))
 
     def _emit_access(self, bar: int, offset: int, width: int, value: int, *, is_write: bool) -> None:
         window = self._open.get(bar)
@@ -338,25 +386,38 @@ class Chip:
         self._doorbells = self._mailboxes = self._interrupts.rises = 0
         if self._native:
             self._native.rises = 0
+        self._patience.forget()
         self._missing_told.clear()
+        self._told_shut = False
+
+    def _tells_cause(self, offset: int, width: int) -> bool:
+        """True if a read of BAR0 tells why INTA# is asserted: of INTCSR, or of DMACSR of a channel that latched it."""
+        end = offset + width
+        if offset < intr.INTCSR.offset + 4 and intr.INTCSR.offset < end:
+            return True
+        return any(it.interrupt and offset <= it.names.command.offset < end for it in self.channels)
 
     def _line_stuck(self, reads: int, late: bool) -> None:
-        if not self._interrupts.sources:
-            return
-        wrong = sum(channel.wrong_clears for channel in self.channels)
-        for channel in self.channels:
-            channel.wrong_clears = 0
-        self._trace.emit(events.LineStuck(self._clock.now(), reads, late, self._interrupts.sources, wrong))
+        sources = self._interrupts.sources
+        # A queue that is read shows no change until it is empty.
+        if sources and events.IntaSource.OUTBOUND_QUEUE not in sources:
+            self._trace.emit(events.LineStuck(self._clock.now(), reads, late, sources))
 
-    def _spins(self, offset: int, width: int, value: int, reads: int) -> None:
+    def _spins(self, offset: int, width: int, value: int) -> None:
         """Say what a driver waits for in vain, if that is so: a transfer that goes on is worth waiting for."""
-        for channel in self.channels:
-            command = channel.names.command
-            if offset <= command.offset < offset + width and (why := self._will_not_be_done(channel)):
-                self._trace.emit(events.Spinning(self._clock.now(), command.__name__, value, reads, why))
-        register = self._answered.get(self.registers.moved.get(offset & ~3, offset & ~3))
-        if register is not None and self._local.is_passive:
-            self._trace.emit(events.NobodyAnswers(self._clock.now(), register.__name__, value, reads))
+        seen = [
+            it
+            for it in self.channels
+            if offset <= it.names.command.offset < offset + width and it.state is not State.IDLE
+        ]
+        reasons = [self._will_not_be_done(channel) for channel in seen]
+        if seen and all(reasons):
+            register, why = seen[0].names.command.__name__, reasons[0]
+            self._trace.emit(events.Spinning(self._clock.now(), register, value, SPIN, why or ""))
+        waited = self._answered.get(self.registers.moved.get(offset & ~3, offset & ~3))
+        # A doorbell that is clear has been taken.
+        if waited is not None and self._local.is_passive and (value or waited is not intr.P2LDBELL):
+            self._trace.emit(events.NobodyAnswers(self._clock.now(), waited.__name__, value, SPIN))
 
     def _will_not_be_done(self, channel: Channel) -> str | None:
         """Why DONE of a channel will stay 0, if it will."""
@@ -490,22 +551,16 @@ class Chip:
         for channel in self.channels:
             channel.note_hold()
 
-    def _unknown(self, offset: int, bits: int, is_write: bool) -> None:
-        """Bits that mean nothing are legal to write, and so is a reserved dword; a register of another chip tells."""
-        if bits or not is_write or offset in self._missing_told or offset not in self._elsewhere:
-            return
-        self._missing_told.add(offset)
-        self._trace.emit(events.RegisterMissing(self._clock.now(), offset, *self._elsewhere[offset]))
-
     # -- what registers do -------------------------------------------------------------------------
 
     def _register_writes(self) -> dict[type[Register], WriteHook]:
         hooks: dict[type[Register], WriteHook] = {
             intr.INTCSR: self._wrote_intcsr,
             intr.CNTRL: self._wrote_cntrl,
-            **dict.fromkeys((intr.L2PDBELL, intr.OPQIM), lambda _: self._interrupts.update()),
+            intr.OPQIM: lambda _: self._interrupts.update(),
+            intr.L2PDBELL: self._wrote_answer,
             intr.P2LDBELL: self._wrote_doorbell,
-            **{reg: self._shape_hook(reg) for reg in SHAPING},
+            **dict.fromkeys(SHAPING, lambda _: self._arrange_windows()),
             **dict.fromkeys((intr.MQCR, *intr.QUEUE_POINTERS), lambda _: self._queues_changed()),
             intr.QSR: self._wrote_queue_status,
             intr.IQP: lambda write: self._wrote_port(self.messaging.write_inbound, write),
@@ -578,21 +633,15 @@ class Chip:
             self._not_master = events.Hold.CLEARED_MASTER
         self._arrange_windows()
 
-    def _shape_hook(self, register: type[Register]) -> WriteHook:
-        def written(write: Write) -> None:
-            before = self._open
-            self._arrange_windows()
-            # What shapes several BARs at once moves them: only a space's own registers turn it off.
-            if register in _SPACES:
-                for bar in before.keys() - self._open.keys():
-                    self._trace.emit(events.WindowClosed(self._clock.now(), bar, register.__name__, write.new))
-
-        return written
-
     def _wrote_doorbell(self, write: Write) -> None:
         self._doorbells += 1
-        if lost := write.old & write.data:
+        if self.by_host and (lost := write.old & write.data):
             self._trace.emit(events.DoorbellLost(self._clock.now(), lost))
+        self._interrupts.update()
+
+    def _wrote_answer(self, write: Write) -> None:
+        if write.old != write.new:
+            self._patience.served()
         self._interrupts.update()
 
     def _mailbox_hook(self, written_bit: int) -> WriteHook:

@@ -107,6 +107,8 @@ class ChannelHost(Protocol):
     """True while the chip can ask for the bus."""
     last_bus_address: int
     """The last bus address that a channel put on the bus."""
+    by_host: bool
+    """True while the host writes a register."""
     thorough: bool
     """True if each descriptor is looked at again when it is done."""
     accesses: int
@@ -177,16 +179,14 @@ class Channel:
         """It has been said that the board drives no DREQ#."""
         self.purpose: events.Purpose | None = None
         """What the channel is on a bus for right now."""
-        self._told_of_odd = False
-        """It has been said that a transfer moves nothing, or wraps."""
+        self._told_of_empty = self._told_of_wrap = False
+        """It has been said that a transfer moves nothing, and that one wraps."""
         self._counts = events.ChannelTally()
         self._empty = 0
         """Descriptors of size 0, one after the other."""
         self._fetched: tuple[int, tuple[int, int, int, int]] = (-1, (0, 0, 0, 0))
         self._ring: dict[int, tuple[int, tuple[int, int, int, int], int]] = {}
         """Descriptors of this transfer: the count of accesses when each was fetched, its words, how often."""
-        self.wrong_clears = 0
-        """Writes of CLEAR INT without an interrupt, since INTA# was asserted."""
         self._scratch: Final = memoryview(bytearray(LONG_DESCRIPTOR))
 
     # -- what software does ------------------------------------------------------------------------
@@ -199,8 +199,6 @@ class Channel:
             self.interrupt = False
             self._counts.acknowledged += 1
             self._host.interrupts_changed()
-        elif written & _CLEAR:
-            self.wrong_clears += 1
         if written & _ABORT and self.state is not State.IDLE:
             if enabled:
                 self._ignore(written, events.Ignored.ABORT_ENABLED)
@@ -209,7 +207,7 @@ class Channel:
         if written & _START:
             self._start_or_not(written, enabled=bool(enabled), was_enabled=was_enabled)
         if self._held or not self._host.may_master:
-            self.note_hold()
+            self.note_hold(starts=True)
 
     def _start_or_not(self, written: int, *, enabled: bool, was_enabled: bool) -> None:
         if self.state is State.IDLE:
@@ -229,7 +227,8 @@ class Channel:
         return self.state is not State.POLL and not (transfer is not None and transfer.mode.valid_mode)
 
     def _ignore(self, written: int, why: events.Ignored) -> None:
-        self._trace.emit(events.CommandIgnored(self._now(), self.index, written, why))
+        if self._host.by_host:
+            self._trace.emit(events.CommandIgnored(self._now(), self.index, written, why))
 
     def _start(self) -> None:
         self._life += 1
@@ -363,13 +362,13 @@ class Channel:
         """True while a transfer is under way and has not failed."""
         return self.state is not State.IDLE and self.state is not State.FAILED
 
-    def note_hold(self) -> None:
-        """Report, once for each time, that the transfer waits for bus mastering."""
+    def note_hold(self, *, starts: bool = False) -> None:
+        """Report, once for each time, that the transfer waits for bus mastering; `starts`: it begins or resumes now."""
         held = self.busy and self.enabled and not self._host.may_master
-        if held and not self._held:
-            cause, transfer = self._host.hold_cause, self._transfer
-            moving = transfer is not None and (transfer.moved > 0 or transfer.chained)
-            self._trace.emit(events.TransferHeld(self._now(), self.index, cause.value, cause, moving))
+        # A ring that polls for a valid descriptor moves nothing.
+        if held and not self._held and (starts or self.state is not State.POLL):
+            cause = self._host.hold_cause
+            self._trace.emit(events.TransferHeld(self._now(), self.index, cause.value, cause, moving=not starts))
         self._held = held
 
     def settle(self) -> None:
@@ -388,19 +387,15 @@ class Channel:
         self._trace.emit(events.TransferHeld(self._now(), self.index, cause.value, cause))
 
     def _look_for_odd(self, transfer: Transfer, descriptor: int | None) -> None:
-        """Say, once, that a transfer moves nothing or counts past 32 bits; valid mode skips what is empty."""
-        if self._told_of_odd:
-            return
+        """Say, each once, that a transfer moves nothing or counts past 32 bits; valid mode skips what is empty."""
         if transfer.count == 0:
-            if transfer.mode.valid_mode and transfer.chained:
-                return
-            self._trace.emit(events.NothingToMove(self._now(), self.index, descriptor))
-        elif transfer.pci + transfer.count > LOW_HALF:
+            if not self._told_of_empty and not (transfer.mode.valid_mode and transfer.chained):
+                self._told_of_empty = True
+                self._trace.emit(events.NothingToMove(self._now(), self.index, descriptor))
+        elif transfer.pci + transfer.count > LOW_HALF and not self._told_of_wrap:
+            self._told_of_wrap = True
             address = transfer.upper << 32 | transfer.pci
             self._trace.emit(events.AddressWrapped(self._now(), self.index, address, transfer.count, descriptor))
-        else:
-            return
-        self._told_of_odd = True
 
     @property
     def tally(self) -> events.ChannelTally:
@@ -410,7 +405,7 @@ class Channel:
     def forget_tally(self) -> None:
         """Count afresh, for another client; what has been said once may be said again."""
         self._counts = events.ChannelTally()
-        self._told_of_odd = self._told_of_demand = False
+        self._told_of_empty = self._told_of_wrap = self._told_of_demand = False
 
     @property
     def visible(self) -> tuple[tuple[str, int], ...]:
@@ -577,7 +572,9 @@ class Channel:
             return
         then, held, rounds = before
         self._ring[address] = accesses, words, rounds + 1
-        if then == accesses and held == words and words[2] & _COUNT:
+        mode = decode(self._regs[self.names.mode])
+        takes = words[3] & DescriptorPointer.to_pci.mask and not mode.valid_mode and not mode.clear_count
+        if takes and then == accesses and held == words and words[2] & _COUNT:
             self._trace.emit(events.RingOverrun(self._now(), self.index, address, rounds))
 
     def _compare(self) -> None:
@@ -585,11 +582,12 @@ class Channel:
         address, fetched = self._fetched
         if not self._next_in_pci or address != self._next:
             return
-        again = memoryview(bytearray(DESCRIPTOR))
+        again, life = memoryview(bytearray(DESCRIPTOR)), self._life
         try:
             self.path.bus.read_into(BusAddr(address), again)
         except (BusAbort, ParityError):
             return
+        self._go_on(life)
         words = struct.unpack("<4I", again)
         if self._current().mode.valid_mode:
             words = (words[1], words[2], words[0], words[3])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import events
+from plx9x5x.events import IntaSource
 from plx9x5x.peripheral import Pin
 from plx9x5x.ports import Clock, IrqLine, TraceSink
 from plx9x5x.regs import config as cfg
@@ -51,8 +52,9 @@ _TO_HOST: Final = (
     (_LINTI, intr.INTCSR.local_enable.mask),
 )
 """Status and enable of the sources of INTA#, but for DMA and the outbound queue."""
-SOURCES: Final = ("doorbell", "abort", "LINTi#")
-"""Their names in events, in the same order; the others are "DMA channel 0", "DMA channel 1" and "outbound queue"."""
+_NAMED: Final = (IntaSource.DOORBELL, IntaSource.ABORT, IntaSource.LINTI)
+"""What events call them, in the same order."""
+_CHANNEL_NAMED: Final = (IntaSource.DMA_0, IntaSource.DMA_1)
 
 MAILBOX_WRITTEN: Final = (
     intr.INTCSR.mailbox0_written.mask,
@@ -90,9 +92,10 @@ class Interrupts:
         clock: Clock,
         trace: TraceSink,
         report_aborts: bool,
+        served: Callable[[], None],
     ) -> None:
         self._regs, self._config = registers, config
-        self._irq, self._clock, self._trace = irq, clock, trace
+        self._irq, self._clock, self._trace, self._served = irq, clock, trace, served
         self._report_aborts = report_aborts
         self.channels: Sequence[Channel] = ()
         self.linti = False
@@ -100,8 +103,6 @@ class Interrupts:
         self.powered = True
         """False in D3hot, which releases INTA#."""
         self._linto = self._lserr = False
-        self.changes = 0
-        """Of the level of INTA#."""
         self.rises = 0
         """How often INTA# was asserted from here."""
         self._watchers: list[tuple[Pin, Callable[[bool], None]]] = []
@@ -152,6 +153,7 @@ class Interrupts:
         value = before & ~_LIVE | live
         if value != before:
             self._regs[intr.INTCSR] = value
+            self._served()
         inta = linto = False
         # Most updates find nothing that could drive a pin, and this is asked at each write of a DMA command.
         queues = stored[intr.QSR] & _QUEUE_SOURCES or stored[intr.OPQIS]
@@ -160,7 +162,7 @@ class Interrupts:
             linto = self._drives_linto(value)
         if inta != self._irq.level:
             self.rises += inta
-            self.changes += 1
+            self._served()
             self._irq.set(inta)
             if self._trace.enabled:
                 self._trace.emit(events.LineChanged(self._clock.now(), inta))
@@ -169,19 +171,19 @@ class Interrupts:
             self._drive(linto, lserr)
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """What asserts INTA# now, by the names of `SOURCES`."""
+    def sources(self) -> tuple[IntaSource, ...]:
+        """What asserts INTA# now."""
         status = self._regs[intr.INTCSR]
         if not status & _PCI_ENABLE:
             return ()
         found = [
-            f"DMA channel {it.index}"
+            _CHANNEL_NAMED[it.index]
             for it in self.channels
             if it.interrupt and status & _CHANNEL_ENABLE[it.index] and self._regs[it.names.mode] & _TO_INTA
         ]
-        found += [name for name, (on, enable) in zip(SOURCES, _TO_HOST, strict=True) if status & on and status & enable]
+        found += [name for name, (on, enable) in zip(_NAMED, _TO_HOST, strict=True) if status & on and status & enable]
         if self._regs[intr.OPQIS] & ~self._regs[intr.OPQIM] & _NOT_EMPTY:
-            found.append("outbound queue")
+            found.append(IntaSource.OUTBOUND_QUEUE)
         return tuple(found)
 
     def _level(self, pin: Pin) -> bool:

@@ -46,6 +46,7 @@ class NativeCard:
         card = self.card
         line = self._irq.line if isinstance(self._irq, NativeLine) else _FFI.NULL
         _LIB.card_begin(card, self.pages.cells, line)
+        card.watch = self.pages.watch
         place = registers.place
         card.at.intcsr = place(intr.INTCSR)
         card.at.outbound_status, card.at.outbound_mask = place(intr.OPQIS), place(intr.OPQIM)
@@ -63,10 +64,14 @@ class NativeCard:
         for mask, channel in zip(BIG_ENDIAN, card.channels, strict=True):
             channel.big_endian = mask
 
-    def watch(self, status: tuple[int, int]) -> "Watch":
-        """Have the pages count reads of the dwords at `status` while INTA# is asserted; give the counts."""
+    def watch(self) -> "Watch":
+        """Have the pages count reads that tell why INTA# is asserted; give the counts."""
         if isinstance(self._irq, NativeLine):
-            self.pages.watch_line(self._irq, status)
+            latches = (
+                (names.command.offset, 1, _FFI.addressof(channel, "interrupt"))
+                for names, channel in zip(dma.CHANNELS, self.card.channels, strict=True)
+            )
+            self.pages.watch_line(self._irq, ((intr.INTCSR.offset, 4, None), *latches))
         return self.pages.watch
 
     @property

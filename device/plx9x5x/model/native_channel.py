@@ -165,11 +165,11 @@ class NativeChannel(Channel):
         super().forget_tally()
         for name in _IN_C:
             setattr(self._walk, name, 0)
-        self._walk.odd_told = False
+        self._walk.empty_told = self._walk.wrap_told = False
 
     def _look_for_odd(self, transfer: Transfer, descriptor: int | None) -> None:
         super()._look_for_odd(transfer, descriptor)
-        self._walk.odd_told = self._told_of_odd
+        self._walk.empty_told, self._walk.wrap_told = self._told_of_empty, self._told_of_wrap
 
     def reset(self) -> None:
         """Forget everything, the board's memory too."""

@@ -82,10 +82,16 @@ static bool is_odd(uint32_t pci, uint32_t count)
     return !count || pci > LOW_HALF - count;
 }
 
+/* True if nobody has a word to say about it any more. */
+static bool odd_is_told(const struct walk *channel, uint32_t count)
+{
+    return count ? channel->wrap_told : channel->empty_told;
+}
+
 /* Note one; false if the word is the reference's to say now, and then nothing has changed. */
 static bool take_odd(struct walk *channel, uint32_t count)
 {
-    if (!channel->odd_told || (!count && channel->empty + 1 == WALK_ENDLESS))
+    if (!odd_is_told(channel, count) || (!count && channel->empty + 1 == WALK_ENDLESS))
         return false;
     if (count)
         channel->empty = 0;
@@ -273,11 +279,13 @@ void walk_with(struct walk *channel, uint32_t pci, uint32_t upper, uint32_t loca
 bool walk_may_start(const struct walk *channel)
 {
     const uint32_t *values = channel->values;
+    uint32_t count;
 
     if (!walk_is_plain(channel))
         return false;
-    return channel->odd_told || values[channel->at.mode] & MODE_CHAIN ||
-           !is_odd(values[channel->at.pci_address], values[channel->at.size] & SIZE_COUNT);
+    count = values[channel->at.size] & SIZE_COUNT;
+    return values[channel->at.mode] & MODE_CHAIN || !is_odd(values[channel->at.pci_address], count) ||
+           odd_is_told(channel, count);
 }
 
 void walk_start(struct walk *channel)

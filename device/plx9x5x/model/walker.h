@@ -78,7 +78,7 @@ struct walk {
     uint32_t big_endian_place, big_endian; /* BIGEND, and the bit of it that turns this channel's words */
     uint32_t index;
     bool count_to_pci;            /* the chip writes the count back to PCI memory too */
-    bool odd_told;                /* nobody has a word to say about WALK_ODD any more */
+    bool empty_told, wrap_told;   /* nobody has a word to say about such a WALK_ODD any more */
 
     /* What was done here since Python set them to 0. */
     uint64_t transfers, chains, descriptors, to_pci, to_local, raised, acknowledged;

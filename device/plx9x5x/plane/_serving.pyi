@@ -25,15 +25,21 @@ class Line:
     context: Pointer
     changes: int
 
+class StatusBytes:
+    offset: int
+    bytes: int
+    shows: Pointer
+
 class Watch:
     offset: int
+    value: int
     same: int
     status: int
-    line_changes: int
-    late: bool
     since_ns: int
+    late: bool
+    news: int
     line: Line
-    status_dwords: list[int]
+    tells: list[StatusBytes]
 
 class Page:
     values: Values
@@ -68,6 +74,10 @@ class _Lib:
     NOTHING_CAME: int
     WOKEN: int
     TAKING_FAILED: int
+    NEWS_SPIN: int
+    NEWS_STUCK: int
+    NEWS_LATE: int
+    PAGE_SPIN: int
     PAGE_RUN: int
     PAGE_FEW: int
     PAGE_LONG_NS: int

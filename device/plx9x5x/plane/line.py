@@ -31,6 +31,11 @@ class NativeLine:
         return self.line.level
 
     @property
+    def rises(self) -> int:
+        """How often it was asserted; one that `reset` took back and nobody has asserted since is not counted."""
+        return (self.line.changes + self.line.level) // 2
+
+    @property
     def masked(self) -> bool:
         """True from an edge, or a MASK, until UNMASK."""
         return self.line.masked

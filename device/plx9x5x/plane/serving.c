@@ -63,56 +63,65 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * NS_PER_S + time.tv_nsec;
 }
 
-/* True, once, if INTA# has been asserted for long while somebody looked at its status. */
-static bool is_late(struct page_watch *watch)
+static bool tells_cause(const struct page_watch *watch, size_t count, int64_t offset)
 {
-    const int64_t time = now();
+    if (!watch->line || !watch->line->level)
+        return false;
+    for (size_t at = 0; at < sizeof(watch->tells) / sizeof(*watch->tells); at++) {
+        const struct status_bytes *bytes = &watch->tells[at];
 
-    if (watch->status == PAGE_FEW)
-        watch->since_ns = time;
-    watch->late = time - watch->since_ns >= PAGE_LONG_NS;
-    return watch->late;
+        if (offset < (int64_t)bytes->offset + bytes->bytes && bytes->offset < offset + (int64_t)count &&
+            (!bytes->shows || *bytes->shows))
+            return true;
+    }
+    return false;
 }
 
-/* True if a read that was answered is one of so many that the device should hear of it. */
-static bool is_news(struct page_watch *watch, const char *buffer, size_t count, int64_t offset)
+/* Count a read that was answered. */
+static uint32_t count_read(struct page_watch *watch, const char *buffer, size_t count, int64_t offset)
 {
-    const uint32_t dword = (uint32_t)offset & ~3u;
-    uint32_t value = 0;
-    bool news = false;
+    uint32_t value = 0, news = 0;
 
     memcpy(&value, buffer, count < 4 ? count : 4);
-    if (offset == watch->offset && value == watch->value) {
-        news = ++watch->same % PAGE_RUN == 0;
-    } else {
+    if (offset != watch->offset || value != watch->value) {
         watch->offset = offset;
         watch->value = value;
-        watch->same = 1;
+        watch->same = 0;
     }
-    if (watch->line && watch->line->level && (dword == watch->status_dwords[0] || dword == watch->status_dwords[1])) {
-        if (watch->line->changes != watch->line_changes) {
-            watch->line_changes = watch->line->changes;
-            watch->status = 0;
-            watch->late = false;
-        }
-        news |= ++watch->status % PAGE_RUN == 0;
-        if (watch->status % PAGE_FEW == 0 && !watch->late)
-            news |= is_late(watch);
+    if (++watch->same == PAGE_SPIN)
+        news |= NEWS_SPIN;
+    if (!tells_cause(watch, count, offset))
+        return news;
+    if (++watch->status == PAGE_RUN)
+        news |= NEWS_STUCK;
+    if (watch->status % PAGE_FEW == 0 && !watch->late) {
+        const int64_t time = now();
+
+        if (watch->status == PAGE_FEW)
+            watch->since_ns = time;
+        watch->late = time - watch->since_ns >= PAGE_LONG_NS;
+        if (watch->late)
+            news |= NEWS_LATE;
     }
     return news;
 }
 
 bool page_access(struct register_page *page, char *buffer, size_t count, int64_t offset, bool is_write)
 {
+    struct page_watch *watch = page ? page->watch : NULL;
+
+    if (watch && watch->news && !is_write)
+        return false;
     if (!answered(page, buffer, count, offset, is_write))
         return false;
-    if (!page->watch)
+    if (!watch)
         return true;
     if (is_write) {
-        page->watch->same = 0;
+        watch->same = 0;
         return true;
     }
-    return !is_news(page->watch, buffer, count, offset);
+    watch->news = count_read(watch, buffer, count, offset);
+    return !watch->news;
 }
 
 int64_t page_read(struct register_page *page, int64_t offset, uint32_t count)

@@ -41,23 +41,33 @@ struct native_part {
     enum work (*work)(struct native_part *part, uint64_t budget);
 };
 
+/* Bytes of a page that tell why INTA# is asserted, while `shows` is NULL or true. */
+struct status_bytes {
+    uint32_t offset, bytes;
+    const bool *shows;
+};
+
+/* What a count has come to, and the device has not been told of. */
+enum news { NEWS_SPIN = 1, NEWS_STUCK = 2, NEWS_LATE = 4 };
+enum { PAGE_SPIN = 4096, PAGE_RUN = 1024, PAGE_FEW = 8, PAGE_LONG_NS = 1000000000 };
+
 /*
  * What software does to all pages of a device, so that a driver that waits for nothing is seen without Python. `same`
- * counts reads of one place that gave one value with no write between; `status` reads of the dwords that tell why INTA#
- * is asserted, while it is, without a change of its level. Every PAGE_RUN reads of either are the device's to look at,
- * and so is the first of PAGE_FEW-th reads of the latter that comes PAGE_LONG_NS after PAGE_FEW of them.
+ * counts reads of one place that gave one value with no write between: NEWS_SPIN at PAGE_SPIN. `status` counts reads
+ * that told why INTA# is asserted, and whoever changes a cause takes it and `late` back: NEWS_STUCK at PAGE_RUN, NEWS_LATE at the first
+ * multiple of PAGE_FEW that comes PAGE_LONG_NS after the first. With `news` there every read is the device's, which
+ * takes it away.
  */
 struct page_watch {
     int64_t offset;
     uint32_t value;
     uint32_t same, status;
-    uint32_t line_changes;
-    int64_t since_ns;            /* of the PAGE_FEW-th status read */
-    bool late;                   /* the device has heard that it is long ago */
-    const struct line *line;     /* or NULL */
-    uint32_t status_dwords[2];   /* their offsets */
+    int64_t since_ns; /* of the PAGE_FEW-th status read */
+    bool late;
+    uint32_t news;
+    const struct line *line; /* or NULL: INTA# is not known here */
+    struct status_bytes tells[3];
 };
-enum { PAGE_RUN = 1024, PAGE_FEW = 8, PAGE_LONG_NS = 1000000000 };
 
 /* Registers as one BAR shows them. Several pages may show the same values. */
 struct register_page {

@@ -96,12 +96,13 @@ class RegisterPages:
         """What software does to the pages: reads that change nothing, and those of an interrupt's status."""
         self._line: NativeLine | None = None
 
-    def watch_line(self, line: NativeLine, status: tuple[int, int]) -> None:
-        """Count reads of the dwords at `status` while `line` is up."""
+    def watch_line(self, line: NativeLine, tells: Iterable[tuple[int, int, _serving.Pointer | None]]) -> None:
+        """Count reads that tell why `line` is up: (offset, bytes, a bool that says whether they do now, or None)."""
         self._line = line  # C keeps nothing alive
         self.watch.line = line.line
-        for at, offset in enumerate(status):
-            self.watch.status_dwords[at] = offset
+        for at, (offset, length, shows) in enumerate(tells):
+            told = self.watch.tells[at]
+            told.offset, told.bytes, told.shows = offset, length, _FFI.NULL if shows is None else shows
 
     def hold(self, idle: _serving.Pointer, places: Iterable[int]) -> None:
         """While the bool `idle` is false, have a change of the values at `places` be the device's, once shown again.

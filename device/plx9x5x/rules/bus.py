@@ -27,7 +27,7 @@ def _aborts(cause: AbortCause, remedy: str, *, of_descriptors: str | None = None
     """Look at accesses that failed for one `cause`. `{reason}` in a remedy is the event's."""
 
     def look(event: BusError) -> Charge | None:
-        if event.cause is not cause:
+        if event.cause is not cause or words.of_ones(event.registers):
             return None
         wanted = of_descriptors if event.purpose is Purpose.DESCRIPTOR else None
         return Charge(
@@ -57,7 +57,7 @@ def _holds(cause: Hold, what: str, remedy: str) -> Looks:
 
 
 def _dropped(event: TransferHeld) -> Charge | None:
-    if not event.moving or event.cause is Hold.NO_DREQ:
+    if not event.moving or event.cause in (Hold.NO_DREQ, Hold.D3HOT):  # of the latter `running-at-reset` tells
         return None
     return Charge(
         (event.channel, event.cause),
@@ -76,14 +76,16 @@ def _running_at_reset(event: events.ResetWhileBusy) -> Charge:
     )
 
 
-def _wrapped(event: events.AddressWrapped) -> Charge:
+def _wrapped(event: events.AddressWrapped) -> Charge | None:
+    if event.descriptor is not None and event.address & words.ONES == words.ONES:
+        return None
     return Charge(
         (event.channel,),
         f"DMA channel {event.channel}: {event.count:#x} bytes from bus address {event.address:#x} run past 4 GiB; the "
         "chip's counter has 32 bits and goes on at 0 of the same upper half",
         (
-            ("DMAPADR", f"{event.address & 0xFFFF_FFFF:#x}"),
-            ("DMASIZ", f"{event.count:#x}"),
+            (f"DMAPADR{event.channel}", f"{event.address & 0xFFFF_FFFF:#x}"),
+            (f"DMASIZ{event.channel}", f"{event.count:#x}"),
             *words.descriptor(event.descriptor),
         ),
         "split the transfer at the 4 GiB boundary, or allocate below it (dma_set_mask_and_coherent)",
@@ -104,14 +106,16 @@ RULES: Final = (
         ),
     ),
     Rule(
-        "unmapped-while-busy", Who.DRIVER, "DMA into a buffer that was unmapped",
-        "The address was mapped, and the guest has taken the mapping back: behind an IOMMU that is what a buffer freed "
-        "or unmapped before DONE looks like. Without an IOMMU the device cannot see it.",
+        "address-taken-back", Who.DRIVER, "DMA to an address that was mapped once",
+        "The address was mapped, and the guest has taken the mapping back. Behind an IOMMU that is a buffer that was "
+        "freed or unmapped before DONE, or a stale address that was programmed again. Without an IOMMU the device "
+        "cannot see it.",
         "start_dma(dev);\ndma_unmap_single(d, handle, len, DMA_FROM_DEVICE);",
         "start_dma(dev);\nwait_for_done(dev);\ndma_unmap_single(d, handle, len, DMA_FROM_DEVICE);",
         looks=_aborts(
             AbortCause.UNMAPPED,
-            "free or unmap a buffer only after DONE, or after an abort has been seen to end",
+            "free or unmap a buffer only after DONE, or after an abort has been seen to end, and do not use its "
+            "address after that",
         ),
     ),
     Rule(
@@ -122,6 +126,16 @@ RULES: Final = (
         looks=_aborts(
             AbortCause.READ_ONLY,
             "the guest maps this range for reading only: map it DMA_FROM_DEVICE or DMA_BIDIRECTIONAL",
+        ),
+    ),
+    Rule(
+        "write-only-address", Who.DRIVER, "DMA reads of memory that may only be written",
+        "The range is mapped for writing: a buffer mapped DMA_FROM_DEVICE behind an IOMMU.",
+        "h = dma_map_single(d, buf, len, DMA_FROM_DEVICE);\nto_local(dev, h, len);",
+        "h = dma_map_single(d, buf, len, DMA_TO_DEVICE);\nto_local(dev, h, len);",
+        looks=_aborts(
+            AbortCause.WRITE_ONLY,
+            "the guest maps this range for writing only: map it DMA_TO_DEVICE or DMA_BIDIRECTIONAL",
         ),
     ),
     Rule(
@@ -136,8 +150,8 @@ RULES: Final = (
     ),
     Rule(
         "memory-gone", Who.TRANSPORT, "the client's memory does not answer",
-        "The file behind the range was truncated or finds no room, the client was asked by message and gave no "
-        "answer, or it lets the device write there and not read.",
+        "The file behind the range was truncated or finds no room, or the client was asked by message and gave no "
+        "answer.",
         "df /dev/shm   # full", "df /dev/shm   # room for the guest's memory",
         looks=_aborts(
             AbortCause.NO_ANSWER,

@@ -4,31 +4,29 @@
 from typing import Final
 
 from plx9x5x import events
-from plx9x5x.events import EepromMisuse, EepromMisused, LocalUndecoded
+from plx9x5x.events import EepromMisuse, EepromMisused, IntaSource, LocalUndecoded
 from plx9x5x.findings.finding import Charge, Who
 from plx9x5x.findings.rule import Looks, Rule, when
+from plx9x5x.model.patience import FEW, RUN, SPIN
 from plx9x5x.rules import words
 
-_TAKES_BACK: Final = {
-    "DMA channel 0": "write DMACSR0 bit 3 (CLEAR INT)",
-    "DMA channel 1": "write DMACSR1 bit 3 (CLEAR INT)",
-    "doorbell": "write the set bits of L2PDBELL back",
-    "abort": "write ones to the abort bits of PCISR (bits 13 and 12)",
-    "LINTi#": "take the cause back in the board's peripheral, or clear INTCSR bit 11",
-    "outbound queue": "read OQP until it is empty, or set OPQIM bit 3",
+TAKES_BACK: Final = {
+    IntaSource.DMA_0: "write DMACSR0 bit 3 (CLEAR INT)",
+    IntaSource.DMA_1: "write DMACSR1 bit 3 (CLEAR INT)",
+    IntaSource.DOORBELL: "write the set bits of L2PDBELL back",
+    IntaSource.ABORT: "write ones to the abort bits of PCISR (bits 13 and 12)",
+    IntaSource.LINTI: "take the cause back in the board's peripheral, or clear INTCSR bit 11",
+    IntaSource.OUTBOUND_QUEUE: "read OQP until it is empty, or set OPQIM bit 3",
 }
-SOURCES: Final = tuple(_TAKES_BACK)
-"""What can drive INTA#, as events name it."""
 
 
 def _stuck(event: events.LineStuck) -> Charge:
-    wrong = (("CLEAR INT to the other channel", f"{event.wrong_clears} x"),) if event.wrong_clears else ()
     return Charge(
         (event.sources,),
-        f"INTA# stays asserted by {', '.join(event.sources)} after {event.reads} reads of the interrupt status"
-        + (", for more than a second" if event.late else ""),
-        wrong,
-        "the handler has to " + "; ".join(_TAKES_BACK[source] for source in event.sources),
+        f"INTA# stays asserted by {', '.join(source.value for source in event.sources)} after {event.reads} reads of "
+        "the interrupt status" + (", for more than a second" if event.late else ""),
+        (),
+        "the handler has to " + "; ".join(TAKES_BACK[source] for source in event.sources),
     )
 
 
@@ -52,6 +50,16 @@ def _nobody(event: events.NobodyAnswers) -> Charge:
     )
 
 
+def _decode_off(event: events.DecodeOff) -> Charge:
+    kind, bit = ("I/O", 0) if event.io else ("memory", 1)
+    return Charge(
+        (event.bar,),
+        f"BAR{event.bar} was written while PCICR bit {bit} ({kind} space) is 0: writes vanish, reads give ones",
+        (),
+        "pci_enable_device() sets it; a reset of the function clears it",
+    )
+
+
 def _missing(event: events.RegisterMissing) -> Charge:
     return Charge(
         (event.offset,),
@@ -65,7 +73,7 @@ def _missing(event: events.RegisterMissing) -> Charge:
 def _closed(event: events.WindowClosed) -> Charge:
     return Charge(
         (event.bar, event.register),
-        f"a write of {event.register} turned BAR{event.bar} off: accesses to it read ones from now on",
+        f"BAR{event.bar} was accessed after a write of {event.register} turned it off: reads give ones, writes vanish",
         ((event.register, f"{event.value:#x}"),),
         f"keep bit 0 (enable) of {event.register.removesuffix('RR').removesuffix('BA')}BA set",
     )
@@ -127,10 +135,10 @@ def _doorbell(event: events.DoorbellLost) -> Charge:
 RULES: Final = (
     Rule(
         "interrupt-not-acknowledged", Who.DRIVER, "an interrupt is never acknowledged",
-        "INTA# is a level: it stays asserted until its cause is taken back in the chip. The threshold is 1,024 "
-        "reads of "
-        "INTCSR or DMACSR with INTA# asserted all along, by the same causes, or 16 of them if a second passes between "
-        "the first eight and the last. In the guest it is an interrupt storm, or 'irq N: nobody cared'.",
+        "INTA# is a level: it stays asserted until its cause is taken back in the chip. The threshold is "
+        f"{RUN:,} reads of INTCSR, or of DMACSR of a channel that asks, while INTA# is asserted and none of its causes "
+        f"changes; or {2 * FEW} of them if a second passes between the first {FEW} and the last. In the guest it is an "
+        "interrupt storm, or 'irq N: nobody cared'.",
         "if (readl(regs + INTCSR) & BIT(21))\n\tcomplete(&dev->done);",
         "if (readl(regs + INTCSR) & BIT(21)) {\n\twriteb(readb(regs + DMACSR0) | BIT(3), regs + DMACSR0);\n"
         "\tcomplete(&dev->done);\n}",
@@ -138,34 +146,44 @@ RULES: Final = (
     ),
     Rule(
         "spinning", Who.DRIVER, "a register is polled, and what is waited for will not come",
-        "4,096 reads of one register, with no write between and no change, while the chip knows that nothing will "
-        "change it: a channel that failed, is paused, or may not master the bus.",
+        f"{SPIN:,} reads of DMACSR, with no write between and no change, while the chip knows that nothing will change "
+        "it: a channel that failed, is paused, or may not master the bus. A loop that ends by a time limit looks the "
+        "same.",
         "while (!(readb(regs + DMACSR0) & BIT(4)))\n\tcpu_relax();",
         "ret = readb_poll_timeout(regs + DMACSR0, csr, csr & BIT(4), 10, 100000);",
-        looks=when(events.Spinning, _spinning),
+        certain=False, looks=when(events.Spinning, _spinning),
     ),
     Rule(
         "nobody-answers", Who.BOARD, "a mailbox or doorbell is polled, and nothing runs on the local side",
-        "4,096 reads of a mailbox, P2LDBELL or L2PDBELL, with no write between and no change, on a board whose local "
-        "side is memory alone: the answer of its firmware will not come. The driver may be right, and the board that "
-        "it runs on the wrong one.",
+        f"{SPIN:,} reads of a mailbox, or of P2LDBELL with a bit set, with no write between and no change, on a board "
+        "whose local side is memory alone: the answer of its firmware will not come. The driver may be right, and the "
+        "board that it runs on the wrong one.",
         "writel(COMMAND, regs + MBOX0);\nwhile (readl(regs + MBOX1) != REPLY)\n\tcpu_relax();",
         "writel(COMMAND, regs + MBOX0);\nret = readl_poll_timeout(regs + MBOX1, reply, reply == REPLY, 10, 100000);",
         certain=False, looks=when(events.NobodyAnswers, _nobody),
     ),
     Rule(
         "register-missing", Who.DRIVER, "a write to a register that this chip lacks",
-        "The offset holds a register on other chips of the family and nothing on this one. Reads, and reserved offsets "
-        "and bits, are legal and never reported.",
-        "writel(upper, regs + DMADAC0); /* on a 9080 */", "if (chip != 9080)\n\twritel(upper, regs + DMADAC0);",
+        "The offset holds a register on other chips of the family and nothing on this one. Zeros, reads, and reserved "
+        "offsets and bits are legal and never reported. Said once a client.",
+        "writel(upper_32_bits(h), regs + DMADAC0); /* on a 9080 */",
+        "dma_set_mask_and_coherent(d, DMA_BIT_MASK(32));",
         looks=when(events.RegisterMissing, _missing),
     ),
     Rule(
         "window-closed", Who.DRIVER, "a BAR was turned off by a write of its local registers",
-        "Bit 0 of LASnBA lets the BAR of a local address space decode; a driver that programs the base and forgets the "
-        "bit loses the BAR.",
-        "writel(0x20000000, regs + LAS0BA);", "writel(0x20000000 | 1, regs + LAS0BA);",
+        "Bit 0 of LASnBA lets the BAR of a local address space decode; a driver that programs the base, forgets the "
+        "bit and goes on to use the BAR has lost it.",
+        "writel(0x20000000, regs + LAS0BA);\nreadl(bar2);", "writel(0x20000000 | 1, regs + LAS0BA);\nreadl(bar2);",
         looks=when(events.WindowClosed, _closed),
+    ),
+    Rule(
+        "decode-off", Who.DRIVER, "a BAR was written while the device may not decode it",
+        "PCICR bits 1 (memory) and 0 (I/O) are 0: before the device is enabled, after it was disabled, or after a "
+        "reset that took them back with all of configuration space. Reads are what a handler on a shared line does. "
+        "Said once a client.",
+        "pci_disable_device(pdev);\nwritel(0, regs + INTCSR);", "writel(0, regs + INTCSR);\npci_disable_device(pdev);",
+        certain=False, looks=when(events.DecodeOff, _decode_off),
     ),
     Rule(
         "window-empty", Who.DRIVER, "a BAR was accessed where the board decodes nothing",

@@ -31,7 +31,8 @@ def _no_dreq(event: TransferHeld) -> Charge | None:
         return None
     return Charge(
         (event.channel,),
-        f"DMA channel {event.channel} is in demand mode, and this board drives no DREQ# for it: nothing will ever move",
+        f"DMA channel {event.channel} is in demand mode, and this board drives no DREQ# for it: nothing moves until "
+        "it does",
         ((f"DMAMODE{event.channel}", "bit 12 set"),),
         f"clear bit 12 of DMAMODE{event.channel}, or take the channel that the board drives",
     )
@@ -69,7 +70,7 @@ def _endless(event: events.EndlessChain) -> Charge:
 
 def _beyond(event: LocalUndecoded) -> Charge | None:
     """Data at a local address that the board does not decode."""
-    if event.purpose is not Purpose.DATA:
+    if event.purpose is not Purpose.DATA or words.of_ones(event.registers):
         return None
     inside = next(((name, base, size) for name, base, size in event.nearest if base <= event.start < base + size), None)
     if inside is not None:
@@ -122,7 +123,7 @@ def _overrun(event: events.RingOverrun) -> Charge:
         (event.channel,),
         f"DMA channel {event.channel}: the ring came back to the descriptor at {event.address:#x}, and the driver has "
         "touched neither it nor a register since: what it held is overwritten",
-        (),
+        (("times round", str(event.rounds)),),
         "a larger ring, an interrupt for each descriptor, or valid mode (DMAMODE bit 20) so that the chip waits",
     )
 
@@ -161,16 +162,16 @@ RULES: Final = (
     ),
     Rule(
         "abort-while-enabled", Who.DRIVER, "ABORT with ENABLE set",
-        "The chip aborts a channel only while ENABLE is 0.",
+        "The chip aborts a channel only while ENABLE is 0; the transfer that was to be aborted goes on.",
         "writeb(0x05, regs + DMACSR0);", "writeb(0x00, regs + DMACSR0);\nwriteb(0x04, regs + DMACSR0);",
         looks=_ignores(Ignored.ABORT_ENABLED, "clear ENABLE (bit 0) first, or in the same write: 0x04"),
     ),
     Rule(
         "no-demand", Who.DRIVER, "demand mode where nobody drives DREQ#",
         "DMAMODE bit 12 lets the board pace the transfer by DREQ#; a board that never drives the pin never lets it "
-        "move.",
+        "move. Said once a client.",
         "writel(mode | BIT(12), regs + DMAMODE0);", "writel(mode & ~BIT(12), regs + DMAMODE0);",
-        looks=when(TransferHeld, _no_dreq),
+        certain=False, looks=when(TransferHeld, _no_dreq),
     ),
     Rule(
         "size-zero", Who.DRIVER, "a transfer of no bytes",
@@ -189,7 +190,8 @@ RULES: Final = (
     Rule(
         "local-address", Who.DRIVER, "DMA to local addresses that the board does not decode",
         "A transfer starts where no window is, or runs past the end of one: a wrong DMALADR, or a DMASIZ that is too "
-        "long or in the wrong byte order. Of one channel all such transfers are one finding.",
+        "long or in the wrong byte order. Of one channel, all that begin nowhere are one finding, and all that run "
+        "past an end are another.",
         "writel(swab32(len), regs + DMASIZ0);", "writel(len, regs + DMASIZ0);",
         looks=when(LocalUndecoded, _beyond),
     ),
@@ -209,8 +211,9 @@ RULES: Final = (
     ),
     Rule(
         "ring-overrun", Who.DRIVER, "a ring went round before the driver looked",
-        "The chip came to the same descriptor again, and since the last time the driver has accessed no register and "
-        "left the descriptor as it was: nobody can have taken the data.",
+        "The chip wrote to a descriptor's buffer again, and since the last time the driver has accessed no register "
+        "and left the descriptor as it was: most likely nobody has taken the data. Rings in valid mode, or whose "
+        "descriptors are given back by the chip (clear count), are not looked at.",
         "/* no interrupt, no look at DMAPADR */", "/* per descriptor: take the data, then give it back */",
         certain=False, thorough=True, looks=when(events.RingOverrun, _overrun),
     ),

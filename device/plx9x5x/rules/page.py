@@ -16,7 +16,7 @@ A finding says that somebody did something wrong: who, what, what shows it, and 
 one line for each cause, the first time; if it comes again, one line with the count, at most every
 {AGAIN_NS // _NS_PER_S} seconds. {MOST} causes of one client are told apart. When a client leaves there is a summary of
 at most five lines. Legal accesses are never reported: what QEMU reads of configuration space, reserved registers and
-bits, reads of anything.
+bits. Reads are, where they come by the thousand and wait for nothing, or go where a board has nothing.
 
 *certain* means that no correct driver does this; *likely* that one might, and seldom does.
 
@@ -27,11 +27,14 @@ bits, reads of anything.
 
 | name | value |
 |---|---|
-| `channels` | for each DMA channel: `transfers`, `chains` of them, `descriptors`, bytes `to_pci`, `to_local` |
+| `board`, `client`, `ended` | the board's name, the server's clients counted from 1, when this one left (UTC) |
+| `channels` | none if the client did nothing, else for each DMA channel: |
+| | `transfers`, `chains` of them, `descriptors`, bytes `to_pci`, `to_local` |
 | | interrupts `raised` and `acknowledged`, transfers `aborted` and `failed` |
 | `inta_asserted` | how often INTA# went up |
 | `doorbells`, `mailboxes` | writes of P2LDBELL and of MBOX0 to MBOX3 |
 | `findings` | a list: `rule`, `who`, `certain`, `what`, `evidence`, `remedy`, `count`, `first_s`, `last_s` |
+| | times are seconds on the device's clock, which `--trace` shows too |
 | `more` | events of causes beyond those that are told apart |
 
 `plx9x5x run` counts them, lists them if the run was not good, and keeps them as `findings.jsonl` among its logs and in

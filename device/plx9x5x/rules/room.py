@@ -21,7 +21,7 @@ class Room:
         self,
         say: Callable[[str], None],
         *,
-        keep: Callable[[dict[str, object]], None] = lambda _: None,
+        keep: Callable[[dict[str, object]], None] | None = None,
     ) -> None:
         self.docket: Final = Docket(RULES, say)
         self._say, self._keep = say, keep
@@ -37,16 +37,22 @@ class Room:
         if isinstance(event, ClientSummary):
             self._summary = event
         elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
-            self.conclude()
+            self._sum_up()
         elif isinstance(event, Event):
             self.docket.take(event, event.time)
 
     def conclude(self) -> None:
-        """Sum up, if there is anything to say, and start afresh."""
+        """Sum up a client that has not left, if it did anything, and start afresh."""
+        if self._summary is not None or self.docket.findings:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        """Say what there is to say, and keep a record of every client."""
         found, others = self.docket.findings, self.docket.others
         if self._summary is not None or found:
             for line in summary.lines(self._summary, found, others):
                 self._say(line)
+        if self._keep is not None:
             self._keep(summary.json(self._summary, found, others))
         self._summary = None
         self.docket.clear()

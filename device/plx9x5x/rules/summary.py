@@ -18,8 +18,12 @@ def lines(summary: ClientSummary | None, findings: Sequence[Finding], others: in
     said: list[str] = []
     if summary is not None:
         said += [f"channel {at}: {_channel(it)}" for at, it in enumerate(summary.channels) if it != ChannelTally()]
-        rang = _counts((summary.doorbells, "doorbells"), (summary.mailboxes, "mailboxes"))
-        said.append(", ".join([f"INTA# asserted {summary.lines_raised} times", *rang]))
+        rang = [
+            _count(count, what)
+            for count, what in ((summary.doorbells, "doorbell"), (summary.mailboxes, "mailbox"))
+            if count
+        ]
+        said.append(", ".join([f"INTA# asserted {_count(summary.lines_raised, 'time')}", *rang]))
     if findings:
         more = f", and {others} events of more causes" if others else ""
         shown = ", ".join(f"{it.rule}{f' {it.count} x' if it.count > 1 else ''}" for it in findings[:_SHOWN])
@@ -31,25 +35,26 @@ def lines(summary: ClientSummary | None, findings: Sequence[Finding], others: in
 
 
 def _channel(tally: ChannelTally) -> str:
-    chains = f" ({tally.chains} chains, {tally.descriptors} descriptors)" if tally.chains else ""
+    chains = f" ({_count(tally.chains, 'chain')}, {_count(tally.descriptors, 'descriptor')})" if tally.chains else ""
+    ended = [f"{count} {what}" for count, what in ((tally.aborted, "aborted"), (tally.failed, "failed")) if count]
     return ", ".join(
         (
-            f"{tally.transfers} transfers{chains}",
+            f"{_count(tally.transfers, 'transfer')}{chains}",
             f"{_bytes(tally.to_pci)} to PCI, {_bytes(tally.to_local)} to local",
-            f"{tally.raised} interrupts, {tally.acknowledged} acknowledged",
-            *_counts((tally.aborted, "aborted"), (tally.failed, "failed")),
+            f"{_count(tally.raised, 'interrupt')}, {tally.acknowledged} acknowledged",
+            *ended,
         )
     )
 
 
-def _counts(*counted: tuple[int, str]) -> list[str]:
-    """Those that are not 0."""
-    return [f"{count} {what}" for count, what in counted if count]
+def _count(count: int, what: str) -> str:
+    """With the plural's ending."""
+    return f"{count} {what}{'' if count == 1 else 'es' if what.endswith('x') else 's'}"
 
 
 def _bytes(count: int) -> str:
     if count < 10 * KIB:
-        return f"{count} bytes"
+        return _count(count, "byte")
     return f"{count / MIB:.1f} MiB" if count >= MIB else f"{count / KIB:.1f} KiB"
 
 

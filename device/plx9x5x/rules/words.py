@@ -2,8 +2,11 @@
 """Values as findings show them."""
 
 from collections.abc import Sequence
+from typing import Final
 
 Evidence = tuple[tuple[str, str], ...]
+
+ONES: Final = 0xFFFF_FFFF
 
 
 def registers(shown: Sequence[tuple[str, int]], *wanted: str) -> Evidence:
@@ -25,3 +28,8 @@ def around(near: Sequence[tuple[int, int]]) -> Evidence:
 def windows(near: Sequence[tuple[str, int, int]]) -> str:
     """A board's windows around a local address."""
     return " ".join(f"{name} {base:#x}-{base + size - 1:#x}" for name, base, size in near) or "none"
+
+
+def of_ones(shown: Sequence[tuple[str, int]]) -> bool:
+    """True if a channel's registers are a descriptor of ones: nobody answered for it, and that has been said."""
+    return any(name.startswith("DMAPADR") and value == ONES for name, value in shown)

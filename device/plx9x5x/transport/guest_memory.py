@@ -21,17 +21,20 @@ Units: bytes; addresses are 64-bit and wrap.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from plx9x5x.errors import AbortCause, BusAbort, TargetAbort
-from plx9x5x.transport.refusals import Refusals
+from plx9x5x.transport.refusals import MOST, Refusals
 from plx9x5x.units import BusAddr
 
 _SPACE: Final = 1 << 64
 _LAST: Final = _SPACE - 1
 _NOWHERE: Final = memoryview(b"")
+
+
+WRITE_ONLY: Final = "the client has mapped it for writing alone"
 
 
 class Unreachable(TargetAbort):
@@ -51,6 +54,8 @@ class FarFault(Unreachable):
     def __init__(self, address: BusAddr, *, moved: int, reason: str, nearest: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__(address, moved=moved, nearest=nearest)
         self.reason = reason
+        if reason == WRITE_ONLY:
+            self.cause = AbortCause.WRITE_ONLY
 
     def __str__(self) -> str:
         return f"bus address {self.address:#x} is mapped, and cannot be reached: {self.reason}"
@@ -84,9 +89,6 @@ class Far:
 
     memory: FarMemory
     offset: int
-
-
-WRITE_ONLY: Final = "the client has mapped it for writing alone"
 
 
 class NoMemory:
@@ -152,8 +154,7 @@ class GuestMemory:
 
     def unmap(self, iova: int, length: int) -> None:
         """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
-        if overlaps(self.around(iova), iova, length):
-            self.refused.note_gone(iova, iova + length)
+        self.refused.note_gone(mapped_parts(self.around, iova, length))
         self._drop(iova, length)
 
     def _drop(self, iova: int, length: int) -> None:
@@ -298,9 +299,18 @@ class GuestMemory:
         return kind(BusAddr(bus), moved=moved, nearest=self.around(bus))
 
 
-def overlaps(around: Sequence[tuple[int, int]], iova: int, length: int) -> bool:
-    """True if one of the mappings `around` an address, and the next, has a byte of the range that begins there."""
-    return any(start < iova + length and iova < start + size for start, size in around)
+def mapped_parts(
+    around: Callable[[int], Sequence[tuple[int, int]]], iova: int, length: int
+) -> Iterator[tuple[int, int]]:
+    """Give (start, end) of what is mapped of a range, by what `around` says of an address; the first `MOST` of it."""
+    at, end = min(max(iova, 0), _LAST), iova + length
+    for _ in range(MOST):
+        found = [(start, start + size) for start, size in around(at) if start < end and at < start + size]
+        for start, stop in found:
+            yield max(start, iova), min(stop, end)
+        at = found[-1][1] if found else end
+        if at >= min(end, _LAST):
+            return
 
 
 def splits(around: Sequence[tuple[int, int]], iova: int, length: int) -> bool:

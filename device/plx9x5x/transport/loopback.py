@@ -6,12 +6,16 @@ Tests, the benchmark and scripts drive the device through it; it answers in micr
 
 import mmap
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from plx9x5x.plane.choice import Plane, choose
+from plx9x5x.plane.port import Mapped
 from plx9x5x.ports import BusMaster, IrqLine, PciDevice
 from plx9x5x.transport.client_memory import client_memory
 from plx9x5x.units import KIB
+
+if TYPE_CHECKING:
+    from plx9x5x.plane.line import NativeLine
 
 DeviceT = TypeVar("DeviceT", bound=PciDevice)
 
@@ -82,7 +86,7 @@ class Loopback(Generic[DeviceT]):
         plane: Plane | str | None = None,
     ) -> None:
         self.memory: Final = client_memory(choose(plane))
-        self.line: Final = CountingLine()
+        self.line: Final = _line_of(self.memory)
         self._clock = clock
         self.device: Final = make_device(self.memory, self.line)
         if enabled:
@@ -118,3 +122,12 @@ class Loopback(Generic[DeviceT]):
             return 0
         self._clock.advance(wait)
         return wait
+
+
+def _line_of(memory: object) -> "CountingLine | NativeLine":
+    """INTA# as a server of the plane has it: C drives it where C moves data."""
+    if not isinstance(memory, Mapped):
+        return CountingLine()
+    from plx9x5x.plane.line import NativeLine  # noqa: PLC0415 - compiled: the other plane loads none of it
+
+    return NativeLine()

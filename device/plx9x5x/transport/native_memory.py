@@ -10,7 +10,7 @@ from typing import Final
 
 from plx9x5x.errors import BusAbort, TargetAbort
 from plx9x5x.plane.table import MappingTable, Why
-from plx9x5x.transport.guest_memory import Far, GuestMemory, Unreachable, overlaps, splits
+from plx9x5x.transport.guest_memory import Far, GuestMemory, Unreachable, mapped_parts, splits
 from plx9x5x.transport.refusals import Refusals
 from plx9x5x.units import BusAddr
 
@@ -45,8 +45,7 @@ class NativeGuestMemory:
 
     def unmap(self, iova: int, length: int) -> None:
         """Drop everything inside the range; a mapping that reaches beyond it keeps the part outside."""
-        if overlaps(self.mappings.around(min(max(iova, 0), _LAST)), iova, length):
-            self.refused.note_gone(iova, iova + length)
+        self.refused.note_gone(mapped_parts(self.mappings.around, iova, length))
         self.mappings.unmap(iova, length)
         if self._far is not None:
             self._far.unmap(iova, length)

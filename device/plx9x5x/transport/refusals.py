@@ -6,7 +6,7 @@ A client goes on as if it were mapped, and so does its driver, with addresses th
 
 import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,9 +71,9 @@ class Refusals:
         if self._ranges:
             self._ranges = [it for it in self._ranges if it.end <= start or end <= it.start]
 
-    def note_gone(self, start: int, end: int) -> None:
-        """Remember that a range was taken back; the last `MOST` are. It may be mapped again: then nobody asks here."""
-        self._gone.append((start, end))
+    def note_gone(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Remember what was taken back, (start, end) each; the last `MOST` are. Once mapped again, nobody asks here."""
+        self._gone.extend(ranges)
 
     def clear(self) -> None:
         """Forget all."""

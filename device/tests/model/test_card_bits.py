@@ -3,7 +3,7 @@
 
 from plx9x5x.model import _card, channels
 from plx9x5x.model.engine import ENDLESS
-from plx9x5x.model.patience import FEW, LONG_NS, RUN
+from plx9x5x.model.patience import FEW, LONG_NS, NEWS_LATE, NEWS_SPIN, NEWS_STUCK, RUN, SPIN
 from plx9x5x.plane import _serving
 from plx9x5x.regs import dma, intr
 from plx9x5x.regs.dma import DescriptorPointer, DmaCommand, DmaMode, DmaSize
@@ -47,8 +47,9 @@ def test_each_bit_is_where_the_tables_have_it() -> None:
     known = {name for name in dir(_LIB) if name.startswith(("MODE_", "CSR_", "INTCSR_", "QUEUE_", "POINTER_", "SIZE_"))}
     assert known == set(BITS)
     assert _LIB.WALK_ENDLESS == ENDLESS
-    assert _serving.lib.PAGE_RUN == RUN
-    assert (_serving.lib.PAGE_FEW, _serving.lib.PAGE_LONG_NS) == (FEW, LONG_NS)
+    c = _serving.lib
+    assert (c.PAGE_SPIN, c.PAGE_RUN, c.PAGE_FEW, c.PAGE_LONG_NS) == (SPIN, RUN, FEW, LONG_NS)
+    assert (c.NEWS_SPIN, c.NEWS_STUCK, c.NEWS_LATE) == (NEWS_SPIN, NEWS_STUCK, NEWS_LATE)
     assert {name: getattr(_LIB, name) for name in BITS} == {name: field.mask for name, field in BITS.items()}
 
 

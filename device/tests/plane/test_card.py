@@ -21,7 +21,7 @@ from plx9x5x.ports import ResetKind
 from plx9x5x.regs.config import PCISR
 from plx9x5x.regs.dma import DMADPR0
 from plx9x5x.regs.intr import OPQIS
-from plx9x5x.transport.loopback import Loopback
+from plx9x5x.transport.loopback import CountingLine, Loopback
 from plx9x5x.units import KIB, LocalAddr
 from tests.model.bench import MODE
 from tests.model.plane_worlds import CHAIN, PAGE, PAGES, RING, SRAM, World, ring
@@ -30,7 +30,7 @@ NONE, MORE, ASK = _serving.lib.WORK_NONE, _serving.lib.WORK_MORE, _serving.lib.W
 BUDGET = 64 * 1024
 
 
-def world_of(line: NativeLine | None = None) -> World:
+def world_of(line: NativeLine | CountingLine | None = None) -> World:
     return World(Plane.NATIVE, price=None, line=line)
 
 
@@ -116,12 +116,13 @@ def test_an_interrupt_is_driven_at_once_where_the_line_is_in_c() -> None:
 
 
 def test_an_interrupt_is_asked_for_where_the_line_is_pythons() -> None:
-    world = world_of()
+    line = CountingLine()
+    world = world_of(line)
     world.chip.write(0, 0x68, 4, 0x4_0900)
     world.block(0, 0x2_0403, PAGES, SRAM, 16, 0)
-    assert (work(world), world.host.line.level) == (ASK, False)
+    assert (work(world), line.level) == (ASK, False)
     world.chip.step(BUDGET)
-    assert (work(world), world.host.line.level) == (NONE, True)
+    assert (work(world), line.level) == (NONE, True)
 
 
 def test_start_is_the_references_while_software_reset_is_held() -> None:

@@ -23,7 +23,7 @@ from plx9x5x.ports import ResetKind
 from plx9x5x.rules import page
 from plx9x5x.rules.catalog import RULES
 from plx9x5x.rules.room import Room
-from plx9x5x.transport.guest_memory import FarFault, Unreachable
+from plx9x5x.transport.guest_memory import WRITE_ONLY, FarFault, Unreachable
 from plx9x5x.transport.loopback import Loopback
 from plx9x5x.transport.native_memory import NativeGuestMemory
 from plx9x5x.transport.refusals import TurnedAway
@@ -34,6 +34,8 @@ MODE, PADR, LADR, SIZ, DPR, CSR = 0x80, 0x84, 0x88, 0x8C, 0x90, 0xA8
 INTCSR, CNTRL, P2LDBELL, MBOX0, MBOX1 = 0x68, 0x6C, 0x60, 0x78, 0x7C
 BLOCK, CHAIN, DONE_INTERRUPT, TO_INTA = 0x43, 0x243, 1 << 10, 1 << 17
 IN_PCI, LAST, TO_PCI = 1, 2, 8
+SPINS = 5000
+"""Reads that are more than any rule allows."""
 DOCS = Path(__file__).parents[3] / "docs/findings.md"
 
 
@@ -193,11 +195,11 @@ def _rewritten(*, word: int) -> Play:
     return play
 
 
-def _ring(*, looks: bool) -> Play:
+def ring(*, looks: bool = False, flags: int = TO_PCI, mode: int = CHAIN) -> Play:
     def play(card: Card) -> None:
         for at in (0x100, 0x200):
-            card.descriptor(RAM + at, RAM + 0x1000, 64, (RAM + (0x300 - at)) | IN_PCI)
-        card.chain(RAM + 0x100)
+            card.descriptor(RAM + at, RAM + 0x1000, 64, (RAM + (0x300 - at)) | IN_PCI | flags)
+        card.chain(RAM + 0x100, flags=IN_PCI | flags, mode=mode)
         for _ in range(12):
             card.chip.step(8 * KIB)
             if looks:
@@ -318,20 +320,31 @@ def _polled(*, pci: int) -> Play:
     return play
 
 
-def _missing(*, is_write: bool) -> Play:
+def _missing(*, value: int) -> Play:
     def play(card: Card) -> None:
-        if is_write:
-            card.write(0xB4, 0)
-        else:
-            card.read(0xB4)
-            card.write(0x1F0, 0)
+        card.write(0xB4, value)
+        card.read(0xB4)
+        card.write(0x1F0, 1)
 
     return play
 
 
-def _window(value: int) -> Play:
+def _window(*values: int) -> Play:
     def play(card: Card) -> None:
-        card.write(0x04, value)
+        for value in values:
+            card.write(0x04, value)
+        card.chip.read(2, 0, 4)
+
+    return play
+
+
+def _decode(*commands: int) -> Play:
+    def play(card: Card) -> None:
+        for command in commands:
+            card.config(4, command)
+        card.write(INTCSR, 0x100)
+        card.config(4, 0)
+        card.read(INTCSR)
 
     return play
 
@@ -413,14 +426,15 @@ CASES: dict[str, Case] = {
         _one_descriptor(flags=0), _one_descriptor(flags=IN_PCI), ("was DMADPR bit 0", "meant?")
     ),
     "descriptor-changed": Case(_rewritten(word=2), _rewritten(word=3), ("0x1000100",), thorough=True),
-    "ring-overrun": Case(_ring(looks=False), _ring(looks=True), ("0x1000100",), thorough=True),
+    "ring-overrun": Case(ring(), ring(looks=True), ("0x1000100", "times round"), thorough=True),
     "unmapped-address": Case(
         _block(pci=0x7000), _block(), ("at 0x7000", "nothing is mapped", "DMAPADR0 0x7000", "0x1000000-0x11fffff")
     ),
-    "unmapped-while-busy": Case(_unmapped, _remapped, ("it was mapped, and is not any more",)),
+    "address-taken-back": Case(_unmapped, _remapped, ("it was mapped, and is not any more",)),
     "read-only-address": Case(_aborted(TargetAbort(HERE, moved=0)), _block(), ("read-only", "DMA_FROM_DEVICE")),
     "memory-not-shared": Case(_aborted(Unreachable(HERE, moved=0)), _block(), ("share=on",)),
     "memory-gone": Case(_aborted(FarFault(HERE, moved=0, reason="truncated")), _block(), ("truncated",)),
+    "write-only-address": Case(_aborted(FarFault(HERE, moved=0, reason=WRITE_ONLY)), _block(), ("DMA_TO_DEVICE",)),
     "mapping-refused": Case(_aborted(TurnedAway(HERE, moved=0, why="no room")), _block(), ("no room", "wire")),
     "bus-master-never": Case(_never_master, _block(), ("pci_set_master()",)),
     "bus-master-reset": Case(_after_reset(master=False), _after_reset(master=True), ("pci_restore_state()",)),
@@ -437,9 +451,10 @@ CASES: dict[str, Case] = {
     "spinning": Case(_polled(pci=0x7000), _polled(pci=RAM), ("DMACSR0", "4096 times", "abort")),
     "nobody-answers": Case(_mailbox(5000), _mailbox(4000), ("MBOX1", "0xbeef")),
     "register-missing": Case(
-        _missing(is_write=True), _missing(is_write=False), ("DMADAC0", "9054"), board="9080-401b"
+        _missing(value=1), _missing(value=0), ("DMADAC0", "9054"), board="9080-401b"
     ),
-    "window-closed": Case(_window(0x2000_0000), _window(0x2000_0001), ("LAS0BA", "BAR2")),
+    "window-closed": Case(_window(0x2000_0000), _window(0, 1), ("LAS0BA", "BAR2")),
+    "decode-off": Case(_decode(0), _decode(0, 7), ("BAR0", "PCICR bit 1", "memory")),
     "window-empty": Case(
         _far_bar, lambda card: None, ("BAR2",)
     ),
@@ -476,11 +491,11 @@ def test_a_wrong_sequence_is_named(name: str, plane: Plane) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_right_one_beside_it_is_not(name: str, plane: Plane) -> None:
+def test_of_the_right_one_beside_it_nothing_is_said(name: str, plane: Plane) -> None:
     case = CASES[name]
     card = Card(plane, case.board, thorough=case.thorough)
     case.right(card)
-    assert name not in card.findings, card.said
+    assert not card.findings, card.said
 
 
 def _chip_as_a_server_has_it(said: list[str]) -> Chip:
@@ -539,9 +554,7 @@ def test_c_tells_python_of_an_interrupt_that_stays_for_a_second() -> None:
     _asserts_inta(chip)
     for _ in range(8):
         chip.read(0, INTCSR, 4)
-    watch = chip._patience.watch
-    assert watch is not None
-    watch.since_ns -= 1_000_000_000
+    chip._patience._counts.since_ns -= 1_000_000_000
     for _ in range(7):
         chip.read(0, INTCSR, 4)
     assert not said
@@ -587,7 +600,7 @@ def test_a_client_that_only_reads_configuration_space_hears_nothing(plane: Plane
     card.config(4, 0x0407)
     card.chip.reset(ResetKind.LOST_CLIENT)
     assert not card.said
-    assert not card.kept
+    assert [it["findings"] for it in card.kept] == [[]]
 
 
 def test_a_good_run_is_summed_up_in_five_lines(plane: Plane) -> None:
@@ -601,13 +614,13 @@ def test_a_good_run_is_summed_up_in_five_lines(plane: Plane) -> None:
     card.chip.reset(ResetKind.LOST_CLIENT)
     assert card.said == [
         "channel 0: 3 transfers, 128 bytes to PCI, 64 bytes to local, 3 interrupts, 3 acknowledged",
-        "INTA# asserted 3 times" if plane is Plane.PYTHON else card.said[1],
+        "INTA# asserted 3 times",
         "findings: none",
     ]
-    (kept,) = card.kept
+    kept = card.kept[0]
     assert kept["findings"] == []
     card.chip.reset(ResetKind.LOST_CLIENT)
-    assert len(card.kept) == 1, "the next client did nothing"
+    assert [it["channels"] for it in card.kept[1:]] == [[]], "the next client did nothing"
 
 
 def test_a_hostile_guest_neither_floods_the_log_nor_grows_anything(plane: Plane) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from plx9x5x.errors import BusAbort, MasterAbort
 from plx9x5x.transport.client_view import NotSafe, Probe, view_of
-from plx9x5x.transport.guest_memory import Unreachable
+from plx9x5x.transport.guest_memory import GuestMemory, Unreachable
 from plx9x5x.transport.libvfio_abi import DmaInfo, IoVec, LibVfioUser
+from plx9x5x.transport.native_memory import NativeGuestMemory
 from plx9x5x.transport.refusals import MOST, LibraryRefusals, Refusals, TurnedAway, Unmapped
 from plx9x5x.transport.wire.client import Refused, SharedRam, VfioUserClient
 from plx9x5x.transport.wire.server import WireServer
@@ -206,3 +207,21 @@ def test_a_view_lies_inside_the_mapping(probe: Probe, start: int, length: int, m
         else:
             with pytest.raises(NotSafe, match="beyond what could be mapped"):
                 view_of(info, probe)
+
+
+@pytest.mark.parametrize("memory", [GuestMemory, NativeGuestMemory])
+def test_what_was_never_mapped_was_not_taken_back(memory: type[GuestMemory | NativeGuestMemory]) -> None:
+    """An unmap may name more than was mapped, even everything."""
+    table = memory()
+    for at in range(3):
+        table.map(BUS + 4 * at * PAGE, PAGE, memoryview(bytearray(PAGE)), writable=True)
+    table.unmap(BUS + 10, 1 << 63)
+    for address, kind in (
+        (BUS, Unmapped),
+        (BUS + 8 * PAGE, Unmapped),
+        (BUS + PAGE, MasterAbort),
+        (1 << 40, MasterAbort),
+    ):
+        with pytest.raises(MasterAbort) as caught:
+            table.read_into(BusAddr(address + 16), memoryview(bytearray(4)))
+        assert type(caught.value) is kind, hex(address)
