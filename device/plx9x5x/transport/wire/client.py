@@ -3,10 +3,13 @@
 
 ::
 
+    ram = SharedRam(64 * KIB)
     with VfioUserClient(path) as client:
-        client.map(0, ram.size, ram.fd)
+        client.map(0, 64 * KIB, ram.fd)
         interrupts = client.listen_intx()
-        client.write(0, 0xA8, 3, width=1)
+        client.write(7, 4, 7, width=2)  # configuration space: memory, I/O and bus mastering on
+        client.write(0, 0x8C, 64)  # DMASIZ0; BARs are regions 0 to 5
+        client.write(0, 0xA8, 3, width=1)  # DMACSR0: ENABLE and START
 
 Calls wait for their replies. DMA by message is answered from `memory` whenever a call waits, or by `serve_dma`.
 """
