@@ -30,7 +30,7 @@ EXIT_NOBODY_READS: Final = 141
 
 _HOST_REFUSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
-VERBS: Final = ("run", "serve", "boards", "config", "regs", "decode", "findings", "doctor", "toolchain")
+VERBS: Final = ("run", "try_", "serve", "boards", "config", "regs", "decode", "findings", "doctor", "toolchain")
 """Modules of this folder that hold a verb, in the order of the help."""
 
 
@@ -52,7 +52,14 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code."""
     _open_standard_streams()
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    # What follows '--' is another program's: argparse would take it for more of ours.
+    at = words.index("--") if "--" in words else len(words)
+    parser = _parser()
+    args = parser.parse_args(words[:at])
+    args.command = words[at + 1 :]
+    if args.command and not getattr(args.verb, "TAKES_COMMAND", False):
+        parser.error(f"'{args.verb.NAME}' runs no command: what is it that follows '--'?")
     ending.check()
     verb: Verb = args.verb
     # A signal that ends us unwinds what was started, as Ctrl-C does; a verb may have handlers of its own.

@@ -15,7 +15,7 @@ from plx9x5x.plane import choice
 from plx9x5x.transport import choice as transports
 
 NAME: Final = "run"
-NEXT: Final = "next, your own driver: {program} serve --help; the steps: README.md, 'Your own driver, your own QEMU'"
+NEXT: Final = "next, your own driver: {program} try ./mydrv (README.md, 'Your own driver')"
 HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
 
 

@@ -242,3 +242,15 @@ def test_sigterm_unwinds_what_a_verb_started(monkeypatch: pytest.MonkeyPatch) ->
     assert verb.tidied
     ending.check()  # it has been dealt with
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_command_behind_two_dashes_is_only_for_the_verb_that_runs_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["boards", "--", "ls"])
+    assert caught.value.code == 2
+    assert "'boards' runs no command" in capsys.readouterr().err
+
+
+def test_a_module_that_is_not_there_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["try", "x=1", "--", "ls", "--help"]) == 2
+    assert "no module stands before it" in capsys.readouterr().err

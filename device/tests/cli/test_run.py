@@ -84,9 +84,9 @@ def test_run_in_which_all_passed_ends_with_what_to_do_next(
     assert main_module.main(["run"]) == 0
     totals, after = capsys.readouterr().out.splitlines()[-2:]
     assert totals == "1 passed, 0 failed, 0 skipped"
-    program, _, rest = after.removeprefix("next, your own driver: ").partition(" serve --help; ")
+    program, _, rest = after.removeprefix("next, your own driver: ").partition(" try ./mydrv ")
     shown = subprocess.run([*program.split(), "--help"], capture_output=True, text=True, check=True)
-    assert "serve" in shown.stdout
+    assert "try" in shown.stdout
     page = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     assert f"## {rest.split(chr(39))[1]}\n" in page
 

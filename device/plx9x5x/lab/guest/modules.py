@@ -118,6 +118,12 @@ def modinfo(elf: bytes) -> Mapping[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def aliases(elf: bytes) -> tuple[str, ...]:
+    """What a module says of the devices that it wants (modalias patterns)."""
+    entries = (entry.decode("utf-8", "replace") for entry in _section(elf, b".modinfo").split(b"\0"))
+    return tuple(entry.removeprefix("alias=") for entry in entries if entry.startswith("alias="))
+
+
 def _section(elf: bytes, wanted: bytes) -> bytes:
     """The bytes of a section of a 64-bit little-endian ELF file, b'' if it is absent or the file is cut."""
     if not elf.startswith(_ELF64_LITTLE) or len(elf) < 64:

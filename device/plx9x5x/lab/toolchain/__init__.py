@@ -27,6 +27,7 @@ __all__ = [
     "Progress",
     "Qemu",
     "Toolchain",
+    "build_folder",
     "build_module",
     "build_static",
     "for_stream",
@@ -40,6 +41,14 @@ def build_module(tc: Toolchain, source: Path, *, name: str) -> Path:
     Give the .ko, from the cache when sources, kernel and compiler are the same. Raises: SetupError.
     """
     return kmod.module(Cache(tc.cache), tc.kernel, source, name=name)
+
+
+def build_folder(tc: Toolchain, source: Path) -> tuple[tuple[Path, ...], bool]:
+    """Build somebody's folder of modules (copied first); give the .ko files, and whether they were made just now.
+
+    Raises: SetupError.
+    """
+    return kmod.folder(Cache(tc.cache), tc.kernel, source)
 
 
 def build_static(source: Path, *, name: str, include: Sequence[Path] = ()) -> Path:

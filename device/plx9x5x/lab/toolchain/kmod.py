@@ -18,16 +18,13 @@ _STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")
 _MADE: Final = re.compile(r".*\.(o|ko|mod|mod\.c|cmd|a|order|symvers|d)|\..*|Module\.symvers|__pycache__")
 # kbuild remarks on a compiler other than the kernel's own: known, and harmless for one major version up or down.
 _HARMLESS: Final = re.compile(r"warning: the compiler differs from the one used to build the kernel")
+_CALLS_KBUILD: Final = re.compile(r"(\$[({]MAKE[)}]|\bmake)\s.*-C")
 _WARNING: Final = re.compile(r"(?i)\bwarning:")
 
 
 def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Path:
     """Build the module folder `source` and give `name`.ko. Raises: SetupError with the compiler's words."""
-    if not (kernel.headers / "Makefile").is_file():
-        raise SetupError(
-            f"the kernel {kernel.release} has no headers at {kernel.headers}, so no module can be built for it",
-            hint=f"install linux-headers-{kernel.release}, or choose a series that plx9x5x fetches",
-        )
+    _need_headers(kernel)
     make, compiler = host.tool("make"), host.tool("gcc")
     facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], name)
     key = f"module-{name}-{_digest(facts, _sources(source), source)}"
@@ -61,6 +58,61 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
     return _built(cache, key) / f"{name}.ko"
 
 
+def folder(cache: Cache, kernel: GuestKernel, source: Path) -> tuple[tuple[Path, ...], bool]:
+    """Build somebody's folder of modules as its Makefile or Kbuild wants; give what it made, and whether just now.
+
+    A Makefile that calls kbuild itself is run as it is, with the names by which such files know the kernel's headers.
+    Warnings are its own affair. Raises: SetupError with the compiler's words.
+    """
+    _need_headers(kernel)
+    make, compiler = host.tool("make"), host.tool("gcc")
+    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1])
+    key = f"folder-{source.resolve().name}-{_digest(facts, _sources(source), source)}"
+    if done := cache.built(key):
+        return tuple(sorted(done.glob("*.ko"))), False
+    with cache.building(key) as work:
+        copy = work / "build"
+        _copy(source, copy)
+        argv = _recipe(make, kernel, copy, source)
+        # Such a Makefile says $(PWD), which is the environment's.
+        said = _compile(argv, f"building {source} for Linux {kernel.release}", cache, cwd=copy)
+        made = sorted(copy.rglob("*.ko"))
+        if not made:
+            raise SetupError(
+                f"the build of {source} made no module:\n{host.tail(said)}",
+                hint="its Makefile has to say 'obj-m := NAME.o', or to make a .ko by itself",
+            )
+        for path in made:
+            path.rename(work / path.name)
+        shutil.rmtree(copy)
+    return tuple(sorted(_built(cache, key).glob("*.ko"))), True
+
+
+def _recipe(make: str, kernel: GuestKernel, copy: Path, source: Path) -> list[str | Path]:
+    """The make that builds a stranger's folder, of which `copy` is one. Raises: SetupError."""
+    makefile = next((copy / name for name in ("GNUmakefile", "Makefile", "makefile") if (copy / name).is_file()), None)
+    text = makefile.read_text(encoding="utf-8", errors="replace") if makefile else ""
+    if _CALLS_KBUILD.search(text):
+        names = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC")
+        given = (*(f"{name}={kernel.headers}" for name in names), f"KVER={kernel.release}", f"M={copy}")
+        return [make, *given, *kernel.make_args]
+    if "obj-m" in text or (copy / "Kbuild").is_file():
+        return [make, "-C", kernel.headers, f"M={copy}", *kernel.make_args, "modules"]
+    if makefile is None:
+        raise SetupError(
+            f"{source} has neither a Makefile nor a Kbuild", hint="one line does: echo 'obj-m := NAME.o' > Kbuild"
+        )
+    return [make, *(f"{name}={kernel.headers}" for name in ("KDIR", "KERNELDIR")), *kernel.make_args]
+
+
+def _need_headers(kernel: GuestKernel) -> None:
+    if not (kernel.headers / "Makefile").is_file():
+        raise SetupError(
+            f"the kernel {kernel.release} has no headers at {kernel.headers}, so no module can be built for it",
+            hint=f"install linux-headers-{kernel.release}, or choose a series that plx9x5x fetches",
+        )
+
+
 def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[Path] = ()) -> Path:
     """Compile one C file, or all of a folder, to a static program.
 
@@ -86,9 +138,10 @@ def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[P
     return _built(cache, key) / name
 
 
-def _compile(argv: list[str | Path], what: str, cache: Cache) -> str:
+def _compile(argv: list[str | Path], what: str, cache: Cache, *, cwd: Path | None = None) -> str:
+    env = None if cwd is None else {**host.plain_env(), "PWD": str(cwd)}
     try:
-        return host.run(argv, what=what)
+        return host.run(argv, what=what, cwd=cwd, env=env)
     except host.ProgramFailed as exc:
         if full := cache.disk_full(exc.output):
             raise full from exc

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x try`: anyone's driver in a guest with a board, in one command."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from plx9x5x import boards
+from plx9x5x.lab import defaults
+from plx9x5x.lab.guest import shapes
+from plx9x5x.transport import choice as transports
+
+if TYPE_CHECKING:
+    from plx9x5x.lab.trial import TryResult
+
+NAME: Final = "try"
+TAKES_COMMAND: Final = True
+HELP: Final = "Build, load and run your own driver in a guest with a board; say who is at fault."
+_KERNEL_LINES: Final = 12
+_EPILOG: Final = """\
+MODULE is a folder with a Makefile or Kbuild, which is built first, a .ko file, or the name of a module of the guest's
+kernel; words name=value after it are its parameters. COMMAND is a line for the guest's shell (busybox), run once the
+modules are loaded.
+
+  plx9x5x try ./mydrv
+  plx9x5x try ./mydrv debug=1 -- 'cat /proc/interrupts; dmesg | tail'
+  plx9x5x try --board rdk-9056-lite --copy ./mytest ./mydrv.ko -- /mytest --fast
+
+exit codes: 0; 1 the driver did not load or bind, the command failed, the kernel complained, or somebody was found at
+fault for certain; 75 the guest was lost, or ran longer than --timeout
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("modules", nargs="+", metavar="MODULE", help="what to load, in order; then '-- COMMAND'")
+    parser.add_argument("--board", metavar="B", default=boards.DEFAULT, help="the card (%(default)s)")
+    parser.add_argument(
+        "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
+    )
+    parser.add_argument("--memory", metavar="MIB", type=int, help="the guest's memory (256, or what --guest says)")
+    parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
+    parser.add_argument(
+        "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
+    )
+    parser.add_argument("--copy", metavar="FILE", type=Path, action="append", default=[], help="put FILE at / there")
+    parser.add_argument("--input", metavar="FILE", type=Path, help="what COMMAND reads")
+    parser.add_argument("--append", metavar="WORDS", default="", help="more words for the kernel's command line")
+    parser.add_argument(
+        "--timeout", metavar="S", type=float, default=defaults.TIMEOUT_S, help="end it after (%(default)g seconds)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write what came of it as JSON too")
+    parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; exit code 0, 1 or 75."""
+    from plx9x5x.lab import trial
+    from plx9x5x.lab.toolchain import for_stream
+
+    spec = trial.TrySpec(
+        trial.parse(args.modules),
+        command=" ".join(args.command) or None,
+        input=args.input,
+        board=args.board,
+        kernel=args.kernel,
+        guest=shapes.named(args.guest),
+        memory_mib=args.memory,
+        timeout_s=args.timeout,
+        transport=args.transport,
+        files=tuple(args.copy),
+        append=tuple(args.append.split()),
+        keep=args.keep,
+    )
+
+    class Screen(trial.Listener):
+        def phase(self, text: str) -> None:
+            print(text, flush=True)
+
+        def output(self, data: bytes) -> None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+
+    result = trial.run(spec, listener=Screen(), progress=for_stream(sys.stderr))
+    print("\n".join(lines(result)))
+    if args.json:  # last, so that a path that cannot be written costs no verdict
+        args.json.write_text(json.dumps(result.json(), indent=2) + "\n", encoding="utf-8")
+    return result.exit_code
+
+
+def lines(result: "TryResult") -> list[str]:
+    """The verdict."""
+    said = [f"bound {text.replace(' ', ' to ')}" for text in result.bound]
+    words = result.kernel_said
+    said += [f"kernel: {text}" for text in words[:_KERNEL_LINES]]
+    if len(words) > _KERNEL_LINES:
+        said.append(f"kernel: ... and {len(words) - _KERNEL_LINES} lines more (serial.log)")
+    said += [f"PROBLEM: {text}" for text in result.problems]
+    if result.lost is not None:
+        said += str(result.lost).splitlines()[1:]
+    said += [f"finding: {finding}" for finding in result.findings] or ["findings: none"]
+    return [*said, f"logs: {result.logs}", "good" if result.exit_code == 0 else f"exit code {result.exit_code}"]

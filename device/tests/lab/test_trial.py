@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is tried, and what is made of a guest's report."""
+
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.findings.finding import Finding, Who
+from plx9x5x.lab.report.ktap import Report, parse
+from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
+from plx9x5x.lab.trial import parse as words
+
+CARD = "pci:v000010B5d00009601sv000010B5sd00009656bc06sc80i00"
+OTHER = "pci:v000010B5d00009080sv000010B5sd00002400bc*sc*i*"
+ANY = "pci:v000010B5d00009601sv*sd*bc*sc*i*"
+FOUND = Finding("size-zero", Who.DRIVER, True, "nothing moves", (), "write it", 1, 0, 0)
+
+
+def result(*lines: str, wants: tuple[str, ...] = (ANY,), findings: tuple[Finding, ...] = ()) -> TryResult:
+    report: Report = parse("\n".join(("KTAP version 1", *lines, "")).encode())
+    return TryResult(report, Path("logs"), "6.1", wants=wants, findings=findings)
+
+
+GOOD = ("1..2", "ok 1 load", "# bound 0000:00:02.0 mine", "ok 2 bind")
+
+
+def test_modules_come_with_their_parameters() -> None:
+    assert words(["a", "x=1", "y=2", "./b.ko"]) == (Wanted("a", ("x=1", "y=2")), Wanted("./b.ko"))
+
+
+@pytest.mark.parametrize("wrong", [[], ["x=1"]])
+def test_no_module_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(NothingToTry):
+        words(wrong)
+
+
+def test_a_driver_that_took_the_card_is_good() -> None:
+    got = result(*GOOD)
+    assert (got.exit_code, got.problems, got.bound) == (0, (), ("0000:00:02.0 mine",))
+
+
+def test_a_certain_finding_is_1_and_a_likely_one_is_not() -> None:
+    assert result(*GOOD, findings=(FOUND,)).exit_code == 1
+    likely = Finding("size-zero", Who.DRIVER, False, "nothing moves", (), "write it", 1, 0, 0)
+    assert result(*GOOD, findings=(likely,)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("wants", "said"),
+    [
+        ((OTHER,), "it is 10b5:9601 (subsystem 10b5:9656); the module wants 10b5:9080 (subsystem 10b5:2400)"),
+        ((ANY,), "its probe failed"),
+    ],
+)
+def test_a_card_that_nobody_took_is_explained(wants: tuple[str, ...], said: str) -> None:
+    got = result("1..2", "ok 1 load", f"# unbound 0000:00:02.0 {CARD}", "not ok 2 bind", wants=wants)
+    assert said in got.problems[0]
+    assert got.exit_code == 1
+
+
+def test_a_module_that_wants_no_card_need_not_take_it() -> None:
+    got = result("1..2", "ok 1 load", f"# unbound 0000:00:02.0 {CARD}", "not ok 2 bind", wants=())
+    assert (got.problems, got.exit_code) == ((), 0)
+
+
+def test_a_guest_without_the_card_is_said() -> None:
+    assert result("1..2", "ok 1 load", "not ok 2 bind").problems == ("the guest sees no card",)
+
+
+def test_a_commands_status_counts() -> None:
+    got = result("1..3", *GOOD[1:], "# kernel: [ 1.0] odd", "# status 7", "not ok 3 command")
+    assert (got.status, got.problems, got.kernel_said) == (7, ("the command ended with 7",), ("[ 1.0] odd",))
+    assert got.json()["status"] == 7

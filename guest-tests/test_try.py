@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`plx9x5x try`: drivers that are not ours, good and bad, and what is said of them."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.lab import trial
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.shapes import IOMMU, PLAIN, Shape
+from plx9x5x.lab.toolchain import build_folder, load
+from plx9x5x.lab.trial import TryResult, TrySpec
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
+
+COUNT = "cat /sys/bus/pci/drivers/blink/0*/interrupts"
+
+
+def folder(name: str) -> str:
+    return str(guest_sources.find().root / "try" / name)
+
+
+@dataclass
+class Ear(trial.Listener):
+    phases: list[str] = field(default_factory=list)
+    heard: bytes = b""
+
+    def phase(self, text: str) -> None:
+        self.phases.append(text)
+
+    def output(self, data: bytes) -> None:
+        self.heard += data
+
+
+def tried(*words: str, **options: object) -> tuple[TryResult, Ear]:
+    ear = Ear()
+    spec = replace(TrySpec(trial.parse(words)), **options)  # type: ignore[arg-type]
+    return trial.run(spec, listener=ear), ear
+
+
+@pytest.mark.parametrize("shape", [PLAIN, IOMMU], ids=lambda shape: shape.name)
+def test_a_driver_is_built_loaded_and_its_interrupt_counted(shape: Shape, kernel: str) -> None:
+    result, ear = tried(folder("blink"), command=COUNT, guest=shape, kernel=kernel)
+    assert (result.exit_code, result.problems, result.findings) == (0, (), ()), result
+    assert ear.heard == b"1\n"
+    assert [text.split()[1] for text in result.bound] == ["blink"]
+    assert ear.phases[0].startswith("built blink.ko")
+
+
+def test_who_forgets_bus_mastering_is_told_so() -> None:
+    result, _ = tried(folder("blink"), "forget=1")
+    assert result.exit_code == 1
+    assert [finding.rule for finding in result.findings] == ["bus-master-never"]
+    assert "its probe failed" in result.problems[0]
+    assert any("failed with error -110" in line for line in result.kernel_said)
+
+
+def test_a_card_that_a_driver_does_not_want_is_named_by_its_ids() -> None:
+    result, _ = tried(folder("blink"), board="rdk-9054-lite")
+    assert result.problems == (
+        "no driver took the card: it is 10b5:5406 (subsystem 10b5:9054); the module wants 10b5:5601, 10b5:9601",
+    )
+
+
+def test_a_module_of_the_kernels_own_says_what_it_wants() -> None:
+    result, _ = tried("gsc_hpdi")
+    assert "the module wants 10b5:9080 (subsystem 10b5:2400)" in result.problems[0]
+    assert result.exit_code == 1
+
+
+def test_a_vendors_makefile_that_takes_kdir_builds_and_a_commands_status_is_the_result(tmp_path: Path) -> None:
+    given = tmp_path / "words"
+    given.write_text("from a file\n")
+    command = "dmesg | grep -c 'vendor: 42'; cat; cat /words; exit 3"
+    result, ear = tried(folder("vendor"), command=command, input=given, files=(given,))
+    assert ear.heard == b"1\nfrom a file\nfrom a file\n"
+    assert (result.status, result.exit_code, result.problems) == (3, 1, ("the command ended with 3",))
+
+
+def test_an_oops_is_the_first_thing_that_is_said() -> None:
+    result, _ = tried(folder("crash"))
+    assert result.exit_code == 1
+    assert "NULL pointer dereference" in result.problems[0]
+    assert any("crash_init" in line for line in result.kernel_said)
+
+
+def test_a_module_that_refuses_is_said_with_the_kernels_reason() -> None:
+    result, _ = tried(folder("crash"), "how=refuse")
+    assert result.problems == (
+        "a module was not loaded: insmod: can't insert '/lib/modules/crash.ko': Invalid cross-device link",
+    )
+
+
+def test_a_module_for_another_kernel_is_refused_by_name() -> None:
+    (made,), _ = build_folder(load(kernel="6.12"), Path(folder("vendor")))
+    result, _ = tried(str(made), kernel="6.1")
+    assert result.exit_code == 1
+    assert "vendor.ko was built for Linux 6.12" in result.problems[0]
+
+
+def test_a_command_that_hangs_ends_by_the_time_limit() -> None:
+    result, ear = tried(folder("blink"), command="echo on; sleep 1000", timeout_s=15)
+    assert result.exit_code == 75
+    assert "the guest ran longer than 15 s" in result.problems[0]
+    assert ear.heard == b"on\n"
