@@ -387,6 +387,7 @@ class Chip:
         if self._native:
             self._native.rises = 0
         self._patience.forget()
+        self._shut.clear()
         self._missing_told.clear()
         self._told_shut = False
 
@@ -544,6 +545,8 @@ class Chip:
             for index, bar in enumerate(self._bars)
             if self._powered and bar.size and command & _ENABLES[bar.kind & 1] and (bar.registers or alive)
         }
+        for bar in self._shut.keys() & self._open.keys():
+            del self._shut[bar]
         self._places.open(self._open, traced=self._trace.enabled or self.thorough)
         if self._native is not None:
             on = self._timer is None and not self._trace.enabled and not self.thorough

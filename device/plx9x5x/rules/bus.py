@@ -36,7 +36,7 @@ def _aborts(cause: AbortCause, remedy: str, *, of_descriptors: str | None = None
             f"{event.cause.value}; DONE stays 0 until the driver aborts",
             (
                 *words.registers(event.registers, _SOURCE[event.purpose], "DMASIZ"),
-                *words.descriptor(event.descriptor),
+                *words.descriptor(event.descriptor, in_pci=event.in_pci_memory),
                 *words.around(event.nearest),
             ),
             (wanted or remedy).format(reason=event.reason),
@@ -216,7 +216,7 @@ RULES: Final = (
     Rule(
         "address-wraps", Who.DRIVER, "a transfer runs past 4 GiB",
         "The chip counts 32 bits of the PCI address and carries nothing into DMADAC: what follows 0xffffffff is "
-        "address 0 of the same 4 GiB, which belongs to somebody else.",
+        "address 0 of the same 4 GiB, which belongs to somebody else. Said once a client and channel.",
         "writel(0xfffff000, regs + DMAPADR0);\nwritel(0x1004, regs + DMASIZ0);",
         "writel(0xfffff000, regs + DMAPADR0);\nwritel(0x1000, regs + DMASIZ0);",
         looks=when(events.AddressWrapped, _wrapped),

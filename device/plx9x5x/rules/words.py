@@ -14,9 +14,10 @@ def registers(shown: Sequence[tuple[str, int]], *wanted: str) -> Evidence:
     return tuple((name, f"{value:#x}") for name, value in shown if name.startswith(wanted))
 
 
-def descriptor(address: int | None) -> Evidence:
+def descriptor(address: int | None, *, in_pci: bool = True) -> Evidence:
     """Where a transfer's descriptor stands; a block has none."""
-    return () if address is None else (("descriptor", f"{address:#x}"),)
+    where = "descriptor" if in_pci else "descriptor in local memory"
+    return () if address is None else ((where, f"{address:#x}"),)
 
 
 def around(near: Sequence[tuple[int, int]]) -> Evidence:

@@ -145,6 +145,16 @@ def test_nothing_is_said_of(name: str, plane: Plane) -> None:
     assert [line for line in card.said if line.startswith(("driver", "board"))] == []
 
 
+@pytest.mark.parametrize("plane", list(Plane), ids=lambda plane: plane.value)
+def test_a_window_that_is_open_again_is_not_why_a_write_vanishes(plane: Plane) -> None:
+    card = Card(plane)
+    card.write(0x04, 0)
+    card.write(0x04, 1)
+    card.config(4, 0)
+    card.chip.write(2, 0, 4, 1)
+    assert list(card.findings) == ["decode-off"]
+
+
 @pytest.mark.parametrize("flags", [0, TO_PCI])
 def test_a_ring_that_plays_the_same_again_or_gives_descriptors_back_overruns_nothing(flags: int) -> None:
     card = Card(Plane.PYTHON, thorough=True)
