@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`plx9x5x try`: drivers that are not ours, good and bad, and what is said of them."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -104,3 +105,22 @@ def test_a_command_that_hangs_ends_by_the_time_limit() -> None:
     assert result.exit_code == 75
     assert "the guest ran longer than 15 s" in result.problems[0]
     assert ear.heard == b"on\n"
+
+
+def test_a_shell_reads_what_is_typed_and_ends_with_its_status() -> None:
+    read, write = os.pipe()
+    try:
+        os.write(write, b"echo $((6 * 7))\nexit 4\n")
+        result, ear = tried(folder("blink"), shell=read)
+    finally:
+        os.close(read)
+        os.close(write)
+    assert b"42\n" in ear.heard.replace(b"\r", b"")
+    assert (result.status, result.exit_code) == (4, 1)
+
+
+def test_more_processors_and_a_trace(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    result, ear = tried(folder("blink"), command="nproc", processors=2, trace=trace)
+    assert (ear.heard, result.exit_code) == (b"2\n", 0)
+    assert "DMACSR0" in trace.read_text()

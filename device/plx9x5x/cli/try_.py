@@ -5,24 +5,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from plx9x5x import boards
+from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
 from plx9x5x.transport import choice as transports
 
-if TYPE_CHECKING:
-    from plx9x5x.lab.trial import TryResult
-
 NAME: Final = "try"
 TAKES_COMMAND: Final = True
 HELP: Final = "Build, load and run your own driver in a guest with a board; say who is at fault."
-_KERNEL_LINES: Final = 12
+_A_DAY_S: Final = 86_400.0
 _EPILOG: Final = """\
 MODULE is a folder with a Makefile or Kbuild, which is built first, a .ko file, or the name of a module of the guest's
 kernel; words name=value after it are its parameters. COMMAND is a line for the guest's shell (busybox), run once the
-modules are loaded.
+modules are loaded. Without one, on a terminal, you get that shell: 'exit' powers the guest off.
 
   plx9x5x try ./mydrv
   plx9x5x try ./mydrv debug=1 -- 'cat /proc/interrupts; dmesg | tail'
@@ -51,8 +49,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="FILE", type=Path, help="what COMMAND reads")
     parser.add_argument("--append", metavar="WORDS", default="", help="more words for the kernel's command line")
     parser.add_argument(
-        "--timeout", metavar="S", type=float, default=defaults.TIMEOUT_S, help="end it after (%(default)g seconds)"
+        "--timeout",
+        metavar="S",
+        type=float,
+        help=f"end a guest that lives longer ({defaults.TIMEOUT_S:g} seconds; a shell: a day)",
     )
+    parser.add_argument("--smp", metavar="N", type=int, default=1, help="the guest's processors (%(default)s)")
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="write each register access to FILE (docs/trace.md)")
+    parser.add_argument(
+        "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
+    )
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what came of it as JSON too")
     parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
 
@@ -60,8 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; exit code 0, 1 or 75."""
     from plx9x5x.lab import trial
+    from plx9x5x.lab.report import junit
     from plx9x5x.lab.toolchain import for_stream
 
+    if args.repeat < 1 or args.smp < 1:
+        raise UsageError("--repeat and --smp take numbers from 1 on")
+
+    shell = sys.stdin.fileno() if not args.command and sys.stdin.isatty() and sys.stdout.isatty() else None
     spec = trial.TrySpec(
         trial.parse(args.modules),
         command=" ".join(args.command) or None,
@@ -70,10 +82,13 @@ def run(args: argparse.Namespace) -> int:
         kernel=args.kernel,
         guest=shapes.named(args.guest),
         memory_mib=args.memory,
-        timeout_s=args.timeout,
+        timeout_s=args.timeout or (defaults.TIMEOUT_S if shell is None else _A_DAY_S),
         transport=args.transport,
         files=tuple(args.copy),
         append=tuple(args.append.split()),
+        processors=args.smp,
+        trace=args.trace,
+        shell=shell,
         keep=args.keep,
     )
 
@@ -85,22 +100,15 @@ def run(args: argparse.Namespace) -> int:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
 
-    result = trial.run(spec, listener=Screen(), progress=for_stream(sys.stderr))
-    print("\n".join(lines(result)))
+    for turn in range(args.repeat):
+        if args.repeat > 1:
+            print(f"-- {turn + 1} of {args.repeat}", flush=True)
+        result = trial.run(spec, listener=Screen(), progress=for_stream(sys.stderr))
+        print("\n".join(result.lines()))
+        if result.exit_code:
+            break
+    if args.junit:
+        junit.write(args.junit, result.junit())
     if args.json:  # last, so that a path that cannot be written costs no verdict
         args.json.write_text(json.dumps(result.json(), indent=2) + "\n", encoding="utf-8")
     return result.exit_code
-
-
-def lines(result: "TryResult") -> list[str]:
-    """The verdict."""
-    said = [f"bound {text.replace(' ', ' to ')}" for text in result.bound]
-    words = result.kernel_said
-    said += [f"kernel: {text}" for text in words[:_KERNEL_LINES]]
-    if len(words) > _KERNEL_LINES:
-        said.append(f"kernel: ... and {len(words) - _KERNEL_LINES} lines more (serial.log)")
-    said += [f"PROBLEM: {text}" for text in result.problems]
-    if result.lost is not None:
-        said += str(result.lost).splitlines()[1:]
-    said += [f"finding: {finding}" for finding in result.findings] or ["findings: none"]
-    return [*said, f"logs: {result.logs}", "good" if result.exit_code == 0 else f"exit code {result.exit_code}"]

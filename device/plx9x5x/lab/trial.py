@@ -7,7 +7,9 @@ command writes comes by a port of its own, as it is written.
 
 import contextlib
 import fnmatch
+import os
 import re
+import select
 import socket
 import threading
 import time
@@ -31,6 +33,7 @@ from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.symptoms import Oops
+from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import FOR_A_RUN, Progress, Toolchain, build_folder, load
 from plx9x5x.model.chip import Chip
@@ -42,6 +45,9 @@ OUTPUT: Final = "output.log"
 """What the command wrote, among the logs."""
 
 _SETTLE_S: Final = 2.0
+_LOOK_S: Final = 0.1
+_KERNEL_LINES: Final = 12
+"""As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
 _BOUND, _UNBOUND, _STATUS, _KERNEL = "bound ", "unbound ", "status ", "kernel: "
 
@@ -90,6 +96,11 @@ class TrySpec:
     """Copied to the root of the guest, each by its own name."""
     append: tuple[str, ...] = ()
     """Words for the kernel's command line."""
+    processors: int = 1
+    trace: Path | None = None
+    """Where the register trace goes (docs/trace.md)."""
+    shell: int | None = None
+    """The descriptor that a shell reads, in place of a command; it writes as a command does."""
     keep: bool = False
 
 
@@ -176,6 +187,24 @@ class TryResult:
             return 75
         return 1 if self.problems or any(finding.certain for finding in self.findings) else 0
 
+    @property
+    def output(self) -> str:
+        """What the command wrote."""
+        return (self.logs / OUTPUT).read_text(encoding="utf-8", errors="replace")
+
+    def lines(self) -> list[str]:
+        """The verdict, for people."""
+        words = self.kernel_said
+        said = [f"bound {text.replace(' ', ' to ')}" for text in self.bound]
+        said += [f"kernel: {text}" for text in words[:_KERNEL_LINES]]
+        if len(words) > _KERNEL_LINES:
+            said.append(f"kernel: ... and {len(words) - _KERNEL_LINES} lines more (serial.log)")
+        said += [f"PROBLEM: {text}" for text in self.problems]
+        if self.lost is not None:
+            said += str(self.lost).splitlines()[1:]
+        said += [f"finding: {finding}" for finding in self.findings] or ["findings: none"]
+        return [*said, f"logs: {self.logs}", "good" if self.exit_code == 0 else f"exit code {self.exit_code}"]
+
     def json(self) -> dict[str, object]:
         """The same for a program."""
         return {
@@ -190,6 +219,15 @@ class TryResult:
             "seconds": self.seconds,
             "logs": str(self.logs),
         }
+
+    def junit(self) -> bytes:
+        """The same as JUnit XML: what is wrong is its errors, findings are properties."""
+        return junit.to_xml(
+            self.report,
+            suite=f"plx9x5x.try.{self.kernel}",
+            errors=self.problems,
+            properties={f"finding {number}": str(it) for number, it in enumerate(self.findings, 1)},
+        )
 
     def _said(self, name: str, start: str) -> Iterator[str]:
         case = self.report.find(name)
@@ -295,7 +333,7 @@ def _image(
         own_modules=tuple(own),
         parameters=parameters,
         mode="try",
-        words=(f"plx.device={_ids(spec.board)}", *spec.append),
+        words=(f"plx.device={_ids(spec.board)}", *(("plx.shell",) if spec.shell is not None else ()), *spec.append),
     )
     return image, tuple(built), tried
 
@@ -322,6 +360,7 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
         libvfio_user=tc.libvfio_user if spec.transport == transports.Transport.LIBVFIO.value else None,
         transport=spec.transport,
         summary=(result.logs / FINDINGS).absolute(),
+        trace=None if spec.trace is None else spec.trace.absolute(),
     )
     with contextlib.ExitStack() as stack:
         ready = stack.enter_context(prepared(tc, image, backend=served, logs=result.logs))
@@ -336,10 +375,17 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
                     shape=spec.guest,
                     memory_mib=spec.memory_mib,
                     agent=theirs,
+                    processors=spec.processors,
                 )
             )
         pump = threading.Thread(target=_pump, args=(ours, log, listener.output))
         pump.start()
+        over = threading.Event()
+        typed = threading.Thread(target=_type, args=(spec.shell, ours, over))
+        if spec.shell is not None:
+            typed.start()
+            stack.callback(typed.join)
+            stack.callback(over.set)
         try:
             result = replace(result, report=vm.run_ktap())
         except LostGuest as exc:
@@ -369,3 +415,14 @@ def _pump(source: socket.socket, log: IO[bytes], tell: Callable[[bytes], None]) 
         log.write(data)
         log.flush()
         tell(data)
+
+
+def _type(source: int, into: socket.socket, over: threading.Event) -> None:
+    """Pass on what somebody types, until either side ends; the end of it ends the shell."""
+    with contextlib.suppress(OSError, ValueError):
+        while not over.is_set():
+            if select.select([source], [], [], _LOOK_S)[0]:
+                data = os.read(source, 4096)
+                into.sendall(data or b"exit\n")
+                if not data:
+                    return

@@ -58,6 +58,7 @@ class Ready:
         agent: socket.socket | None = None,
         qmp: Qmp | None = None,
         may_reboot: bool = False,
+        processors: int = 1,
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 
@@ -75,6 +76,7 @@ class Ready:
             accel=accel,
             cpus=self.cpus,
             may_reboot=may_reboot,
+            processors=processors,
         )
         companions = () if self.server is None else (self.server,)
         return GuestVm.boot(spec, logs=logs, timeout_s=timeout_s, companions=companions, agent=agent, qmp=qmp)

@@ -90,6 +90,7 @@ class VmSpec:
     accel: str = "tcg"
     cpus: frozenset[int] | None = None
     may_reboot: bool = False
+    processors: int = 1
 
     def command_line(
         self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None, qmp_fd: int | None = None
@@ -111,6 +112,7 @@ class VmSpec:
             *self.qemu,
             *("-M", _MACHINE, "-accel", self.accel, "-m", f"{self.memory_mib}M"),
             *("-object", f"memory-backend-memfd,id=ram,size={self.memory_mib}M,share=on"),
+            *(() if self.processors == 1 else ("-smp", str(self.processors))),
             *("-nodefaults", "-no-user-config", "-display", "none"),
             *(() if self.may_reboot else ("-no-reboot",)),
             *("-serial", f"file:{serial}"),
