@@ -212,6 +212,23 @@ class LineStuck(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveredAgain(Fault):
+    """The interrupt was delivered `count` times, each time to its end, and none of its causes changed."""
+
+    count: int
+    sources: tuple[IntaSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NeverReachedHost(Fault):
+    """A channel's interrupt was latched `count` times and never acknowledged: the `gates` that are closed kept it."""
+
+    channel: int
+    count: int
+    gates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Spinning(Fault):
     """Software reads one register over and over, and what it waits for will not come, for `why`."""
 

@@ -43,6 +43,8 @@ static void update(struct card *card, const struct walk *channel)
     uint32_t active = (uint32_t)INTCSR_DMA0 << channel->index;
 
     *intcsr = channel->interrupt ? *intcsr | active : *intcsr & ~active;
+    if (card->line)
+        card->line->sent = 0;
     if (card->watch) {
         card->watch->status = 0;
         card->watch->late = false;

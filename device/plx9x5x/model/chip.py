@@ -23,7 +23,7 @@ from plx9x5x.model.engine import Channel, State
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
-from plx9x5x.model.patience import SPIN, Patience
+from plx9x5x.model.patience import RUN, SPIN, Patience
 from plx9x5x.model.pins import LocalSide
 from plx9x5x.model.places import Places
 from plx9x5x.model.space_access import SpaceAccess
@@ -168,7 +168,7 @@ class Chip:
             clock=self._clock,
             trace=self._trace,
             report_aborts=report_aborts,
-            served=self._patience.served,
+            served=self._causes_changed,
         )
         self.interrupts_changed: Final = self._interrupts.update
         if self._native:
@@ -371,12 +371,14 @@ class Chip:
         """Tell what was done for a client, and start counting afresh; nothing, if it did not use the card."""
         self.channels[0].settle()
         tallies = tuple(channel.tally for channel in self.channels)
+        rises = self._interrupts.rises + (self._native.rises if self._native else 0)
+        self._look_back(tallies, rises)
         if any(tally != events.ChannelTally() for tally in tallies) or self._doorbells or self._mailboxes:
             self._trace.emit(
                 events.ClientSummary(
                     self._clock.now(),
                     tallies,
-                    self._interrupts.rises + (self._native.rises if self._native else 0),
+                    rises,
                     self._doorbells,
                     self._mailboxes,
                 )
@@ -390,6 +392,30 @@ class Chip:
         self._shut.clear()
         self._missing_told.clear()
         self._told_shut = False
+
+    def _causes_changed(self) -> None:
+        """What asserts INTA# is another, or somebody has served one."""
+        self._patience.served()
+        if hasattr(self._irq, "sent"):
+            self._irq.sent = 0
+
+    def _look_back(self, tallies: "tuple[events.ChannelTally, ...]", rises: int) -> None:
+        """Tell what shows only when a client leaves: interrupts that nobody served, or that never came out."""
+        sent = getattr(self._irq, "sent", 0)
+        if self._irq.level and sent >= RUN and (sources := self._interrupts.sources):
+            self._trace.emit(events.DeliveredAgain(self._clock.now(), sent, sources))
+        for channel, tally in zip(self.channels, tallies, strict=True):
+            if channel.interrupt and tally.raised and not tally.acknowledged and not rises:
+                status, mode = self.registers[intr.INTCSR], self.registers[channel.names.mode]
+                enable = intr.INTCSR.dma0_enable.mask << channel.index
+                gates = (
+                    ("INTCSR bit 8 is 0", status & intr.INTCSR.pci_enable.mask),
+                    (f"INTCSR bit {18 + channel.index} is 0", status & enable),
+                    (f"DMAMODE{channel.index} bit 17 is 0: it goes to LINTo#", mode & dma.DmaMode.to_inta.mask),
+                )
+                closed = tuple(text for text, is_open in gates if not is_open)
+                if closed:
+                    self._trace.emit(events.NeverReachedHost(self._clock.now(), channel.index, tally.raised, closed))
 
     def _tells_cause(self, offset: int, width: int) -> bool:
         """True if a read of BAR0 tells why INTA# is asserted: of INTCSR, or of DMACSR of a channel that latched it."""
@@ -644,7 +670,7 @@ class Chip:
 
     def _wrote_answer(self, write: Write) -> None:
         if write.old != write.new:
-            self._patience.served()
+            self._causes_changed()
         self._interrupts.update()
 
     def _mailbox_hook(self, written_bit: int) -> WriteHook:

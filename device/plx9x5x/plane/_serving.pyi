@@ -23,6 +23,7 @@ class Line:
     masked: bool
     trigger: Pointer
     context: Pointer
+    sent: int
     changes: int
 
 class StatusBytes:

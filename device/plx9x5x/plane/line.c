@@ -16,6 +16,8 @@ void line_retry(struct line *line)
     line->masked = true;
     if (line->trigger == NULL || line->trigger(line->context, 0) != 0)
         line->masked = false;
+    else if (line->sent < UINT32_MAX)
+        line->sent++;
 }
 
 void line_set(struct line *line, bool level)

@@ -17,6 +17,7 @@ struct line {
     bool masked;
     send_edge trigger; /* NULL: nobody can take an edge */
     void *context;
+    uint32_t sent;    /* edges, since the device last had the causes change */
     uint32_t changes; /* of the level, so that whoever looks twice knows whether it has been up all along */
 };
 

@@ -36,6 +36,15 @@ class NativeLine:
         return (self.line.changes + self.line.level) // 2
 
     @property
+    def sent(self) -> int:
+        """Edges that somebody took, since the device last set this to 0."""
+        return self.line.sent
+
+    @sent.setter
+    def sent(self, count: int) -> None:
+        self.line.sent = count
+
+    @property
     def masked(self) -> bool:
         """True from an edge, or a MASK, until UNMASK."""
         return self.line.masked

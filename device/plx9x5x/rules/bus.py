@@ -100,7 +100,8 @@ RULES: Final = (
         "writel(virt_to_phys(buf), regs + DMAPADR0);", "writel(lower_32_bits(dma_handle), regs + DMAPADR0);",
         looks=_aborts(
             AbortCause.NOTHING_MAPPED,
-            "give the device what dma_alloc_coherent or dma_map_* returned, and no more bytes than were mapped",
+            "give the device what dma_alloc_coherent or dma_map_* returned (no CPU address), and no more bytes than "
+            "were mapped",
             of_descriptors="DMADPR takes the logical address of a descriptor, as dma_alloc_coherent gave it, below "
             "4 GiB",
         ),

@@ -30,6 +30,27 @@ def _stuck(event: events.LineStuck) -> Charge:
     )
 
 
+def _again(event: events.DeliveredAgain) -> Charge:
+    return Charge(
+        (event.sources,),
+        f"INTA# was delivered {event.count} times, and stays asserted by "
+        f"{', '.join(source.value for source in event.sources)}",
+        (),
+        "the handler has to " + "; ".join(TAKES_BACK[source] for source in event.sources),
+    )
+
+
+def _kept_in(event: events.NeverReachedHost) -> Charge:
+    return Charge(
+        (event.channel,),
+        f"DMA channel {event.channel} ended with its interrupt {event.count} times, and INTA# was never asserted: "
+        + ", ".join(event.gates),
+        (),
+        f"INTCSR bits 8 and {18 + event.channel} and DMAMODE{event.channel} bit 17 let it out; a driver that polls "
+        f"leaves DMAMODE{event.channel} bit 10 at 0",
+    )
+
+
 def _spinning(event: events.Spinning) -> Charge:
     return Charge(
         (event.register,),
@@ -137,12 +158,21 @@ RULES: Final = (
         "interrupt-not-acknowledged", Who.DRIVER, "an interrupt is never acknowledged",
         "INTA# is a level: it stays asserted until its cause is taken back in the chip. The threshold is "
         f"{RUN:,} reads of INTCSR, or of DMACSR of a channel that asks, while INTA# is asserted and none of its causes "
-        f"changes; or {2 * FEW} of them if a second passes between the first {FEW} and the last. In the guest it is an "
+        f"changes; or {2 * FEW} of them if a second passes between the first {FEW} and the last. Of a handler that "
+        f"reads nothing it is told when the client leaves: {RUN:,} deliveries without a change. In the guest it is an "
         "interrupt storm, or 'irq N: nobody cared'.",
         "if (readl(regs + INTCSR) & BIT(21))\n\tcomplete(&dev->done);",
         "if (readl(regs + INTCSR) & BIT(21)) {\n\twriteb(readb(regs + DMACSR0) | BIT(3), regs + DMACSR0);\n"
         "\tcomplete(&dev->done);\n}",
-        looks=when(events.LineStuck, _stuck),
+        looks={**when(events.LineStuck, _stuck), **when(events.DeliveredAgain, _again)},
+    ),
+    Rule(
+        "interrupt-kept-in", Who.DRIVER, "a channel's interrupt never reaches INTA#",
+        "DMAMODE bit 10 latches an interrupt at the end of a transfer, and a gate on its way to INTA# is closed: "
+        "INTCSR bit 8, its own bit 18 or 19, or DMAMODE bit 17, which sends it to LINTo#. Told when the client "
+        "leaves, if INTA# was never asserted and the interrupt never acknowledged.",
+        "writel(0x43 | BIT(10), regs + DMAMODE0);", "writel(0x43 | BIT(10) | BIT(17), regs + DMAMODE0);",
+        certain=False, looks=when(events.NeverReachedHost, _kept_in),
     ),
     Rule(
         "spinning", Who.DRIVER, "a register is polled, and what is waited for will not come",

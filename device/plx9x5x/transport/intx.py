@@ -27,11 +27,13 @@ class IntxLine:
     yet, so the edge stays due until `retry` or the next change delivers it.
     """
 
-    __slots__ = ("_level", "_masked", "_trigger")
+    __slots__ = ("_level", "_masked", "_trigger", "sent")
 
     def __init__(self, trigger: Callable[[], bool]) -> None:
         self._trigger = trigger
         self._level = False
+        self.sent = 0
+        """Edges that somebody took, since the device last set this to 0."""
         self._masked = False
 
     @property
@@ -76,5 +78,7 @@ class IntxLine:
         if self._level and not self._masked:
             # Masked first: `trigger` may come back to us through the client before it returns.
             self._masked = True
-            if not self._trigger():
+            if self._trigger():
+                self.sent += 1
+            else:
                 self._masked = False

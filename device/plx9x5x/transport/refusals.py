@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.errors import AbortCause, MasterAbort
-from plx9x5x.units import BusAddr
+from plx9x5x.units import MIB, BusAddr
 
 MOST: Final = 256
 """Ranges that are remembered of one client; a hostile one offers any number."""
+
+LARGEST_BUFFER: Final = 16 * MIB
 
 _HIT_MAX: Final = re.compile(rb"hit max regions (\d+)")
 _NOT_ADDED: Final = re.compile(rb"failed to add DMA region \[(\w+), (\w+)\).*?: (.*)")
@@ -72,8 +74,11 @@ class Refusals:
             self._ranges = [it for it in self._ranges if it.end <= start or end <= it.start]
 
     def note_gone(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Remember what was taken back, (start, end) each; the last `MOST` are. Once mapped again, nobody asks here."""
-        self._gone.extend(ranges)
+        """Remember what was taken back, (start, end) each; the last `MOST` are. Once mapped again, nobody asks here.
+
+        What is larger than a buffer is the guest's RAM, which was mapped until its IOMMU was on.
+        """
+        self._gone.extend((start, end) for start, end in ranges if end - start <= LARGEST_BUFFER)
 
     def clear(self) -> None:
         """Forget all."""
