@@ -2,6 +2,7 @@
 """`plx9x5x try`: drivers that are not ours, good and bad, and what is said of them."""
 
 import os
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,3 +125,23 @@ def test_more_processors_and_a_trace(tmp_path: Path) -> None:
     result, ear = tried(folder("blink"), command="nproc", processors=2, trace=trace)
     assert (ear.heard, result.exit_code) == (b"2\n", 0)
     assert "DMACSR0" in trace.read_text()
+
+
+def test_a_folder_that_does_not_compile_says_so_with_its_own_paths(tmp_path: Path) -> None:
+    (tmp_path / "wrong.c").write_text("int wrong(void) { return }\n")
+    (tmp_path / "Makefile").write_text("obj-m := wrong.o\n")
+    result, _ = tried(str(tmp_path))
+    assert (result.exit_code, result.problems) == (1, ("the module was not built",))
+    assert f"{tmp_path}/wrong.c:1:" in "\n".join(result.lines())
+
+
+def test_a_makefile_that_means_the_kernel_that_runs_here_is_built_for_the_guests(tmp_path: Path) -> None:
+    shutil.copy(Path(folder("vendor")) / "part.c", tmp_path / "usual.c")
+    (tmp_path / "usual.c").open("a").write(
+        '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("");\n'
+    )
+    (tmp_path / "Makefile").write_text(
+        "obj-m := usual.o\nall:\n\tmake -C /lib/modules/$(shell uname -r)/build M=$(PWD) modules\n"
+    )
+    result, _ = tried(str(tmp_path))
+    assert (result.exit_code, result.built) == (0, ("usual.ko",)), result.lines()

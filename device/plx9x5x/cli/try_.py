@@ -26,8 +26,8 @@ modules are loaded. Without one, on a terminal, you get that shell: 'exit' power
   plx9x5x try ./mydrv debug=1 -- 'cat /proc/interrupts; dmesg | tail'
   plx9x5x try --board rdk-9056-lite --copy ./mytest ./mydrv.ko -- /mytest --fast
 
-exit codes: 0; 1 the driver did not load or bind, the command failed, the kernel complained, or somebody was found at
-fault for certain; 75 the guest was lost, or ran longer than --timeout
+exit codes: 0; 1 the module was not built, did not load or bind, the command failed, the kernel complained, or somebody
+was found at fault for certain; 75 the guest was lost, or ran longer than --timeout, and nothing says whose fault that is
 """
 
 

@@ -1,25 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file that a server keeps its findings in (`serve --summary`): a JSON object a line, for each client that left."""
 
+import contextlib
 import json
 from pathlib import Path
 
 from plx9x5x.findings.finding import Finding, from_json
 
 
-def read(path: Path) -> tuple[Finding, ...]:
-    """Give the findings of all clients, in order; none if there is no file.
+def records(path: Path) -> tuple[dict[str, object], ...]:
+    """Give what each client came to, in order; none if there is no file.
 
     A line that was cut off, since the server was killed or the disk was full, says nothing.
     """
-    found: list[Finding] = []
+    found: list[dict[str, object]] = []
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return ()
     for line in lines:
-        try:
-            found += [from_json(one) for one in json.loads(line)["findings"]]
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
-            continue
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if isinstance(record, dict):
+                found.append(record)
+    return tuple(found)
+
+
+def read(path: Path) -> tuple[Finding, ...]:
+    """Give the findings of all clients, in order."""
+    found: list[Finding] = []
+    for record in records(path):
+        with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+            found += [from_json(one) for one in record["findings"]]  # type: ignore[attr-defined]
     return tuple(found)

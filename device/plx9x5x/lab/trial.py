@@ -35,8 +35,9 @@ from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
-from plx9x5x.lab.toolchain import FOR_A_RUN, Progress, Toolchain, build_folder, load
+from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain, build_folder, load
 from plx9x5x.model.chip import Chip
+from plx9x5x.rules import summary
 from plx9x5x.transport import choice as transports
 from plx9x5x.transport.loopback import Loopback
 
@@ -46,6 +47,7 @@ OUTPUT: Final = "output.log"
 
 _SETTLE_S: Final = 2.0
 _LOOK_S: Final = 0.1
+_BUILD_LINES: Final = 30
 _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
@@ -104,7 +106,7 @@ class TrySpec:
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TryResult:
     """What came of it.
 
@@ -118,11 +120,15 @@ class TryResult:
     seconds: float = 0.0
     wants: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    unbuilt: str | None = None
+    """What make and the compiler said of a folder that could not be built; there was no guest then."""
     lost: LostVm | None = None
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
     server_trouble: str | None = None
     findings: tuple[Finding, ...] = ()
+    transfers: tuple[str, ...] = ()
+    """What the card did for the guest, a line a channel, and its interrupts."""
 
     @property
     def bound(self) -> tuple[str, ...]:
@@ -163,13 +169,15 @@ class TryResult:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a line each, the most important first."""
-        found = [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
-        found += [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
+        if self.unbuilt is not None:
+            return ("the module was not built",)
+        found = [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
+        found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
         found += self.foreign if self.refused else ()
         found += [f"a module was not loaded: {line}" for line in self.refused]
         wants_a_card = any(alias.startswith("pci:") for alias in self.wants)
-        if self.unbound and not self.bound and wants_a_card:
-            why = self.mismatch or "its probe failed, or it matched by IDs and refused: see the kernel's words"
+        if self.unbound and not self.bound and wants_a_card and not self.refused:
+            why = self.mismatch or "its probe failed: the kernel's words say why"
             found.append(f"no driver took the card: {why}")
         elif self.lost is None and not self.bound and not self.unbound:
             found.append("the guest sees no card")
@@ -182,10 +190,12 @@ class TryResult:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was lost."""
+        """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was just lost."""
+        if self.oopses or any(finding.certain for finding in self.findings):
+            return 1
         if self.lost is not None:
             return 75
-        return 1 if self.problems or any(finding.certain for finding in self.findings) else 0
+        return 1 if self.problems else 0
 
     @property
     def output(self) -> str:
@@ -199,11 +209,27 @@ class TryResult:
         said += [f"kernel: {text}" for text in words[:_KERNEL_LINES]]
         if len(words) > _KERNEL_LINES:
             said.append(f"kernel: ... and {len(words) - _KERNEL_LINES} lines more (serial.log)")
+        if self.unbuilt is not None:
+            said += self.unbuilt.rstrip().splitlines()[-_BUILD_LINES:]
         said += [f"PROBLEM: {text}" for text in self.problems]
-        if self.lost is not None:
+        if self.lost is not None and not self.kernel_said:
             said += str(self.lost).splitlines()[1:]
+        said += self.transfers
         said += [f"finding: {finding}" for finding in self.findings] or ["findings: none"]
-        return [*said, f"logs: {self.logs}", "good" if self.exit_code == 0 else f"exit code {self.exit_code}"]
+        return [*said, f"logs: {self.logs}", self.verdict]
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        certain = [finding for finding in self.findings if finding.certain]
+        suspicions = len(self.findings) - len(certain)
+        if self.exit_code == 0:
+            return "good" + (f", but {suspicions} likely finding{'s' if suspicions > 1 else ''}" if suspicions else "")
+        why = [*self.problems[:1], *(f"{it.who.value}: {it.rule}" for it in certain[:1])]
+        return f"bad ({self.exit_code}): {'; '.join(why)}"
+
+    def __repr__(self) -> str:
+        return f"<TryResult {self.verdict}>"
 
     def json(self) -> dict[str, object]:
         """The same for a program."""
@@ -214,6 +240,7 @@ class TryResult:
             "bound": list(self.bound),
             "status": self.status,
             "problems": list(self.problems),
+            "transfers": list(self.transfers),
             "kernel_said": list(self.kernel_said),
             "findings": [finding.json() for finding in self.findings],
             "seconds": self.seconds,
@@ -265,7 +292,12 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
     tc = load(kernel=spec.kernel, progress=progress, need=FOR_A_RUN if by_library else FOR_A_RUN - {"libvfio-user"})
     spec = replace(spec, transport=carrier.transport.value)
     logs = runs.make(tc.cache, keep=spec.keep)
-    image, built, tried = _image(tc, spec, logs, listener)
+    try:
+        image, built, tried = _image(tc, spec, logs, listener)
+    except FolderNotBuilt as exc:
+        runs.mark_failed(logs)
+        (logs / "build.log").write_text(exc.said, encoding="utf-8")
+        return TryResult(Report(), logs, tc.kernel.release, unbuilt=exc.said)
     result = TryResult(
         Report(),
         logs,
@@ -278,7 +310,11 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
         result = _boot(tc, spec, image, result, listener)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
-    result = replace(result, findings=kept.read(logs / FINDINGS))
+    result = replace(
+        result,
+        findings=kept.read(logs / FINDINGS),
+        transfers=tuple(line for one in kept.records(logs / FINDINGS) for line in summary.of_record(one)),
+    )
     if result.exit_code:
         runs.mark_failed(logs)
     return result

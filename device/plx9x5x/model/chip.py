@@ -23,7 +23,7 @@ from plx9x5x.model.engine import Channel, State
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.model.localbus import LocalBus
 from plx9x5x.model.messaging import MessagingUnit
-from plx9x5x.model.patience import RUN, SPIN, Patience
+from plx9x5x.model.patience import LEFT, SPIN, Patience
 from plx9x5x.model.pins import LocalSide
 from plx9x5x.model.places import Places
 from plx9x5x.model.space_access import SpaceAccess
@@ -402,7 +402,7 @@ class Chip:
     def _look_back(self, tallies: "tuple[events.ChannelTally, ...]", rises: int) -> None:
         """Tell what shows only when a client leaves: interrupts that nobody served, or that never came out."""
         sent = getattr(self._irq, "sent", 0)
-        if self._irq.level and sent >= RUN and (sources := self._interrupts.sources):
+        if self._irq.level and sent >= LEFT and (sources := self._interrupts.sources):
             self._trace.emit(events.DeliveredAgain(self._clock.now(), sent, sources))
         for channel, tally in zip(self.channels, tallies, strict=True):
             if channel.interrupt and tally.raised and not tally.acknowledged and not rises:

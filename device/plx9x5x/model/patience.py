@@ -27,6 +27,9 @@ LONG_NS: Final = 1_000_000_000
 SPIN: Final = 4096
 """Reads of one register without a write or a change between."""
 
+LEFT: Final = 4
+"""Deliveries of one interrupt after which it is nobody's who would have taken it back: a threaded handler needs two."""
+
 NEWS_SPIN, NEWS_STUCK, NEWS_LATE = 1, 2, 4
 
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules about the rest of the card: interrupts, registers, windows, the EEPROM, doorbells."""
 
+from functools import partial
 from typing import Final
 
 from plx9x5x import events
 from plx9x5x.events import EepromMisuse, EepromMisused, IntaSource, LocalUndecoded
 from plx9x5x.findings.finding import Charge, Who
 from plx9x5x.findings.rule import Looks, Rule, when
-from plx9x5x.model.patience import FEW, RUN, SPIN
+from plx9x5x.model.patience import FEW, LEFT, RUN, SPIN
 from plx9x5x.rules import words
 
 TAKES_BACK: Final = {
@@ -30,7 +31,9 @@ def _stuck(event: events.LineStuck) -> Charge:
     )
 
 
-def _again(event: events.DeliveredAgain) -> Charge:
+def _again(event: events.DeliveredAgain, *, storm: bool) -> Charge | None:
+    if storm is not (event.count >= RUN):
+        return None
     return Charge(
         (event.sources,),
         f"INTA# was delivered {event.count} times, and stays asserted by "
@@ -43,8 +46,8 @@ def _again(event: events.DeliveredAgain) -> Charge:
 def _kept_in(event: events.NeverReachedHost) -> Charge:
     return Charge(
         (event.channel,),
-        f"DMA channel {event.channel} ended with its interrupt {event.count} times, and INTA# was never asserted: "
-        + ", ".join(event.gates),
+        f"DMA channel {event.channel} latched {event.count} interrupt{'s' if event.count > 1 else ''}, and INTA# was "
+        "never asserted: " + ", ".join(event.gates),
         (),
         f"INTCSR bits 8 and {18 + event.channel} and DMAMODE{event.channel} bit 17 let it out; a driver that polls "
         f"leaves DMAMODE{event.channel} bit 10 at 0",
@@ -164,7 +167,16 @@ RULES: Final = (
         "if (readl(regs + INTCSR) & BIT(21))\n\tcomplete(&dev->done);",
         "if (readl(regs + INTCSR) & BIT(21)) {\n\twriteb(readb(regs + DMACSR0) | BIT(3), regs + DMACSR0);\n"
         "\tcomplete(&dev->done);\n}",
-        looks={**when(events.LineStuck, _stuck), **when(events.DeliveredAgain, _again)},
+        looks={**when(events.LineStuck, _stuck), **when(events.DeliveredAgain, partial(_again, storm=True))},
+    ),
+    Rule(
+        "interrupt-left", Who.DRIVER, "INTA# is asserted as the client leaves",
+        f"It was delivered {LEFT} times or more since any of its causes changed, so a handler has run, and it is still "
+        "there when the guest goes: a cause that nobody takes back, in a guest that did not live to a storm.",
+        "static irqreturn_t handler(int irq, void *data)\n{\n\tcomplete(data);\n\treturn IRQ_HANDLED;\n}",
+        "static irqreturn_t handler(int irq, void *data)\n{\n\tacknowledge(data);\n\tcomplete(data);\n"
+        "\treturn IRQ_HANDLED;\n}",
+        certain=False, looks=when(events.DeliveredAgain, partial(_again, storm=False)),
     ),
     Rule(
         "interrupt-kept-in", Who.DRIVER, "a channel's interrupt never reaches INTA#",

@@ -2,7 +2,7 @@
 """What a client came to, in five lines at most, and for programs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from plx9x5x.events import ChannelTally, ClientSummary
@@ -68,3 +68,13 @@ def json(summary: ClientSummary | None, findings: Sequence[Finding], others: int
         "findings": [finding.json() for finding in findings],
         "more": others,
     }
+
+
+def of_record(record: Mapping[str, object]) -> list[str]:
+    """The lines about channels and interrupts, of what `json` made; none of what it did not."""
+    try:
+        channels = tuple(ChannelTally(**it) for it in record["channels"])  # type: ignore[attr-defined]
+        counts = [int(str(record[name])) for name in ("inta_asserted", "doorbells", "mailboxes")]
+    except (KeyError, TypeError, ValueError):
+        return []
+    return lines(ClientSummary(0, channels, *counts), (), 0)[:-1] if channels else []

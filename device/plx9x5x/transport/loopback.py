@@ -39,7 +39,7 @@ class CountingLine:
 
     def __init__(self) -> None:
         self.level = False
-        self.rises = 0
+        self.rises = self.sent = 0
 
     def set(self, level: bool) -> None:
         """Drive the line."""

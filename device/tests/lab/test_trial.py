@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is tried, and what is made of a guest's report."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from plx9x5x.errors import LostVm
 from plx9x5x.findings.finding import Finding, Who
+from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report, parse
 from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
 from plx9x5x.lab.trial import parse as words
@@ -71,3 +74,25 @@ def test_a_commands_status_counts() -> None:
     got = result("1..3", *GOOD[1:], "# kernel: [ 1.0] odd", "# status 7", "not ok 3 command")
     assert (got.status, got.problems, got.kernel_said) == (7, ("the command ended with 7",), ("[ 1.0] odd",))
     assert got.json()["status"] == 7
+
+
+def test_a_folder_that_was_not_built_is_1_with_the_compilers_words() -> None:
+    got = TryResult(Report(), Path("logs"), "6.1", unbuilt="a.c:1: error: no\n")
+    assert (got.exit_code, got.problems) == (1, ("the module was not built",))
+    assert "a.c:1: error: no" in got.lines()
+    assert got.verdict == "bad (1): the module was not built"
+
+
+def test_a_lost_guest_is_75_unless_it_is_known_whose_fault_that_is() -> None:
+    lost = replace(result(*GOOD), lost=LostVm("it hangs"))
+    assert lost.exit_code == 75
+    assert replace(lost, findings=(FOUND,)).exit_code == 1
+    oops = replace(lost, oopses=(Oops("BUG: x", ()),))
+    assert (oops.exit_code, oops.problems[0]) == (1, "the guest's kernel complained: BUG: x")
+
+
+def test_the_last_line_tells_a_suspicion_from_none() -> None:
+    likely = replace(FOUND, certain=False)
+    assert result(*GOOD).verdict == "good"
+    assert result(*GOOD, findings=(likely,)).verdict == "good, but 1 likely finding"
+    assert result(*GOOD, findings=(FOUND,)).verdict == "bad (1): driver: size-zero"

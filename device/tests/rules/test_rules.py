@@ -309,6 +309,17 @@ def _interrupt(*, acknowledged: bool) -> Play:
     return play
 
 
+def _delivered(times: int) -> Play:
+    def play(card: Card) -> None:
+        card.write(INTCSR, 0x0004_0100)
+        card.block(mode=BLOCK | DONE_INTERRUPT | TO_INTA)
+        card.run()
+        card.host.line.sent = times
+        card.chip.summarise()
+
+    return play
+
+
 def _latched(*, gates: bool) -> Play:
     def play(card: Card) -> None:
         card.write(INTCSR, 0x0004_0100 if gates else 0)
@@ -458,6 +469,7 @@ CASES: dict[str, Case] = {
     "interrupt-not-acknowledged": Case(
         _interrupt(acknowledged=False), _interrupt(acknowledged=True), ("DMA channel 0", "DMACSR0 bit 3", "1024 reads")
     ),
+    "interrupt-left": Case(_delivered(20), _delivered(3), ("delivered 20 times", "DMACSR0 bit 3")),
     "interrupt-kept-in": Case(_latched(gates=False), _latched(gates=True), ("INTCSR bit 8 is 0", "bit 17", "LINTo#")),
     "spinning": Case(_polled(pci=0x7000), _polled(pci=RAM), ("DMACSR0", "4096 times", "abort")),
     "nobody-answers": Case(_mailbox(5000), _mailbox(4000), ("MBOX1", "0xbeef")),

@@ -65,11 +65,15 @@ def never_acknowledges(client: VfioUserClient) -> None:
         client.read(0, INTCSR)
 
 
-def never_looks(client: VfioUserClient) -> None:
+def leaves_soon(client: VfioUserClient) -> None:
+    never_looks(client, times=20)
+
+
+def never_looks(client: VfioUserClient, times: int = 1200) -> None:
     """The handler does nothing, and the interrupt is delivered again and again."""
     line = client.listen_intx()
     block(client, RAM)
-    for _ in range(1200):
+    for _ in range(times):
         client.unmask_intx()
     assert line.take() > 0
     client.close()
@@ -104,6 +108,7 @@ def acknowledges(client: VfioUserClient) -> None:
     [
         (never_acknowledges, "interrupt-not-acknowledged"),
         (never_looks, "interrupt-not-acknowledged"),
+        (leaves_soon, "interrupt-left"),
         (waits_for_what_failed, "spinning"),
         (waits_for_the_board, "nobody-answers"),
         (acknowledges, None),

@@ -11,6 +11,7 @@ from pathlib import Path
 from plx9x5x.lab.toolchain import kmod
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
+from plx9x5x.lab.toolchain.kmod import FolderNotBuilt
 from plx9x5x.lab.toolchain.loader import ALL, FOR_A_RUN, Toolchain, load
 from plx9x5x.lab.toolchain.pciutils import Pciutils
 from plx9x5x.lab.toolchain.progress import Progress, for_stream
@@ -22,6 +23,7 @@ __all__ = [
     "FOR_A_RUN",
     "KERNEL_SERIES",
     "Cache",
+    "FolderNotBuilt",
     "GuestKernel",
     "Pciutils",
     "Progress",
@@ -46,7 +48,7 @@ def build_module(tc: Toolchain, source: Path, *, name: str) -> Path:
 def build_folder(tc: Toolchain, source: Path) -> tuple[tuple[Path, ...], bool]:
     """Build somebody's folder of modules (copied first); give the .ko files, and whether they were made just now.
 
-    Raises: SetupError.
+    Raises: FolderNotBuilt, SetupError.
     """
     return kmod.folder(Cache(tc.cache), tc.kernel, source)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.errors import SetupError
+from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import host
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
@@ -18,8 +18,18 @@ _STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")
 _MADE: Final = re.compile(r".*\.(o|ko|mod|mod\.c|cmd|a|order|symvers|d)|\..*|Module\.symvers|__pycache__")
 # kbuild remarks on a compiler other than the kernel's own: known, and harmless for one major version up or down.
 _HARMLESS: Final = re.compile(r"warning: the compiler differs from the one used to build the kernel")
+_HEADERS_ARE: Final = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC")
+"""What Makefiles call the folder of the kernel's headers."""
 _CALLS_KBUILD: Final = re.compile(r"(\$[({]MAKE[)}]|\bmake)\s.*-C")
 _WARNING: Final = re.compile(r"(?i)\bwarning:")
+
+
+class FolderNotBuilt(BadRequest):
+    """A stranger's folder could not be built; `said` is what make and the compiler said, with its own paths."""
+
+    def __init__(self, source: Path, said: str) -> None:
+        super().__init__(f"{source} was not built:\n{host.tail(said)}")
+        self.said = said
 
 
 def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Path:
@@ -62,7 +72,7 @@ def folder(cache: Cache, kernel: GuestKernel, source: Path) -> tuple[tuple[Path,
     """Build somebody's folder of modules as its Makefile or Kbuild wants; give what it made, and whether just now.
 
     A Makefile that calls kbuild itself is run as it is, with the names by which such files know the kernel's headers.
-    Warnings are its own affair. Raises: SetupError with the compiler's words.
+    Warnings are its own affair. Raises: FolderNotBuilt with the compiler's words, SetupError.
     """
     _need_headers(kernel)
     make, compiler = host.tool("make"), host.tool("gcc")
@@ -75,13 +85,14 @@ def folder(cache: Cache, kernel: GuestKernel, source: Path) -> tuple[tuple[Path,
         _copy(source, copy)
         argv = _recipe(make, kernel, copy, source)
         # Such a Makefile says $(PWD), which is the environment's.
-        said = _compile(argv, f"building {source} for Linux {kernel.release}", cache, cwd=copy)
+        try:
+            said = _compile(argv, f"building {source} for Linux {kernel.release}", cache, cwd=copy)
+        except host.ProgramFailed as exc:
+            raise FolderNotBuilt(source, exc.output.replace(str(copy), str(source))) from exc
         made = sorted(copy.rglob("*.ko"))
         if not made:
-            raise SetupError(
-                f"the build of {source} made no module:\n{host.tail(said)}",
-                hint="its Makefile has to say 'obj-m := NAME.o', or to make a .ko by itself",
-            )
+            said += "\nit made no .ko: its Makefile has to say 'obj-m := NAME.o', or to make a .ko by itself"
+            raise FolderNotBuilt(source, said.replace(str(copy), str(source)))
         for path in made:
             path.rename(work / path.name)
         shutil.rmtree(copy)
@@ -92,17 +103,14 @@ def _recipe(make: str, kernel: GuestKernel, copy: Path, source: Path) -> list[st
     """The make that builds a stranger's folder, of which `copy` is one. Raises: SetupError."""
     makefile = next((copy / name for name in ("GNUmakefile", "Makefile", "makefile") if (copy / name).is_file()), None)
     text = makefile.read_text(encoding="utf-8", errors="replace") if makefile else ""
-    if _CALLS_KBUILD.search(text):
-        names = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC")
-        given = (*(f"{name}={kernel.headers}" for name in names), f"KVER={kernel.release}", f"M={copy}")
-        return [make, *given, *kernel.make_args]
-    if "obj-m" in text or (copy / "Kbuild").is_file():
+    for_kbuild = "obj-m" in text or (copy / "Kbuild").is_file()
+    # One that names no variable for the kernel's headers would look for those of the kernel that runs here.
+    if for_kbuild and not (_CALLS_KBUILD.search(text) and any(name in text for name in _HEADERS_ARE)):
         return [make, "-C", kernel.headers, f"M={copy}", *kernel.make_args, "modules"]
     if makefile is None:
-        raise SetupError(
-            f"{source} has neither a Makefile nor a Kbuild", hint="one line does: echo 'obj-m := NAME.o' > Kbuild"
-        )
-    return [make, *(f"{name}={kernel.headers}" for name in ("KDIR", "KERNELDIR")), *kernel.make_args]
+        raise FolderNotBuilt(source, "there is neither a Makefile nor a Kbuild; one line does: obj-m := NAME.o")
+    given = (*(f"{name}={kernel.headers}" for name in _HEADERS_ARE), f"KVER={kernel.release}", f"M={copy}")
+    return [make, *given, *kernel.make_args]
 
 
 def _need_headers(kernel: GuestKernel) -> None:
