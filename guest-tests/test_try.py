@@ -137,11 +137,24 @@ def test_a_folder_that_does_not_compile_says_so_with_its_own_paths(tmp_path: Pat
 
 def test_a_makefile_that_means_the_kernel_that_runs_here_is_built_for_the_guests(tmp_path: Path) -> None:
     shutil.copy(Path(folder("vendor")) / "part.c", tmp_path / "usual.c")
-    (tmp_path / "usual.c").open("a").write(
-        '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("");\n'
-    )
+    source = tmp_path / "usual.c"
+    head = '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("");\n'
+    source.write_text(head + source.read_text())
     (tmp_path / "Makefile").write_text(
         "obj-m := usual.o\nall:\n\tmake -C /lib/modules/$(shell uname -r)/build M=$(PWD) modules\n"
     )
     result, _ = tried(str(tmp_path))
     assert (result.exit_code, result.built) == (0, ("usual.ko",)), result.lines()
+
+
+def test_a_guest_that_is_switched_off_by_its_command_is_not_good() -> None:
+    result, _ = tried(folder("blink"), command="poweroff -f")
+    assert result.exit_code == 1
+    assert result.problems == ("the guest was switched off before the command had ended",)
+
+
+def test_a_warning_counts_although_the_console_is_quiet_and_the_log_was_cleared() -> None:
+    result, _ = tried(folder("crash"), "how=warn", append=("quiet",), command="dmesg -c >/dev/null")
+    assert result.exit_code == 1
+    assert "WARNING: " in result.problems[0]
+    assert any("crash warns" in line for line in result.kernel_said)

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--memory",
         metavar="MIB",
-        type=_memory,
+        type=memory,
         help=f"the guest's memory ({defaults.MEMORY_MIB}, or what --guest says)",
     )
     parser.add_argument(
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=_seconds,
+        type=seconds,
         default=defaults.TIMEOUT_S,
         help="end a guest that lives longer (%(default)g seconds)",
     )
@@ -125,7 +125,8 @@ def _program() -> str:
     return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
-def _memory(text: str) -> int:
+def memory(text: str) -> int:
+    """Read an argument: MiB of a guest. Raises: ArgumentTypeError."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB")
     value = int(text)
@@ -140,7 +141,8 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Read an argument: a time limit. Raises: ArgumentTypeError."""
     try:
         value = float(text)
     except ValueError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x import boards
+from plx9x5x.cli.run import memory, seconds
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
@@ -27,7 +28,7 @@ modules are loaded. Without one, on a terminal, you get that shell: 'exit' power
   plx9x5x try --board rdk-9056-lite --copy ./mytest ./mydrv.ko -- /mytest --fast
 
 exit codes: 0; 1 the module was not built, did not load or bind, the command failed, the kernel complained, or somebody
-was found at fault for certain; 75 the guest was lost, or ran longer than --timeout, and nothing says whose fault that is
+was found at fault for certain; 75 the guest was lost, or ran longer than --timeout, and nothing says by whose fault
 """
 
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
     )
-    parser.add_argument("--memory", metavar="MIB", type=int, help="the guest's memory (256, or what --guest says)")
+    parser.add_argument("--memory", metavar="MIB", type=memory, help="the guest's memory (256, or what --guest says)")
     parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
     parser.add_argument(
         "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
@@ -51,10 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=float,
+        type=seconds,
         help=f"end a guest that lives longer ({defaults.TIMEOUT_S:g} seconds; a shell: a day)",
     )
-    parser.add_argument("--smp", metavar="N", type=int, default=1, help="the guest's processors (%(default)s)")
+    parser.add_argument(
+        "--smp", metavar="N", type=int, choices=range(1, 17), default=1, help="the guest's processors, up to 16"
+    )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write each register access to FILE (docs/trace.md)")
     parser.add_argument(
         "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
@@ -67,11 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; exit code 0, 1 or 75."""
     from plx9x5x.lab import trial
-    from plx9x5x.lab.report import junit
     from plx9x5x.lab.toolchain import for_stream
 
-    if args.repeat < 1 or args.smp < 1:
-        raise UsageError("--repeat and --smp take numbers from 1 on")
+    if args.repeat < 1:
+        raise UsageError("--repeat takes a number from 1 on")
 
     shell = sys.stdin.fileno() if not args.command and sys.stdin.isatty() and sys.stdout.isatty() else None
     spec = trial.TrySpec(
@@ -107,8 +109,11 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(result.lines()))
         if result.exit_code:
             break
-    if args.junit:
-        junit.write(args.junit, result.junit())
-    if args.json:  # last, so that a path that cannot be written costs no verdict
-        args.json.write_text(json.dumps(result.json(), indent=2) + "\n", encoding="utf-8")
+    written = {args.junit: result.junit(), args.json: (json.dumps(result.json(), indent=2) + "\n").encode()}
+    for path, data in written.items():
+        if path is not None:  # last, so that a path that cannot be written costs no verdict
+            try:
+                path.write_bytes(data)
+            except OSError as exc:
+                print(f"error: {path} was not written: {exc.strerror}", file=sys.stderr)
     return result.exit_code

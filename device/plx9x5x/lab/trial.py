@@ -32,7 +32,7 @@ from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import runs
-from plx9x5x.lab.host.symptoms import Oops
+from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain, build_folder, load
@@ -40,14 +40,17 @@ from plx9x5x.model.chip import Chip
 from plx9x5x.rules import summary
 from plx9x5x.transport import choice as transports
 from plx9x5x.transport.loopback import Loopback
+from plx9x5x.units import MIB
 
 LOAD, BIND, COMMAND = "load", "bind", "command"
 OUTPUT: Final = "output.log"
 """What the command wrote, among the logs."""
 
-_SETTLE_S: Final = 2.0
+_LOG_MOST: Final = 64 * MIB
 _LOOK_S: Final = 0.1
 _BUILD_LINES: Final = 30
+_TAKEN: Final = frozenset(("init", "bin", "dev", "proc", "sys", "tmp", "lib", "modules.list", "try"))
+"""Names at the guest's root that are not free."""
 _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
@@ -70,6 +73,8 @@ def parse(words: Sequence[str]) -> tuple[Wanted, ...]:
     """Take `MODULE [name=value ...] ...` apart. Raises: NothingToTry."""
     found: list[Wanted] = []
     for word in words:
+        if not word:
+            raise NothingToTry("a module's name is empty")
         if "=" in word and not Path(word).exists():
             if not found:
                 raise NothingToTry(f"'{word}' is a parameter, and no module stands before it")
@@ -167,11 +172,26 @@ class TryResult:
         return f"it is {', '.join(map(_pci_ids, cards))}; the module wants {wants}"
 
     @property
+    def complaints(self) -> tuple[str, ...]:
+        """Oopses, warnings and the like, by their titles: of the console, and of the kernel's log if that is quiet."""
+        return tuple(dict.fromkeys(oops.title for oops in (*self.oopses, *scan_oopses(self.kernel_said))))
+
+    @property
+    def _unfinished(self) -> tuple[str, ...]:
+        """What the guest had to report and did not, although it switched itself off in order."""
+        missing = {LOAD, BIND, COMMAND} - {case.name for case in self.report.cases}
+        if self.report.planned == len(self.report.cases):
+            return ()
+        if COMMAND in missing and len(missing) == 1:
+            return ("the guest was switched off before the command had ended",)
+        return tuple(f"report: {text}" for text in self.report.problems) or ("the guest's report is cut off",)
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, a line each, the most important first."""
         if self.unbuilt is not None:
             return ("the module was not built",)
-        found = [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
+        found = [f"the guest's kernel complained: {title}" for title in self.complaints]
         found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
         found += self.foreign if self.refused else ()
         found += [f"a module was not loaded: {line}" for line in self.refused]
@@ -183,6 +203,8 @@ class TryResult:
             found.append("the guest sees no card")
         if self.status:
             found.append(f"the command ended with {self.status}")
+        if self.lost is None:
+            found += self._unfinished
         found += [f"QEMU: {line}" for line in self.vfio_errors]
         if self.server_trouble:
             found.append(f"the device server had trouble: {self.server_trouble} (server.log)")
@@ -191,7 +213,7 @@ class TryResult:
     @property
     def exit_code(self) -> int:
         """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was just lost."""
-        if self.oopses or any(finding.certain for finding in self.findings):
+        if self.complaints or any(finding.certain for finding in self.findings):
             return 1
         if self.lost is not None:
             return 75
@@ -330,6 +352,12 @@ def _image(
     named: list[str] = []
     built: list[str] = []
     parameters: dict[str, tuple[str, ...]] = {}
+    tree = modules.ModuleTree(tc.kernel.modules)
+
+    def find(name: str) -> modules.Module | None:
+        mine = [path for path in own if path.name.partition(".ko")[0] == name]
+        return modules.read_module(mine[-1]) if mine else tree.find(name)
+
     for wanted in spec.modules:
         path = Path(wanted.name)
         if path.is_dir():
@@ -350,10 +378,10 @@ def _image(
         else:
             named.append(wanted.name)
             names = [wanted.name]
-        if wanted.parameters:
-            parameters[names[-1]] = wanted.parameters
-    tree = modules.ModuleTree(tc.kernel.modules)
-    tried = [modules.read_module(path) for path in own] + [it for it in map(tree.find, named) if it is not None]
+        for word in wanted.parameters:
+            name = _taker(word, [found for found in map(find, names) if found is not None])
+            parameters[name] = (*parameters.get(name, ()), word)
+    tried = [module for module in (*map(modules.read_module, own), *map(tree.find, named)) if module is not None]
     files = {**base.files, "bin/try": GuestFile(sources.root / "initramfs" / "try")}
     if spec.command is not None:
         line = logs / "command"
@@ -361,7 +389,7 @@ def _image(
         files["try/command"] = GuestFile(line)
     if spec.input is not None:
         files["try/input"] = GuestFile(spec.input)
-    files |= {f"{path.name}": GuestFile(path, path.stat().st_mode & 0o777) for path in spec.files}
+    files |= dict(_copied(spec.files))
     image = replace(
         base,
         files=files,
@@ -372,6 +400,31 @@ def _image(
         words=(f"plx.device={_ids(spec.board)}", *(("plx.shell",) if spec.shell is not None else ()), *spec.append),
     )
     return image, tuple(built), tried
+
+
+def _taker(word: str, among: Sequence[modules.Module]) -> str:
+    """Which of the modules takes a parameter. Raises: NothingToTry if none does, or it cannot be passed on."""
+    name = word.partition("=")[0]
+    if any(c in word for c in "\n\r"):
+        raise NothingToTry(f"the parameter {word!r} cannot be passed to the guest: it has more than one line")
+    for module in among:
+        if name in modules.parameters(module.data) or (name == "dyndbg" and module is among[-1]):
+            return module.name
+    known = sorted({known for module in among for known in modules.parameters(module.data)})
+    names = ", ".join(module.name for module in among) or "a module that the kernel has built in"
+    raise NothingToTry(f"{names} takes no parameter '{name}': {', '.join(known) or 'it has none'}")
+
+
+def _copied(files: Sequence[Path]) -> Iterator[tuple[str, GuestFile]]:
+    """Where the guest has the caller's files. Raises: NothingToTry for one that cannot go there."""
+    seen: set[str] = set()
+    for path in files:
+        if not path.is_file():
+            raise NothingToTry(f"{path} is no file that could be copied")
+        if path.name in _TAKEN or path.name in seen:
+            raise NothingToTry(f"the guest has a /{path.name} already: name the file otherwise")
+        seen.add(path.name)
+        yield path.name, GuestFile(path, path.stat().st_mode & 0o777)
 
 
 def _foreign(tried: Sequence[modules.Module], release: str) -> Iterator[str]:
@@ -414,7 +467,7 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
                     processors=spec.processors,
                 )
             )
-        pump = threading.Thread(target=_pump, args=(ours, log, listener.output))
+        pump = _Pump(ours, log, listener.output)
         pump.start()
         over = threading.Event()
         typed = threading.Thread(target=_type, args=(spec.shell, ours, over))
@@ -428,8 +481,10 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
             result = replace(result, report=exc.report, lost=exc)
         finally:
             vm.end()
-            pump.join(_SETTLE_S)
+            pump.join()  # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it
             ours.close()
+        if pump.failure is not None:
+            raise pump.failure
         return replace(
             result,
             seconds=vm.seconds,
@@ -439,18 +494,39 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
         )
 
 
-def _pump(source: socket.socket, log: IO[bytes], tell: Callable[[bytes], None]) -> None:
-    """Pass on what the command writes, until QEMU is gone."""
-    while True:
+class _Pump(threading.Thread):
+    """Passes on what the command writes, until QEMU is gone. `failure` is why nobody could be told any more."""
+
+    def __init__(self, source: socket.socket, log: IO[bytes], tell: Callable[[bytes], None]) -> None:
+        super().__init__(name="output")
+        self._source, self._log, self._tell = source, log, tell
+        self._left = _LOG_MOST
+        self.failure: OSError | None = None
+
+    def run(self) -> None:
+        """Go on although nobody listens: the guest would wait for us, and its time is limited."""
+        while True:
+            try:
+                data = self._source.recv(64 * 1024)
+            except OSError:
+                return
+            if not data:
+                return
+            self._keep(data)
+            if self.failure is None:
+                try:
+                    self._tell(data)
+                except OSError as exc:
+                    self.failure = exc
+
+    def _keep(self, data: bytes) -> None:
+        """Write the log, as far as there is room for it."""
         try:
-            data = source.recv(64 * 1024)
+            self._log.write(data[: self._left])
+            self._log.flush()
+            self._left -= len(data[: self._left])
         except OSError:
-            return
-        if not data:
-            return
-        log.write(data)
-        log.flush()
-        tell(data)
+            self._left = 0
 
 
 def _type(source: int, into: socket.socket, over: threading.Event) -> None:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is tried, and what is made of a guest's report."""
 
+import errno
+import io
+import socket
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +12,8 @@ import pytest
 
 from plx9x5x.errors import LostVm
 from plx9x5x.findings.finding import Finding, Who
+from plx9x5x.lab import trial
+from plx9x5x.lab.guest.modules import Module
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report, parse
 from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
@@ -96,3 +102,71 @@ def test_the_last_line_tells_a_suspicion_from_none() -> None:
     assert result(*GOOD).verdict == "good"
     assert result(*GOOD, findings=(likely,)).verdict == "good, but 1 likely finding"
     assert result(*GOOD, findings=(FOUND,)).verdict == "bad (1): driver: size-zero"
+
+
+def test_a_report_that_is_cut_off_is_not_good() -> None:
+    assert result("1..3", *GOOD[1:]).problems == ("the guest was switched off before the command had ended",)
+    assert result("1..3", "ok 1 load").exit_code == 1
+
+
+def test_a_command_whose_output_nobody_takes_does_not_hold_up_the_guest() -> None:
+    """What it wrote is in the log all the same, up to its limit."""
+    ours, theirs = socket.socketpair()
+    log = io.BytesIO()
+
+    def gone(_data: bytes) -> None:
+        raise BrokenPipeError(errno.EPIPE, "gone")
+
+    pump = trial._Pump(ours, log, gone)
+    pump.start()
+    for _ in range(20):
+        theirs.sendall(bytes(64 * 1024))
+    theirs.close()
+    pump.join(10)
+    ours.close()
+    assert isinstance(pump.failure, BrokenPipeError)
+    assert len(log.getvalue()) == 20 * 64 * 1024
+
+
+@pytest.mark.parametrize("name", ["init", "lib", "absent", "folder"])
+def test_a_file_that_cannot_go_into_the_guest_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "folder":
+        path.mkdir()
+    elif name != "absent":
+        path.touch()
+    with pytest.raises(NothingToTry):
+        list(trial._copied([path]))
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    files = [tmp_path / "x", tmp_path / "a" / "x"]
+    for file in files:
+        file.touch()
+    with pytest.raises(NothingToTry, match="/x already"):
+        list(trial._copied(files))
+
+
+def module_with(name: str, *entries: str) -> Module:
+    """The least of an ELF file that holds a .modinfo."""
+    info = b"".join(entry.encode() + b"\0" for entry in entries)
+    names = b"\0.modinfo\0"
+    header = b"\x7fELF\x02\x01" + bytes(10) + struct.pack("<HHIQQQIHHHHHH", 1, 62, 1, 0, 0, 64, 0, 64, 0, 0, 64, 3, 2)
+    at = 64 + 3 * 64
+
+    def section(name_at: int, offset: int, size: int) -> bytes:
+        return struct.pack("<IIQQQQIIQQ", name_at, 1, 0, 0, offset, size, 0, 0, 1, 0)
+
+    table = bytes(64) + section(1, at, len(info)) + section(0, at + len(info), len(names))
+    return Module(name, header + table + info + names)
+
+
+def test_a_parameter_goes_to_the_module_that_has_it() -> None:
+    first, last = module_with("a", "parmtype=k:int"), module_with("b", "parmtype=z:int")
+    assert trial._taker("k=1", [first, last]) == "a"
+    assert trial._taker("dyndbg=+p", [first, last]) == "b"
+    with pytest.raises(NothingToTry, match="takes no parameter 'nosuch': k, z"):
+        trial._taker("nosuch=1", [first, last])
+    with pytest.raises(NothingToTry, match="more than one line"):
+        trial._taker("k=1\n2", [first])

@@ -118,6 +118,12 @@ def modinfo(elf: bytes) -> Mapping[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def parameters(elf: bytes) -> frozenset[str]:
+    """Names of the parameters that a module takes."""
+    entries = (entry.decode("utf-8", "replace") for entry in _section(elf, b".modinfo").split(b"\0"))
+    return frozenset(e.removeprefix("parmtype=").partition(":")[0] for e in entries if e.startswith("parmtype="))
+
+
 def aliases(elf: bytes) -> tuple[str, ...]:
     """What a module says of the devices that it wants (modalias patterns)."""
     entries = (entry.decode("utf-8", "replace") for entry in _section(elf, b".modinfo").split(b"\0"))

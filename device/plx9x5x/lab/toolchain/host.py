@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs of the host: run them, and say which package brings one that is missing."""
 
+import contextlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -78,7 +80,7 @@ def run(argv: Sequence[str | Path], *, what: str, cwd: Path | None = None, env: 
     """Run a program to its end and give its output. Raises: SetupError with what it said."""
     command = [str(a) for a in argv]
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             cwd=cwd,
             env=dict(env) if env is not None else plain_env(),
@@ -87,15 +89,23 @@ def run(argv: Sequence[str | Path], *, what: str, cwd: Path | None = None, env: 
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
+            start_new_session=True,
         )
     except FileNotFoundError as exc:
         raise SetupError(
             f"{what}: '{command[0]}' cannot be run: {exc.strerror}", hint=install_hint(command[0])
         ) from exc
-    if done.returncode:
-        raise ProgramFailed(what, command, done.returncode, done.stdout)
-    return done.stdout
+    with process:
+        try:
+            said, _ = process.communicate()
+        except BaseException:
+            # What it started goes too: a make has its shells, and those their compilers.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise ProgramFailed(what, command, process.returncode, said)
+    return said
 
 
 class ProgramFailed(SetupError):

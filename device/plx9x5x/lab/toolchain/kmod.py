@@ -2,6 +2,7 @@
 """Compile for the guest: out-of-tree kernel modules and static programs, kept by what they were made from."""
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,8 @@ _STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")
 _MADE: Final = re.compile(r".*\.(o|ko|mod|mod\.c|cmd|a|order|symvers|d)|\..*|Module\.symvers|__pycache__")
 # kbuild remarks on a compiler other than the kernel's own: known, and harmless for one major version up or down.
 _HARMLESS: Final = re.compile(r"warning: the compiler differs from the one used to build the kernel")
+_FLAGS: Final = ("KCFLAGS", "KCPPFLAGS", "EXTRA_CFLAGS")
+"""Variables by which callers of make change what it builds."""
 _HEADERS_ARE: Final = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC")
 """What Makefiles call the folder of the kernel's headers."""
 _CALLS_KBUILD: Final = re.compile(r"(\$[({]MAKE[)}]|\bmake)\s.*-C")
@@ -76,7 +79,8 @@ def folder(cache: Cache, kernel: GuestKernel, source: Path) -> tuple[tuple[Path,
     """
     _need_headers(kernel)
     make, compiler = host.tool("make"), host.tool("gcc")
-    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1])
+    asked = (f"{name}={os.environ.get(name, '')}" for name in _FLAGS)
+    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], *asked)
     key = f"folder-{source.resolve().name}-{_digest(facts, _sources(source), source)}"
     if done := cache.built(key):
         return tuple(sorted(done.glob("*.ko"))), False
@@ -173,8 +177,10 @@ def _walk(folder: Path) -> Iterator[Path]:
         if _MADE.fullmatch(path.name):
             continue
         if path.is_dir():
-            yield from _walk(path)
-        else:
+            # A link to a folder above would never end.
+            if not path.is_symlink() or not folder.resolve().is_relative_to(path.resolve()):
+                yield from _walk(path)
+        elif path.is_file():  # no pipes, and no links to nowhere
             yield path
 
 
@@ -190,4 +196,4 @@ def _copy(source: Path, into: Path) -> None:
     for path in _sources(source):
         target = into / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        shutil.copy(path, target)
