@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `try`: what it asks for, what it shows, and the files that it writes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plx9x5x.cli import main as cli
+from plx9x5x.lab import trial
+from plx9x5x.lab.report.ktap import parse
+from plx9x5x.lab.trial import TryResult, TrySpec, Wanted
+
+REPORT = b"KTAP version 1\n1..3\nok 1 load\n# bound 0000:00:02.0 mine\nok 2 bind\n# status 3\nnot ok 3 command\n"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TrySpec]:
+    """What was to be tried; the guest says that the command ended with 3."""
+    specs: list[TrySpec] = []
+
+    def run(spec: TrySpec, *, listener: trial.Listener, **_: Any) -> TryResult:
+        specs.append(spec)
+        listener.phase("built mine.ko")
+        return TryResult(parse(REPORT), tmp_path, "6.1")
+
+    monkeypatch.setattr(trial, "run", run)
+    return specs
+
+
+def test_what_follows_two_dashes_is_the_command_and_its_status_fails_the_trial(
+    asked: list[TrySpec], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    assert cli.main(["try", "--json", str(out), "./mine", "a=1", "--", "ls", "--all"]) == 1
+    assert (asked[0].modules, asked[0].command) == ((Wanted("./mine", ("a=1",)),), "ls --all")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "built mine.ko"
+    assert said[-1] == "bad (1): the command ended with 3"
+    assert json.loads(out.read_text())["status"] == 3
+
+
+def test_a_file_that_cannot_be_written_costs_no_verdict(
+    asked: list[TrySpec], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["try", "--json", str(tmp_path), "--junit", str(tmp_path / "no" / "x"), "./mine"]) == 1
+    out, err = capsys.readouterr()
+    assert "bad (1)" in out
+    assert err.count("was not written") == 2
+
+
+def test_it_is_done_again_until_something_is_wrong(asked: list[TrySpec], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["try", "--repeat", "3", "./mine"]) == 1
+    assert len(asked) == 1
+    assert "-- 1 of 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--timeout", "nan"], ["--timeout", "0"], ["--memory", "1"], ["--smp", "999"], ["--repeat", "0"], ["--copy"]],
+)
+def test_numbers_that_mean_nothing_are_refused(asked: list[TrySpec], wrong: list[str]) -> None:
+    try:
+        code: object = cli.main(["try", *wrong, "./mine"])
+    except SystemExit as exc:
+        code = exc.code
+    assert code == 2
+    assert not asked
