@@ -41,7 +41,8 @@ class Watch:
             prove_dma(client)  # what is imported late is there then
         self._idle = self._when_quiet()
         with newcomer(path, self._readings):
-            self._attended = Footprint.of(pid)
+            # The thread that closes what the client before left may still be at it.
+            self._attended = self._when_quiet()
         self._rss_kib: list[int] = []
         settled(pid, self._idle)
 
