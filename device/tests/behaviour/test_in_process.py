@@ -35,8 +35,14 @@ def test_behaviour(chip: str, case: Case) -> None:
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.name) for c in all_cases().values() if on_purpose(c)])
 def test_what_a_case_does_wrong_on_purpose_is_named(case: Case) -> None:
     """On one chip at least: not all have what is misused. A plane by name has no events to look at."""
-    if InProcess(case.chips[0]).trace.enabled:
-        assert set().union(*(rules_of(chip, case) for chip in case.chips)) == on_purpose(case)
+    if not InProcess(case.chips[0]).trace.enabled:
+        return
+    found: set[str] = set()
+    for chip in case.chips:
+        found |= rules_of(chip, case).keys()
+        if found == on_purpose(case):
+            return
+    assert found == on_purpose(case)
 
 
 def test_the_table_names_cases_that_there_are() -> None:

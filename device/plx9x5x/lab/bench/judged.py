@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The group `findings`: what each level of `serve --findings` costs, beside `off`, in one process without a socket."""
 
+import timeit
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +18,6 @@ from plx9x5x.lab.bench.in_process import (
     TO_PCI,
     drive,
     make_host,
-    mean_time,
     read_often,
     run_block,
     run_chain,
@@ -38,7 +38,7 @@ def measure(options: Options) -> Part:
     """Run the group: each level's works in the same rounds as those of `off`."""
     calls = options.count(CALLS) // 10 * 10
     works = {(level, name): work for level in LEVELS for name, work in _works(level, calls).items()}
-    turns = {key: partial(mean_time, work, 3) for key, work in works.items()}
+    turns = {key: partial(_seconds, timeit.Timer(work)) for key, work in works.items()}
     with contest.on_core(options.cpus):
         times = contest.alternate(options.rounds, turns)
     figures = {key: Figure(tuple(t * 1e6 for t in seconds)) for key, seconds in times.items()}
@@ -67,6 +67,12 @@ def _works(level: str, calls: int) -> dict[str, Callable[[], None]]:
         f"block {SIZE // KIB} KiB": partial(run_block, block, SIZE, TO_PCI),
         f"chain {SIZE // KIB} KiB of {DESCRIPTOR_BYTES} B": partial(run_chain, chain),
     }
+
+
+def _seconds(timer: timeit.Timer) -> float:
+    """Of one call, of three after one that warms the caches; without the garbage collector, as timeit has it."""
+    timer.timeit(1)
+    return timer.timeit(3) / 3
 
 
 def _silent(line: str) -> None:
