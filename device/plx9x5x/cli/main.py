@@ -19,11 +19,11 @@ from typing import Final, Protocol, cast
 
 from plx9x5x.cli import ending
 from plx9x5x.errors import BadRequest, LostVm, SetupError
+from plx9x5x.lab import defaults
 
 EXIT_USAGE: Final = 2
 EXIT_HOST: Final = 69
 EXIT_BUG: Final = 70
-EXIT_LOST_VM: Final = 75
 EXIT_INTERRUPTED: Final = 130
 EXIT_NOBODY_READS: Final = 141
 """What a shell shows for SIGPIPE."""
@@ -89,7 +89,7 @@ def _run(verb: Verb, args: argparse.Namespace) -> int:
         return EXIT_HOST
     except LostVm as exc:
         _say(f"error: {exc}")
-        return EXIT_LOST_VM
+        return defaults.EXIT_LOST_VM
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except Exception as exc:  # noqa: BLE001 - the last resort: all that is left is our bug, shown in full

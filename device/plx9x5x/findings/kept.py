@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from plx9x5x.findings.finding import Finding, from_json
@@ -26,10 +27,15 @@ def records(path: Path) -> tuple[dict[str, object], ...]:
     return tuple(found)
 
 
-def read(path: Path) -> tuple[Finding, ...]:
-    """Give the findings of all clients, in order."""
+def findings_of(clients: Iterable[Mapping[str, object]]) -> tuple[Finding, ...]:
+    """Give the findings of such records, in order."""
     found: list[Finding] = []
-    for record in records(path):
+    for record in clients:
         with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
             found += [from_json(one) for one in record["findings"]]  # type: ignore[attr-defined]
     return tuple(found)
+
+
+def read(path: Path) -> tuple[Finding, ...]:
+    """Give the findings of all clients, in order."""
+    return findings_of(records(path))

@@ -40,8 +40,6 @@ from plx9x5x.lab.toolchain import FOR_A_RUN, Progress, Toolchain, load
 from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.transport import choice as transports
 
-EXIT_FAILED: Final = 1
-EXIT_LOST_VM: Final = 75
 NO_DEVICE: Final = "nodevice"
 """The mode of a guest that is booted without the device."""
 BUFFERS: Final = "buffers.jsonl"
@@ -171,8 +169,8 @@ class RunResult:
     def exit_code(self) -> int:
         """0, 1 or 75 (design: the verbs)."""
         if self.lost is not None:
-            return EXIT_LOST_VM
-        return 0 if self.ok else EXIT_FAILED
+            return defaults.EXIT_LOST_VM
+        return 0 if self.ok else defaults.EXIT_FAILED
 
     def totals(self) -> str:
         """The last line of a run."""

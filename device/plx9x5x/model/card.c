@@ -43,8 +43,6 @@ static void update(struct card *card, const struct walk *channel)
     uint32_t active = (uint32_t)INTCSR_DMA0 << channel->index;
 
     *intcsr = channel->interrupt ? *intcsr | active : *intcsr & ~active;
-    if (card->line)
-        card->line->sent = 0;
     if (card->watch) {
         card->watch->status = 0;
         card->watch->late = false;
@@ -52,6 +50,7 @@ static void update(struct card *card, const struct walk *channel)
     if (card->line) {
         bool level = drives_inta(card, *intcsr);
 
+        card->line->sent = 0;
         card->rises += level && !card->line->level;
         line_set(card->line, level);
     } else {

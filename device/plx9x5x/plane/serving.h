@@ -54,9 +54,9 @@ enum { PAGE_SPIN = 4096, PAGE_RUN = 1024, PAGE_FEW = 8, PAGE_LONG_NS = 100000000
 /*
  * What software does to all pages of a device, so that a driver that waits for nothing is seen without Python. `same`
  * counts reads of one place that gave one value with no write between: NEWS_SPIN at PAGE_SPIN. `status` counts reads
- * that told why INTA# is asserted, and whoever changes a cause takes it and `late` back: NEWS_STUCK at PAGE_RUN, NEWS_LATE at the first
- * multiple of PAGE_FEW that comes PAGE_LONG_NS after the first. With `news` there every read is the device's, which
- * takes it away.
+ * that told why INTA# is asserted, and whoever changes a cause takes it and `late` back: NEWS_STUCK at PAGE_RUN,
+ * NEWS_LATE at the first multiple of PAGE_FEW that comes PAGE_LONG_NS after the first. With `news` there every read is
+ * the device's, which takes it away.
  */
 struct page_watch {
     int64_t offset;

@@ -12,12 +12,13 @@ import pytest
 
 from plx9x5x.errors import LostVm
 from plx9x5x.findings.finding import Finding, Who
-from plx9x5x.lab import trial
 from plx9x5x.lab.guest.modules import Module
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report, parse
 from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
 from plx9x5x.lab.trial import parse as words
+from plx9x5x.lab.trial.image import copied, taker
+from plx9x5x.lab.trial.once import Pump
 
 CARD = "pci:v000010B5d00009601sv000010B5sd00009656bc06sc80i00"
 OTHER = "pci:v000010B5d00009080sv000010B5sd00002400bc*sc*i*"
@@ -117,7 +118,7 @@ def test_a_command_whose_output_nobody_takes_does_not_hold_up_the_guest() -> Non
     def gone(_data: bytes) -> None:
         raise BrokenPipeError(errno.EPIPE, "gone")
 
-    pump = trial._Pump(ours, log, gone)
+    pump = Pump(ours, log, gone)
     pump.start()
     for _ in range(20):
         theirs.sendall(bytes(64 * 1024))
@@ -136,7 +137,7 @@ def test_a_file_that_cannot_go_into_the_guest_is_refused(tmp_path: Path, name: s
     elif name != "absent":
         path.touch()
     with pytest.raises(NothingToTry):
-        list(trial._copied([path]))
+        list(copied([path]))
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     for file in files:
         file.touch()
     with pytest.raises(NothingToTry, match="/x already"):
-        list(trial._copied(files))
+        list(copied(files))
 
 
 def module_with(name: str, *entries: str) -> Module:
@@ -164,9 +165,9 @@ def module_with(name: str, *entries: str) -> Module:
 
 def test_a_parameter_goes_to_the_module_that_has_it() -> None:
     first, last = module_with("a", "parmtype=k:int"), module_with("b", "parmtype=z:int")
-    assert trial._taker("k=1", [first, last]) == "a"
-    assert trial._taker("dyndbg=+p", [first, last]) == "b"
+    assert taker("k=1", [first, last]) == "a"
+    assert taker("dyndbg=+p", [first, last]) == "b"
     with pytest.raises(NothingToTry, match="takes no parameter 'nosuch': k, z"):
-        trial._taker("nosuch=1", [first, last])
+        taker("nosuch=1", [first, last])
     with pytest.raises(NothingToTry, match="more than one line"):
-        trial._taker("k=1\n2", [first])
+        taker("k=1\n2", [first])

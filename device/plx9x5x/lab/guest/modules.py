@@ -8,7 +8,7 @@ names what it depends on.
 import gzip
 import lzma
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -113,21 +113,25 @@ def canonical(name: str) -> str:
 
 def modinfo(elf: bytes) -> Mapping[str, str]:
     """The key=value strings of the section .modinfo (the last one of each key); empty if there is none."""
-    section = _section(elf, b".modinfo")
-    pairs = (entry.decode("utf-8", "replace").partition("=") for entry in section.split(b"\0") if b"=" in entry)
-    return {key: value for key, _, value in pairs}
+    return dict(_entries(elf))
 
 
-def parameters(elf: bytes) -> frozenset[str]:
+def parameters_of(elf: bytes) -> frozenset[str]:
     """Names of the parameters that a module takes."""
-    entries = (entry.decode("utf-8", "replace") for entry in _section(elf, b".modinfo").split(b"\0"))
-    return frozenset(e.removeprefix("parmtype=").partition(":")[0] for e in entries if e.startswith("parmtype="))
+    return frozenset(value.partition(":")[0] for key, value in _entries(elf) if key == "parmtype")
 
 
-def aliases(elf: bytes) -> tuple[str, ...]:
+def aliases_of(elf: bytes) -> tuple[str, ...]:
     """What a module says of the devices that it wants (modalias patterns)."""
-    entries = (entry.decode("utf-8", "replace") for entry in _section(elf, b".modinfo").split(b"\0"))
-    return tuple(entry.removeprefix("alias=") for entry in entries if entry.startswith("alias="))
+    return tuple(value for key, value in _entries(elf) if key == "alias")
+
+
+def _entries(elf: bytes) -> Iterator[tuple[str, str]]:
+    """Key and value of each string of .modinfo."""
+    for entry in _section(elf, b".modinfo").split(b"\0"):
+        key, equals, value = entry.decode("utf-8", "replace").partition("=")
+        if equals:
+            yield key, value
 
 
 def _section(elf: bytes, wanted: bytes) -> bytes:

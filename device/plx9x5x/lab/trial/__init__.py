@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody's driver put to the test once: built, loaded in a guest beside the card, a command run, a verdict.
+
+The guest reports in KTAP (guest-tests/initramfs/try): cases `load`, `bind` and, if there is one, `command`. What the
+command writes comes by a port of its own, as it is written.
+"""
+
+from plx9x5x.lab.trial.once import Listener, run
+from plx9x5x.lab.trial.verdict import TryResult
+from plx9x5x.lab.trial.wanted import NothingToTry, TrySpec, Wanted, parse
+
+__all__ = ["Listener", "NothingToTry", "TryResult", "TrySpec", "Wanted", "parse", "run"]

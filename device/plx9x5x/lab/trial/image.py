@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest that a trial boots: modules built and in order, parameters for those that have them, files, a command."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.board import load_board
+from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.image import GuestFile, GuestImage
+from plx9x5x.lab.guest.modules import Module, ModuleTree, modinfo, parameters_of, read_module
+from plx9x5x.lab.toolchain import Toolchain, build_folder
+from plx9x5x.lab.trial.wanted import NothingToTry, TrySpec
+from plx9x5x.model.chip import Chip
+from plx9x5x.transport.loopback import Loopback
+
+_TAKEN: Final = frozenset(("init", "bin", "dev", "proc", "sys", "tmp", "lib", "modules.list", "try"))
+"""Names at the guest's root that are not free."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """A guest, the modules that were built for it, and all that are tried in it."""
+
+    image: GuestImage
+    built: tuple[str, ...]
+    tried: tuple[Module, ...]
+
+
+def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None]) -> LaidOut:
+    """Build what is to be built, and lay out the guest. Raises: NothingToTry, FolderNotBuilt, SetupError."""
+    sources = guest_sources.find()
+    base = guest_sources.base_image(tc, sources)
+    own: list[Path] = []
+    named: list[str] = []
+    built: list[str] = []
+    tried: list[Module] = []
+    parameters: dict[str, tuple[str, ...]] = {}
+    tree = ModuleTree(tc.kernel.modules)
+    for wanted in spec.modules:
+        path = Path(wanted.name)
+        files_of: tuple[Path, ...] = ()
+        if path.is_dir():
+            began = time.monotonic()
+            files_of, fresh = build_folder(tc, path)
+            names = ", ".join(it.name for it in files_of)
+            built += [it.name for it in files_of]
+            tell(f"built {names} " + (f"({time.monotonic() - began:.1f} s)" if fresh else "(nothing has changed)"))
+        elif path.is_file():
+            files_of = (path,)
+        elif "/" in wanted.name or ".ko" in wanted.name:
+            raise NothingToTry(f"no {wanted.name}: name a folder, a .ko file, or a module of the guest's kernel")
+        else:
+            named.append(wanted.name)
+        found = tree.find(wanted.name) if not files_of else None
+        here = [read_module(it) for it in files_of] if files_of else [found] if found is not None else []
+        own += files_of
+        tried += here
+        for word in wanted.parameters:
+            name = taker(word, here)
+            parameters[name] = (*parameters.get(name, ()), word)
+    files = {**base.files, "bin/try": GuestFile(sources.root / "initramfs" / "try")}
+    if spec.command is not None:
+        line = logs / "command"
+        line.write_text(spec.command + "\n", encoding="utf-8")
+        files["try/command"] = GuestFile(line)
+    if spec.input is not None:
+        files["try/input"] = GuestFile(spec.input)
+    files |= dict(copied(spec.files))
+    image = replace(
+        base,
+        files=files,
+        modules=(*base.modules, *named),
+        own_modules=tuple(own),
+        parameters=parameters,
+        mode="try",
+        words=(f"plx.device={_ids(spec.board)}", *(("plx.shell",) if spec.shell is not None else ()), *spec.append),
+    )
+    return LaidOut(image, tuple(built), tuple(tried))
+
+
+def taker(word: str, among: Sequence[Module]) -> str:
+    """Which of the modules takes a parameter. Raises: NothingToTry if none does, or it cannot be passed on."""
+    name = word.partition("=")[0]
+    if any(c in word for c in "\n\r"):
+        raise NothingToTry(f"the parameter {word!r} cannot be passed to the guest: it has more than one line")
+    for module in among:
+        if name in parameters_of(module.data) or (name == "dyndbg" and module is among[-1]):
+            return module.name
+    known = sorted({known for module in among for known in parameters_of(module.data)})
+    names = ", ".join(module.name for module in among) or "a module that the kernel has built in"
+    raise NothingToTry(f"{names} takes no parameter '{name}': {', '.join(known) or 'it has none'}")
+
+
+def copied(files: Sequence[Path]) -> Iterator[tuple[str, GuestFile]]:
+    """Where the guest has the caller's files. Raises: NothingToTry for one that cannot go there."""
+    seen: set[str] = set()
+    for path in files:
+        if not path.is_file():
+            raise NothingToTry(f"{path} is no file that could be copied")
+        if path.name in _TAKEN or path.name in seen:
+            raise NothingToTry(f"the guest has a /{path.name} already: name the file otherwise")
+        seen.add(path.name)
+        yield path.name, GuestFile(path, path.stat().st_mode & 0o777)
+
+
+def foreign(tried: Sequence[Module], release: str) -> Iterator[str]:
+    """Say which modules were built for another kernel than the guest's."""
+    for module in tried:
+        made_for = modinfo(module.data).get("vermagic", release).partition(" ")[0]
+        if made_for != release:
+            yield f"{module.name}.ko was built for Linux {made_for}, and the guest runs {release}"
+
+
+def _ids(board: str) -> str:
+    """VVVV:DDDD as a guest sees the card."""
+    chip = Loopback(lambda bus, irq: Chip(load_board(board), bus=bus, irq=irq), plane="python").device
+    value = chip.config_read(0, 4)
+    return f"{value & 0xFFFF:04x}:{value >> 16:04x}"

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came of a trial: the guest's report, the server's findings, and what they mean, for people and programs."""
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.errors import LostVm
+from plx9x5x.findings.finding import Finding
+from plx9x5x.lab import defaults
+from plx9x5x.lab.host.symptoms import Oops, scan_oopses
+from plx9x5x.lab.report import junit
+from plx9x5x.lab.report.ktap import Report
+
+LOAD, BIND, COMMAND = "load", "bind", "command"
+OUTPUT: Final = "output.log"
+"""What the command wrote, among the logs."""
+
+_BUILD_LINES: Final = 30
+_KERNEL_LINES: Final = 12
+"""As many are shown: the first ones of an oops decide."""
+_MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
+_BOUND, _UNBOUND, _STATUS, _KERNEL = "bound ", "unbound ", "status ", "kernel: "
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TryResult:
+    """What came of it.
+
+    `wants` are the modalias patterns of the modules that were tried, `foreign` says which another kernel was meant for.
+    """
+
+    report: Report
+    logs: Path
+    kernel: str
+    built: tuple[str, ...] = ()
+    seconds: float = 0.0
+    wants: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    unbuilt: str | None = None
+    """What make and the compiler said of a folder that could not be built; there was no guest then."""
+    lost: LostVm | None = None
+    oopses: tuple[Oops, ...] = ()
+    vfio_errors: tuple[str, ...] = ()
+    server_trouble: str | None = None
+    findings: tuple[Finding, ...] = ()
+    transfers: tuple[str, ...] = ()
+    """What the card did for the guest, a line a channel, and its interrupts."""
+
+    @property
+    def bound(self) -> tuple[str, ...]:
+        """'ADDRESS DRIVER' of each card that a driver took."""
+        return tuple(self._said(BIND, _BOUND))
+
+    @property
+    def unbound(self) -> tuple[str, ...]:
+        """'ADDRESS MODALIAS' of each card that none took."""
+        return tuple(self._said(BIND, _UNBOUND))
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Why modules could not be loaded."""
+        case = self.report.find(LOAD)
+        return () if case is None else tuple(line for line in case.diagnostics if not line.startswith(_KERNEL))
+
+    @property
+    def kernel_said(self) -> tuple[str, ...]:
+        """The kernel's words at warning level or worse, since it booted."""
+        return tuple(line for case in self.report.cases for line in self._said(case.name, _KERNEL))
+
+    @property
+    def status(self) -> int | None:
+        """The command's exit status; None if it did not run to its end."""
+        return next((int(text) for text in self._said(COMMAND, _STATUS)), None)
+
+    @property
+    def mismatch(self) -> str | None:
+        """Why no driver took the card, if the modules tell: they want others."""
+        wanted = sorted(alias for alias in self.wants if alias.startswith("pci:"))
+        cards = [text.partition(" ")[2] for text in self.unbound]
+        if not cards or any(fnmatch.fnmatchcase(card, alias) for card in cards for alias in wanted):
+            return None
+        wants = ", ".join(map(_pci_ids, wanted))
+        return f"it is {', '.join(map(_pci_ids, cards))}; the module wants {wants}"
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """Oopses, warnings and the like, by their titles: of the console, and of the kernel's log if that is quiet."""
+        return tuple(dict.fromkeys(oops.title for oops in (*self.oopses, *scan_oopses(self.kernel_said))))
+
+    @property
+    def _unfinished(self) -> tuple[str, ...]:
+        """What the guest had to report and did not, although it switched itself off in order."""
+        missing = {LOAD, BIND, COMMAND} - {case.name for case in self.report.cases}
+        if self.report.planned == len(self.report.cases):
+            return ()
+        if COMMAND in missing and len(missing) == 1:
+            return ("the guest was switched off before the command had ended",)
+        return tuple(f"report: {text}" for text in self.report.problems) or ("the guest's report is cut off",)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a line each, the most important first."""
+        if self.unbuilt is not None:
+            return ("the module was not built",)
+        found = [f"the guest's kernel complained: {title}" for title in self.complaints]
+        found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
+        found += self.foreign if self.refused else ()
+        found += [f"a module was not loaded: {line}" for line in self.refused]
+        wants_a_card = any(alias.startswith("pci:") for alias in self.wants)
+        if self.unbound and not self.bound and wants_a_card and not self.refused:
+            why = self.mismatch or "its probe failed: the kernel's words say why"
+            found.append(f"no driver took the card: {why}")
+        elif self.lost is None and not self.bound and not self.unbound:
+            found.append("the guest sees no card")
+        if self.status:
+            found.append(f"the command ended with {self.status}")
+        if self.lost is None:
+            found += self._unfinished
+        found += [f"QEMU: {line}" for line in self.vfio_errors]
+        if self.server_trouble:
+            found.append(f"the device server had trouble: {self.server_trouble} (server.log)")
+        return tuple(found)
+
+    @property
+    def exit_code(self) -> int:
+        """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was just lost."""
+        if self.complaints or any(finding.certain for finding in self.findings):
+            return defaults.EXIT_FAILED
+        if self.lost is not None:
+            return defaults.EXIT_LOST_VM
+        return defaults.EXIT_FAILED if self.problems else 0
+
+    @property
+    def output(self) -> str:
+        """What the command wrote."""
+        return (self.logs / OUTPUT).read_text(encoding="utf-8", errors="replace")
+
+    def lines(self) -> list[str]:
+        """The verdict, for people."""
+        words = self.kernel_said
+        said = [f"bound {text.replace(' ', ' to ')}" for text in self.bound]
+        said += [f"kernel: {text}" for text in words[:_KERNEL_LINES]]
+        if len(words) > _KERNEL_LINES:
+            said.append(f"kernel: ... and {len(words) - _KERNEL_LINES} lines more (serial.log)")
+        if self.unbuilt is not None:
+            said += self.unbuilt.rstrip().splitlines()[-_BUILD_LINES:]
+        said += [f"PROBLEM: {text}" for text in self.problems]
+        if self.lost is not None and not self.kernel_said:
+            said += str(self.lost).splitlines()[1:]
+        said += self.transfers
+        said += [f"finding: {finding}" for finding in self.findings] or ["findings: none"]
+        return [*said, f"logs: {self.logs}", self.verdict]
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        certain = [finding for finding in self.findings if finding.certain]
+        suspicions = len(self.findings) - len(certain)
+        if self.exit_code == 0:
+            return "good" + (f", but {suspicions} likely finding{'s' if suspicions > 1 else ''}" if suspicions else "")
+        why = [*self.problems[:1], *(f"{it.who.value}: {it.rule}" for it in certain[:1])]
+        return f"bad ({self.exit_code}): {'; '.join(why)}"
+
+    def __repr__(self) -> str:
+        return f"<TryResult {self.verdict}>"
+
+    def json(self) -> dict[str, object]:
+        """The same for a program."""
+        return {
+            "exit_code": self.exit_code,
+            "kernel": self.kernel,
+            "built": list(self.built),
+            "bound": list(self.bound),
+            "status": self.status,
+            "problems": list(self.problems),
+            "transfers": list(self.transfers),
+            "kernel_said": list(self.kernel_said),
+            "findings": [finding.json() for finding in self.findings],
+            "seconds": self.seconds,
+            "logs": str(self.logs),
+        }
+
+    def junit(self) -> bytes:
+        """The same as JUnit XML: what is wrong is its errors, findings are properties."""
+        return junit.to_xml(
+            self.report,
+            suite=f"plx9x5x.try.{self.kernel}",
+            errors=self.problems,
+            properties={f"finding {number}": str(it) for number, it in enumerate(self.findings, 1)},
+        )
+
+    def _said(self, name: str, start: str) -> Iterator[str]:
+        case = self.report.find(name)
+        for line in () if case is None else case.diagnostics:
+            if line.startswith(start):
+                yield line.removeprefix(start)
+
+
+def _pci_ids(alias: str) -> str:
+    """A modalias or a pattern of one, as `lspci -nn` writes IDs; what is left open is not shown."""
+    found = _MODALIAS.match(alias)
+    if found is None:
+        return alias
+    vendor, device, *subsystem = (
+        part.lstrip("0").lower().rjust(4, "0") if part != "*" else "*" for part in found.groups()
+    )
+    shown = "" if subsystem == ["*", "*"] else f" (subsystem {':'.join(subsystem)})"
+    return f"{vendor}:{device}{shown}"
