@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All of `make bench` once, quickly: what needs no guest (too long for the fast tests), and what boots them."""
+"""What of `make bench` boots guests, and what starts servers (too long for the fast tests), once and quickly."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from plx9x5x.lab.bench import contest, groups, plane
+from plx9x5x.lab.bench import groups, plane
 from plx9x5x.lab.bench.figures import Results
 from plx9x5x.lab.bench.groups import NEED_A_GUEST
 from plx9x5x.lab.bench.options import Options
@@ -32,11 +31,7 @@ def test_the_harness_measures_in_guests(tmp_path: Path) -> None:
     assert "START of a 4-byte block to interrupt handled" in [row.name for row in parts["guest"].rows]
 
 
-def test_the_harness_measures_everything_that_needs_no_guest() -> None:
-    cores = os.sched_getaffinity(0)
-    options = Options(load(need={"libvfio-user"}), rounds=1, quick=True, cpus=contest.pick_core())
-    parts = groups.run(groups.select(guests=False), options, plane.asked(None), tell=lambda _name: None)
-    assert [part.group for part in parts] == list(groups.select(guests=False))
-    assert not [part.left_out for part in parts if part.left_out]
-    assert all(part.rows or part.curves for part in parts)
-    assert os.sched_getaffinity(0) == cores
+def test_the_harness_measures_starts() -> None:
+    (part,) = groups.run(("start",), Options(load(), rounds=1, quick=True), plane.asked(None), tell=lambda _name: None)
+    assert part.rows
+    assert not part.left_out

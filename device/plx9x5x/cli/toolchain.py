@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "toolchain"
 HELP: Final = "Fetch, show or remove QEMU, guest kernels, busybox, libvfio-user and lspci (no root, nothing installed)."
-_PARTS: Final = ("qemu", "kernel", "busybox", "libvfio-user", "pciutils")
+_PARTS: Final = ("qemu", "kernel", "busybox", "libvfio-user", "pciutils", "virtiofsd")
 _MB: Final = 1_000_000
 
 

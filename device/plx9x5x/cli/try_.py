@@ -27,8 +27,9 @@ modules are loaded. Without one, on a terminal, you get that shell: 'exit' power
   plx9x5x try ./mydrv debug=1 -- 'cat /proc/interrupts; dmesg | tail'
   plx9x5x try --board rdk-9056-lite --copy ./mytest ./mydrv.ko -- /mytest --fast
 
-exit codes: 0; 1 the module was not built, did not load or bind, the command failed, the kernel complained, or somebody
-was found at fault for certain; 75 the guest was lost, or ran longer than --timeout, and nothing says by whose fault
+exit codes: 0; 1 the module was not built, did not load or bind, the kernel complained, or somebody was found at fault
+for certain; 75 the guest was lost, or ran longer than --timeout, and nothing says by whose fault; COMMAND's own status
+if nothing else was wrong
 """
 
 
@@ -37,7 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
     parser.add_argument("modules", nargs="+", metavar="MODULE", help="what to load, in order; then '-- COMMAND'")
-    parser.add_argument("--board", metavar="B", default=boards.DEFAULT, help="the card (%(default)s)")
+    parser.add_argument(
+        "--board",
+        metavar="B",
+        action="append",
+        default=[],
+        help=f"the card ({boards.DEFAULT}); again for one more card in the same guest",
+    )
     parser.add_argument(
         "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
     )
@@ -47,7 +54,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
     )
     parser.add_argument("--copy", metavar="FILE", type=Path, action="append", default=[], help="put FILE at / there")
+    parser.add_argument(
+        "--ro",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="give it DIR at the same path, to be read",
+    )
+    parser.add_argument(
+        "--rw", metavar="DIR", type=Path, action="append", default=[], help="the same, and it may write there"
+    )
+    parser.add_argument(
+        "--root",
+        choices=("own", "host"),
+        default="own",
+        help="'host': the guest sees this machine's files, as you may read them; writes are dropped (%(default)s)",
+    )
     parser.add_argument("--input", metavar="FILE", type=Path, help="what COMMAND reads")
+    parser.add_argument(
+        "--get",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="copy the guest's FILE into this folder when COMMAND has ended",
+    )
     parser.add_argument("--append", metavar="WORDS", default="", help="more words for the kernel's command line")
     parser.add_argument(
         "--timeout",
@@ -80,13 +111,17 @@ def run(args: argparse.Namespace) -> int:
         trial.parse(args.modules),
         command=" ".join(args.command) or None,
         input=args.input,
-        board=args.board,
+        boards=tuple(args.board) or (boards.DEFAULT,),
         kernel=args.kernel,
         guest=shapes.named(args.guest),
         memory_mib=args.memory,
         timeout_s=args.timeout or (defaults.TIMEOUT_S if shell is None else _A_DAY_S),
         transport=args.transport,
         files=tuple(args.copy),
+        folders=trial.folders(args.ro, args.rw),
+        host_root=args.root == "host",
+        get=tuple(args.get),
+        get_into=Path.cwd(),
         append=tuple(args.append.split()),
         processors=args.smp,
         trace=args.trace,

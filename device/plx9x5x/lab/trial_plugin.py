@@ -37,7 +37,7 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
 
     def attempt(*modules: "str | Path", command: str | None = None, **options: Any) -> "trial.TryResult":
         of_the_marker = {
-            "board": setting(request, "board", boards.DEFAULT),
+            "boards": (setting(request, "board", boards.DEFAULT),),
             "kernel": setting(request, "kernel", None),
             "guest": named(setting(request, "guest", PLAIN.name)),
             "memory_mib": setting(request, "memory_mib", None),

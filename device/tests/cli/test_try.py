@@ -29,31 +29,43 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[TrySpec]:
     return specs
 
 
-def test_what_follows_two_dashes_is_the_command_and_its_status_fails_the_trial(
+def test_what_follows_two_dashes_is_the_command_and_its_status_is_the_trials(
     asked: list[TrySpec], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "out.json"
-    assert cli.main(["try", "--json", str(out), "./mine", "a=1", "--", "ls", "--all"]) == 1
+    assert cli.main(["try", "--json", str(out), "./mine", "a=1", "--", "ls", "--all"]) == 3
     assert (asked[0].modules, asked[0].command) == ((Wanted("./mine", ("a=1",)),), "ls --all")
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "built mine.ko"
-    assert said[-1] == "bad (1): the command ended with 3"
+    assert said[-1] == "bad (3): the command ended with 3"
     assert json.loads(out.read_text())["status"] == 3
 
 
 def test_a_file_that_cannot_be_written_costs_no_verdict(
     asked: list[TrySpec], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert cli.main(["try", "--json", str(tmp_path), "--junit", str(tmp_path / "no" / "x"), "./mine"]) == 1
+    assert cli.main(["try", "--json", str(tmp_path), "--junit", str(tmp_path / "no" / "x"), "./mine"]) == 3
     out, err = capsys.readouterr()
-    assert "bad (1)" in out
+    assert "bad (3)" in out
     assert err.count("was not written") == 2
 
 
 def test_it_is_done_again_until_something_is_wrong(asked: list[TrySpec], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["try", "--repeat", "3", "./mine"]) == 1
+    assert cli.main(["try", "--repeat", "3", "./mine"]) == 3
     assert len(asked) == 1
     assert "-- 1 of 3" in capsys.readouterr().out
+
+
+def test_folders_cards_and_files_are_asked_for(
+    asked: list[TrySpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = ["--board", "a", "--board", "b", "--ro", "in", "--rw", ".", "--root", "host", "--get", "x", "--get", "/y"]
+    assert cli.main(["try", *options, "./mine"]) == 3
+    (spec,) = asked
+    assert (spec.boards, spec.host_root, spec.get, spec.get_into) == (("a", "b"), True, ("x", "/y"), tmp_path)
+    assert spec.folders == (trial.Folder(tmp_path, writable=True), trial.Folder(tmp_path / "in"))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
 from plx9x5x.lab.trial import parse as words
 from plx9x5x.lab.trial.image import copied, taker
 from plx9x5x.lab.trial.once import Pump
+from plx9x5x.lab.trial.verdict import Card
 
 CARD = "pci:v000010B5d00009601sv000010B5sd00009656bc06sc80i00"
 OTHER = "pci:v000010B5d00009080sv000010B5sd00002400bc*sc*i*"
@@ -28,7 +29,7 @@ FOUND = Finding("size-zero", Who.DRIVER, True, "nothing moves", (), "write it", 
 
 def result(*lines: str, wants: tuple[str, ...] = (ANY,), findings: tuple[Finding, ...] = ()) -> TryResult:
     report: Report = parse("\n".join(("KTAP version 1", *lines, "")).encode())
-    return TryResult(report, Path("logs"), "6.1", wants=wants, findings=findings)
+    return TryResult(report, Path("logs"), "6.1", wants=wants, cards=(Card("a-board", findings),))
 
 
 GOOD = ("1..2", "ok 1 load", "# bound 0000:00:02.0 mine", "ok 2 bind")
@@ -81,6 +82,37 @@ def test_a_commands_status_counts() -> None:
     got = result("1..3", *GOOD[1:], "# kernel: [ 1.0] odd", "# status 7", "not ok 3 command")
     assert (got.status, got.problems, got.kernel_said) == (7, ("the command ended with 7",), ("[ 1.0] odd",))
     assert got.json()["status"] == 7
+    assert (got.exit_code, got.verdict) == (7, "bad (7): the command ended with 7")
+
+
+@pytest.mark.parametrize(
+    "besides", [{"server_trouble": "x"}, {"vfio_errors": ("x",)}, {"cards": (Card("b", (FOUND,)),)}]
+)
+def test_a_commands_status_is_the_result_only_if_nothing_else_is_wrong(besides: dict[str, object]) -> None:
+    got = result("1..3", *GOOD[1:], "# status 7", "not ok 3 command")
+    assert replace(got, **besides).exit_code == 1  # type: ignore[arg-type]
+
+
+def test_a_file_that_was_not_got_is_a_problem() -> None:
+    got = result("1..3", *GOOD[1:], "# not got: cat: can't open '/x'", "# status 0", "ok 3 command")
+    assert (got.problems, got.exit_code) == (("not got: cat: can't open '/x'",), 1)
+    full = replace(result(*GOOD), ungot=("./x: No space left on device",))
+    assert (full.problems, full.exit_code) == (("not got: ./x: No space left on device",), 1)
+
+
+def test_one_card_of_two_that_nobody_took_is_named_if_the_module_wants_it() -> None:
+    lines = ("1..2", "ok 1 load", "# bound 0000:00:02.0 mine", f"# unbound 0000:00:03.0 {CARD}", "ok 2 bind")
+    assert "no driver took the card at 0000:00:03.0" in result(*lines).problems[0]
+    assert result(*lines, wants=(OTHER,)).problems == ()
+
+
+def test_lines_say_which_card_if_there_are_two() -> None:
+    got = replace(result(*GOOD), cards=(Card("a", (), ("1 transfer",)), Card("b", (FOUND,), ("2 transfers",))))
+    assert got.transfers == ("card 1 (a): 1 transfer", "card 2 (b): 2 transfers")
+    assert next(line for line in got.lines() if "finding" in line).startswith("card 2 (b): finding: ")
+    assert replace(got, cards=got.cards[:1]).transfers == ("1 transfer",)
+    (found,) = got.json()["findings"]  # type: ignore[misc]
+    assert found["card"] == 2
 
 
 def test_a_folder_that_was_not_built_is_1_with_the_compilers_words() -> None:
@@ -93,7 +125,7 @@ def test_a_folder_that_was_not_built_is_1_with_the_compilers_words() -> None:
 def test_a_lost_guest_is_75_unless_it_is_known_whose_fault_that_is() -> None:
     lost = replace(result(*GOOD), lost=LostVm("it hangs"))
     assert lost.exit_code == 75
-    assert replace(lost, findings=(FOUND,)).exit_code == 1
+    assert replace(lost, cards=(Card("a-board", (FOUND,)),)).exit_code == 1
     oops = replace(lost, oopses=(Oops("BUG: x", ()),))
     assert (oops.exit_code, oops.problems[0]) == (1, "the guest's kernel complained: BUG: x")
 

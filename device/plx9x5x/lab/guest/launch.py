@@ -10,7 +10,7 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.machine import Device, VmSpec, vfio_user_pci
 from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.guest.shapes import PLAIN, Shape
-from plx9x5x.lab.guest.vm import GuestVm
+from plx9x5x.lab.guest.vm import Companion, GuestVm
 from plx9x5x.lab.host.placement import CorePicker
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.toolchain import Toolchain
@@ -56,13 +56,16 @@ class Ready:
         memory_mib: int | None = None,
         accel: str = "tcg",
         agent: socket.socket | None = None,
+        files: socket.socket | None = None,
         qmp: Qmp | None = None,
         may_reboot: bool = False,
         processors: int = 1,
+        companions: Sequence[Companion] = (),
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 
-        `qmp` is connected to QEMU's monitor.
+        `files` is that of a channel for files that it sends; `qmp` is connected to QEMU's monitor. The guest lives no
+        longer than the server and each of `companions`.
 
         Raises: SetupError, UnwritableWord for what the image cannot tell its kernel, PointlessMemory.
         """
@@ -78,8 +81,10 @@ class Ready:
             may_reboot=may_reboot,
             processors=processors,
         )
-        companions = () if self.server is None else (self.server,)
-        return GuestVm.boot(spec, logs=logs, timeout_s=timeout_s, companions=companions, agent=agent, qmp=qmp)
+        all_of_them = (*(() if self.server is None else (self.server,)), *companions)
+        return GuestVm.boot(
+            spec, logs=logs, timeout_s=timeout_s, companions=all_of_them, agent=agent, files=files, qmp=qmp
+        )
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from plx9x5x.lab import defaults
 
 PORT_NAME: Final = "org.plx9x5x.ktap"
 AGENT_PORT_NAME: Final = "org.plx9x5x.agent"
+FILES_PORT_NAME: Final = "org.plx9x5x.files"
 COMMAND_LINE_MAX: Final = 2047
 """What the kernel takes on x86; it cuts the rest in silence."""
 MSG_TIMEOUT_MS: Final = 60_000
@@ -40,10 +41,14 @@ _BOOT_WORDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One -device: the driver and its properties, for QEMU's JSON form (structured properties need it)."""
+    """One -device: the driver and its properties, for QEMU's JSON form (structured properties need it).
+
+    `chardev` is the channel that a property names, as for -chardev.
+    """
 
     driver: str
     properties: Mapping[str, object]
+    chardev: str | None = None
 
     def json(self) -> str:
         """The option's value."""
@@ -57,6 +62,13 @@ def vfio_user_pci(socket_path: Path, *, address: str | None = None, bus: str | N
         "vfio-user-pci",
         {"socket": {"type": "unix", "path": str(socket_path)}, "x-msg-timeout": MSG_TIMEOUT_MS, **where},
     )
+
+
+def shared_folder(tag: str, socket_path: Path) -> Device:
+    """A folder that virtiofsd gives at `socket_path`; the guest mounts it by its `tag`, which no other has."""
+    place = str(socket_path).replace(",", ",,")
+    properties = {"id": tag, "chardev": f"{tag}-channel", "tag": tag}
+    return Device("vhost-user-fs-pci", properties, chardev=f"socket,id={tag}-channel,path={place}")
 
 
 def pci_bridge(name: str) -> Device:
@@ -93,11 +105,18 @@ class VmSpec:
     processors: int = 1
 
     def command_line(
-        self, *, serial: Path, report_fd: int | None = None, agent_fd: int | None = None, qmp_fd: int | None = None
+        self,
+        *,
+        serial: Path,
+        report_fd: int | None = None,
+        agent_fd: int | None = None,
+        files_fd: int | None = None,
+        qmp_fd: int | None = None,
     ) -> list[str]:
         """QEMU's whole argument vector; `report_fd` is a connected socket that it inherits, for the report.
 
-        `agent_fd` is another one, for requests to a program in the guest, `qmp_fd` one for QEMU's own monitor.
+        `agent_fd` is another one, for requests to a program in the guest, `files_fd` one for files that it sends,
+        `qmp_fd` one for QEMU's own monitor.
 
         Raises: SetupError if the kernel would cut its command line.
         """
@@ -107,6 +126,7 @@ class VmSpec:
                 f"the kernel's command line has {len(words)} characters, it takes {COMMAND_LINE_MAX}",
                 hint="pass fewer arguments to the guest",
             )
+        channels = (device.chardev for device in self.devices)
         devices = (word for device in self.devices for word in ("-device", device.json()))
         return [
             *self.qemu,
@@ -116,8 +136,13 @@ class VmSpec:
             *("-nodefaults", "-no-user-config", "-display", "none"),
             *(() if self.may_reboot else ("-no-reboot",)),
             *("-serial", f"file:{serial}"),
-            *_ports(("report", PORT_NAME, report_fd), ("agent", AGENT_PORT_NAME, agent_fd)),
+            *_ports(
+                ("report", PORT_NAME, report_fd),
+                ("agent", AGENT_PORT_NAME, agent_fd),
+                ("files", FILES_PORT_NAME, files_fd),
+            ),
             *(() if qmp_fd is None else ("-chardev", f"socket,id=qmp,fd={qmp_fd}", "-qmp", "chardev:qmp")),
+            *(word for chardev in channels if chardev is not None for word in ("-chardev", chardev)),
             *devices,
             *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", words),
         ]

@@ -135,11 +135,13 @@ class GuestVm:
         timeout_s: float,
         companions: Sequence[Companion] = (),
         agent: socket.socket | None = None,
+        files: socket.socket | None = None,
         qmp: Qmp | None = None,
     ) -> Self:
         """Start QEMU. The guest may live for `timeout_s`, and no longer than any of its `companions`.
 
-        `agent` is the far end of a socket pair, for requests to a program in the guest; the caller closes it then.
+        `agent` is the far end of a socket pair, for requests to a program in the guest, `files` one for the files that
+        it sends; the caller closes them then.
         `qmp` is connected to QEMU's monitor.
 
         Raises: SetupError if QEMU cannot be started at all.
@@ -148,13 +150,16 @@ class GuestVm:
         console = Drain(logs / "serial.log", taker=serial.feed)
         ours, theirs = socket.socketpair()
         agent_fd = None if agent is None else agent.fileno()
+        files_fd = None if files is None else files.fileno()
         qmp_fd = None if qmp is None else qmp.theirs.fileno()
-        fds = (theirs.fileno(), console.writer, *(fd for fd in (agent_fd, qmp_fd) if fd is not None))
+        fds = (theirs.fileno(), console.writer, *(fd for fd in (agent_fd, files_fd, qmp_fd) if fd is not None))
         try:
             with console.giving():
                 # QEMU opens the pipe as the file that it takes it for.
                 console_file = Path(f"/dev/fd/{console.writer}")
-                argv = spec.command_line(serial=console_file, report_fd=fds[0], agent_fd=agent_fd, qmp_fd=qmp_fd)
+                argv = spec.command_line(
+                    serial=console_file, report_fd=fds[0], agent_fd=agent_fd, files_fd=files_fd, qmp_fd=qmp_fd
+                )
                 (logs / "qemu.cmd").write_text("\n".join(argv) + "\n", encoding="utf-8")
                 qemu = Child(argv, name="QEMU", log=logs / "qemu.log", pass_fds=fds, cpus=spec.cpus)
         except BaseException:

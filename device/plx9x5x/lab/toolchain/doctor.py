@@ -11,10 +11,10 @@ from typing import Final
 
 from plx9x5x import jail
 from plx9x5x.errors import SetupError
-from plx9x5x.lab.toolchain import apt, host, kernels, pciutils, qemu, vfio_user_lib
+from plx9x5x.lab.toolchain import apt, host, kernels, pciutils, qemu, vfio_user_lib, virtiofsd
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.loader import fill_space_mib, variant
-from plx9x5x.lab.toolchain.table import BUSYBOX, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU
+from plx9x5x.lab.toolchain.table import BUSYBOX, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU, VIRTIOFSD
 from plx9x5x.plane import choice
 from plx9x5x.transport.libvfio_abi import load_abi
 from plx9x5x.units import MIB
@@ -49,6 +49,7 @@ def report(kernel: str | None) -> Iterator[Line]:
         ("kernel", lambda: _kernel(kernel)),
         ("busybox", _busybox),
         ("pciutils", _pciutils),
+        ("virtiofsd", _virtiofsd),
         ("guest memory", _guest_memory),
         ("jail", _jail),
         ("cores", _cores),
@@ -188,6 +189,13 @@ def _pciutils() -> Line:
     if found is None:
         return Line("pciutils", "not fetched yet, our tests need it", "plx9x5x toolchain fetch", warn=True)
     return Line("pciutils", f"{pciutils.verify(found.path)}, fetched, has lspci")
+
+
+def _virtiofsd() -> Line:
+    found = Cache.locate().find(VIRTIOFSD)
+    if found is None:
+        return Line("virtiofsd", "not fetched yet, try --ro and --rw need it", "plx9x5x toolchain fetch", warn=True)
+    return Line("virtiofsd", f"{virtiofsd.verify(found.path)}, fetched")
 
 
 def _guest_memory() -> Line:

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import BadRequest, SetupError
-from plx9x5x.lab.toolchain import host, kernels, pciutils, qemu, unpack, vfio_user_lib
+from plx9x5x.lab.toolchain import host, kernels, pciutils, qemu, unpack, vfio_user_lib, virtiofsd
 from plx9x5x.lab.toolchain.apt import PrivateApt
 from plx9x5x.lab.toolchain.cache import Cache, Installed, Package, Record, remove
 from plx9x5x.lab.toolchain.kernels import GuestKernel
 from plx9x5x.lab.toolchain.pciutils import Pciutils
 from plx9x5x.lab.toolchain.progress import Progress, Silent
 from plx9x5x.lab.toolchain.qemu import Qemu
-from plx9x5x.lab.toolchain.table import BUSYBOX, INDEX_SPACE_MIB, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU, Part
+from plx9x5x.lab.toolchain.table import BUSYBOX, INDEX_SPACE_MIB, KERNELS, LIBVFIO_USER, PCIUTILS, QEMU, VIRTIOFSD, Part
+from plx9x5x.lab.toolchain.virtiofsd import Virtiofsd
 
 FOR_A_RUN: Final = frozenset(("qemu", "kernel", "busybox", "libvfio-user"))
 """Parts without which no guest runs our device."""
-ALL: Final = FOR_A_RUN | {"pciutils"}
+ALL: Final = FOR_A_RUN | {"pciutils", "virtiofsd"}
 _ABSENT: Final = Path(os.devnull) / "absent"
 _BUSYBOX_PATHS: Final = ("usr/bin/busybox", "bin/busybox")
 
@@ -41,6 +42,7 @@ class Toolchain:
     cache: Path
     recorded: Mapping[str, str] = field(default_factory=dict)
     pciutils: Pciutils = field(default_factory=lambda: Pciutils(_ABSENT))
+    virtiofsd: Virtiofsd = field(default_factory=lambda: Virtiofsd(_ABSENT))
 
     def versions(self) -> Mapping[str, str]:
         """What is in use, by part, for logs and reports."""
@@ -53,7 +55,7 @@ def load(
     """Give the toolchain; fetch and build what is missing, and touch nothing when nothing is.
 
     `kernel` is a series of KERNEL_SERIES or a path (see kernels.py); absent, $PLX9X5X_KERNEL, then the first series.
-    `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user", "pciutils".
+    `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user", "pciutils", "virtiofsd".
     Raises: SetupError when the host lacks something, NoSuchKernel, NoSuchPart.
     """
     if unknown := set(need) - ALL:
@@ -72,6 +74,7 @@ def load(
             ("qemu", QEMU, own_qemu),
             ("busybox", BUSYBOX, None),
             ("pciutils", PCIUTILS, None),
+            ("virtiofsd", VIRTIOFSD, None),
             ("kernel", KERNELS.get(wish), own_kernel),
             ("libvfio-user", LIBVFIO_USER, own_library),
         )
@@ -113,7 +116,7 @@ def ensure(cache: Cache, parts: Collection[Part], progress: Progress) -> None:
 
 def fill_space_mib() -> int:
     """What the cache must be able to hold while it is filled for the default kernel."""
-    parts = (QEMU, BUSYBOX, PCIUTILS, next(iter(KERNELS.values())), LIBVFIO_USER)
+    parts = (QEMU, BUSYBOX, PCIUTILS, VIRTIOFSD, next(iter(KERNELS.values())), LIBVFIO_USER)
     return INDEX_SPACE_MIB + sum(p.space_mib for p in parts)
 
 
@@ -144,6 +147,8 @@ def _make(cache: Cache, apt: PrivateApt, part: Part, stage: Path, progress: Prog
         record = _finish_busybox(tree, packages)
     elif part is PCIUTILS:
         record = _finish_pciutils(tree, packages)
+    elif part is VIRTIOFSD:
+        record = _finish_virtiofsd(tree, packages)
     else:
         facts = kernels.adapt(tree)
         keep = (facts["vmlinuz"], facts["modules"], f"{facts['headers']}/Makefile")
@@ -173,6 +178,12 @@ def _finish_pciutils(tree: Path, packages: list[Package]) -> Record:
     keep = pciutils.arrange(tree)
     version = pciutils.verify(tree)
     return Record(PCIUTILS.name, PCIUTILS.recipe, version, keep, tuple(packages), _package(PCIUTILS, packages))
+
+
+def _finish_virtiofsd(tree: Path, packages: list[Package]) -> Record:
+    keep = virtiofsd.arrange(tree)
+    version = virtiofsd.verify(tree)
+    return Record(VIRTIOFSD.name, VIRTIOFSD.recipe, version, keep, tuple(packages), _package(VIRTIOFSD, packages))
 
 
 def _package(part: Part, packages: list[Package]) -> dict[str, str]:
@@ -215,6 +226,7 @@ def _describe(
     else:
         recorded["libvfio-user"] = str(own_library)
     lspci = found(PCIUTILS, "pciutils")
+    folders = found(VIRTIOFSD, "virtiofsd")
     return Toolchain(
         own_qemu,
         own_kernel,
@@ -223,4 +235,5 @@ def _describe(
         cache.root,
         recorded,
         Pciutils(lspci.path, lspci.record.version) if lspci else Pciutils(_ABSENT),
+        Virtiofsd(folders.path, folders.record.version) if folders else Virtiofsd(_ABSENT),
     )

@@ -84,6 +84,14 @@ PCIUTILS: Final = Part(
     wanted=(Wanted("trixie", ("pciutils",), closure=True),),
     space_mib=50,
 )
+VIRTIOFSD: Final = Part(
+    name="virtiofsd",
+    title="virtiofsd (folders of the host in a guest)",
+    recipe=1,
+    # bookworm has no such package.
+    wanted=(Wanted("trixie", ("virtiofsd",), closure=True),),
+    space_mib=40,
+)
 LIBVFIO_USER: Final = Part(
     name="libvfio-user",
     title="libvfio-user, built here",

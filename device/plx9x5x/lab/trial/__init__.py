@@ -7,6 +7,6 @@ command writes comes by a port of its own, as it is written.
 
 from plx9x5x.lab.trial.once import Listener, run
 from plx9x5x.lab.trial.verdict import TryResult
-from plx9x5x.lab.trial.wanted import NothingToTry, TrySpec, Wanted, parse
+from plx9x5x.lab.trial.wanted import Folder, NothingToTry, TrySpec, Wanted, folders, parse
 
-__all__ = ["Listener", "NothingToTry", "TryResult", "TrySpec", "Wanted", "parse", "run"]
+__all__ = ["Folder", "Listener", "NothingToTry", "TryResult", "TrySpec", "Wanted", "folders", "parse", "run"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest that a trial boots: modules built and in order, parameters for those that have them, files, a command."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +11,17 @@ from typing import Final
 from plx9x5x.board import load_board
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
-from plx9x5x.lab.guest.modules import Module, ModuleTree, modinfo, parameters_of, read_module
+from plx9x5x.lab.guest.modules import Module, ModuleTree, interpreter_of, modinfo, parameters_of, read_module
 from plx9x5x.lab.toolchain import Toolchain, build_folder
-from plx9x5x.lab.trial.wanted import NothingToTry, TrySpec
+from plx9x5x.lab.trial.wanted import RESERVED, Folder, NothingToTry, TrySpec
 from plx9x5x.model.chip import Chip
 from plx9x5x.transport.loopback import Loopback
+from plx9x5x.units import MIB
 
-_TAKEN: Final = frozenset(("init", "bin", "dev", "proc", "sys", "tmp", "lib", "modules.list", "try"))
-"""Names at the guest's root that are not free."""
+_FOLDERS: Final = ("virtiofs",)
+_HOST_ROOT: Final = (*_FOLDERS, "overlay")
+"""Modules of the guest's kernel that it takes to see the host's files."""
+_PROGRAM_MOST: Final = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,19 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
     if spec.input is not None:
         files["try/input"] = GuestFile(spec.input)
     files |= dict(copied(spec.files))
+    files |= _told(spec, logs)
     image = replace(
         base,
         files=files,
-        modules=(*base.modules, *named),
+        modules=(*base.modules, *_modules_for(spec), *named),
         own_modules=tuple(own),
         parameters=parameters,
         mode="try",
-        words=(f"plx.device={_ids(spec.board)}", *(("plx.shell",) if spec.shell is not None else ()), *spec.append),
+        words=(
+            f"plx.device={','.join(dict.fromkeys(map(_ids, spec.boards)))}",
+            *(("plx.shell",) if spec.shell is not None else ()),
+            *spec.append,
+        ),
     )
     return LaidOut(image, tuple(built), tuple(tried))
 
@@ -100,10 +109,68 @@ def copied(files: Sequence[Path]) -> Iterator[tuple[str, GuestFile]]:
     for path in files:
         if not path.is_file():
             raise NothingToTry(f"{path} is no file that could be copied")
-        if path.name in _TAKEN or path.name in seen:
+        if path.name in RESERVED or path.name in seen:
             raise NothingToTry(f"the guest has a /{path.name} already: name the file otherwise")
         seen.add(path.name)
         yield path.name, GuestFile(path, path.stat().st_mode & 0o777)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A folder with the tag by which the guest mounts it."""
+
+    tag: str
+    folder: Folder
+
+
+def shares(spec: TrySpec) -> tuple[Share, ...]:
+    """All that the guest has of the host, in the order in which it mounts them; the host's root comes first."""
+    wanted = (*((Folder(Path("/")),) if spec.host_root else ()), *spec.folders)
+    return tuple(Share(f"folder{number}", folder) for number, folder in enumerate(wanted))
+
+
+def _modules_for(spec: TrySpec) -> tuple[str, ...]:
+    return _HOST_ROOT if spec.host_root else _FOLDERS if spec.folders else ()
+
+
+def start_of(spec: TrySpec) -> Path | None:
+    """Where the command starts: in the first folder that can be written, or else the first; None is the guest's /."""
+    for folder in sorted(spec.folders, key=lambda it: not it.writable):
+        return folder.path
+    return Path.cwd() if spec.host_root else None
+
+
+def _told(spec: TrySpec, logs: Path) -> dict[str, GuestFile]:
+    """What initramfs/try reads: folders, where the command starts, files for the host's root, files to be sent."""
+    start = start_of(spec)
+    told = {
+        "folders": [f"{it.tag} {'rw' if it.folder.writable else 'ro'} {it.folder.path}" for it in shares(spec)],
+        "start": [] if start is None else [str(start)],
+        "copied": [path.name for path in spec.files],
+        "get": list(spec.get),
+    }
+    for name, lines in told.items():
+        (logs / f"try-{name}").write_text("".join(f"{it}\n" for it in lines), "utf-8", errors="surrogateescape")
+    return {f"try/{name}": GuestFile(logs / f"try-{name}") for name, lines in told.items() if lines}
+
+
+def undynamic(spec: TrySpec) -> Iterator[str]:
+    """Say which programs of the command cannot start: they want a loader, which the guest has with --root host only."""
+    if spec.command is None or spec.host_root:
+        return
+    start = start_of(spec)
+    copied_there = {f"/{path.name}": path for path in spec.files}
+    for word in dict.fromkeys(spec.command.replace(";", " ").split()):
+        here = copied_there.get(word)
+        if here is None and "/" in word and start is not None:
+            path = Path(os.path.normpath(start / word))
+            here = path if any(path.is_relative_to(it.path) for it in spec.folders) else None
+        if here is None or not here.is_file() or not os.access(here, os.R_OK):
+            continue
+        with here.open("rb") as file:
+            loader = interpreter_of(file.read(_PROGRAM_MOST))
+        if loader is not None:
+            yield f"{word} is a dynamic program and the guest has no {loader}: link it with -static, or use --root host"
 
 
 def foreign(tried: Sequence[Module], release: str) -> Iterator[str]:

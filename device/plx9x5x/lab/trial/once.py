@@ -6,22 +6,27 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import IO, Final
+from pathlib import Path
+from typing import IO, Final, TypedDict
 
 from plx9x5x.errors import LostVm
 from plx9x5x.findings import kept
 from plx9x5x.lab.card.backend import FINDINGS, board_backend
+from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.launch import prepared
+from plx9x5x.lab.guest.machine import shared_folder, vfio_user_pci
 from plx9x5x.lab.guest.modules import aliases_of
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import runs
+from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain, load
-from plx9x5x.lab.trial.image import foreign, lay_out
-from plx9x5x.lab.trial.verdict import OUTPUT, TryResult
+from plx9x5x.lab.trial import files
+from plx9x5x.lab.trial.image import foreign, lay_out, shares, undynamic
+from plx9x5x.lab.trial.verdict import OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
 from plx9x5x.rules import summary
 from plx9x5x.transport import choice as transports
@@ -29,6 +34,13 @@ from plx9x5x.units import MIB
 
 _LOG_MOST: Final = 64 * MIB
 _LOOK_S: Final = 0.1
+
+
+class Got(TypedDict):
+    """What came of the files of the guest, as `TryResult` has it."""
+
+    got: Mapping[str, Path]
+    ungot: tuple[str, ...]
 
 
 class Listener:
@@ -43,9 +55,13 @@ class Listener:
 
 def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) -> TryResult:
     """Do it once. A guest that is lost is a result. Raises: SetupError, BadRequest."""
+    files.check(spec.get)
     carrier = transports.choose(spec.transport, has_library=True, many_mappings=spec.guest.needs_many_mappings)
     by_library = carrier.transport is transports.Transport.LIBVFIO
-    tc = load(kernel=spec.kernel, progress=progress, need=FOR_A_RUN if by_library else FOR_A_RUN - {"libvfio-user"})
+    need = FOR_A_RUN if by_library else FOR_A_RUN - {"libvfio-user"}
+    if shares(spec):
+        need |= {"virtiofsd"}
+    tc = load(kernel=spec.kernel, progress=progress, need=need)
     spec = replace(spec, transport=carrier.transport.value)
     logs = runs.make(tc.cache, keep=spec.keep)
     try:
@@ -66,44 +82,99 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
         result = _boot(tc, spec, guest.image, result, listener)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
-    clients = kept.records(logs / FINDINGS)
     result = replace(
         result,
-        findings=kept.findings_of(clients),
-        transfers=tuple(line for one in clients for line in summary.of_record(one)),
+        cards=tuple(_card(board, logs_of(logs, number)) for number, board in enumerate(spec.boards, 1)),
+        undynamic=tuple(undynamic(spec)) if result.status else (),
+        **_got(spec, logs),
     )
     if result.exit_code:
         runs.mark_failed(logs)
     return result
 
 
-def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, listener: Listener) -> TryResult:
-    """Server, guest, report."""
-    served = board_backend(
-        spec.board,
+def logs_of(logs: Path, number: int) -> Path:
+    """The folder of the server of the card of that number, from 1: that of all the rest, for the first."""
+    return logs if number == 1 else logs / f"card{number}"
+
+
+def _card(board: str, logs: Path) -> Card:
+    clients = kept.records(logs / FINDINGS)
+    lines = (line for one in clients for line in summary.of_record(one))
+    return Card(board, kept.findings_of(clients), tuple(lines))
+
+
+def _got(spec: TrySpec, logs: Path) -> Got:
+    """Keep the files that the guest sent; they come last, and cost no verdict."""
+    into = spec.get_into or logs / "got"
+    try:
+        return Got(got=files.keep(logs / files.SENT, spec.get, into), ungot=())
+    except OSError as exc:
+        return Got(got={}, ungot=(f"{exc.filename or into}: {exc.strerror}",))
+
+
+def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path) -> Backend:
+    """The server of the card of that number; the traces of all but the first have its number in their names."""
+    trace = spec.trace
+    if trace is not None and number > 1:
+        trace = trace.with_name(f"{trace.stem}.card{number}{trace.suffix}")
+    return board_backend(
+        spec.boards[number - 1],
         libvfio_user=tc.libvfio_user if spec.transport == transports.Transport.LIBVFIO.value else None,
         transport=spec.transport,
-        summary=(result.logs / FINDINGS).absolute(),
-        trace=None if spec.trace is None else spec.trace.absolute(),
+        summary=(logs / FINDINGS).absolute(),
+        trace=None if trace is None else trace.absolute(),
     )
+
+
+def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, listener: Listener) -> TryResult:
+    """Servers, guest, report."""
+    logs = result.logs
     with contextlib.ExitStack() as stack:
-        ready = stack.enter_context(prepared(tc, image, backend=served, logs=result.logs))
+        others = []
+        for number in range(2, len(spec.boards) + 1):
+            folder = logs_of(logs, number)
+            folder.mkdir()
+            backend = _backend(tc, spec, number, folder)
+            others.append(stack.enter_context(DeviceServer.start(backend=backend, logs=folder)))
+        given = [
+            stack.enter_context(
+                SharedFolder(
+                    tc.virtiofsd, it.folder.path, tag=it.tag, writable=it.folder.writable, logs=logs.absolute()
+                )
+            )
+            for it in shares(spec)
+        ]
+        if spec.host_root:
+            listener.phase("the guest's root is this machine's, as you may read it; what it writes there is dropped")
+        ready = stack.enter_context(prepared(tc, image, backend=_backend(tc, spec, 1, logs), logs=logs))
+        for server in others:
+            server.wait_ready()
         ours, theirs = socket.socketpair()
-        log = stack.enter_context((result.logs / OUTPUT).open("wb"))
-        with theirs:
+        sent, sends = socket.socketpair()
+        log = stack.enter_context((logs / OUTPUT).open("wb"))
+        sent_log = stack.enter_context((logs / files.SENT).open("wb"))
+        with theirs, sends:
             vm = stack.enter_context(
                 ready.boot(
-                    devices=ready.device(),
-                    logs=result.logs,
+                    devices=(
+                        *ready.device(),
+                        *(vfio_user_pci(it.socket_path) for it in others),
+                        *(shared_folder(it.tag, it.socket_path) for it in given),
+                    ),
+                    logs=logs,
                     timeout_s=spec.timeout_s,
                     shape=spec.guest,
                     memory_mib=spec.memory_mib,
                     agent=theirs,
+                    files=sends if spec.get else None,
                     processors=spec.processors,
+                    companions=(*others, *given),
                 )
             )
-        pump = Pump(ours, log, listener.output)
-        pump.start()
+        pumps = (Pump(ours, log, listener.output), Pump(sent, sent_log, _nobody, most=files.MOST))
+        for pump in pumps:
+            pump.start()
         over = threading.Event()
         typed = threading.Thread(target=_type, args=(spec.shell, ours, over))
         if spec.shell is not None:
@@ -116,26 +187,35 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
             result = replace(result, report=exc.report, lost=exc)
         finally:
             vm.end()
-            pump.join()  # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it
+            for pump in pumps:
+                pump.join()  # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it
             ours.close()
-        if pump.failure is not None:
-            raise pump.failure
+            sent.close()
+        if pumps[0].failure is not None:
+            raise pumps[0].failure
+        troubles = (ready.trouble(), *(it.trouble() for it in others))
         return replace(
             result,
             seconds=vm.seconds,
             oopses=vm.oopses,
             vfio_errors=vm.vfio_errors(),
-            server_trouble=ready.trouble(),
+            server_trouble=next((trouble for trouble in troubles if trouble), None),
         )
+
+
+def _nobody(_data: bytes) -> None:
+    """What only the log has."""
 
 
 class Pump(threading.Thread):
     """Passes on what the command writes, until QEMU is gone. `failure` is why nobody could be told any more."""
 
-    def __init__(self, source: socket.socket, log: IO[bytes], tell: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, source: socket.socket, log: IO[bytes], tell: Callable[[bytes], None], *, most: int = _LOG_MOST
+    ) -> None:
         super().__init__(name="output")
         self._source, self._log, self._tell = source, log, tell
-        self._left = _LOG_MOST
+        self._left = most
         self.failure: OSError | None = None
 
     def run(self) -> None:

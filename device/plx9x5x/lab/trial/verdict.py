@@ -3,8 +3,8 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,20 @@ _BUILD_LINES: Final = 30
 _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
-_BOUND, _UNBOUND, _STATUS, _KERNEL = "bound ", "unbound ", "status ", "kernel: "
+_BOUND, _UNBOUND, _STATUS, _KERNEL, _NOT_GOT = "bound ", "unbound ", "status ", "kernel: ", "not got: "
+_ENDED_WITH: Final = "the command ended with"
+_CANNOT_START: Final = (126, 127)
+"""A shell's status for a program that it cannot start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the server of one card says."""
+
+    board: str
+    findings: tuple[Finding, ...] = ()
+    transfers: tuple[str, ...] = ()
+    """What it did for the guest, a line a channel, and its interrupts."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,9 +59,24 @@ class TryResult:
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
     server_trouble: str | None = None
-    findings: tuple[Finding, ...] = ()
-    transfers: tuple[str, ...] = ()
-    """What the card did for the guest, a line a channel, and its interrupts."""
+    cards: tuple[Card, ...] = ()
+    """In the order of `TrySpec.boards`."""
+    undynamic: tuple[str, ...] = ()
+    """Which programs of the command cannot start."""
+    got: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the guest, by the name asked for, and where they lie now."""
+    ungot: tuple[str, ...] = ()
+    """What could not be written of them."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of all cards."""
+        return tuple(finding for card in self.cards for finding in card.findings)
+
+    @property
+    def transfers(self) -> tuple[str, ...]:
+        """What the cards did for the guest, a line a channel, and their interrupts."""
+        return tuple(line for lines in self._by_card(lambda card: card.transfers) for line in lines)
 
     @property
     def bound(self) -> tuple[str, ...]:
@@ -116,8 +144,16 @@ class TryResult:
             found.append(f"no driver took the card: {why}")
         elif self.lost is None and not self.bound and not self.unbound:
             found.append("the guest sees no card")
+        if self.bound and not self.refused:
+            found += [
+                f"no driver took the card at {address}, though the module wants it: the kernel's words say why"
+                for address, _, card in (text.partition(" ") for text in self.unbound)
+                if any(fnmatch.fnmatchcase(card, alias) for alias in self.wants)
+            ]
+        found += [f"not got: {line}" for line in (*self._said(COMMAND, _NOT_GOT), *self.ungot)]
         if self.status:
-            found.append(f"the command ended with {self.status}")
+            found.append(f"{_ENDED_WITH} {self.status}")
+            found += self.undynamic if self.status in _CANNOT_START else ()
         if self.lost is None:
             found += self._unfinished
         found += [f"QEMU: {line}" for line in self.vfio_errors]
@@ -127,12 +163,18 @@ class TryResult:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was just lost."""
+        """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was just lost.
+
+        The command's own status, if that is all that is wrong.
+        """
         if self.complaints or any(finding.certain for finding in self.findings):
             return defaults.EXIT_FAILED
         if self.lost is not None:
             return defaults.EXIT_LOST_VM
-        return defaults.EXIT_FAILED if self.problems else 0
+        of_the_command = (f"{_ENDED_WITH} {self.status}", *self.undynamic)
+        if all(problem in of_the_command for problem in self.problems):
+            return self.status or 0
+        return defaults.EXIT_FAILED
 
     @property
     def output(self) -> str:
@@ -152,7 +194,9 @@ class TryResult:
         if self.lost is not None and not self.kernel_said:
             said += str(self.lost).splitlines()[1:]
         said += self.transfers
-        said += [f"finding: {finding}" for finding in self.findings] or ["findings: none"]
+        found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
+        said += [line for lines in found for line in lines] or ["findings: none"]
+        said += [f"got {path}" for path in self.got.values()]
         return [*said, f"logs: {self.logs}", self.verdict]
 
     @property
@@ -177,9 +221,15 @@ class TryResult:
             "bound": list(self.bound),
             "status": self.status,
             "problems": list(self.problems),
+            "boards": [card.board for card in self.cards],
             "transfers": list(self.transfers),
+            "got": {name: str(path) for name, path in self.got.items()},
             "kernel_said": list(self.kernel_said),
-            "findings": [finding.json() for finding in self.findings],
+            "findings": [
+                {"card": number, **finding.json()}
+                for number, card in enumerate(self.cards, 1)
+                for finding in card.findings
+            ],
             "seconds": self.seconds,
             "logs": str(self.logs),
         }
@@ -192,6 +242,12 @@ class TryResult:
             errors=self.problems,
             properties={f"finding {number}": str(it) for number, it in enumerate(self.findings, 1)},
         )
+
+    def _by_card(self, lines_of: Callable[[Card], tuple[str, ...]]) -> Iterator[list[str]]:
+        """Lines of each card, which say of which one if there are several."""
+        for number, card in enumerate(self.cards, 1):
+            which = f"card {number} ({card.board}): " if len(self.cards) > 1 else ""
+            yield [f"{which}{line}" for line in lines_of(card)]
 
     def _said(self, name: str, start: str) -> Iterator[str]:
         case = self.report.find(name)

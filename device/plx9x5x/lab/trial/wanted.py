@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is to be tried: modules with their parameters, a command, the board, the guest."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from plx9x5x import boards
 from plx9x5x.errors import BadRequest
@@ -11,9 +13,13 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.transport import choice as transports
 
+RESERVED: Final = frozenset(("init", "bin", "dev", "proc", "sys", "tmp", "lib", "modules.list", "try", "host"))
+"""Names at the guest's root that are not free."""
+_OF_THE_KERNEL: Final = frozenset(("dev", "proc", "sys"))
+
 
 class NothingToTry(BadRequest):
-    """A module that is no folder, no file, and by its form no name; or a parameter before any module."""
+    """What was asked for cannot be tried; in which way, the text says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,49 @@ def parse(words: Sequence[str]) -> tuple[Wanted, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of the host that the guest has at the same path."""
+
+    path: Path
+    writable: bool = False
+
+
+def folders(read: Iterable[Path], write: Iterable[Path]) -> tuple[Folder, ...]:
+    """Give the folders, outer ones before those that they hold. Raises: NothingToTry for one that cannot be there."""
+    found: dict[Path, Folder] = {}
+    for writable, paths in ((False, read), (True, write)):
+        for path in map(_absolute, paths):
+            first = path.parts[1] if len(path.parts) > 1 else ""
+            if not path.is_dir():
+                raise NothingToTry(f"{path} is no folder that the guest could have")
+            if not os.access(path, os.R_OK | os.X_OK | (os.W_OK if writable else 0)):
+                raise NothingToTry(f"you may not {'write' if writable else 'read'} {path}: the guest could not either")
+            if "\n" in str(path):
+                raise NothingToTry(f"{path!r} cannot be passed to the guest: it has more than one line")
+            if not first:
+                raise NothingToTry("the guest has a root of its own: name a folder below /, or use --root host")
+            if first in _OF_THE_KERNEL or (first in RESERVED and len(path.parts) == 2):
+                raise NothingToTry(f"{path} is the guest's own: move what it is to see, or use --copy")
+            if path in found:
+                raise NothingToTry(f"{path} is named twice: once is enough, and --rw lets it be read too")
+            found[path] = Folder(path, writable)
+    return tuple(sorted(found.values(), key=lambda folder: len(folder.path.parts)))
+
+
+def _absolute(path: Path) -> Path:
+    """As it was named, for it is to have that name in the guest: links stay."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
+
+
+@dataclass(frozen=True, slots=True)
 class TrySpec:
     """What to try. `command` is a line for the guest's sh; what it reads comes from the file `input`."""
 
     modules: tuple[Wanted, ...]
     command: str | None = None
     input: Path | None = None
-    board: str = boards.DEFAULT
+    boards: tuple[str, ...] = (boards.DEFAULT,)
+    """The cards, each with a server of its own, in the order of their slots."""
     kernel: str | None = None
     guest: Shape = PLAIN
     memory_mib: int | None = None
@@ -56,6 +98,14 @@ class TrySpec:
     transport: str = transports.AUTO
     files: tuple[Path, ...] = ()
     """Copied to the root of the guest, each by its own name."""
+    folders: tuple[Folder, ...] = ()
+    """Folders of the host (`folders`). The command runs in the first that can be written, or else in the first."""
+    host_root: bool = False
+    """The guest's root is the host's, read-only below a layer in memory."""
+    get: tuple[str, ...] = ()
+    """Files of the guest to be copied here when the command has ended, relative to where it ran."""
+    get_into: Path | None = None
+    """The folder for them; None is `got` among the logs."""
     append: tuple[str, ...] = ()
     """Words for the kernel's command line."""
     processors: int = 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which groups run, on which planes; what a guest says. The whole harness runs in guest-tests/test_bench.py."""
+"""Which groups run, on which planes; what a guest says; the harness once, quickly, but for what guest-tests/test_bench.py has."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.errors import SetupError
-from plx9x5x.lab.bench import groups, in_guest, machine, plane
+from plx9x5x.lab.bench import contest, groups, in_guest, machine, plane
 from plx9x5x.lab.bench.figures import Figure, Part, Results, Row
 from plx9x5x.lab.bench.options import Options
 from plx9x5x.lab.report.ktap import parse
@@ -109,6 +109,17 @@ def test_every_line_of_the_guest_stands_beside_the_peer_and_some_beside_edu() ->
     assert [(row.peer_name, row.ratio) for row in rows] == [("C peer", Figure((2.0,)))] * 6 + [
         ("edu", Figure((1.0,)))
     ] * 5
+
+
+def test_the_harness_measures_everything_that_needs_no_guest_and_starts_nothing() -> None:
+    cores = os.sched_getaffinity(0)
+    options = Options(load(need={"libvfio-user"}), rounds=1, quick=True, cpus=contest.pick_core())
+    wanted = [group for group in groups.select(guests=False) if group != "start"]
+    parts = groups.run(wanted, options, plane.asked(None), tell=lambda _name: None)
+    assert [part.group for part in parts] == wanted
+    assert not [part.left_out for part in parts if part.left_out]
+    assert all(part.rows or part.curves for part in parts)
+    assert os.sched_getaffinity(0) == cores
 
 
 def test_the_script_shows_what_it_measured_and_shows_it_again_from_its_json(tmp_path: Path) -> None:

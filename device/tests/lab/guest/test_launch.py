@@ -121,7 +121,14 @@ def test_qemu_is_told_what_was_made_ready(stage: Stage) -> None:
         vm = ready.boot(devices=devices, logs=Path("l"), timeout_s=7, memory_mib=512, accel="kvm", agent=far)
         assert cast("str", vm) == "vm"
         spec = stage.booted.pop("spec")
-        assert stage.booted == {"logs": Path("l"), "timeout_s": 7, "companions": (stage,), "agent": far, "qmp": None}
+        assert stage.booted == {
+            "logs": Path("l"),
+            "timeout_s": 7,
+            "companions": (stage,),
+            "agent": far,
+            "files": None,
+            "qmp": None,
+        }
     assert (spec.qemu, spec.kernel, spec.initrd) == (("qemu",), stage.tc.kernel.vmlinuz, Path("/initrd"))
     assert (spec.append, spec.memory_mib, spec.accel, spec.cpus) == (("plx.mode=x",), 512, "kvm", frozenset({1}))
     assert [device.driver for device in spec.devices] == ["edu", "vfio-user-pci"]

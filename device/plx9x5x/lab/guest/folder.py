@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of the host for a guest: virtiofsd as a child process, in a jail that holds this folder and no other."""
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from plx9x5x.jail import confined
+from plx9x5x.lab.host.process import Child
+from plx9x5x.lab.toolchain.virtiofsd import Virtiofsd
+
+_LIMITS: Final = Path("/proc/sys/fs")
+"""virtiofsd asks the kernel there how many files it may open."""
+
+
+class SharedFolder:
+    """virtiofsd that runs; a context manager, at whose end nothing of it is left. It serves one guest, once.
+
+    `writable` is false for a folder that the guest can only read. Who runs it is who started us; root serves what can
+    only be read as nobody, if nobody may read it. Its words go to `tag`.log in `logs`. Raises: SetupError.
+    """
+
+    def __init__(self, program: Virtiofsd, folder: Path, *, tag: str, writable: bool, logs: Path) -> None:
+        self.tag = tag
+        self.folder = folder
+        self._own_folder = Path(tempfile.mkdtemp(prefix="plx9x5x-", dir="/tmp"))  # a socket's path is short
+        self.socket_path = self._own_folder / "folder.sock"
+        try:
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(self.socket_path))
+                listener.listen(1)
+                argv = (
+                    *program.argv,
+                    *("--fd", str(listener.fileno()), "--shared-dir", str(folder), "--tag", tag),
+                    *("--sandbox", "none", "--cache", "auto", "--log-level", "warn", "--rlimit-nofile", "0"),
+                    *(() if writable else ("--readonly",)),
+                    # An overlay refuses a layer in which folders turn into mounts as they are entered.
+                    *(("--no-announce-submounts",) if folder == Path("/") else ()),
+                )
+                seen = [folder]
+                self._child = Child(
+                    confined.command(
+                        argv,
+                        run=[program.folder],
+                        read=[_LIMITS, *(() if writable else seen)],
+                        write=seen if writable else (),
+                        nobody=not writable and os.geteuid() == 0 and open_to_all(folder),
+                    ),
+                    name=f"virtiofsd for {folder}",
+                    log=logs / f"{tag}.log",
+                    pass_fds=(listener.fileno(),),
+                )
+        except BaseException:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
+            raise
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        return self._child.name
+
+    @property
+    def alive(self) -> bool:
+        """False once it is gone before its time: with QEMU it ends too, at 0, which may be seen first."""
+        return self._child.alive or self._child.poll() == 0
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    def how_it_ended(self) -> str:
+        """Say it in words."""
+        return self._child.how_it_ended()
+
+    def output(self) -> str:
+        """The last of what it printed."""
+        return self._child.output()
+
+    def end(self) -> None:
+        """End it, and remove the socket."""
+        self._child.end()
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self._own_folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.end()
+
+
+def open_to_all(folder: Path) -> bool:
+    """Whether any user who gets to the folder may enter and read it."""
+    try:
+        return folder.stat().st_mode & 0o5 == 0o5
+    except OSError:
+        return False

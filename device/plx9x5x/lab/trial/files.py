@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that a guest sends when its command has ended, and what is left of them here: what it wrote is not trusted.
+
+As they come, one after the other: a line `NUMBER SIZE`, both decimal, and SIZE bytes; NUMBER is the place in the list
+of those that were asked for (initramfs/try).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from plx9x5x.errors import BadRequest
+from plx9x5x.units import MIB
+
+SENT: Final = "files"
+"""What the guest sent, among the logs."""
+MOST: Final = 1024 * MIB
+"""As many bytes are taken of a guest, in all."""
+_HEADER_MAX: Final = 64
+_PIECE: Final = MIB
+
+
+class NotGot(BadRequest):
+    """A file that was asked for cannot be had so."""
+
+
+def check(wanted: Sequence[str]) -> None:
+    """See that each file of the guest has a name of its own here. Raises: NotGot."""
+    names: set[str] = set()
+    for path in wanted:
+        name = Path(path).name
+        if not name or name == ".." or "\n" in path:
+            raise NotGot(f"'{path}' names no file of the guest")
+        if name in names:
+            raise NotGot(f"two files that are to be got are called {name}: get one of them, or rename it in the guest")
+        names.add(name)
+
+
+def keep(sent: Path, wanted: Sequence[str], into: Path) -> Mapping[str, Path]:
+    """Write the files of the stream `sent` into a folder; give those that came whole, by the names asked for.
+
+    Raises: OSError if one cannot be written; it is then as it was.
+    """
+    got: dict[str, Path] = {}
+    with contextlib.suppress(FileNotFoundError), sent.open("rb") as stream:
+        left = sent.stat().st_size
+        while header := stream.readline(_HEADER_MAX):
+            left -= len(header)
+            number, _, size = header.partition(b" ")
+            if not (number.isdigit() and size.strip().isdigit() and size.endswith(b"\n")):
+                break
+            index, length = int(number), int(size)
+            if index >= len(wanted) or length > left or wanted[index] in got:
+                break
+            left -= length
+            into.mkdir(parents=True, exist_ok=True)
+            final = into / Path(wanted[index]).name
+            _write(final, _pieces(stream, length))
+            got[wanted[index]] = final
+    return got
+
+
+def _pieces(stream: IO[bytes], length: int) -> Iterator[bytes]:
+    while length > 0 and (data := stream.read(min(length, _PIECE))):
+        length -= len(data)
+        yield data
+
+
+def _write(final: Path, pieces: Iterator[bytes]) -> None:
+    """Write beside and rename: a file of that name is replaced whole or not at all."""
+    fresh = final.with_name(f".{final.name[:100]}.{os.getpid()}")
+    try:
+        with fresh.open("xb") as file:
+            for data in pieces:
+                file.write(data)
+        fresh.replace(final)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
