@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/architecture.md says of each room of plx9x5x what it imports, and it is so; every path that it names is there."""
+"""docs/architecture.md says of each room of plx9x5x what it imports, and it is so; every path that it names is there.
+
+The cards on top are held to docs/writing-a-board.md as well: what it names is all that they are made of.
+"""
 
 import re
+import tomllib
 from pathlib import Path
 
 import grimp
@@ -9,12 +13,15 @@ import grimp
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 FLOOR = {"errors", "units"}
+BOARDS = "plx9x5x_boards"
 PACKAGES = {"plx9x5x", "plx9x5x.lab"}
 """Folders of rooms, themselves none."""
 
 
 def room(module: str) -> str:
-    top, *below = module.split(".")[1:]
+    package, top, *below = module.split(".")
+    if package == BOARDS:
+        return BOARDS
     if top in FLOOR:
         return "floor"
     if top == "regs":
@@ -23,10 +30,10 @@ def room(module: str) -> str:
 
 
 def built() -> dict[str, set[str]]:
-    graph = grimp.build_graph("plx9x5x", cache_dir=None, exclude_type_checking_imports=False)
+    graph = grimp.build_graph("plx9x5x", BOARDS, cache_dir=None, exclude_type_checking_imports=False)
     assert not any(graph.find_modules_directly_imported_by(package) for package in PACKAGES)
     rooms: dict[str, set[str]] = {}
-    for module in graph.modules - PACKAGES - {"plx9x5x.__main__"}:
+    for module in graph.modules - PACKAGES - {"plx9x5x.__main__", BOARDS}:
         there = {room(name) for name in graph.find_modules_directly_imported_by(module) - PACKAGES}
         rooms.setdefault(room(module), set()).update(there - {room(module)})
     return rooms
@@ -50,9 +57,22 @@ def test_each_room_imports_what_the_page_says() -> None:
     assert said == there
 
 
+def test_the_cards_of_drivers_are_made_of_what_the_page_for_authors_names() -> None:
+    page = (ROOT / "docs/writing-a-board.md").read_text(encoding="utf-8")
+    (board,) = re.findall(r"^# file: digitizer/digitizer\.py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    named = re.findall(r"^from (plx9x5x\S*) import", board, re.MULTILINE)
+    advice = page.split("What to know:\n")[1].split("\n## ")[0]
+    named += re.findall(r"`(plx9x5x(?:\.[a-z_]+)+)", advice)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (allowed,) = (it["ignore_imports"] for it in contracts if it.get("source_modules") == [BOARDS])
+    assert allowed == [f"{BOARDS}.** -> {module}" for module in sorted(set(named))]
+
+
 def test_every_file_that_the_page_names_is_there() -> None:
     named = set(re.findall(r"`((?:[\w-]+/)+[\w.-]*)`", PAGE))
-    places = (ROOT, ROOT / "device/plx9x5x", ROOT / "guest-tests", ROOT / "hal/nthal")
+    places = (ROOT, ROOT / "device", ROOT / "device/plx9x5x", ROOT / "guest-tests", ROOT / "hal/nthal")
     missing = {
         name
         for name in named

@@ -105,9 +105,9 @@ def test_boards_are_listed_with_chip_eeprom_and_memory(capsys: pytest.CaptureFix
     assert "9080-401b        PCI 9080-401B, 16 MiB DRAM, 512 KiB SRAM (10b5:0401)\n" in text
     assert "                 PCI 9080, C93CS46\n" in text
     assert "                 local 10000000-1007ffff  SRAM\n" in text
-    assert said(capsys, "boards", "--names").split() == [
-        "9080-401b", "pex-8311-rdk", "rdk-9054-lite", "rdk-9056-lite", "rdk-9656-lite",
-    ]  # fmt: skip
+    names = said(capsys, "boards", "--names").split()
+    assert names == sorted(names)
+    assert {"9080-401b", "pex-8311-rdk", "rdk-9054-lite", "rdk-9056-lite", "rdk-9656-lite", "hpdi32"} <= set(names)
 
 
 def test_the_ledger_exits_1_when_too_little_is_proved(
