@@ -70,7 +70,7 @@ def test_a_module_that_refuses_is_said_with_the_kernels_reason() -> None:
 
 
 def test_a_module_for_another_kernel_is_refused_by_name() -> None:
-    (made,), _ = build_folder(load(kernel="6.12"), Path(folder("vendor")))
+    (made,) = build_folder(load(kernel="6.12"), Path(folder("vendor"))).modules
     result, _ = tried(str(made), kernel="6.1")
     assert result.exit_code == 1
     assert "vendor.ko was built for Linux 6.12" in result.problems[0]
@@ -133,3 +133,27 @@ def test_a_warning_counts_although_the_console_is_quiet_and_the_log_was_cleared(
     assert result.exit_code == 1
     assert "WARNING: " in result.problems[0]
     assert any("crash warns" in line for line in result.kernel_said)
+
+
+def test_a_folder_uses_what_another_one_exports(tmp_path: Path) -> None:
+    texts = {
+        "core": "int core_add(int a, int b) { return a + b; }\nEXPORT_SYMBOL_GPL(core_add);\n",
+        "user": "int core_add(int a, int b);\nstatic int __init begin(void)\n{\n"
+        '\tpr_info("5 it is: %d\\n", core_add(2, 3));\n\treturn 0;\n}\nmodule_init(begin);\n',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.c").write_text(
+            f'#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("");\n{text}', encoding="utf-8"
+        )
+        (tmp_path / name / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="utf-8")
+    result, ear = tried(str(tmp_path / "core"), str(tmp_path / "user"), command="dmesg | grep -o '5 it is.*'")
+    assert (result.exit_code, result.built, ear.heard) == (0, ("core.ko", "user.ko"), b"5 it is: 5\n"), result.lines()
+
+
+def test_a_build_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("all:\n\techo begins\n\tsleep 1000\n", encoding="utf-8")
+    result, _ = tried(str(tmp_path), timeout_s=1.0)
+    assert (result.exit_code, result.problems) == (1, ("the module was not built",))
+    assert [line for line in result.lines() if "begins" in line]
+    assert "it was ended: it took longer than 1 s" in result.lines()

@@ -89,6 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smp", metavar="N", type=int, choices=range(1, 17), default=1, help="the guest's processors, up to 16"
     )
+    parser.add_argument(
+        "--gdb", action="store_true", help="hold the probe, say how gdb attaches, and wait for Enter before it"
+    )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write each register access to FILE (docs/trace.md)")
     parser.add_argument(
         "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
@@ -115,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         kernel=args.kernel,
         guest=shapes.named(args.guest),
         memory_mib=args.memory,
-        timeout_s=args.timeout or (defaults.TIMEOUT_S if shell is None else _A_DAY_S),
+        timeout_s=args.timeout or (defaults.TIMEOUT_S if shell is None and not args.gdb else _A_DAY_S),
         transport=args.transport,
         files=tuple(args.copy),
         folders=trial.folders(args.ro, args.rw),
@@ -126,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
         processors=args.smp,
         trace=args.trace,
         shell=shell,
+        gdb=sys.stdin.fileno() if args.gdb else None,
         keep=args.keep,
     )
 

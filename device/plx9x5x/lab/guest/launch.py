@@ -61,11 +61,12 @@ class Ready:
         may_reboot: bool = False,
         processors: int = 1,
         companions: Sequence[Companion] = (),
+        gdb: Path | None = None,
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 
         `files` is that of a channel for files that it sends; `qmp` is connected to QEMU's monitor. The guest lives no
-        longer than the server and each of `companions`.
+        longer than the server and each of `companions`. At the socket `gdb` a debugger can attach.
 
         Raises: SetupError, UnwritableWord for what the image cannot tell its kernel, PointlessMemory.
         """
@@ -80,6 +81,7 @@ class Ready:
             cpus=self.cpus,
             may_reboot=may_reboot,
             processors=processors,
+            gdb=gdb,
         )
         all_of_them = (*(() if self.server is None else (self.server,)), *companions)
         return GuestVm.boot(

@@ -66,9 +66,8 @@ def vfio_user_pci(socket_path: Path, *, address: str | None = None, bus: str | N
 
 def shared_folder(tag: str, socket_path: Path) -> Device:
     """A folder that virtiofsd gives at `socket_path`; the guest mounts it by its `tag`, which no other has."""
-    place = str(socket_path).replace(",", ",,")
     properties = {"id": tag, "chardev": f"{tag}-channel", "tag": tag}
-    return Device("vhost-user-fs-pci", properties, chardev=f"socket,id={tag}-channel,path={place}")
+    return Device("vhost-user-fs-pci", properties, chardev=f"socket,id={tag}-channel,path={_value(socket_path)}")
 
 
 def pci_bridge(name: str) -> Device:
@@ -103,6 +102,8 @@ class VmSpec:
     cpus: frozenset[int] | None = None
     may_reboot: bool = False
     processors: int = 1
+    gdb: Path | None = None
+    """Where a debugger can attach: a unix socket that QEMU makes."""
 
     def command_line(
         self,
@@ -141,11 +142,17 @@ class VmSpec:
                 ("agent", AGENT_PORT_NAME, agent_fd),
                 ("files", FILES_PORT_NAME, files_fd),
             ),
+            *(() if self.gdb is None else ("-gdb", f"unix:{_value(self.gdb)},server=on,wait=off")),
             *(() if qmp_fd is None else ("-chardev", f"socket,id=qmp,fd={qmp_fd}", "-qmp", "chardev:qmp")),
             *(word for chardev in channels if chardev is not None for word in ("-chardev", chardev)),
             *devices,
             *("-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", words),
         ]
+
+
+def _value(path: Path) -> str:
+    """A path as a value among options that commas separate."""
+    return str(path).replace(",", ",,")
 
 
 def _ports(*wanted: tuple[str, str, int | None]) -> Iterator[str]:

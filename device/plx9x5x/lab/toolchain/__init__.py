@@ -11,7 +11,7 @@ from pathlib import Path
 from plx9x5x.lab.toolchain import kmod
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
-from plx9x5x.lab.toolchain.kmod import FolderNotBuilt
+from plx9x5x.lab.toolchain.kmod import BuiltFolder, FolderNotBuilt
 from plx9x5x.lab.toolchain.loader import ALL, FOR_A_RUN, Toolchain, load
 from plx9x5x.lab.toolchain.pciutils import Pciutils
 from plx9x5x.lab.toolchain.progress import Progress, for_stream
@@ -22,6 +22,7 @@ __all__ = [
     "ALL",
     "FOR_A_RUN",
     "KERNEL_SERIES",
+    "BuiltFolder",
     "Cache",
     "FolderNotBuilt",
     "GuestKernel",
@@ -45,12 +46,14 @@ def build_module(tc: Toolchain, source: Path, *, name: str) -> Path:
     return kmod.module(Cache(tc.cache), tc.kernel, source, name=name)
 
 
-def build_folder(tc: Toolchain, source: Path) -> tuple[tuple[Path, ...], bool]:
-    """Build somebody's folder of modules (copied first); give the .ko files, and whether they were made just now.
+def build_folder(
+    tc: Toolchain, source: Path, *, symbols: Sequence[Path] = (), limit_s: float | None = None
+) -> BuiltFolder:
+    """Build somebody's folder of modules (copied first). It may take `limit_s`.
 
-    Raises: FolderNotBuilt, SetupError.
+    `symbols` are what folders built before export, for one that needs it. Raises: FolderNotBuilt, SetupError.
     """
-    return kmod.folder(Cache(tc.cache), tc.kernel, source)
+    return kmod.folder(Cache(tc.cache), tc.kernel, source, symbols=symbols, limit_s=limit_s)
 
 
 def build_static(source: Path, *, name: str, include: Sequence[Path] = ()) -> Path:

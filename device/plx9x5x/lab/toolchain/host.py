@@ -76,8 +76,21 @@ def tail(text: str, lines: int = TAIL_LINES) -> str:
     return "\n".join(text.rstrip().splitlines()[-lines:])
 
 
-def run(argv: Sequence[str | Path], *, what: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end and give its output. Raises: SetupError with what it said."""
+def _kill(group: int) -> None:
+    """What it started goes too: a make has its shells, and those their compilers."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    what: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    limit_s: float | None = None,
+) -> str:
+    """Run a program to its end and give its output. Raises: SetupError with what it said, also after `limit_s`."""
     command = [str(a) for a in argv]
     try:
         process = subprocess.Popen(
@@ -97,11 +110,14 @@ def run(argv: Sequence[str | Path], *, what: str, cwd: Path | None = None, env: 
         ) from exc
     with process:
         try:
+            said, _ = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired as exc:
+            _kill(process.pid)
             said, _ = process.communicate()
+            too_long = f"{said}\nit was ended: it took longer than {limit_s:g} s"
+            raise ProgramFailed(what, command, -signal.SIGKILL, too_long) from exc
         except BaseException:
-            # What it started goes too: a make has its shells, and those their compilers.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process.pid)
             raise
     if process.returncode:
         raise ProgramFailed(what, command, process.returncode, said)

@@ -7,14 +7,15 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import host
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
 
-_RECIPE: Final = "1"
+_RECIPE: Final = "2"
+_EXPORTED: Final = "Module.symvers"
 _STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")
 _MADE: Final = re.compile(r".*\.(o|ko|mod|mod\.c|cmd|a|order|symvers|d)|\..*|Module\.symvers|__pycache__")
 # kbuild remarks on a compiler other than the kernel's own: known, and harmless for one major version up or down.
@@ -71,36 +72,53 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
     return _built(cache, key) / f"{name}.ko"
 
 
-def folder(cache: Cache, kernel: GuestKernel, source: Path) -> tuple[tuple[Path, ...], bool]:
-    """Build somebody's folder of modules as its Makefile or Kbuild wants; give what it made, and whether just now.
+class BuiltFolder(NamedTuple):
+    """What came of a folder: its modules, what they export (Module.symvers), and whether it was made just now."""
+
+    modules: tuple[Path, ...]
+    symbols: tuple[Path, ...]
+    fresh: bool
+
+
+def folder(
+    cache: Cache, kernel: GuestKernel, source: Path, *, symbols: Sequence[Path] = (), limit_s: float | None = None
+) -> BuiltFolder:
+    """Build somebody's folder of modules as its Makefile or Kbuild wants; give what it made.
 
     A Makefile that calls kbuild itself is run as it is, with the names by which such files know the kernel's headers.
-    Warnings are its own affair. Raises: FolderNotBuilt with the compiler's words, SetupError.
+    Warnings are its own affair. `symbols` are what other folders export. Raises: FolderNotBuilt with the compiler's
+    words, or if it takes longer than `limit_s`; SetupError.
     """
     _need_headers(kernel)
     make, compiler = host.tool("make"), host.tool("gcc")
     asked = (f"{name}={os.environ.get(name, '')}" for name in _FLAGS)
+    place = str(source.resolve())  # debug information names it
+    exported = (hashlib.sha256(path.read_bytes()).hexdigest() for path in symbols)
     facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], *asked)
-    key = f"folder-{source.resolve().name}-{_digest(facts, _sources(source), source)}"
-    if done := cache.built(key):
-        return tuple(sorted(done.glob("*.ko"))), False
-    with cache.building(key) as work:
-        copy = work / "build"
-        _copy(source, copy)
-        argv = _recipe(make, kernel, copy, source)
-        # Such a Makefile says $(PWD), which is the environment's.
-        try:
-            said = _compile(argv, f"building {source} for Linux {kernel.release}", cache, cwd=copy)
-        except host.ProgramFailed as exc:
-            raise FolderNotBuilt(source, exc.output.replace(str(copy), str(source))) from exc
-        made = sorted(copy.rglob("*.ko"))
-        if not made:
-            said += "\nit made no .ko: its Makefile has to say 'obj-m := NAME.o', or to make a .ko by itself"
-            raise FolderNotBuilt(source, said.replace(str(copy), str(source)))
-        for path in made:
-            path.rename(work / path.name)
-        shutil.rmtree(copy)
-    return tuple(sorted(_built(cache, key).glob("*.ko"))), True
+    key = f"folder-{source.resolve().name}-{_digest((*facts, *exported, place), _sources(source), source)}"
+    fresh = cache.built(key) is None
+    if fresh:
+        with cache.building(key) as work:
+            copy = work / "build"
+            _copy(source, copy)
+            argv = _recipe(make, kernel, copy, source)
+            if symbols:
+                argv.append(f"KBUILD_EXTRA_SYMBOLS={' '.join(map(str, symbols))}")
+            # Such a Makefile says $(PWD), which is the environment's.
+            try:
+                what = f"building {source} for Linux {kernel.release}"
+                said = _compile(argv, what, cache, cwd=copy, seen_as=source, limit_s=limit_s)
+            except host.ProgramFailed as exc:
+                raise FolderNotBuilt(source, exc.output.replace(str(copy), str(source))) from exc
+            made = sorted(copy.rglob("*.ko"))
+            if not made:
+                said += "\nit made no .ko: its Makefile has to say 'obj-m := NAME.o', or to make a .ko by itself"
+                raise FolderNotBuilt(source, said.replace(str(copy), str(source)))
+            for path in (*made, *copy.rglob(_EXPORTED)):
+                path.replace(work / path.name)
+            shutil.rmtree(copy)
+    done = _built(cache, key)
+    return BuiltFolder(tuple(sorted(done.glob("*.ko"))), tuple(done.glob(_EXPORTED)), fresh)
 
 
 def _recipe(make: str, kernel: GuestKernel, copy: Path, source: Path) -> list[str | Path]:
@@ -150,10 +168,24 @@ def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[P
     return _built(cache, key) / name
 
 
-def _compile(argv: list[str | Path], what: str, cache: Cache, *, cwd: Path | None = None) -> str:
-    env = None if cwd is None else {**host.plain_env(), "PWD": str(cwd)}
+def _compile(
+    argv: list[str | Path],
+    what: str,
+    cache: Cache,
+    *,
+    cwd: Path | None = None,
+    seen_as: Path | None = None,
+    limit_s: float | None = None,
+) -> str:
+    """Run make or a compiler; what is compiled in `cwd` says of itself that it lies in `seen_as`, to debuggers too."""
+    env = None
+    if cwd is not None:
+        env = {**host.plain_env(), "PWD": str(cwd)}
+        if seen_as is not None:
+            map_ = f"-ffile-prefix-map={cwd}={seen_as.resolve()}"
+            env["KCFLAGS"] = f"{env.get('KCFLAGS', '')} {map_}".strip()
     try:
-        return host.run(argv, what=what, cwd=cwd, env=env)
+        return host.run(argv, what=what, cwd=cwd, env=env, limit_s=limit_s)
     except host.ProgramFailed as exc:
         if full := cache.disk_full(exc.output):
             raise full from exc

@@ -3,7 +3,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,8 @@ class LaidOut:
     image: GuestImage
     built: tuple[str, ...]
     tried: tuple[Module, ...]
+    files: Mapping[str, Path]
+    """Those of them that are no modules of the guest's kernel, by their names there."""
 
 
 def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None]) -> LaidOut:
@@ -42,13 +44,16 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
     built: list[str] = []
     tried: list[Module] = []
     parameters: dict[str, tuple[str, ...]] = {}
+    lying: dict[str, Path] = {}
+    symbols: list[Path] = []
     tree = ModuleTree(tc.kernel.modules)
     for wanted in spec.modules:
         path = Path(wanted.name)
         files_of: tuple[Path, ...] = ()
         if path.is_dir():
             began = time.monotonic()
-            files_of, fresh = build_folder(tc, path)
+            files_of, symbols_of, fresh = build_folder(tc, path, symbols=symbols, limit_s=spec.timeout_s)
+            symbols += symbols_of
             names = ", ".join(it.name for it in files_of)
             built += [it.name for it in files_of]
             tell(f"built {names} " + (f"({time.monotonic() - began:.1f} s)" if fresh else "(nothing has changed)"))
@@ -61,6 +66,7 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
         found = tree.find(wanted.name) if not files_of else None
         here = [read_module(it) for it in files_of] if files_of else [found] if found is not None else []
         own += files_of
+        lying |= {module.name: path for module, path in zip(here, files_of, strict=False)}
         tried += here
         for word in wanted.parameters:
             name = taker(word, here)
@@ -83,11 +89,14 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
         mode="try",
         words=(
             f"plx.device={','.join(dict.fromkeys(map(_ids, spec.boards)))}",
+            *((f"plx.tried={','.join(module.name for module in tried)}",) if tried else ()),
             *(("plx.shell",) if spec.shell is not None else ()),
+            *(("plx.gdb",) if spec.gdb is not None else ()),
+            "nosoftlockup",  # a guest that others keep from its processor is not stuck
             *spec.append,
         ),
     )
-    return LaidOut(image, tuple(built), tuple(tried))
+    return LaidOut(image, tuple(built), tuple(tried), lying)
 
 
 def taker(word: str, among: Sequence[Module]) -> str:

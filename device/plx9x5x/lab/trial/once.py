@@ -15,7 +15,6 @@ from plx9x5x.errors import LostVm
 from plx9x5x.findings import kept
 from plx9x5x.lab.card.backend import FINDINGS, board_backend
 from plx9x5x.lab.guest.folder import SharedFolder
-from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.machine import shared_folder, vfio_user_pci
 from plx9x5x.lab.guest.modules import aliases_of
@@ -25,7 +24,8 @@ from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain, load
 from plx9x5x.lab.trial import files
-from plx9x5x.lab.trial.image import foreign, lay_out, shares, undynamic
+from plx9x5x.lab.trial.debugger import GdbWatcher, gdb_socket
+from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
 from plx9x5x.rules import summary
@@ -79,7 +79,7 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
         foreign=tuple(foreign(guest.tried, tc.kernel.release)),
     )
     try:
-        result = _boot(tc, spec, guest.image, result, listener)
+        result = _boot(tc, spec, guest, result, listener)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
     result = replace(
@@ -127,7 +127,7 @@ def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path) -> Backend:
     )
 
 
-def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, listener: Listener) -> TryResult:
+def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, listener: Listener) -> TryResult:
     """Servers, guest, report."""
     logs = result.logs
     with contextlib.ExitStack() as stack:
@@ -147,9 +147,10 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
         ]
         if spec.host_root:
             listener.phase("the guest's root is this machine's, as you may read it; what it writes there is dropped")
-        ready = stack.enter_context(prepared(tc, image, backend=_backend(tc, spec, 1, logs), logs=logs))
+        ready = stack.enter_context(prepared(tc, guest.image, backend=_backend(tc, spec, 1, logs), logs=logs))
         for server in others:
             server.wait_ready()
+        gdb = stack.enter_context(gdb_socket()) if spec.gdb is not None else None
         ours, theirs = socket.socketpair()
         sent, sends = socket.socketpair()
         log = stack.enter_context((logs / OUTPUT).open("wb"))
@@ -170,19 +171,22 @@ def _boot(tc: Toolchain, spec: TrySpec, image: GuestImage, result: TryResult, li
                     files=sends if spec.get else None,
                     processors=spec.processors,
                     companions=(*others, *given),
+                    gdb=gdb,
                 )
             )
         pumps = (Pump(ours, log, listener.output), Pump(sent, sent_log, _nobody, most=files.MOST))
         for pump in pumps:
             pump.start()
         over = threading.Event()
-        typed = threading.Thread(target=_type, args=(spec.shell, ours, over))
-        if spec.shell is not None:
+        source = spec.shell if spec.shell is not None else spec.gdb
+        typed = threading.Thread(target=_type, args=(source, ours, over))
+        if source is not None:
             typed.start()
             stack.callback(typed.join)
             stack.callback(over.set)
         try:
-            result = replace(result, report=vm.run_ktap())
+            watcher = None if gdb is None else GdbWatcher(gdb, guest.files, listener.phase)
+            result = replace(result, report=vm.run_ktap(watcher))
         except LostGuest as exc:
             result = replace(result, report=exc.report, lost=exc)
         finally:

@@ -23,7 +23,7 @@ _BUILD_LINES: Final = 30
 _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
-_BOUND, _UNBOUND, _STATUS, _KERNEL, _NOT_GOT = "bound ", "unbound ", "status ", "kernel: ", "not got: "
+_BOUND, _UNBOUND, _TOOK, _STATUS, _KERNEL, _NOT_GOT = "bound ", "unbound ", "took ", "status ", "kernel: ", "not got: "
 _ENDED_WITH: Final = "the command ended with"
 _CANNOT_START: Final = (126, 127)
 """A shell's status for a program that it cannot start."""
@@ -92,7 +92,8 @@ class TryResult:
     def refused(self) -> tuple[str, ...]:
         """Why modules could not be loaded."""
         case = self.report.find(LOAD)
-        return () if case is None else tuple(line for line in case.diagnostics if not line.startswith(_KERNEL))
+        lines = () if case is None or case.verdict.good else case.diagnostics
+        return tuple(line for line in lines if not line.startswith(_KERNEL))
 
     @property
     def kernel_said(self) -> tuple[str, ...]:
@@ -184,7 +185,8 @@ class TryResult:
     def lines(self) -> list[str]:
         """The verdict, for people."""
         words = self.kernel_said
-        said = [f"bound {text.replace(' ', ' to ')}" for text in self.bound]
+        took = next((f" in {text} ms" for text in self._said(BIND, _TOOK)), "")
+        said = [f"bound {text.replace(' ', ' to ')}{took}" for text in self.bound]
         said += [f"kernel: {text}" for text in words[:_KERNEL_LINES]]
         if len(words) > _KERNEL_LINES:
             said.append(f"kernel: ... and {len(words) - _KERNEL_LINES} lines more (serial.log)")

@@ -113,4 +113,6 @@ class TrySpec:
     """Where the register trace goes (docs/trace.md)."""
     shell: int | None = None
     """The descriptor that a shell reads, in place of a command; it writes as a command does."""
+    gdb: int | None = None
+    """A debugger can attach, and the probe waits for a line from this descriptor."""
     keep: bool = False
