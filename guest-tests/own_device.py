@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device that is no PLX, on the kit alone: it adds two numbers. Run it as a vfio-user backend: `--socket-path S`."""
-
-import signal
-import sys
-from pathlib import Path
+"""A device that is no PLX, on the kit alone: it adds two numbers. `plx9x5x.transport.alone` serves it."""
 
 from plx9x5x.ports import BusMaster, IrqLine, RegionSpec, ResetKind
 from plx9x5x.regs.kernel import Access, Register, RegisterFile, bits
-from plx9x5x.transport.libvfio import LibvfioServer
-from plx9x5x.transport.libvfio_abi import load_abi
-from plx9x5x.transport.libvfio_find import find_library
 
 
 class IDS(Register, offset=0x00, source="this file"):
@@ -74,11 +67,3 @@ class Adder:
 
     def wait_ns(self) -> int | None:
         return None
-
-
-if __name__ == "__main__":
-    path = Path(sys.argv[sys.argv.index("--socket-path") + 1])
-    with LibvfioServer(path, Adder, library=load_abi(find_library())) as server:
-        signal.signal(signal.SIGTERM, lambda *_: server.stop())
-        print("listening on", server.socket_path, flush=True)  # noqa: T201 (what a backend says)
-        server.run()

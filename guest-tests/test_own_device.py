@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device that is no PLX: the plugin's fixtures serve it and boot a guest with it."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
-from plx9x5x.lab.host.server import Backend
 from plx9x5x.lab.pytest_plugin import BootGuest
-from plx9x5x.lab.toolchain import Toolchain
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
 
@@ -35,13 +32,7 @@ echo "# sum $sum"
 """
 
 
-@pytest.fixture
-def plx_backend(plx_toolchain: Toolchain) -> Backend:
-    """In place of the board that the plugin would serve."""
-    library = {"PLX9X5X_LIBVFIO_USER": str(plx_toolchain.libvfio_user)}
-    return Backend((sys.executable, str(DEVICE)), environment=library)
-
-
+@pytest.mark.plx_device(f"{DEVICE}:Adder")
 def test_guest_uses_a_device_of_ones_own(plx_image: GuestImage, plx_vm: BootGuest, tmp_path: Path) -> None:
     script = tmp_path / "add"
     script.write_text(ADD, encoding="ascii")

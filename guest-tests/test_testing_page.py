@@ -16,6 +16,10 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
 PAGE = Path(__file__).parents[1] / "docs" / "testing-your-driver.md"
 
 
+def printed(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+
 def run_pytest(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_mydrv.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
@@ -29,10 +33,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_example_passes_as_it_is_printed(folder: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    done = run_pytest(folder, example)
+    done = run_pytest(folder, printed("python")[0])
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+
+
+def test_the_example_of_a_device_of_ones_own_passes_as_it_is_printed(tmp_path: Path) -> None:
+    shutil.copy(PAGE.parents[1] / "guest-tests" / "own_device.py", tmp_path / "mydevice.py")
+    (script,) = printed("sh")
+    (tmp_path / "check").write_text(script, encoding="utf-8")
+    done = run_pytest(tmp_path, printed("python")[1])
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_a_test_that_fails_shows_the_verdict(folder: Path) -> None:
@@ -40,3 +51,4 @@ def test_a_test_that_fails_shows_the_verdict(folder: Path) -> None:
     assert done.returncode == 1
     assert "call pci_set_master() in probe (bus-master-never)" in done.stdout
     assert "failed with error -110" in done.stdout
+    assert "listening on" in done.stdout

@@ -5,7 +5,8 @@
 """
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from plx9x5x.errors import AbortCause
 
@@ -445,6 +446,10 @@ class ClientSummary(Event):
 
 @dataclass(frozen=True, slots=True)
 class ChipReset(Event):
-    """The chip went back to its reset state; `reason` in words. Sinks get it like a fault: a new story begins."""
+    """The chip went back to its reset state; `reason` in words. Sinks get it like a fault: a new story begins.
+
+    `registers` are the chip's as a client left them, by name; given for one that has gone.
+    """
 
     reason: str
+    registers: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)

@@ -47,6 +47,7 @@ BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 """Boots an image with the device; the guest lives within the context."""
 
 _MARK: Final = "plx_board"
+_DEVICE_MARK: Final = "plx_device"
 _POSITIONAL: Final = ("board",)
 _SETTINGS: Final = ("board", "kernel", "guest", "memory_mib", "timeout_s")
 
@@ -56,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{_MARK}(board, *, {', '.join(_SETTINGS[1:])}): the board and guest that the plx_ fixtures give",
+    )
+    config.addinivalue_line(
+        "markers", f"{_DEVICE_MARK}(factory): MODULE:NAME or PATH.py:NAME, what makes a device of one's own for plx_vm"
     )
 
 
@@ -105,6 +109,22 @@ def plx_vm(
             yield vm
 
     return boot
+
+
+def own_device(request: pytest.FixtureRequest) -> "Backend | None":
+    """The device of the nearest marker `plx_device`, a file beside the test; None without one.
+
+    Raises: pytest.UsageError for a marker that says something else.
+    """
+    from plx9x5x.lab.host.server import device_backend  # noqa: PLC0415
+
+    marker = request.node.get_closest_marker(_DEVICE_MARK)
+    if marker is None:
+        return None
+    if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], str):
+        raise pytest.UsageError(f"{_DEVICE_MARK} takes one text, MODULE:NAME or PATH.py:NAME")
+    factory = marker.args[0]
+    return device_backend(str(request.path.parent / factory) if ".py:" in factory else factory)
 
 
 def setting(request: pytest.FixtureRequest, name: str, default: Any) -> Any:

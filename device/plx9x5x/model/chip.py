@@ -10,7 +10,7 @@ D3hot to D0 as a power-on reset, SERR# by INTCSR bit 2.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import events
@@ -306,8 +306,10 @@ class Chip:
     def reset(self, kind: ResetKind) -> None:
         """Power-on defaults, then the EEPROM load; the board is new. Another client finds the EEPROM as made."""
         lost = kind is ResetKind.LOST_CLIENT
+        left: Mapping[str, int] = {}
         if lost:
             self.summarise()
+            left = self._left()
             self.eeprom.restore()
         else:
             self._tell_of_dma(kind.value)
@@ -316,7 +318,17 @@ class Chip:
         elif self.config[cfg.PCICR] & cfg.PCICR.bus_master.mask:
             self._not_master = events.Hold.RESET_MASTER
         self._power_up()
-        self._trace.emit(events.ChipReset(self._clock.now(), kind.value))
+        self._trace.emit(events.ChipReset(self._clock.now(), kind.value, left))
+
+    def _left(self) -> Mapping[str, int]:
+        """The registers as a client would read them now; those whose reading does something are left out."""
+        files = ((self.config, ()), (self.registers, (intr.IQP, intr.OQP)))
+        return {
+            register.__name__: file.read(register.offset, register.width // 8)
+            for file, active in files
+            for register in file.registers
+            if register in file and register not in active
+        }
 
     def step(self, budget: int) -> bool:
         """Let the channels move about `budget` bytes; True while one could go on."""

@@ -36,6 +36,8 @@ bits. Reads are, where they come by the thousand and wait for nothing, or go whe
 | `findings` | a list: `rule`, `who`, `certain`, `what`, `evidence`, `remedy`, `count`, `first_s`, `last_s` |
 | | times are seconds on the device's clock, which `--trace` shows too |
 | `more` | events of causes beyond those that are told apart |
+| `registers` | the chip's registers as the client left them, by the data book's names; none of one that was there |
+| | when the server ended |
 
 `plx9x5x run` counts them, lists them if the run was not good, and keeps them as `findings.jsonl` among its logs and in
 its JUnit file; `RunResult.findings` has them too. A pytest suite asks the fixture `plx_findings`, and a test that fails

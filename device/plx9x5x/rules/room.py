@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The trace that judges: a card's events become findings, and a summary for each client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from plx9x5x.events import ChipReset, ClientSummary, Event
@@ -37,7 +37,7 @@ class Room:
         if isinstance(event, ClientSummary):
             self._summary = event
         elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
-            self._sum_up()
+            self._sum_up(event.registers)
         elif isinstance(event, Event):
             self.docket.take(event, event.time)
 
@@ -46,13 +46,13 @@ class Room:
         if self._summary is not None or self.docket.findings:
             self._sum_up()
 
-    def _sum_up(self) -> None:
+    def _sum_up(self, registers: Mapping[str, int] | None = None) -> None:
         """Say what there is to say, and keep a record of every client."""
         found, others = self.docket.findings, self.docket.others
         if self._summary is not None or found:
             for line in summary.lines(self._summary, found, others):
                 self._say(line)
         if self._keep is not None:
-            self._keep(summary.json(self._summary, found, others))
+            self._keep(summary.json(self._summary, found, others, registers or {}))
         self._summary = None
         self.docket.clear()

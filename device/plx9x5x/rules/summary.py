@@ -58,7 +58,9 @@ def _bytes(count: int) -> str:
     return f"{count / MIB:.1f} MiB" if count >= MIB else f"{count / KIB:.1f} KiB"
 
 
-def json(summary: ClientSummary | None, findings: Sequence[Finding], others: int) -> dict[str, object]:
+def json(
+    summary: ClientSummary | None, findings: Sequence[Finding], others: int, registers: Mapping[str, int]
+) -> dict[str, object]:
     """The same for programs; docs/findings.md describes it."""
     return {
         "channels": [] if summary is None else [dataclasses.asdict(it) for it in summary.channels],
@@ -67,6 +69,7 @@ def json(summary: ClientSummary | None, findings: Sequence[Finding], others: int
         "mailboxes": 0 if summary is None else summary.mailboxes,
         "findings": [finding.json() for finding in findings],
         "more": others,
+        "registers": dict(registers),
     }
 
 

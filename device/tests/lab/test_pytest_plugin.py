@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fixtures' marker: the nearest one counts, word by word, and what it cannot mean is refused."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from plx9x5x.lab.pytest_plugin import setting
+from plx9x5x.lab.pytest_plugin import own_device, setting
 
 
 def request_with(*marks: pytest.MarkDecorator) -> pytest.FixtureRequest:
@@ -30,3 +31,22 @@ def test_each_setting_comes_from_the_nearest_marker_that_has_it(name: str, value
 def test_marker_that_says_what_nobody_asks_is_refused(mark: pytest.MarkDecorator) -> None:
     with pytest.raises(pytest.UsageError, match=r"plx_board knows no '(kernal|6\.12)'; it takes board, kernel"):
         setting(request_with(mark), "memory_mib", 256)
+
+
+@pytest.mark.parametrize(
+    "mark", [pytest.mark.plx_device(), pytest.mark.plx_device(1), pytest.mark.plx_device(name="x:y")]
+)
+def test_a_device_of_ones_own_is_one_text(mark: pytest.MarkDecorator) -> None:
+    def request(*marks: pytest.MarkDecorator) -> pytest.FixtureRequest:
+        node = SimpleNamespace(get_closest_marker=lambda _: next((it.mark for it in marks), None))
+        return cast("pytest.FixtureRequest", SimpleNamespace(node=node, path=Path("/tests/test_it.py")))
+
+    with pytest.raises(pytest.UsageError, match="plx_device takes one text"):
+        own_device(request(mark))
+    assert own_device(request()) is None
+    backend = own_device(request(pytest.mark.plx_device("a.b:C")))
+    assert backend is not None
+    assert backend.argv[1:] == ("-m", "plx9x5x.transport.alone", "a.b:C")
+    beside = own_device(request(pytest.mark.plx_device("it.py:C")))
+    assert beside is not None
+    assert beside.argv[-1] == "/tests/it.py:C"

@@ -17,6 +17,7 @@ from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report, parse
 from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
 from plx9x5x.lab.trial import parse as words
+from plx9x5x.lab.trial.debugger import GdbWatcher
 from plx9x5x.lab.trial.image import copied, taker
 from plx9x5x.lab.trial.once import Pump
 from plx9x5x.lab.trial.verdict import Card
@@ -203,3 +204,29 @@ def test_a_parameter_goes_to_the_module_that_has_it() -> None:
         taker("nosuch=1", [first, last])
     with pytest.raises(NothingToTry, match="more than one line"):
         taker("k=1\n2", [first])
+
+
+def test_what_the_kernel_said_is_its_log_or_else_the_console(tmp_path: Path) -> None:
+    got = replace(result(*GOOD), logs=tmp_path)
+    assert got.dmesg == ""
+    (tmp_path / "serial.log").write_text("console\n", encoding="utf-8")
+    assert got.dmesg == "console\n"
+    (tmp_path / "dmesg.log").write_text("all\n", encoding="utf-8")
+    assert got.dmesg == "all\n"
+
+
+def test_registers_are_the_first_cards() -> None:
+    cards = (Card("a", registers={"INTCSR": 1}), Card("b", registers={"INTCSR": 2}))
+    assert replace(result(*GOOD), cards=cards).registers == {"INTCSR": 1}
+    assert replace(result(*GOOD), cards=()).registers == {}
+
+
+def test_how_attaching_goes_is_told_once_the_modules_are_loaded() -> None:
+    told: list[str] = []
+    watcher = GdbWatcher(Path("/tmp/x y"), {"mine": Path("/b/mine.ko")}, told.append)
+    report = parse(b"KTAP version 1\n1..2\n# at mine 0xc0\n# at other 0xd0\nok 1 load\nok 2 bind\n")
+    for case in report.cases:
+        watcher.case(case, planned=2)
+    assert told[:2] == ["mine lies at 0xc0", "other lies at 0xd0"]
+    assert told[2] == "attach:  gdb -ex 'target remote /tmp/x y' -ex 'add-symbol-file /b/mine.ko 0xc0'"
+    assert len(told) == 4

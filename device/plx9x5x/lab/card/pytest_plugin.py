@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from plx9x5x import boards
-from plx9x5x.lab.pytest_plugin import setting
+from plx9x5x.lab.pytest_plugin import own_device, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_path: Path) -> "Iterator[Backend]":
     """The program that serves the device: `plx9x5x serve` with the board of the nearest marker.
 
-    A test that fails shows what it found done wrong.
+    With the marker `plx_device` it is a device of one's own. A test that fails shows what was found done wrong.
     """
     from plx9x5x.findings.kept import read  # noqa: PLC0415
     from plx9x5x.lab.card.backend import FINDINGS, board_backend  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import PLAIN, named  # noqa: PLC0415
     from plx9x5x.transport.choice import AUTO, choose  # noqa: PLC0415
 
+    if (own := own_device(request)) is not None:
+        yield own
+        return
     board = setting(request, "board", boards.DEFAULT)
     guest = named(setting(request, "guest", PLAIN.name))
     carrier = choose(AUTO, has_library=True, many_mappings=guest.needs_many_mappings)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Collection, Mapping
@@ -23,6 +24,8 @@ from plx9x5x.lab.host.symptoms import tail_lines
 READY: Final = "listening on"
 START_LIMIT_S: Final = 20.0
 _POLL_S: Final = 0.005
+SERVER_LOG: Final = "server.log"
+"""What it printed, among the logs."""
 _SOCKET: Final = "device.sock"
 _SOCKET_PATH_MAX: Final = 100
 _TRACEBACK: Final = "Traceback (most recent call last)"
@@ -53,6 +56,15 @@ class Backend:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def device_backend(factory: str) -> Backend:
+    """A backend for a device of one's own: what `factory` (MODULE:NAME or PATH.py:NAME) makes is a `PciDevice`."""
+    module, colon, name = factory.rpartition(":")
+    if module.endswith(".py"):
+        factory = f"{Path(module).absolute()}{colon}{name}"
+    path = os.pathsep.join(word for word in sys.path if word)
+    return Backend((sys.executable, "-m", "plx9x5x.transport.alone", factory), environment={"PYTHONPATH": path})
+
+
 class DeviceServer:
     """A server with one device; a context manager, at whose end nothing of it is left.
 
@@ -78,7 +90,7 @@ class DeviceServer:
             child = Child(
                 (*backend.argv, "--socket-path", str(socket_path)),
                 name="the device server",
-                log=logs / "server.log",
+                log=logs / SERVER_LOG,
                 env={**os.environ, **backend.environment},
                 cwd=logs,
                 cpus=cpus,

@@ -38,9 +38,12 @@ def check(wanted: Sequence[str]) -> None:
         names.add(name)
 
 
-def keep(sent: Path, wanted: Sequence[str], into: Path) -> Mapping[str, Path]:
+def keep(
+    sent: Path, wanted: Sequence[str], into: Path, *, kept_by: Mapping[str, Path] | None = None
+) -> Mapping[str, Path]:
     """Write the files of the stream `sent` into a folder; give those that came whole, by the names asked for.
 
+    `kept_by` has the folders of those that go elsewhere.
     Raises: OSError if one cannot be written; it is then as it was.
     """
     got: dict[str, Path] = {}
@@ -55,8 +58,9 @@ def keep(sent: Path, wanted: Sequence[str], into: Path) -> Mapping[str, Path]:
             if index >= len(wanted) or length > left or wanted[index] in got:
                 break
             left -= length
-            into.mkdir(parents=True, exist_ok=True)
-            final = into / Path(wanted[index]).name
+            folder = (kept_by or {}).get(wanted[index], into)
+            folder.mkdir(parents=True, exist_ok=True)
+            final = folder / Path(wanted[index]).name
             _write(final, _pieces(stream, length))
             got[wanted[index]] = final
     return got

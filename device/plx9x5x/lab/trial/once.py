@@ -26,7 +26,7 @@ from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain
 from plx9x5x.lab.trial import files
 from plx9x5x.lab.trial.debugger import GdbWatcher, gdb_socket
 from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
-from plx9x5x.lab.trial.verdict import OUTPUT, Card, TryResult
+from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
 from plx9x5x.rules import summary
 from plx9x5x.transport import choice as transports
@@ -101,14 +101,17 @@ def logs_of(logs: Path, number: int) -> Path:
 def _card(board: str, logs: Path) -> Card:
     clients = kept.records(logs / FINDINGS)
     lines = (line for one in clients for line in summary.of_record(one))
-    return Card(board, kept.findings_of(clients), tuple(lines))
+    left = next((it for one in reversed(clients) if isinstance(it := one.get("registers"), dict) and it), {})
+    return Card(board, kept.findings_of(clients), tuple(lines), left)
 
 
 def _got(spec: TrySpec, logs: Path) -> Got:
     """Keep the files that the guest sent; they come last, and cost no verdict."""
     into = spec.get_into or logs / "got"
     try:
-        return Got(got=files.keep(logs / files.SENT, spec.get, into), ungot=())
+        got = dict(files.keep(logs / files.SENT, (*spec.get, DMESG), into, kept_by={DMESG: logs}))
+        got.pop(DMESG, None)
+        return Got(got=got, ungot=())
     except OSError as exc:
         return Got(got={}, ungot=(f"{exc.filename or into}: {exc.strerror}",))
 
@@ -168,7 +171,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
                     shape=spec.guest,
                     memory_mib=spec.memory_mib,
                     agent=theirs,
-                    files=sends if spec.get else None,
+                    files=sends,
                     processors=spec.processors,
                     companions=(*others, *given),
                     gdb=gdb,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What came of a trial: the guest's report, the server's findings, and what they mean, for people and programs."""
 
+import contextlib
 import fnmatch
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ from plx9x5x.lab.report.ktap import Report
 LOAD, BIND, COMMAND = "load", "bind", "command"
 OUTPUT: Final = "output.log"
 """What the command wrote, among the logs."""
+DMESG: Final = "dmesg.log"
+"""What the guest's kernel said, from the first line to the command's end, whoever cleared its log."""
 
 _BUILD_LINES: Final = 30
 _KERNEL_LINES: Final = 12
@@ -37,6 +40,8 @@ class Card:
     findings: tuple[Finding, ...] = ()
     transfers: tuple[str, ...] = ()
     """What it did for the guest, a line a channel, and its interrupts."""
+    registers: Mapping[str, int] = field(default_factory=dict)
+    """The chip's as the guest left them, by their names."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -77,6 +82,19 @@ class TryResult:
     def transfers(self) -> tuple[str, ...]:
         """What the cards did for the guest, a line a channel, and their interrupts."""
         return tuple(line for lines in self._by_card(lambda card: card.transfers) for line in lines)
+
+    @property
+    def registers(self) -> Mapping[str, int]:
+        """Of the first card, as the guest left them: values by the data book's names."""
+        return self.cards[0].registers if self.cards else {}
+
+    @property
+    def dmesg(self) -> str:
+        """All that the guest's kernel said; of a guest that was lost, what its console has of it."""
+        for name in (DMESG, "serial.log"):
+            with contextlib.suppress(FileNotFoundError):
+                return (self.logs / name).read_text(encoding="utf-8", errors="replace")
+        return ""
 
     @property
     def bound(self) -> tuple[str, ...]:
