@@ -9,6 +9,7 @@ case that fails. PLX9X5X_KERNEL runs one kernel instead of all.
 import functools
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from plx9x5x.lab.card import driver
 from plx9x5x.lab.guest import shapes
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.shapes import Shape
-from plx9x5x.lab.toolchain import KERNEL_SERIES
+from plx9x5x.lab.toolchain import KERNEL_SERIES, for_stream, load
 from plx9x5x.transport.choice import Transport
 
 # As a terminal leaves it: a CI runner may start us with it ignored, and children inherit that.
@@ -107,3 +108,12 @@ def _reported(result: session.RunResult | PlxError) -> session.RunResult:
     if isinstance(result, PlxError):
         pytest.fail(str(result), pytrace=False)
     return result
+
+
+@pytest.fixture(scope="session")
+def full_kernel(pytestconfig: pytest.Config) -> str:
+    """The name of the kernel with all modules, fetched now if it never was, and heard doing so."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        load(kernel="6.1-full", need={"kernel"}, progress=for_stream(sys.stderr))
+    return "6.1-full"

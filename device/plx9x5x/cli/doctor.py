@@ -4,6 +4,8 @@
 import argparse
 from typing import Final
 
+from plx9x5x.lab import defaults
+
 NAME: Final = "doctor"
 HELP: Final = "Check the host, and say how to mend each line that fails."
 
@@ -12,7 +14,7 @@ _EXIT_HOST: Final = 69
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--kernel", metavar="K", help="the guest kernel to look for (as for 'run')")
+    parser.add_argument("--kernel", metavar="K", help=defaults.KERNEL_HELP)
 
 
 def run(args: argparse.Namespace) -> int:

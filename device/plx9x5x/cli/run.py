@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
     )
     parser.add_argument("--plane", choices=choice.NAMES, help="what moves data (as for 'serve')")
-    parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
+    parser.add_argument("--kernel", metavar="K", help=defaults.KERNEL_HELP)
     parser.add_argument("--only", metavar="CASE", help="run this case alone (--list shows them)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     parser.add_argument(

@@ -7,6 +7,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from plx9x5x.lab import defaults
+
 if TYPE_CHECKING:
     from plx9x5x.lab.toolchain.cache import Cache
 
@@ -20,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     verbs = parser.add_subparsers(metavar="ACTION", required=True, dest="action")
     fetch = verbs.add_parser("fetch", help="bring what is missing into the cache")
-    fetch.add_argument(
-        "--kernel", metavar="K", help="a kernel series, a vmlinuz, or a folder with boot/ and lib/modules/; or 'all'"
-    )
+    fetch.add_argument("--kernel", metavar="K", help=f"{defaults.KERNEL_HELP}; 'all' is 6.1 and 6.12")
     fetch.add_argument("--need", action="append", choices=_PARTS, help="only this part (repeat for more)")
     show = verbs.add_parser("show", help="what is in the cache: versions, checksums, size")
     show.add_argument("--checksums", action="store_true", help="every package with its SHA-256")

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
     )
     parser.add_argument("--memory", metavar="MIB", type=memory, help="the guest's memory (256, or what --guest says)")
-    parser.add_argument("--kernel", metavar="K", help="series (6.1, 6.12) or path; default $PLX9X5X_KERNEL, then 6.1")
+    parser.add_argument("--kernel", metavar="K", help=defaults.KERNEL_HELP)
     parser.add_argument(
         "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
     )

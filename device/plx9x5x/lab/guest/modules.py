@@ -63,7 +63,7 @@ class ModuleTree:
             return None
         raise SetupError(
             f"the kernel whose modules are in {self.root} has no module '{name}'",
-            hint="choose a kernel that has it (--kernel), or name the module's own file",
+            hint="choose a kernel that has it (--kernel 6.1-full has all of Debian's), or name the module's own file",
         )
 
     def resolve(self, names: Iterable[str], own: Sequence[Module] = ()) -> list[Module]:

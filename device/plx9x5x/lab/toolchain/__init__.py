@@ -16,11 +16,12 @@ from plx9x5x.lab.toolchain.loader import ALL, FOR_A_RUN, Toolchain, load
 from plx9x5x.lab.toolchain.pciutils import Pciutils
 from plx9x5x.lab.toolchain.progress import Progress, for_stream
 from plx9x5x.lab.toolchain.qemu import Qemu
-from plx9x5x.lab.toolchain.table import KERNEL_SERIES
+from plx9x5x.lab.toolchain.table import KERNEL_SERIES, KERNELS
 
 __all__ = [
     "ALL",
     "FOR_A_RUN",
+    "KERNELS",
     "KERNEL_SERIES",
     "BuiltFolder",
     "Cache",

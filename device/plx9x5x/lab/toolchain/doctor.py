@@ -173,7 +173,7 @@ def _kernel(kernel: str | None) -> Line:
         return Line("kernel", f"{own.release}, {own.vmlinuz}")
     found = Cache.locate().find(KERNELS[wish])
     if found is None:
-        return Line("kernel", f"{wish} is not fetched yet", "plx9x5x toolchain fetch", warn=True)
+        return Line("kernel", f"{wish} is not fetched yet", f"plx9x5x toolchain fetch --kernel {wish}", warn=True)
     return Line("kernel", f"{wish}: {found.record.facts['release']}")
 
 

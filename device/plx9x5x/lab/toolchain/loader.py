@@ -54,7 +54,7 @@ def load(
 ) -> Toolchain:
     """Give the toolchain; fetch and build what is missing, and touch nothing when nothing is.
 
-    `kernel` is a series of KERNEL_SERIES or a path (see kernels.py); absent, $PLX9X5X_KERNEL, then the first series.
+    `kernel` is a name of KERNELS or a path (see kernels.py); absent, $PLX9X5X_KERNEL, then the first series.
     `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user", "pciutils", "virtiofsd".
     Raises: SetupError when the host lacks something, NoSuchKernel, NoSuchPart.
     """
@@ -150,7 +150,8 @@ def _make(cache: Cache, apt: PrivateApt, part: Part, stage: Path, progress: Prog
     elif part is VIRTIOFSD:
         record = _finish_virtiofsd(tree, packages)
     else:
-        facts = kernels.adapt(tree)
+        with progress.task(f"{part.name}: modules and headers"):
+            facts = kernels.adapt(tree, pack_modules=part.pack_modules)
         keep = (facts["vmlinuz"], facts["modules"], f"{facts['headers']}/Makefile")
         record = _record(part, packages, facts, keep=keep)
     found = cache.publish(part, tree, record, variant(part))

@@ -2,7 +2,7 @@
 """The one table of what is fetched: suites, packages, and what is kept of them.
 
 Raise a part's `recipe` when what is made of the same packages changes: caches then rebuild that part and no other.
-A kernel series is added by one `_kernel` line here.
+A kernel is added by one `_kernel` line here.
 """
 
 from dataclasses import dataclass
@@ -34,32 +34,38 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One thing in the cache. `space_mib` is what it takes at most while it is made; `title` is for people."""
+    """One thing in the cache. `space_mib` is what it takes at most while it is made; `title` is for people.
+
+    `pack_modules` keeps a kernel's modules gzipped: some thousand of them, of which a guest loads a few.
+    """
 
     name: str
     title: str
     recipe: int
     wanted: tuple[Wanted, ...]
     space_mib: int
+    pack_modules: bool = False
 
 
-_KERNEL_PACKAGES: Final = ("linux-image-cloud-amd64", "linux-headers-cloud-amd64")
+_FULL: Final = "-full"
 _KERNEL_FOLLOW: Final = ("linux-image-", "linux-headers-", "linux-kbuild-")
 # What kbuild's own programs load; the host's libraries may be older, or absent.
 _KBUILD_NEEDS: Final = ("libc6", "zlib1g")
 
 
-def _kernel(series: str, suite: str, *, libelf: tuple[str, ...]) -> Part:
-    """A kernel with its headers, by the suite that carries the series."""
+def _kernel(series: str, suite: str, *, libelf: tuple[str, ...], full: bool = False) -> Part:
+    """A kernel with its headers, by the suite that carries the series: Debian's for clouds, or the `full` one."""
+    flavour = "amd64" if full else "cloud-amd64"
     return Part(
-        name=f"kernel-{series}",
-        title=f"Linux {series} image and headers",
+        name=f"kernel-{series}{_FULL if full else ''}",
+        title=f"Linux {series} image and headers{', with all modules' if full else ''}",
         recipe=1,
         wanted=(
-            Wanted(suite, _KERNEL_PACKAGES, follow=_KERNEL_FOLLOW),
+            Wanted(suite, (f"linux-image-{flavour}", f"linux-headers-{flavour}"), follow=_KERNEL_FOLLOW),
             Wanted(suite, _KBUILD_NEEDS + libelf, into="runtime"),
         ),
-        space_mib=450,
+        space_mib=700 if full else 450,
+        pack_modules=full,
     )
 
 
@@ -103,12 +109,16 @@ LIBVFIO_USER: Final = Part(
     ),
     space_mib=60,
 )
+_LIBELF: Final = {"6.1": ("libelf1",), "6.12": ("libelf1t64", "libzstd1")}
+_SUITE: Final = {"6.1": "bookworm", "6.12": "trixie"}
+KERNEL_SERIES: Final[tuple[str, ...]] = tuple(_SUITE)
+"""The series, as kernels for clouds: small, and without sound, CAN and most drivers. The first one is the default."""
 KERNELS: Final = {
-    "6.1": _kernel("6.1", "bookworm", libelf=("libelf1",)),
-    "6.12": _kernel("6.12", "trixie", libelf=("libelf1t64", "libzstd1")),
+    f"{series}{_FULL if full else ''}": _kernel(series, _SUITE[series], libelf=_LIBELF[series], full=full)
+    for full in (False, True)
+    for series in KERNEL_SERIES
 }
-KERNEL_SERIES: Final[tuple[str, ...]] = tuple(KERNELS)
-"""The guest kernels; the first one is the default."""
+"""The guest kernels by name. One with all of Debian's modules is fetched when it is named, and never before."""
 
 INDEX_SPACE_MIB: Final = 150
 """Package indexes while a fetch runs."""

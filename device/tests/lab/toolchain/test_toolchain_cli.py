@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from plx9x5x import jail
 from plx9x5x.cli.main import main
-from plx9x5x.lab.toolchain import doctor, for_stream
+from plx9x5x.lab.toolchain import KERNELS, doctor, for_stream
 from plx9x5x.lab.toolchain.bars import Bars
 from plx9x5x.lab.toolchain.progress import Lines
 
@@ -76,6 +77,19 @@ def test_doctor_passes_where_only_the_fetch_is_left_to_do(host: Any, capsys: pyt
     assert lines["busybox"].warn
     assert not lines["guest memory"].mend
     assert lines["apt"].says.startswith("http://mirror.test/debian")
+
+
+def test_doctor_says_how_the_kernel_that_was_asked_for_is_fetched(host: Any) -> None:
+    (line,) = [line for line in doctor.report("6.1-full") if line.what == "kernel"]
+    assert (line.mend, line.warn) == ("plx9x5x toolchain fetch --kernel 6.1-full", True)
+
+
+@pytest.mark.parametrize("verb", [["try"], ["run"], ["doctor"], ["toolchain", "fetch"]], ids=" ".join)
+def test_help_names_every_kernel(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*verb, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(re.search(rf"[ ;]{re.escape(name)}[ ,;]", said) for name in KERNELS)
 
 
 def test_doctor_says_which_parts_of_the_jail_this_kernel_offers(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:

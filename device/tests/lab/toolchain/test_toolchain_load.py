@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`load`: where each part comes from, and what is left when it ends early."""
 
+import gzip
 import multiprocessing
 import os
 import re
@@ -240,8 +241,47 @@ def test_a_named_kernel_that_will_not_do_says_what_is_missing(tmp_path: Path, na
 
 
 def test_a_series_that_does_not_exist_is_refused_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NoSuchKernel, match=r"6\.1, 6\.12"):
+    with pytest.raises(NoSuchKernel, match=r"6\.1, 6\.12, 6\.1-full, 6\.12-full"):
         load(kernel="5.10", need=())
     monkeypatch.setenv("PLX9X5X_KERNEL", "5.10")
     with pytest.raises(SetupError, match=r"PLX9X5X_KERNEL=5\.10"):
         load(need=())
+
+
+FULL = "9.9.9-amd64"
+
+
+@pytest.fixture
+def full_kernel(host: Any) -> None:
+    """Debian's packages of the full kernel, as small as can be."""
+    modules = f"lib/modules/{FULL}"
+    image = {
+        f"boot/vmlinuz-{FULL}": "",
+        f"{modules}/kernel/net/can/can.ko": "\x7fELF",
+        f"{modules}/modules.builtin": "",
+    }
+    headers = {f"usr/src/linux-headers-{FULL}/Makefile": "include /usr/src/linux-headers-common/Makefile\n"}
+    host.package("linux-image-amd64", "9", {}, depends=f"linux-image-{FULL} (= 9)")
+    host.package("linux-headers-amd64", "9", {}, depends=f"linux-headers-{FULL} (= 9)")
+    host.package(f"linux-image-{FULL}", "9-1", image)
+    host.package(f"linux-headers-{FULL}", "9-1", headers)
+    for name in ("libc6", "zlib1g", "libelf1"):
+        host.package(name, "1", {})
+
+
+@pytest.mark.usefixtures("full_kernel")
+def test_a_kernel_with_all_modules_is_kept_with_its_modules_packed(host: Any, heard: Any) -> None:
+    kernel = load(kernel="6.1-full", need={"kernel"}, progress=heard).kernel
+    assert (kernel.series, kernel.release) == ("6.1-full", FULL)
+    assert [p.name for p in kernel.modules.rglob("*.ko*")] == ["can.ko.gz"]
+    assert gzip.decompress((kernel.modules / "kernel/net/can/can.ko.gz").read_bytes()) == b"\x7fELF"
+    assert (kernel.modules / "modules.builtin").exists()
+    assert (kernel.headers / "Makefile").is_file()
+    assert any("with all modules" in note for note in heard.notes)
+
+
+@pytest.mark.usefixtures("full_kernel")
+def test_a_kernel_with_all_modules_is_not_fetched_unless_it_is_named(host: Any) -> None:
+    with pytest.raises(SetupError, match="linux-image-cloud-amd64"):  # the fake mirror has none: it was asked
+        load(need={"kernel"})
+    assert not host.count("linux-image-amd64")
