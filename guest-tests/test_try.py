@@ -2,6 +2,7 @@
 """`plx9x5x try`: drivers that are not ours, good and bad, and what is said of them."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -157,3 +158,33 @@ def test_a_build_that_does_not_end_is_ended(tmp_path: Path) -> None:
     assert (result.exit_code, result.problems) == (1, ("the module was not built",))
     assert [line for line in result.lines() if "begins" in line]
     assert "it was ended: it took longer than 1 s" in result.lines()
+
+
+@pytest.mark.parametrize(("how", "does"), [("loop", "loops"), ("wait", "waits")])
+def test_a_module_that_hangs_is_found_where_it_does(how: str, does: str, kernel: str) -> None:
+    result, _ = tried(folder("crash"), f"how={how}", timeout_s=12.0, kernel=kernel)
+    assert result.exit_code == 1
+    assert re.fullmatch(rf"the driver hangs: \w+ {does} in crash_\w+\+0x\w+/0x\w+ \[crash\]", result.problems[0])
+    assert result.problems[1] == "VM lost: the guest ran longer than 12 s (--timeout)"
+
+
+def test_a_command_that_hangs_is_not_the_drivers_fault() -> None:
+    result, _ = tried(folder("blink"), command="sleep 1000", timeout_s=12.0)
+    assert (result.exit_code, result.stuck) == (75, None)
+
+
+def test_a_module_that_needs_a_symbol_that_nobody_has_is_said_with_its_name(tmp_path: Path) -> None:
+    head = '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("");\n'
+    text = "int nobody_has(void);\nint init_module(void) { return nobody_has(); }\n"
+    (tmp_path / "needs.c").write_text(head + text, encoding="utf-8")
+    (tmp_path / "Kbuild").write_text("obj-m := needs.o\n", encoding="utf-8")
+    result, _ = tried(str(tmp_path))
+    assert result.problems == ("the module was not built",)
+    assert any("nobody_has" in line for line in result.lines())
+    (tmp_path / "Makefile").write_text(
+        "all:\n\t$(MAKE) -C $(KDIR) M=$(PWD) KBUILD_MODPOST_WARN=1 modules\n", encoding="utf-8"
+    )
+    result, _ = tried(str(tmp_path))
+    assert result.exit_code == 1
+    assert "a module was not loaded" in result.problems[0]
+    assert any("Unknown symbol nobody_has" in line for line in result.kernel_said)

@@ -48,6 +48,8 @@ OFF: Final = "off"
 CHEAP: Final = "cheap"
 ALL: Final = "all"
 
+EXIT_UNWRITTEN: Final = 74
+"""What a client came to is not in the file that was to have it: whoever reads the file would take it for innocent."""
 READY_LINE: Final = "listening on {path}"
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MEMORY_MIB: Final = 512
@@ -232,6 +234,8 @@ def run(args: argparse.Namespace) -> int:
             room.conclude()
             if trace is not None and trace.trouble:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
+        if kept is not None and kept.lost:
+            return EXIT_UNWRITTEN
     return _ended_by(caught)
 
 

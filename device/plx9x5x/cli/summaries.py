@@ -25,12 +25,15 @@ class Summaries:
     def __init__(self, fd: int, board: str) -> None:
         self._fd, self._board = fd, board
         self._client = 0
+        self.lost = 0
+        """Summaries that are not in the file, or not whole."""
         # A server that was killed, or a full disk, may have left a line without its end.
         self._torn = os.fstat(fd).st_size > 0
 
     def keep(self, summary: dict[str, object]) -> None:
         """Add a client's."""
         self._client += 1
+        self.lost += 1  # until it is there
         ended = datetime.now(UTC).isoformat(timespec="milliseconds")
         head: dict[str, object] = {"board": self._board, "client": self._client, "ended": ended}
         line = f"{chr(10) if self._torn else ''}{json.dumps(head | summary)}\n".encode()
@@ -43,7 +46,9 @@ class Summaries:
             _LOG.warning("a summary could not be written: %s", exc.strerror)
             return
         self._torn = written < len(line)
-        if self._torn:
+        if not self._torn:
+            self.lost -= 1
+        else:
             _LOG.warning("a summary was cut off after %d of %d bytes: is the disk full?", written, len(line))
 
 

@@ -63,6 +63,7 @@ def test_a_file_that_is_full_takes_no_more_and_says_so(
 def test_a_full_disk_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with summaries.opened(Path("/dev/full"), "a-board") as kept:
         kept.keep(SUMMARY)
+        assert kept.lost == 1
     assert any("No space left" in line for line in caplog.messages)
 
 

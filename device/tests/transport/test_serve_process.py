@@ -18,10 +18,10 @@ from tests.transport.fake_device import CONFIG
 class Serve:
     """`plx9x5x serve` as a process of its own."""
 
-    def __init__(self, path: Path, library: Path) -> None:
+    def __init__(self, path: Path, library: Path, *options: str) -> None:
         root = Path(libvfio.__file__).parents[2]
         self.process = subprocess.Popen(
-            [sys.executable, root, "serve", "--socket-path", path, "--libvfio-user", library],
+            [sys.executable, root, "serve", "--socket-path", path, "--libvfio-user", library, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -71,6 +71,18 @@ def test_serve_ends_at_a_signal(
     assert not path.exists()
     if connection is not None:
         connection.close()
+
+
+def test_serve_whose_findings_could_not_be_written_says_so_by_its_end(folder: Path, library_path: Path) -> None:
+    serve = Serve(folder / "s", library_path, "--summary", "/dev/full")
+    serve.until_ready()
+    VfioUserClient(folder / "s").close()
+    assert serve.process.stderr is not None
+    while "could not be written: No space left" not in serve.process.stderr.readline():
+        pass
+    serve.process.send_signal(signal.SIGTERM)
+    serve.process.communicate(timeout=20)
+    assert serve.process.returncode == 74
 
 
 def test_two_serves_on_one_path_do_not_fight(folder: Path, library_path: Path) -> None:

@@ -5,13 +5,13 @@ import contextlib
 import os
 import shutil
 import socket
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from plx9x5x.jail import confined
 from plx9x5x.lab.host.process import Child
+from plx9x5x.lab.host.server import place_for_socket
 from plx9x5x.lab.toolchain.virtiofsd import Virtiofsd
 
 _LIMITS: Final = Path("/proc/sys/fs")
@@ -28,8 +28,7 @@ class SharedFolder:
     def __init__(self, program: Virtiofsd, folder: Path, *, tag: str, writable: bool, logs: Path) -> None:
         self.tag = tag
         self.folder = folder
-        self._own_folder = Path(tempfile.mkdtemp(prefix="plx9x5x-", dir="/tmp"))  # a socket's path is short
-        self.socket_path = self._own_folder / "folder.sock"
+        self.socket_path, self._own_folder = place_for_socket(logs, f"{tag}.sock")
         try:
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(self.socket_path))
@@ -56,7 +55,7 @@ class SharedFolder:
                     pass_fds=(listener.fileno(),),
                 )
         except BaseException:
-            shutil.rmtree(self._own_folder, ignore_errors=True)
+            self._remove()
             raise
 
     @property
@@ -85,8 +84,13 @@ class SharedFolder:
     def end(self) -> None:
         """End it, and remove the socket."""
         self._child.end()
+        self._remove()
+
+    def _remove(self) -> None:
         with contextlib.suppress(OSError):
-            shutil.rmtree(self._own_folder)
+            self.socket_path.unlink()
+        if self._own_folder is not None:
+            shutil.rmtree(self._own_folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self

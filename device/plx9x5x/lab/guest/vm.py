@@ -4,6 +4,7 @@
 A guest that does not live to report is `LostGuest`, never a failed test. What it and QEMU said is kept in files.
 """
 
+import contextlib
 import select
 import socket
 import time
@@ -75,7 +76,12 @@ class Companion(Protocol):
 
 
 class LostGuest(LostVm):
-    """The guest is gone; `report` is what it had said by then, `serial_tail` the last lines of its console."""
+    """The guest is gone; `report` is what it had said by then, `serial_tail` the last lines of its console.
+
+    `timed_out`: it was given no more time, and may still live.
+    """
+
+    timed_out = False
 
     def __init__(
         self, reason: str, *, report: Report, serial_tail: Sequence[str] = (), said: Sequence[str] = ()
@@ -303,7 +309,9 @@ class GuestVm:
                 # QEMU may have ended while we waited for its last words.
                 if not self.alive:
                     return
-                raise self.lost(self._reason_to_stop or f"the guest ran longer than {self._limit_s:g} s (--timeout)")
+                lost = self.lost(self._reason_to_stop or f"the guest ran longer than {self._limit_s:g} s (--timeout)")
+                lost.timed_out = True
+                raise lost
 
     def _take_report(self, watcher: Watcher, wait_s: float) -> bool:
         """Read what the guest sent; False if there was nothing."""
@@ -325,8 +333,8 @@ class GuestVm:
             self._socket.close()
             self._socket = None
             raise self.lost(f"the guest's report is endless: more than {MAX_REPORT // MIB} MiB")
-        with (self._logs / "ktap.log").open("ab") as log:
-            log.write(data)
+        with contextlib.suppress(OSError), (self._logs / "ktap.log").open("ab") as log:
+            log.write(data)  # a full disk costs the copy, not the report
         cases = self._parser.feed(data) if self._done is None else self._feed_again(data, self._done)
         if self._parser.started and self.seconds_to_report is None:
             self.seconds_to_report = self.seconds

@@ -31,6 +31,7 @@ _SOCKET_PATH_MAX: Final = 100
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _SETUP_EXITS: Final = (2, 69)
 _EXIT_BUG: Final = 70
+_EXIT_UNWRITTEN: Final = 74
 _CRASHES: Final = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
 _OURS: Final = "this is a bug of ours"
 _WHO: Final = {
@@ -65,6 +66,18 @@ def device_backend(factory: str) -> Backend:
     return Backend((sys.executable, "-m", "plx9x5x.transport.alone", factory), environment={"PYTHONPATH": path})
 
 
+def place_for_socket(logs: Path, name: str) -> tuple[Path, Path | None]:
+    """Where a socket of that name can be: in `logs`, or in a folder of its own, which is to be removed.
+
+    A socket's path is short; a cache folder's need not be.
+    """
+    path = logs.absolute() / name
+    if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
+        return path, None
+    folder = Path(tempfile.mkdtemp(prefix="plx9x5x-", dir="/tmp"))
+    return folder / name, folder
+
+
 class DeviceServer:
     """A server with one device; a context manager, at whose end nothing of it is left.
 
@@ -80,12 +93,7 @@ class DeviceServer:
     @classmethod
     def start(cls, *, backend: Backend, logs: Path, cpus: Collection[int] | None = None) -> Self:
         """Start it, on the cores `cpus` only if they are named. Raises: SetupError."""
-        # A socket's path is short; a cache folder's need not be.
-        own_folder = None
-        folder = logs.absolute()
-        if len(os.fsencode(folder / _SOCKET)) > _SOCKET_PATH_MAX:
-            folder = own_folder = Path(tempfile.mkdtemp(prefix="plx9x5x-", dir="/tmp"))
-        socket_path = folder / _SOCKET
+        socket_path, own_folder = place_for_socket(logs, _SOCKET)
         try:
             child = Child(
                 (*backend.argv, "--socket-path", str(socket_path)),
@@ -158,6 +166,8 @@ class DeviceServer:
         code = self._child.poll()
         if code in _CRASHES or code == _EXIT_BUG:
             return f"it ended with {self.how_it_ended()}; {_OURS}"
+        if code == _EXIT_UNWRITTEN:
+            return "what it found could not be written: is the disk full?"
         if lived and code == -signal.SIGKILL:
             return f"it did not end at SIGTERM and had to be killed; {_OURS}"
         lines = self.output().splitlines()

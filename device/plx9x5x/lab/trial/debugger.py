@@ -3,12 +3,13 @@
 
 import contextlib
 import shlex
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from plx9x5x.lab.guest.vm import Nobody
+from plx9x5x.lab.host.server import place_for_socket
 from plx9x5x.lab.report.ktap import Case
 from plx9x5x.lab.trial.verdict import LOAD
 
@@ -16,10 +17,16 @@ _AT: Final = "at "
 
 
 @contextlib.contextmanager
-def gdb_socket() -> Iterator[Path]:
-    """A place for QEMU's socket with a short path, which is what a socket's must be; it is gone at the end."""
-    with tempfile.TemporaryDirectory(prefix="plx9x5x-", dir="/tmp") as folder:
-        yield Path(folder) / "gdb.sock"
+def gdb_socket(logs: Path) -> Iterator[Path]:
+    """A place for QEMU's socket; it is gone at the end."""
+    path, own_folder = place_for_socket(logs, "gdb.sock")
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        if own_folder is not None:
+            shutil.rmtree(own_folder, ignore_errors=True)
 
 
 class GdbWatcher(Nobody):

@@ -13,6 +13,7 @@ from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
 from plx9x5x.lab.guest.modules import Module, ModuleTree, interpreter_of, modinfo, parameters_of, read_module
 from plx9x5x.lab.toolchain import Toolchain, build_folder
+from plx9x5x.lab.trial import stuck
 from plx9x5x.lab.trial.wanted import RESERVED, Folder, NothingToTry, TrySpec
 from plx9x5x.model.chip import Chip
 from plx9x5x.transport.loopback import Loopback
@@ -92,6 +93,7 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
             *((f"plx.tried={','.join(module.name for module in tried)}",) if tried else ()),
             *(("plx.shell",) if spec.shell is not None else ()),
             *(("plx.gdb",) if spec.gdb is not None else ()),
+            *stuck.WORDS,
             "nosoftlockup",  # a guest that others keep from its processor is not stuck
             *spec.append,
         ),

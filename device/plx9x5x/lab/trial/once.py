@@ -18,12 +18,13 @@ from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.machine import shared_folder, vfio_user_pci
 from plx9x5x.lab.guest.modules import aliases_of
+from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain, load
-from plx9x5x.lab.trial import files
+from plx9x5x.lab.trial import files, stuck
 from plx9x5x.lab.trial.debugger import GdbWatcher, gdb_socket
 from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
@@ -153,7 +154,8 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
         ready = stack.enter_context(prepared(tc, guest.image, backend=_backend(tc, spec, 1, logs), logs=logs))
         for server in others:
             server.wait_ready()
-        gdb = stack.enter_context(gdb_socket()) if spec.gdb is not None else None
+        qmp = stack.enter_context(Qmp())
+        gdb = stack.enter_context(gdb_socket(logs)) if spec.gdb is not None else None
         ours, theirs = socket.socketpair()
         sent, sends = socket.socketpair()
         log = stack.enter_context((logs / OUTPUT).open("wb"))
@@ -175,6 +177,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
                     processors=spec.processors,
                     companions=(*others, *given),
                     gdb=gdb,
+                    qmp=qmp,
                 )
             )
         pumps = (Pump(ours, log, listener.output), Pump(sent, sent_log, _nobody, most=files.MOST))
@@ -191,7 +194,8 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             watcher = None if gdb is None else GdbWatcher(gdb, guest.files, listener.phase)
             result = replace(result, report=vm.run_ktap(watcher))
         except LostGuest as exc:
-            result = replace(result, report=exc.report, lost=exc)
+            where = stuck.ask(vm, qmp, [module.name for module in guest.tried]) if exc.timed_out and vm.alive else None
+            result = replace(result, report=exc.report, lost=exc, stuck=where)
         finally:
             vm.end()
             for pump in pumps:

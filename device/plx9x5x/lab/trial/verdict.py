@@ -15,6 +15,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
+from plx9x5x.lab.trial.stuck import Stuck
 
 LOAD, BIND, COMMAND = "load", "bind", "command"
 OUTPUT: Final = "output.log"
@@ -61,6 +62,8 @@ class TryResult:
     unbuilt: str | None = None
     """What make and the compiler said of a folder that could not be built; there was no guest then."""
     lost: LostVm | None = None
+    stuck: Stuck | None = None
+    """Where a guest hung that was given no more time, if that was in the modules that were tried."""
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
     server_trouble: str | None = None
@@ -154,6 +157,7 @@ class TryResult:
         if self.unbuilt is not None:
             return ("the module was not built",)
         found = [f"the guest's kernel complained: {title}" for title in self.complaints]
+        found += [f"the driver hangs: {self.stuck}"] if self.stuck else ()
         found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
         found += self.foreign if self.refused else ()
         found += [f"a module was not loaded: {line}" for line in self.refused]
@@ -182,11 +186,11 @@ class TryResult:
 
     @property
     def exit_code(self) -> int:
-        """0; 1 if something is wrong or somebody was found at fault for certain; 75 if the guest was just lost.
+        """0; 1 if something is wrong or it is known whose fault it is; 75 if the guest was just lost.
 
         The command's own status, if that is all that is wrong.
         """
-        if self.complaints or any(finding.certain for finding in self.findings):
+        if self.complaints or self.stuck or any(finding.certain for finding in self.findings):
             return defaults.EXIT_FAILED
         if self.lost is not None:
             return defaults.EXIT_LOST_VM
@@ -211,7 +215,9 @@ class TryResult:
         if self.unbuilt is not None:
             said += self.unbuilt.rstrip().splitlines()[-_BUILD_LINES:]
         said += [f"PROBLEM: {text}" for text in self.problems]
-        if self.lost is not None and not self.kernel_said:
+        if self.stuck is not None:
+            said += [f"  {line}" for line in self.stuck.stack]
+        elif self.lost is not None and not self.kernel_said:
             said += str(self.lost).splitlines()[1:]
         said += self.transfers
         found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))

@@ -28,9 +28,9 @@ if how == "slow":
     time.sleep(60)
 if how == "stumbles":
     print("Traceback (most recent call last):\\n  File x\\nValueError: boom\\nmore", file=sys.stderr, flush=True)
-if how in ("leaves", "good"):
+if how in ("leaves", "good", "full"):
     import signal
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(70 if how == "leaves" else 0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit({"leaves": 70, "good": 0, "full": 74}[how]))
 if how == "deaf":
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -89,6 +89,7 @@ def test_crash_at_the_start_is_told(pose: Path) -> None:
         ("plain", None),
         ("stumbles", "ValueError: boom; this is a bug of ours"),
         ("leaves", "it ended with exit code 70; this is a bug of ours"),
+        ("full", "what it found could not be written: is the disk full?"),
     ],
 )
 def test_trouble_that_no_client_noticed_is_told(pose: Path, how: str, trouble: str | None) -> None:
