@@ -1,6 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""General Standards PCI-HPDI32: a parallel interface of 32 bits behind a PCI 9080, as Linux's `gsc_hpdi` expects it."""
+"""General Standards PCI-HPDI32: a parallel interface of 32 bits behind a PCI 9080, as Linux's `gsc_hpdi` expects it.
 
-from plx9x5x_boards.hpdi32.card import BOARD
+A sender is on its cable whose words are known: on `hpdi32` word n is n, on `hpdi32-prbs` the sequence is pseudo-random.
+Both are made by `hpdi32_board`, by which a package of its own registers one with another source or rate.
 
-__all__ = ["BOARD"]
+Source: what Linux's gsc_hpdi does with the card. UNVERIFIED: size of BAR2, FIFO depths, when an event is set.
+"""
+
+from functools import partial
+from typing import Final
+
+from plx9x5x.board import Board, Eeprom, EepromPart, Window
+from plx9x5x.regs.profile import PROFILES
+from plx9x5x.units import LocalAddr
+from plx9x5x_boards.hpdi32.cable import Cable, Counter, Prbs15, Source
+from plx9x5x_boards.hpdi32.card import Hpdi32
+
+WORDS_PER_S: Final = 500_000
+"""Of the card's own time: 2 MB/s, at which the driver's ring of 256 KiB goes round in 131 ms. It cannot tell if its
+handler is later than that, here as little as on silicon, and an emulated guest may be."""
+
+LINE: Final = 256
+"""Words that come together."""
+
+_PROFILE: Final = PROFILES["9080"]
+_LOADED: Final = {
+    "ids": 0x9080_10B5, "subsystem": 0x2400_10B5,
+    "las0rr": 0xFFFF_FF00, "las0ba": 0x0000_0001,  # space 0, BAR2: 256 bytes at local address 0
+}  # fmt: skip
+
+
+def hpdi32_board(name: str, what: str, source: Source, *, words_per_s: int = WORDS_PER_S, line: int = LINE) -> Board:
+    """Make the card with `source` on its cable, and `what` to say of that. Raises: ValueError for a rate below 1."""
+    cable = Cable(source, words_per_s, line)
+    return Board(
+        name=name,
+        summary=f"General Standards PCI-HPDI32 for Linux's gsc_hpdi, {what} (10b5:9080, subsystem 10b5:2400)",
+        profile=_PROFILE,
+        eeprom=Eeprom.loading(_PROFILE, EepromPart.C93CS46, _LOADED),
+        windows=(Window("HPDI32", LocalAddr(0), partial(Hpdi32, cable)),),
+    )
+
+
+BOARD: Final = hpdi32_board("hpdi32", "counting words on its cable", Counter())
+PRBS: Final = hpdi32_board("hpdi32-prbs", "pseudo-random words on its cable", Prbs15())

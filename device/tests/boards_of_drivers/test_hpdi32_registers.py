@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HPDI32's registers behind BAR2, as reference 9.2 has them."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plx9x5x.board import load_board
+from tests.behaviour.driver import SPACE0
+from tests.boards_of_drivers.card import (
+    CONTROL,
+    DEPTH,
+    EDGE,
+    FEATURES,
+    FIFO,
+    IDLE_FLAGS,
+    INT_CONTROL,
+    INT_STATUS,
+    LINE,
+    LINE_NS,
+    POLARITY,
+    RESET,
+    REVISION,
+    RX_ALMOST,
+    RX_ALMOST_EMPTY,
+    RX_EMPTY,
+    RX_ENABLE,
+    RX_FULL,
+    RX_RESET,
+    RX_SIZE,
+    RX_UNDERRUN,
+    RX_WORDS,
+    STATUS,
+    TX_ALMOST,
+    TX_DIVIDER,
+    TX_RESET,
+    TX_SIZE,
+    TX_WORDS,
+    Card,
+)
+
+AFTER_RESET = {
+    REVISION: 0x8000, CONTROL: 0, STATUS: IDLE_FLAGS, TX_ALMOST: 0, RX_ALMOST: 0, FEATURES: 0x2B, 0x1C: 0, 0x20: 0,
+    0x24: 0, 0x28: 0, 0x2C: 0, INT_CONTROL: 0, INT_STATUS: 0, TX_DIVIDER: 0, 0x3C: 0, TX_SIZE: DEPTH, RX_SIZE: DEPTH,
+    TX_WORDS: 0, RX_WORDS: 0, EDGE: 0, POLARITY: 0, 0x58: 0, 0xFC: 0,
+}  # fmt: skip
+STORED = {
+    TX_ALMOST: 0x00FF_FFFF,
+    RX_ALMOST: 0x00FF_FFFF,
+    INT_CONTROL: 0xFF03,
+    TX_DIVIDER: 0xFFFF,
+    EDGE: 0xFFFF_FFFF,
+    POLARITY: 0xFFFF_FFFF,
+}
+"""Bits that keep what is written, of the registers where nothing else happens."""
+
+
+def test_the_driver_finds_its_ids_and_a_bar_of_256_bytes(card: Card) -> None:
+    assert (card.config_read(0x00), card.config_read(0x2C)) == (0x9080_10B5, 0x2400_10B5)
+    card.config_write(0x18, 0xFFFF_FFFF)
+    assert card.config_read(0x18) == 0xFFFF_FF00
+
+
+def test_reset_values(card: Card) -> None:
+    assert {at: card.get(at) for at in AFTER_RESET} == AFTER_RESET
+
+
+def test_what_only_says_something_is_not_written(card: Card) -> None:
+    for at in (REVISION, FEATURES, TX_SIZE, RX_SIZE, TX_WORDS, RX_WORDS, 0x1C, 0x3C, 0xFC):
+        card.put(at, 0xFFFF_FFFF)
+    assert {at: card.get(at) for at in AFTER_RESET} == AFTER_RESET
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(sorted(STORED)),
+            st.integers(0, 3),
+            st.sampled_from([1, 2, 4, 8]),
+            st.integers(0, (1 << 64) - 1),
+        ),
+        max_size=12,
+    )
+)
+def test_stored_bits_keep_what_was_written_by_byte_lanes(writes: list[tuple[int, int, int, int]]) -> None:
+    card = Card(load_board("hpdi32"))
+    memory = bytearray(0x108)
+    for at, into, width, value in writes:
+        lanes = range(at + into, at + into + width)
+        if any(lane & ~3 not in STORED for lane in lanes):
+            continue
+        card.put(at + into, value, width)
+        memory[at + into : at + into + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
+    for at, mask in STORED.items():
+        assert card.get(at) == int.from_bytes(memory[at : at + 4], "little") & mask
+
+
+def test_reset_bits_fall_by_themselves(card: Card) -> None:
+    card.put(CONTROL, 0x8000_03F0 | RESET | TX_RESET | RX_RESET)
+    assert card.get(CONTROL) == 0, "the card's reset takes the other bits along"
+    card.put(CONTROL, 0x8000_02F0 | TX_RESET | RX_RESET)
+    assert card.get(CONTROL) == 0x8000_02F0
+
+
+def test_the_cards_reset_is_power_on(card: Card) -> None:
+    for at in STORED:
+        card.put(at, 0x1111_1111)
+    card.put(CONTROL, RX_ENABLE)
+    card.wait(LINE_NS)
+    card.put(FIFO, 1)
+    assert (card.get(RX_WORDS), card.get(TX_WORDS)) == (LINE, 1)
+    card.put(CONTROL, RESET)
+    assert {at: card.get(at) for at in AFTER_RESET} == AFTER_RESET
+
+
+def test_a_byte_of_the_control_register_is_enough_for_its_bits(card: Card) -> None:
+    card.put(FIFO, 1)
+    card.put(CONTROL + 1, RESET, 1)
+    assert card.get(TX_WORDS) == 1, "that was START_TX"
+    card.put(CONTROL, RESET, 1)
+    assert card.get(TX_WORDS) == 0
+
+
+def test_an_empty_fifo_gives_zero_and_says_so_until_that_is_cleared(card: Card) -> None:
+    assert card.get(FIFO) == 0
+    assert card.get(STATUS) == IDLE_FLAGS | RX_UNDERRUN
+    card.put(STATUS, ~RX_UNDERRUN & 0xFFFF_FFFF)
+    assert card.get(STATUS) == IDLE_FLAGS | RX_UNDERRUN
+    card.put(STATUS, 0x00C0_0000)
+    assert card.get(STATUS) == IDLE_FLAGS
+
+
+def test_events_are_cleared_by_ones_and_are_kept_whether_they_interrupt_or_not(card: Card) -> None:
+    card.put(CONTROL, RX_ENABLE)
+    card.wait(LINE_NS)
+    card.put(CONTROL, 0)
+    for _ in range(LINE):
+        card.get(FIFO)
+    assert card.get(INT_STATUS) == RX_EMPTY | RX_ALMOST_EMPTY
+    card.put(INT_STATUS, RX_FULL | RX_EMPTY)
+    assert card.get(INT_STATUS) == RX_ALMOST_EMPTY
+    card.put(INT_STATUS, 0xFFFF_FFFF)
+    assert card.get(INT_STATUS) == 0, "it began once, though it lasts"
+
+
+def test_an_access_of_any_width_takes_a_word_of_the_data_port(card: Card) -> None:
+    card.put(CONTROL, RX_ENABLE)
+    card.wait(2 * LINE_NS)
+    assert [card.get(FIFO, width) for width in (1, 2, 4)] == [0, 1, 2]
+    assert [card.get(FIFO, width) for width in (1, 4)] == [3, 4]
+    assert card.get(FIFO + 1, 1) == 0, "the second byte of word 5"
+    assert card.get(FIFO) == 6
+    assert card.get(FIFO - 4, 8) >> 32 == 7
+    assert card.read(FIFO - 8, 64, bar=SPACE0) >> 64 & 0xFFFF_FFFF == 8
+    assert card.get(RX_WORDS) == 2 * LINE - 9
