@@ -30,6 +30,8 @@ IDLE_FLAGS = 0xCC00
 DEPTH = 0x8000
 LINE, LINE_NS = 256, 512_000
 """Words that come together, and how often they do."""
+BLOCK_NS = 4 * LINE_NS
+"""What fills one of the driver's blocks."""
 
 
 class Card(InProcess):

@@ -13,6 +13,7 @@ from plx9x5x_boards.hpdi32 import hpdi32_board
 from plx9x5x_boards.hpdi32.alarm import MOST
 from plx9x5x_boards.hpdi32.cable import NS_PER_S, Counter, Prbs15
 from tests.boards_of_drivers.card import (
+    BLOCK_NS,
     CONTROL,
     DEMAND_TX,
     DEPTH,
@@ -55,7 +56,6 @@ LOCAL_INPUT = 0x0000_0900
 """INTCSR: INTA# may be driven, and LINTi# may drive it."""
 LINTI_ACTIVE = bit(15)
 FULL_NS = DEPTH // LINE * LINE_NS
-BLOCK_NS = BLOCK // 4 // LINE * LINE_NS
 
 EVEN = hpdi32_board("even", "a word each microsecond", Counter(), words_per_s=1_000_000, line=1)
 
