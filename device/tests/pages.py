@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 _FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _VARIES = (
     (re.compile(r"^(built [\w., ]+) \((?:\d+\.\d s|nothing has changed)\)$", re.MULTILINE), r"\1 (TIME)"),
+    (re.compile(r"^(bound \S+ to \w+ in) \d+ ms$", re.MULTILINE), r"\1 TIME"),
     (re.compile(r"^logs: .*/runs/\d{8}-\d{6}-\d+(\.\d+)?$", re.MULTILINE), "logs: FOLDER"),
     (re.compile(r"(passed|failed) in \d+\.\d+s( \(.*\))?"), r"\1 in TIME"),
     (re.compile(r"\b(W 0 0x084 4) 0x\w+ ; DMAPADR0=(0x\w+) address=\2$", re.MULTILINE), r"\1 ; DMAPADR0=BUS"),
