@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's cases as pytest cases.
 
-One guest is booted per kernel, shape, transport and session, when its first case is asked for; each case then looks up
-its own line. The names come from the test program itself (`--list`, run on the host), so a line that never came is a
-case that fails. PLX9X5X_KERNEL runs one kernel instead of all.
+One guest is booted per board, kernel, shape, transport and session, when its first case is asked for; each case then
+looks up its own line. The names come from the test program itself (`--list`, run on the host), so a line that never
+came is a case that fails. PLX9X5X_KERNEL runs one kernel instead of all.
 """
 
 import functools
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from plx9x5x import boards
 from plx9x5x.errors import LostVm, PlxError, SetupError
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
@@ -39,6 +40,8 @@ ALL_GUESTS = (
 )
 # What `high` and `swiotlb` ask of a driver, and of us, does not differ by kernel.
 FEWER_GUESTS = {"6.12": ((shapes.PLAIN, LIBVFIO), (shapes.IOMMU, WIRE))}
+# The boards differ in nothing that kernel, shape and transport have a say in: of these, one of each.
+OTHER_BOARDS = tuple(board for board in driver.BOARDS if board != boards.DEFAULT)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -53,8 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "guest_run" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("shapes")
-        guests = [guest for guest in all_guests() if marker is None or guest[1].name in marker.args]
-        names = ("kernel", "shape", "transport")
+        guests = [guest for guest in all_guests() if marker is None or guest[2].name in marker.args]
+        names = ("board", "kernel", "shape", "transport")
         if "guest_case" in metafunc.fixturenames:
             wanted = [(*guest, case) for guest in guests for case in case_names()]
             ids = [f"{id_of(*guest)}-{case}" for *guest, case in wanted]
@@ -70,13 +73,17 @@ def kernels() -> Sequence[str]:
     return (named,) if named else KERNEL_SERIES
 
 
-def all_guests() -> Sequence[tuple[str, Shape, str]]:
-    return [(kernel, *guest) for kernel in kernels() for guest in FEWER_GUESTS.get(kernel, ALL_GUESTS)]
+def all_guests() -> Sequence[tuple[str, str, Shape, str]]:
+    of_the_default = [
+        (boards.DEFAULT, kernel, *guest) for kernel in kernels() for guest in FEWER_GUESTS.get(kernel, ALL_GUESTS)
+    ]
+    return [*of_the_default, *((board, kernels()[0], shapes.PLAIN, LIBVFIO) for board in OTHER_BOARDS)]
 
 
-def id_of(kernel: str, shape: Shape, transport: str) -> str:
-    """The transport is told where it could be another."""
-    return f"{kernel}-{shape.name}" + (f"-{transport}" if shape is shapes.PLAIN else "")
+def id_of(board: str, kernel: str, shape: Shape, transport: str) -> str:
+    """Board and transport are told where they could be others."""
+    words = (kernel, shape.name, *((transport,) if shape is shapes.PLAIN else ()))
+    return "-".join(words if board == boards.DEFAULT else (*words, board))
 
 
 @functools.cache
@@ -88,18 +95,18 @@ def case_names() -> Sequence[str]:
 
 
 @functools.cache
-def _run(kernel: str, shape: str, transport: str) -> session.RunResult | PlxError:
+def _run(board: str, kernel: str, shape: str, transport: str) -> session.RunResult | PlxError:
     """One guest for all tests that ask for the same; an error is kept for each of them as well."""
     try:
-        return session.run(session.RunSpec(kernel=kernel, guest=shapes.named(shape), transport=transport))
+        return session.run(session.RunSpec(board, kernel=kernel, guest=shapes.named(shape), transport=transport))
     except (SetupError, LostVm) as exc:
         return exc
 
 
 @pytest.fixture
-def guest_run(kernel: str, shape: Shape, transport: str) -> session.RunResult:
-    """What the guest of this shape with this kernel reported."""
-    return _reported(_run(kernel, shape.name, transport))
+def guest_run(board: str, kernel: str, shape: Shape, transport: str) -> session.RunResult:
+    """What the guest of this shape with this kernel and this board reported."""
+    return _reported(_run(board, kernel, shape.name, transport))
 
 
 def _reported(result: session.RunResult | PlxError) -> session.RunResult:

@@ -164,7 +164,8 @@ int plx_quiesce(struct plx_test *plx)
 		plx_write32(plx, PLX_DMALADR(ch), 0);
 		plx_write32(plx, PLX_DMASIZ(ch), 0);
 		plx_write32(plx, PLX_DMADPR(ch), 0);
-		plx_write32(plx, PLX_DMADAC(ch), 0);
+		if (plx->has_dac)
+			plx_write32(plx, PLX_DMADAC(ch), 0);
 		spin_unlock_irqrestore(&plx->lock, flags);
 	}
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Registers of the PLX PCI 9056 and PCI 9656, as far as this driver and its
+ * Registers of the PLX PCI 9080, 9054, 9056, 9656 and PEX 8311, as far as this driver and its
  * test program touch them. Offsets are from BAR0, and the same from BAR1.
  *
  * Typed in from the reference notes, on purpose not generated from the tables
@@ -10,14 +10,18 @@
 #define PLX_HW_H
 
 #define PLX_VENDOR			0x10b5
-#define PLX_DEVICE_9656			0x9656
+/* The reference boards */
+#define PLX_DEVICE_9080_401B		0x0401
+#define PLX_DEVICE_9054_RDK_LITE	0x5406
+#define PLX_DEVICE_9056_RDK_LITE	0x5601
 #define PLX_DEVICE_9656_RDK_LITE	0x9601
+#define PLX_DEVICE_8311_RDK		0x86e1
 
 /* Local configuration */
 #define PLX_LAS0RR		0x00
 #define PLX_LAS0BA		0x04
 #define PLX_MARBR		0x08
-#define PLX_BIGEND		0x0c	/* LMISC1, PROT_AREA, LMISC2 above it */
+#define PLX_BIGEND		0x0c	/* LMISC1, PROT_AREA, LMISC2 above it; not on the 9080 */
 #define PLX_EROMRR		0x10
 #define PLX_EROMBA		0x14
 #define PLX_LBRD0		0x18
@@ -29,8 +33,8 @@
 #define PLX_LAS1RR		0xf0
 #define PLX_LAS1BA		0xf4
 #define PLX_LBRD1		0xf8
-#define PLX_DMDAC		0xfc
-#define PLX_PCIARB		0x100
+#define PLX_DMDAC		0xfc	/* from the 9054 on */
+#define PLX_PCIARB		0x100	/* from the 9056 on, as all above 0xff */
 #define PLX_PABTADR		0x104
 
 /* Messaging */
@@ -83,7 +87,7 @@
 #define PLX_DMACSR(ch)		(0xa8 + (ch))		/* a byte each */
 #define PLX_DMAARB		0xac			/* MARBR again */
 #define PLX_DMATHR		0xb0
-#define PLX_DMADAC(ch)		(0xb4 + 4 * (ch))
+#define PLX_DMADAC(ch)		(0xb4 + 4 * (ch))	/* from the 9054 on */
 
 #define PLX_MODE_RESET		0x00000043u	/* 32 bits wide, READY# */
 #define PLX_MODE_CHAIN		0x00000200u
@@ -92,7 +96,9 @@
 #define PLX_MODE_DEMAND		0x00001000u	/* DREQ# paces */
 #define PLX_MODE_CLEAR_COUNT	0x00010000u
 #define PLX_MODE_INTA		0x00020000u	/* else LINTo# */
-#define PLX_MODE_WRITABLE	0x003fffffu
+#define PLX_MODE_DAC_CHAIN	0x00040000u	/* descriptors have an upper half */
+#define PLX_MODE_VALID		0x00100000u	/* and a valid bit */
+#define PLX_MODE_VALID_STOP	0x00200000u	/* an invalid one ends the run */
 
 #define PLX_DPR_PCI		0x1u	/* the next descriptor is in PCI memory */
 #define PLX_DPR_END		0x2u	/* end of chain */
@@ -100,7 +106,7 @@
 #define PLX_DPR_TO_PCI		0x8u	/* local to PCI */
 #define PLX_DPR_NEXT		0xfffffff0u
 
-#define PLX_SIZ_WRITABLE	0x807fffffu
+#define PLX_SIZ_VALID		0x80000000u
 
 #define PLX_CSR_ENABLE		0x01u
 #define PLX_CSR_START		0x02u

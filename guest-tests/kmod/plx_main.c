@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * plx_test - test driver for PLX PCI 9056/9656 bus-master bridges
+ * plx_test - test driver for PLX PCI 9x5x bus-master bridges
  *
  * Binds the bridge, allocates common buffers for it, serves its interrupt, and
  * lets a user program drive both through /dev/plx_testN. Shaped after the
@@ -17,8 +17,12 @@
 
 #include "plx_test.h"
 
-/* What an ID that stands for no chip in particular carries. */
-#define PLX_TEST_ANY_CHIP	1
+/* What the driver must know of a chip before it touches it. */
+#define PLX_TEST_ANY_CHIP	BIT(0)	/* the ID stands for no board in particular */
+#define PLX_TEST_NO_DAC		BIT(1)	/* no upper half of addresses: a 9080 */
+
+/* The smallest window, which holds all registers that the driver touches. */
+#define PLX_TEST_WINDOW		0x100
 
 static DEFINE_IDA(plx_test_ida);
 
@@ -50,8 +54,7 @@ static int plx_map_bars(struct plx_test *plx)
 		if (!plx->bar[bar])
 			return dev_err_probe(&pdev->dev, -ENOMEM, "cannot map BAR %d\n", bar);
 	}
-	/* A program that knows its chip is content with the 256 bytes of an older one. */
-	if (!plx->bar[0] || (!plx_hands_off && plx->bar_len[0] <= PLX_PABTADR))
+	if (!plx->bar[0] || plx->bar_len[0] < PLX_TEST_WINDOW)
 		return dev_err_probe(&pdev->dev, -ENODEV, "BAR 0 is no register window\n");
 	return 0;
 }
@@ -85,13 +88,14 @@ static int plx_test_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct plx_test *plx;
 	int ret;
 
-	/* The cases of the program know one chip; an agent's caller knows his. */
-	if (id->driver_data == PLX_TEST_ANY_CHIP && !plx_hands_off)
+	/* The cases of the program know these boards; an agent's caller knows his. */
+	if (id->driver_data & PLX_TEST_ANY_CHIP && !plx_hands_off)
 		return -ENODEV;
 	plx = kzalloc(sizeof(*plx), GFP_KERNEL);
 	if (!plx)
 		return -ENOMEM;
 	plx->pdev = pdev;
+	plx->has_dac = !(id->driver_data & PLX_TEST_NO_DAC);
 	kref_init(&plx->ref);
 	mutex_init(&plx->mutex);
 	spin_lock_init(&plx->lock);
@@ -200,8 +204,11 @@ static void plx_test_remove(struct pci_dev *pdev)
 }
 
 static const struct pci_device_id plx_test_ids[] = {
+	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9080_401B), .driver_data = PLX_TEST_NO_DAC },
+	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9054_RDK_LITE) },
+	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9056_RDK_LITE) },
 	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9656_RDK_LITE) },
-	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_9656) },
+	{ PCI_DEVICE(PLX_VENDOR, PLX_DEVICE_8311_RDK) },
 	{ PCI_DEVICE(PLX_VENDOR, PCI_ANY_ID), .driver_data = PLX_TEST_ANY_CHIP },
 	{ }
 };
@@ -215,5 +222,5 @@ static struct pci_driver plx_test_driver = {
 };
 module_pci_driver(plx_test_driver);
 
-MODULE_DESCRIPTION("Test driver for PLX PCI 9056/9656 bus-master bridges");
+MODULE_DESCRIPTION("Test driver for PLX PCI 9x5x bus-master bridges");
 MODULE_LICENSE("GPL");

@@ -91,6 +91,7 @@ struct plx_adapter {
  * @pdev: the PCI function
  * @misc: /dev/plx_testN
  * @id: that N
+ * @has_dac: the chip has DMADAC, for data above 4 GiB
  * @ref: one for the binding, one for the open file
  * @mutex: held by every ioctl, and by remove
  * @gone: the device was unbound
@@ -114,6 +115,7 @@ struct plx_test {
 	struct miscdevice misc;
 	char misc_name[24];
 	int id;
+	bool has_dac;
 	struct kref ref;
 	struct mutex mutex;
 	bool gone;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
 /*
- * ioctl interface of plx_test, the test driver for PLX PCI 9056/9656 bridges.
+ * ioctl interface of plx_test, the test driver for PLX PCI 9x5x bridges.
  *
  * The driver gives access and mechanism; what is right or wrong is decided by
  * the program that calls it. One process at a time may hold the device open.
@@ -46,7 +46,7 @@ struct plx_test_info {
 
 /* All registers as they were found, before the driver wrote any. */
 struct plx_test_snapshot {
-	__u32 mem[128];				/* BAR0 */
+	__u32 mem[128];				/* BAR0, as much as it has */
 	__u32 io[64];				/* BAR1 */
 	__u32 mem_words;			/* how many are valid */
 	__u32 io_words;

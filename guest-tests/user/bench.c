@@ -91,7 +91,7 @@ static void bench_irq_round_trip(void)
 		irq_reset();
 		began = now_ns();
 		for (i = 1; i <= IRQS; i++) {
-			start_block(CH0, TO_PCI, buf->logical, 0, 4,
+			start_block(CH0, TO_PCI, buf->logical, local_at(0), 4,
 				    PLX_MODE_DONE_INT | PLX_MODE_INTA);
 			MUST(SAME("interrupts", irq_wait(PLX_TEST_IRQ_DONE0, i, 2000), i));
 		}

@@ -10,6 +10,7 @@
 #define FILLER		0x3a
 
 #define IRQ_MODE	(PLX_MODE_DONE_INT | PLX_MODE_INTA)
+#define COUNTS_TO_PCI	"way to clear the count of a descriptor in PCI memory"
 
 struct piece {
 	unsigned int part;
@@ -59,7 +60,7 @@ static void write_list(const struct common_buffer *table, struct common_buffer *
 			next |= PLX_DPR_END;
 		put_descriptor(table, place(i), (struct descriptor){
 			.pci = parts[pieces[i].part]->logical + pieces[i].offset,
-			.local = pieces[i].local,
+			.local = local_at(pieces[i].local),
 			.size = pieces[i].length,
 			.next = next,
 		});
@@ -87,7 +88,7 @@ static void chain_of_64_gathers_and_scatters(void)
 	start_chain(CH0, descriptor_at(table, place(0)) | PLX_DPR_PCI, IRQ_MODE);
 	MUST(done_within(CH0, 5000));
 	SAME("interrupts for one list", irq_wait(PLX_TEST_IRQ_DONE0, 1, 1000), 1);
-	MUST(block(CH0, TO_PCI, back->logical, 0x2003, total));
+	MUST(block(CH0, TO_PCI, back->logical, local_at(0x2003), total));
 	buffer_read(back, 0, check, total);
 	MUST(SAME_BYTES("gathered", check, image, total));
 
@@ -129,7 +130,7 @@ static void each_descriptor_has_its_own_flags(void)
 	for (i = 0; i < 4; i++)
 		put_descriptor(table, i, (struct descriptor){
 			.pci = (i & 1 ? into : from)->logical + i / 2 * 256,
-			.local = 0x400,
+			.local = local_at(0x400),
 			.size = 256,
 			.next = descriptor_at(table, (i + 1) % 4) | PLX_DPR_PCI |
 				(i & 1 ? PLX_DPR_TO_PCI : 0) | (i == 3 ? PLX_DPR_END : 0),
@@ -150,7 +151,7 @@ static void put_local(uint32_t at, struct descriptor desc)
 /* From guest memory to local memory, and back, and on. */
 static void descriptors_may_be_in_local_memory(void)
 {
-	const uint32_t first = 0x10000, second = 0x10040;
+	const uint32_t first = 0x10000, second = 0x10040;	/* in the SRAM */
 	struct common_buffer *table = buffer(sizeof(struct descriptor)), *buf = buffer(1024);
 	uint8_t want[300], got[300];
 
@@ -158,24 +159,25 @@ static void descriptors_may_be_in_local_memory(void)
 	pattern(want, sizeof(want), 12);
 	buffer_write(buf, 0, want, sizeof(want));
 	put_local(first, (struct descriptor){
-		.pci = buf->logical, .local = 0x600, .size = sizeof(want),
+		.pci = buf->logical, .local = local_at(0x600), .size = sizeof(want),
 		.next = table->logical | PLX_DPR_PCI,
 	});
 	put_descriptor(table, 0, (struct descriptor){
-		.pci = buf->logical + 512, .local = 0x600, .size = 100,
-		.next = second | PLX_DPR_TO_PCI,
+		.pci = buf->logical + 512, .local = local_at(0x600), .size = 100,
+		.next = local_at(second) | PLX_DPR_TO_PCI,
 	});
 	put_local(second, (struct descriptor){
-		.pci = buf->logical + 612, .local = 0x664, .size = sizeof(want) - 100,
+		.pci = buf->logical + 612, .local = local_at(0x664),
+		.size = sizeof(want) - 100,
 		.next = PLX_DPR_TO_PCI | PLX_DPR_END,
 	});
-	start_chain(CH1, first, 0);
+	start_chain(CH1, local_at(first), 0);
 	MUST(done_within(CH1, 2000));
 	buffer_read(buf, 512, got, sizeof(got));
 	SAME_BYTES("what three descriptors moved", got, want, sizeof(want));
 
 	/* Written back to where it came from, the count of a local one too. */
-	start_chain(CH1, second, PLX_MODE_CLEAR_COUNT);
+	start_chain(CH1, local_at(second), PLX_MODE_CLEAR_COUNT);
 	MUST(done_within(CH1, 2000));
 	SAME("count of the local descriptor", peek(SRAM, 4, second + 8), 0);
 	SAME("the dword behind it", peek(SRAM, 4, second + 12), PLX_DPR_TO_PCI | PLX_DPR_END);
@@ -191,7 +193,7 @@ static bool short_list(struct common_buffer *table, struct common_buffer *buf, u
 	for (i = 0; i < count; i++)
 		put_descriptor(table, i, (struct descriptor){
 			.pci = buf->logical + i * 32,
-			.local = i * 32,
+			.local = local_at(i * 32),
 			.size = 32,
 			.next = descriptor_at(table, (i + 1) % count) | PLX_DPR_PCI |
 				PLX_DPR_TO_PCI | (i == count - 1 ? PLX_DPR_END : 0),
@@ -210,7 +212,7 @@ static void chain_end_leaves_the_last_descriptor_in_the_registers(void)
 	MUST(done_within(CH0, 2000));
 	dpr = rd32(PLX_DMADPR(0));
 	SAME("DMAPADR", rd32(PLX_DMAPADR(0)), buf->logical + 64);
-	SAME("DMALADR", rd32(PLX_DMALADR(0)), 64);
+	SAME("DMALADR", rd32(PLX_DMALADR(0)), local_at(64));
 	SAME("DMASIZ", rd32(PLX_DMASIZ(0)), 32);
 	SAME("DMADPR", dpr, table->logical | PLX_DPR_PCI | PLX_DPR_TO_PCI | PLX_DPR_END);
 
@@ -240,13 +242,16 @@ static void clear_count_is_written_before_the_interrupt(void)
 	enable_irq(CH1);
 	start_chain(CH1, table->logical | PLX_DPR_PCI, IRQ_MODE | PLX_MODE_CLEAR_COUNT);
 	MUST(SAME("interrupts", irq_wait(PLX_TEST_IRQ_DONE1, 1, 2000), 1));
+	if (!chip->counts_to_pci)
+		SAME("count of a chip that clears local ones only", get_descriptor(table, 4).size, 32);
+	MUST(chip_can(chip->counts_to_pci, COUNTS_TO_PCI));
 	stats = irq_stats();
 	MUST(SAME("the handler saw the last count", stats.watch_seen, 1));
 	SAME("the last count, as the handler saw it", stats.watch, 0);
 	for (i = 0; i < 5; i++) {
 		struct descriptor desc = get_descriptor(table, i);
 
-		CHECK(desc.size == 0 && desc.pci == buf->logical + i * 32 && desc.local == i * 32,
+		CHECK(desc.size == 0 && desc.pci == buf->logical + i * 32 && desc.local == local_at(i * 32),
 		      "descriptor %u: 0x%x 0x%x 0x%x 0x%x", i, desc.pci, desc.local, desc.size,
 		      desc.next);
 	}
@@ -289,7 +294,7 @@ static void wdk_list(const struct common_buffer *list, const struct common_buffe
 		uint32_t length = i == WDK_ELEMENTS - 1 ? WDK_BYTES - moved : 900;
 		uint32_t next = list->logical + (i + 1) * WDK_STRIDE;
 		uint32_t element[WDK_STRIDE / 4] = {
-			data->logical + moved, moved, length,
+			data->logical + moved, local_at(moved), length,
 			next | PLX_DPR_PCI | (read ? PLX_DPR_TO_PCI : 0) |
 				(i == WDK_ELEMENTS - 1 ? PLX_DPR_END : 0),
 		};
@@ -310,58 +315,85 @@ static void wdk_start(int ch, const struct common_buffer *list, uint32_t garbage
 	set_csr(ch, csr(ch) | PLX_CSR_ENABLE | PLX_CSR_START);
 }
 
-static void windows_sample_writes_and_reads(void)
+/* Bits of its first DMADPR come from a variable that it never sets. */
+static const uint32_t wdk_garbage[] = { 0, PLX_DPR_END, PLX_DPR_TO_PCI,
+					PLX_DPR_END | PLX_DPR_TO_PCI };
+static uint8_t wdk_want[WDK_BYTES], wdk_got[WDK_BYTES];
+
+/* Where the chip has upper halves it makes sure that they are 0, once. */
+static void wdk_power_up(void)
 {
-	struct common_buffer *list0 = buffer((WDK_ELEMENTS + 1) * WDK_STRIDE);
-	struct common_buffer *list1 = buffer((WDK_ELEMENTS + 1) * WDK_STRIDE);
+	int ch;
+
+	for (ch = 0; chip->has_upper_half && ch < 2; ch++)
+		wr32(PLX_DMADAC(ch), 0);
+}
+
+static void windows_sample_writes(void)
+{
+	struct common_buffer *list = buffer((WDK_ELEMENTS + 1) * WDK_STRIDE);
+	struct common_buffer *out = buffer(WDK_BYTES), *back = buffer(WDK_BYTES);
+	unsigned int round;
+
+	MUST(list && out && back);
+	wdk_power_up();
+	for (round = 0; round < ARRAY_SIZE(wdk_garbage); round++) {
+		pattern(wdk_want, WDK_BYTES, 20 + round);
+		buffer_write(out, 0, wdk_want, WDK_BYTES);
+		buffer_fill(back, 0);
+		irq_reset();
+		wdk_list(list, out, false);
+		wdk_start(CH0, list, wdk_garbage[round], 0);
+		MUST(SAME("interrupts with DONE", irq_wait(PLX_TEST_IRQ_DONE0, 1, 2000), 1));
+		SAME("DMACSR0 in the handler", irq_stats().dmacsr[0],
+		     PLX_CSR_DONE | PLX_CSR_ENABLE);
+		MUST(block(CH1, TO_PCI, back->logical, local_at(0), WDK_BYTES));
+		buffer_read(back, 0, wdk_got, WDK_BYTES);
+		SAME_BYTES("what was written", wdk_got, wdk_want, WDK_BYTES);
+		SAME("interrupts, all in all", irq_count(PLX_TEST_IRQ_CHANNEL0), 1);
+		wr32(PLX_DMAMODE(0), PLX_MODE_RESET);
+	}
+	/* Its handler writes back what it read, and CLEAR: no second start. */
+	buffer_fill(out, FILLER);
+	set_csr(CH0, csr(CH0) | PLX_CSR_CLEAR);
+	sleep_ms(5);
+	SAME("DMACSR0 after 0x19", csr(CH0), PLX_CSR_DONE | PLX_CSR_ENABLE);
+	MUST(block(CH1, TO_PCI, back->logical, local_at(0), WDK_BYTES));
+	buffer_read(back, 0, wdk_got, WDK_BYTES);
+	SAME_BYTES("nothing moved", wdk_got, wdk_want, WDK_BYTES);
+}
+
+/* How much it read it adds up from the counts: they have to be cleared. */
+static void windows_sample_reads(void)
+{
+	struct common_buffer *list = buffer((WDK_ELEMENTS + 1) * WDK_STRIDE);
 	struct common_buffer *out = buffer(WDK_BYTES), *in = buffer(WDK_BYTES);
-	static const uint32_t garbage[] = { 0, PLX_DPR_END, PLX_DPR_TO_PCI,
-					    PLX_DPR_END | PLX_DPR_TO_PCI };
-	static uint8_t want[WDK_BYTES], got[WDK_BYTES];
 	uint32_t left, size, next;
 	unsigned int round, i;
 
-	MUST(list0 && list1 && out && in);
-	wr32(PLX_DMADAC(0), 0);
-	wr32(PLX_DMADAC(1), 0);
-	for (round = 0; round < ARRAY_SIZE(garbage); round++) {
-		pattern(want, sizeof(want), 20 + round);
-		buffer_write(out, 0, want, sizeof(want));
+	MUST(chip_can(chip->counts_to_pci, COUNTS_TO_PCI));
+	MUST(list && out && in);
+	wdk_power_up();
+	for (round = 0; round < ARRAY_SIZE(wdk_garbage); round++) {
+		pattern(wdk_want, WDK_BYTES, 30 + round);
+		buffer_write(out, 0, wdk_want, WDK_BYTES);
+		MUST(block(CH0, TO_LOCAL, out->logical, local_at(0), WDK_BYTES));
 		buffer_fill(in, 0);
 		irq_reset();
-
-		wdk_list(list0, out, false);
-		wdk_start(CH0, list0, garbage[round], 0);
-		MUST(SAME("write: interrupts with DONE",
-			  irq_wait(PLX_TEST_IRQ_DONE0, 1, 2000), 1));
-		SAME("DMACSR0 in the handler", irq_stats().dmacsr[0],
-		     PLX_CSR_DONE | PLX_CSR_ENABLE);
-
-		wdk_list(list1, in, true);
-		wdk_start(CH1, list1, garbage[round], PLX_MODE_CLEAR_COUNT);
-		MUST(SAME("read: interrupts with DONE",
-			  irq_wait(PLX_TEST_IRQ_DONE1, 1, 2000), 1));
-		/* What the sample's DPC adds up to tell how much was read. */
+		wdk_list(list, in, true);
+		wdk_start(CH1, list, wdk_garbage[round], PLX_MODE_CLEAR_COUNT);
+		MUST(SAME("interrupts with DONE", irq_wait(PLX_TEST_IRQ_DONE1, 1, 2000), 1));
 		for (i = left = next = 0; !(next & PLX_DPR_END) && i < WDK_ELEMENTS; i++) {
-			buffer_read(list1, i * WDK_STRIDE + 8, &size, 4);
-			buffer_read(list1, i * WDK_STRIDE + 12, &next, 4);
+			buffer_read(list, i * WDK_STRIDE + 8, &size, 4);
+			buffer_read(list, i * WDK_STRIDE + 12, &next, 4);
 			left += size;
 		}
 		SAME("bytes left over", left, 0);
-		buffer_read(in, 0, got, sizeof(got));
-		SAME_BYTES("read back", got, want, sizeof(want));
-		SAME("interrupts of channel 0, all in all", irq_count(PLX_TEST_IRQ_CHANNEL0), 1);
-		SAME("interrupts of channel 1, all in all", irq_count(PLX_TEST_IRQ_CHANNEL1), 1);
-		wr32(PLX_DMAMODE(0), PLX_MODE_RESET);
+		buffer_read(in, 0, wdk_got, WDK_BYTES);
+		SAME_BYTES("what was read", wdk_got, wdk_want, WDK_BYTES);
+		SAME("interrupts, all in all", irq_count(PLX_TEST_IRQ_CHANNEL1), 1);
 		wr32(PLX_DMAMODE(1), PLX_MODE_RESET);
 	}
-	/* Its handler writes back what it read, and CLEAR: no second start. */
-	buffer_fill(in, FILLER);
-	set_csr(CH1, csr(CH1) | PLX_CSR_CLEAR);
-	sleep_ms(5);
-	SAME("DMACSR1 after 0x19", csr(CH1), PLX_CSR_DONE | PLX_CSR_ENABLE);
-	buffer_read(in, 0, got, 1);
-	SAME("nothing moved", got[0], FILLER);
 }
 
 static void both_channels_run_at_once(void)
@@ -378,7 +410,7 @@ static void both_channels_run_at_once(void)
 		for (i = 0; i < 32; i++)
 			put_descriptor(table[ch], i, (struct descriptor){
 				.pci = data[ch]->logical + i * 1024,
-				.local = (ch ? 0x10000 : 0) + i * 1024,
+				.local = local_at((ch ? 0x10000 : 0) + i * 1024),
 				.size = 1024,
 				.next = descriptor_at(table[ch], (i + 1) % 32) | PLX_DPR_PCI |
 					(ch ? PLX_DPR_TO_PCI : 0) | (i == 31 ? PLX_DPR_END : 0),
@@ -390,7 +422,7 @@ static void both_channels_run_at_once(void)
 		pattern(want, sizeof(want), round);
 		buffer_write(data[0], 0, want, sizeof(want));
 		if (!round)
-			MUST(block(CH0, TO_LOCAL, data[0]->logical, 0x10000, sizeof(want)));
+			MUST(block(CH0, TO_LOCAL, data[0]->logical, local_at(0x10000), sizeof(want)));
 		buffer_fill(data[1], FILLER);
 		irq_reset();
 		for (ch = 0; ch < 2; ch++)
@@ -402,7 +434,7 @@ static void both_channels_run_at_once(void)
 		pattern(want, sizeof(want), 0);
 		buffer_read(data[1], 0, got, sizeof(got));
 		MUST(SAME_BYTES("channel 1", got, want, sizeof(want)));
-		MUST(block(CH0, TO_PCI, back->logical, 0, sizeof(want)));
+		MUST(block(CH0, TO_PCI, back->logical, local_at(0), sizeof(want)));
 		pattern(want, sizeof(want), round);
 		buffer_read(back, 0, got, sizeof(got));
 		MUST(SAME_BYTES("channel 0", got, want, sizeof(want)));
@@ -418,7 +450,8 @@ const struct test chain_tests[] = {
 	{ "clear_count_is_written_before_the_interrupt",
 	  clear_count_is_written_before_the_interrupt },
 	{ "descriptors_of_no_bytes_are_passed", descriptors_of_no_bytes_are_passed },
-	{ "windows_sample_writes_and_reads", windows_sample_writes_and_reads },
+	{ "windows_sample_writes", windows_sample_writes },
+	{ "windows_sample_reads", windows_sample_reads },
 	{ "both_channels_run_at_once", both_channels_run_at_once },
 	{ }
 };

@@ -65,7 +65,7 @@ static bool moves(bool to_pci, uint32_t pci, uint32_t length)
 	struct plx_test_done done = { .channel = CH0, .timeout_us = LOOK_MS * 1000 };
 	uint32_t waited;
 
-	start_block(CH0, to_pci, pci, 0, length, 0);
+	start_block(CH0, to_pci, pci, local_at(0), length, 0);
 	for (waited = 0; waited < DONE_MS; waited += LOOK_MS) {
 		if (!device_ioctl(PLX_TEST_DONE, &done) && done.csr & PLX_CSR_DONE)
 			return true;
@@ -84,7 +84,7 @@ static bool moves(bool to_pci, uint32_t pci, uint32_t length)
  */
 static bool shared(const struct common_buffer *buf, const struct common_buffer *mirror)
 {
-	static uint8_t want[SRAM_SIZE], got[SRAM_SIZE];
+	static uint8_t want[SRAM_LEAST], got[SRAM_LEAST];
 	bool good = true;
 	uint32_t at, n;
 
@@ -161,7 +161,7 @@ static void cpu_and_device_share_buffers_of_every_length(void)
 	uint32_t room, taken = 0;
 
 	begin_random();
-	mirror = buffer(SRAM_SIZE);
+	mirror = buffer(SRAM_LEAST);
 	MUST(mirror);
 	room = PAGES - mirror->pages;
 	for (i = 0; i < ARRAY_SIZE(fixed) + RANDOM_LENGTHS; i++) {
@@ -250,9 +250,9 @@ static void freed_memory_comes_back(void)
 /* What one side put there the other finds, once the mapping has changed hands. */
 static void a_streaming_mapping_carries_every_byte(void)
 {
-	static const uint32_t lengths[] = { 1, 64, PAGE - 1, PAGE, PAGE + 1, 0x10000, SRAM_SIZE };
-	static uint8_t want[SRAM_SIZE], got[SRAM_SIZE];
-	struct common_buffer *mirror = buffer(SRAM_SIZE);
+	static const uint32_t lengths[] = { 1, 64, PAGE - 1, PAGE, PAGE + 1, 0x10000, SRAM_LEAST };
+	static uint8_t want[SRAM_LEAST], got[SRAM_LEAST];
+	struct common_buffer *mirror = buffer(SRAM_LEAST);
 	struct plx_test_map map;
 	unsigned int i;
 
@@ -264,21 +264,21 @@ static void a_streaming_mapping_carries_every_byte(void)
 		MUST(streaming_map(true, want, n, &map));
 		observe_streaming(&map);
 		MUST(CHECK(map.logical + n <= 1ull << 32, "%u bytes end above 4 GiB", n));
-		MUST(block(CH0, TO_LOCAL, map.logical, 0, n));
+		MUST(block(CH0, TO_LOCAL, map.logical, local_at(0), n));
 		streaming_unmap(got);
 		SAME_BYTES("the memory that the device read", got, want, n);
-		MUST(block(CH0, TO_PCI, mirror->logical, 0, n));
+		MUST(block(CH0, TO_PCI, mirror->logical, local_at(0), n));
 		buffer_read(mirror, 0, got, n);
 		SAME_BYTES("what the device read", got, want, n);
 
 		pattern(want, n, i + 100);
 		buffer_write(mirror, 0, want, n);
-		MUST(block(CH0, TO_LOCAL, mirror->logical, 0, n));
+		MUST(block(CH0, TO_LOCAL, mirror->logical, local_at(0), n));
 		memset(got, 0, n);
 		MUST(streaming_map(false, got, n, &map));
 		observe_streaming(&map);
 		MUST(CHECK(map.logical + n <= 1ull << 32, "%u bytes end above 4 GiB", n));
-		MUST(block(CH0, TO_PCI, map.logical, 0, n));
+		MUST(block(CH0, TO_PCI, map.logical, local_at(0), n));
 		streaming_unmap(got);
 		SAME_BYTES("what the device wrote", got, want, n);
 	}
@@ -301,7 +301,7 @@ static bool touch_page(void)
  */
 static void buffers_stay_mapped_into_a_reboot(void)
 {
-	struct common_buffer held[LIVE_MAX], *mirror = buffer(SRAM_SIZE);
+	struct common_buffer held[LIVE_MAX], *mirror = buffer(SRAM_LEAST);
 	uint32_t shift, i;
 
 	MUST(mirror);

@@ -12,7 +12,7 @@ static struct common_buffer *buf;
 /* A block that leaves the channel's interrupt latched. */
 static bool finish_block(int ch)
 {
-	return block_with(ch, TO_PCI, buf->logical, 0, 64, IRQ_MODE);
+	return block_with(ch, TO_PCI, buf->logical, local_at(0), 64, IRQ_MODE);
 }
 
 static bool latched(int ch)
@@ -47,7 +47,7 @@ static void each_block_interrupts_once(void)
 	enable_irq(CH0);
 	enable_irq(CH1);
 	for (i = 1; i <= 32; i++) {
-		start_block(i & 1, TO_PCI, buf->logical, 0, 64, IRQ_MODE);
+		start_block(i & 1, TO_PCI, buf->logical, local_at(0), 64, IRQ_MODE);
 		MUST(SAME("interrupts so far", irq_wait(PLX_TEST_IRQ_HANDLED, i, IRQ_MS), i));
 	}
 	quiet("interrupts once all is done", 32);
@@ -64,7 +64,7 @@ static void each_block_interrupts_once(void)
 static void terminal_count_and_done_are_one_interrupt(void)
 {
 	struct plx_test_start values = {
-		.channel = CH0, .which = PLX_TEST_SET_BLOCK, .siz = 64,
+		.channel = CH0, .which = PLX_TEST_SET_BLOCK, .ladr = local_at(0), .siz = 64,
 		.dpr = PLX_DPR_TO_PCI | PLX_DPR_TC, .csr = PLX_CSR_ENABLE | PLX_CSR_START,
 	};
 
@@ -79,7 +79,7 @@ static void terminal_count_and_done_are_one_interrupt(void)
 	MUST(SAME("of both together", irq_wait(PLX_TEST_IRQ_DONE0, 2, IRQ_MS), 2));
 	quiet("interrupts, all in all", 2);
 	/* And of neither. */
-	MUST(block_with(CH0, TO_PCI, buf->logical, 0, 64, PLX_MODE_INTA));
+	MUST(block_with(CH0, TO_PCI, buf->logical, local_at(0), 64, PLX_MODE_INTA));
 	CHECK(!latched(CH0), "latched without a reason");
 }
 
@@ -124,7 +124,7 @@ static void routed_to_the_local_bus_it_never_comes(void)
 {
 	MUST((buf = buffer(64)));
 	enable_irq(CH0);
-	MUST(block_with(CH0, TO_PCI, buf->logical, 0, 64, PLX_MODE_DONE_INT));
+	MUST(block_with(CH0, TO_PCI, buf->logical, local_at(0), 64, PLX_MODE_DONE_INT));
 	CHECK(latched(CH0), "INTCSR[21] does not show it");
 	quiet("interrupts with DMAMODE[17]=0", 0);
 	/* The bit is looked at all the time, not only at the end. */
@@ -205,11 +205,12 @@ static void terminal_count_finds_the_next_descriptor_loaded(void)
 	enable_irq(CH0);
 	for (round = 1; round <= 4; round++) {
 		put_descriptor(table, 0, (struct descriptor){
-			.pci = buf->logical + 64, .size = 64,
+			.pci = buf->logical + 64, .local = local_at(0), .size = 64,
 			.next = descriptor_at(table, 1) | PLX_DPR_PCI | PLX_DPR_TC,
 		});
 		put_descriptor(table, 1, (struct descriptor){
-			.pci = buf->logical, .size = long_bytes, .next = PLX_DPR_END,
+			.pci = buf->logical, .local = local_at(0), .size = long_bytes,
+			.next = PLX_DPR_END,
 		});
 		start_chain(CH0, table->logical | PLX_DPR_PCI,
 			    PLX_MODE_INTA | PLX_MODE_HOLD_LOCAL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The SRAM behind BAR2, and the buffers that AllocateCommonBuffer gives. */
+/* The memory behind BAR2 and BAR3, and the buffers that AllocateCommonBuffer gives. */
 #include <errno.h>
 #include <string.h>
 
@@ -34,33 +34,39 @@ static void sram_has_no_aliases(void)
 	uint32_t at;
 
 	poke(SRAM, 4, 0, 0);
-	for (at = 4; at < SRAM_SIZE; at <<= 1)
+	for (at = 4; at < space[0].size; at <<= 1)
 		poke(SRAM, 4, at, 0xc0de0000 | at);
-	poke(SRAM, 4, SRAM_SIZE - 4, 0xe0d0e0d0);
+	poke(SRAM, 4, space[0].size - 4, 0xe0d0e0d0);
 	SAME("dword at 0", peek(SRAM, 4, 0), 0);
-	for (at = 4; at < SRAM_SIZE; at <<= 1)
+	for (at = 4; at < space[0].size; at <<= 1)
 		CHECK(peek(SRAM, 4, at) == (0xc0de0000 | at), "dword at 0x%x", at);
-	SAME("last dword", peek(SRAM, 4, SRAM_SIZE - 4), 0xe0d0e0d0);
+	SAME("last dword", peek(SRAM, 4, space[0].size - 4), 0xe0d0e0d0);
 }
 
-static void bar2_and_dma_see_the_same_sram(void)
+/* The last bytes of each memory that the board has, by its BAR and by its local address. */
+static void a_bar_and_dma_see_the_same_memory(void)
 {
 	struct common_buffer *buf = buffer(PAGE);
 	uint8_t want[256], got[256];
-	uint32_t last = SRAM_SIZE - sizeof(want);
+	unsigned int i;
 
 	MUST(buf);
-	pattern(want, sizeof(want), 1);
-	sram_write(last, 4, want, sizeof(want) / 4);
-	MUST(block(CH0, TO_PCI, buf->logical, last, sizeof(want)));
-	buffer_read(buf, 0, got, sizeof(got));
-	SAME_BYTES("written through BAR2, read by DMA", got, want, sizeof(want));
+	for (i = 0; i < ARRAY_SIZE(space) && space[i].size; i++) {
+		uint32_t last = space[i].size - sizeof(want);
 
-	pattern(want, sizeof(want), 2);
-	buffer_write(buf, 0x300, want, sizeof(want));
-	MUST(block(CH0, TO_LOCAL, buf->logical + 0x300, last, sizeof(want)));
-	sram_read(last, 4, got, sizeof(got) / 4);
-	SAME_BYTES("written by DMA, read through BAR2", got, want, sizeof(want));
+		pattern(want, sizeof(want), 2 * i + 1);
+		local_write(SRAM + i, last, 4, want, sizeof(want) / 4);
+		MUST(block(CH0, TO_PCI, buf->logical, space[i].at + last, sizeof(want)));
+		buffer_read(buf, 0, got, sizeof(got));
+		SAME_BYTES("written through the BAR, read by DMA", got, want, sizeof(want));
+
+		pattern(want, sizeof(want), 2 * i + 2);
+		buffer_write(buf, 0x300, want, sizeof(want));
+		MUST(block(CH0, TO_LOCAL, buf->logical + 0x300, space[i].at + last,
+			   sizeof(want)));
+		local_read(SRAM + i, last, 4, got, sizeof(got) / 4);
+		SAME_BYTES("written by DMA, read through the BAR", got, want, sizeof(want));
+	}
 }
 
 /* ------------------------------------------------------------------ */
@@ -171,7 +177,7 @@ static void every_allocation_is_on_record(void)
 const struct test memory_tests[] = {
 	{ "sram_holds_a_pattern_at_every_width", sram_holds_a_pattern_at_every_width },
 	{ "sram_has_no_aliases", sram_has_no_aliases },
-	{ "bar2_and_dma_see_the_same_sram", bar2_and_dma_see_the_same_sram },
+	{ "a_bar_and_dma_see_the_same_memory", a_bar_and_dma_see_the_same_memory },
 	{ "common_buffers_are_whole_pages_below_4_gib",
 	  common_buffers_are_whole_pages_below_4_gib },
 	{ "one_byte_buffers_share_no_page", one_byte_buffers_share_no_page },

@@ -15,8 +15,8 @@ static void selftest_dma_pattern(void)
 	pattern(want, sizeof(want), 0x5e1f);
 	buffer_write(out, 0, want, sizeof(want));
 	buffer_fill(back, 0x00);
-	MUST(block(CH0, TO_LOCAL, out->logical, 0, PAGE));
-	MUST(block(CH0, TO_PCI, back->logical, 0, PAGE));
+	MUST(block(CH0, TO_LOCAL, out->logical, local_at(0), PAGE));
+	MUST(block(CH0, TO_PCI, back->logical, local_at(0), PAGE));
 	buffer_read(back, 0, got, sizeof(got));
 	for (i = 0; i < PAGE; i++)
 		wrong += got[i] != want[i];
@@ -31,31 +31,33 @@ static void selftest_dma_pattern(void)
 
 static void bars_have_the_boards_sizes(void)
 {
-	SAME("length of BAR0", info.bar_len[MEM], 0x200);
+	unsigned int i;
+
+	SAME("length of BAR0", info.bar_len[MEM], chip->window);
 	SAME("kind of BAR0", info.bar_flags[MEM], PLX_TEST_BAR_MEM);
 	SAME("length of BAR1", info.bar_len[IO], 0x100);
 	SAME("kind of BAR1", info.bar_flags[IO], PLX_TEST_BAR_IO);
-	if (info.device != PLX_DEVICE_9656_RDK_LITE)
-		return;
-	SAME("length of BAR2", info.bar_len[SRAM], SRAM_SIZE);
-	SAME("kind of BAR2", info.bar_flags[SRAM], PLX_TEST_BAR_MEM);
-	CHECK(!info.bar_len[3] || info.bar_len[3] == SRAM_SIZE, "BAR3 has 0x%llx bytes",
-	      (unsigned long long)info.bar_len[3]);
+	for (i = 0; i < ARRAY_SIZE(space); i++) {
+		const struct local_memory *memory = &board->memory[i];
+
+		SAME("length of BAR2 or 3", info.bar_len[SRAM + i], memory->size);
+		SAME("kind of BAR2 or 3", info.bar_flags[SRAM + i],
+		     memory->size ? PLX_TEST_BAR_MEM : 0);
+		/* What the BAR decodes is what the local space says. */
+		SAME("size of local space", space[i].size, memory->size);
+		SAME("local address of local space", space[i].at, memory->at);
+	}
 	SAME("length of BAR4", info.bar_len[4], 0);
 	SAME("length of BAR5", info.bar_len[5], 0);
-	/* What the BAR decodes is what the local space says. */
-	SAME("size of local space 0", ~rd32(PLX_LAS0RR) + 1, SRAM_SIZE);
-	SAME("LAS0BA: enabled, local address 0", rd32(PLX_LAS0BA), 1);
 }
 
 static void config_names_the_board(void)
 {
-	SAME("vendor", config_read(0x00, 2), 0x10b5);
-	if (info.device == PLX_DEVICE_9656_RDK_LITE) {
-		SAME("device", config_read(0x02, 2), 0x9601);
-		SAME("subsystem", config_read(0x2c, 4), 0x965610b5);
-	}
-	SAME("revision", config_read(0x08, 1), 0xba);
+	SAME("vendor", config_read(0x00, 2), PLX_VENDOR);
+	SAME("device", config_read(0x02, 2), board->device);
+	SAME("subsystem vendor", config_read(0x2c, 2), PLX_VENDOR);
+	SAME("subsystem", config_read(0x2e, 2), board->subsystem);
+	SAME("revision", config_read(0x08, 1), chip->revision);
 	SAME("class", config_read(0x08, 4) >> 8, 0x068000);
 	SAME("header type", config_read(0x0e, 1), 0x00);
 	SAME("interrupt pin", config_read(0x3d, 1), 0x01);
@@ -64,9 +66,10 @@ static void config_names_the_board(void)
 
 static void config_capabilities_are_pm_hotswap_vpd(void)
 {
-	SAME("capability pointer", config_read(0x34, 1), 0x40);
+	SAME("capability pointer", config_read(0x34, 1), chip->power ? 0x40 : 0);
+	MUST(chip_can(chip->power, "list of capabilities"));
 	SAME("at 40: power management, next 48", config_read(0x40, 2), 0x4801);
-	SAME("power management capabilities", config_read(0x42, 2), 0x4802);
+	SAME("power management capabilities", config_read(0x42, 2), chip->power);
 	SAME("at 48: hot swap, next 4c", config_read(0x48, 2), 0x4c06);
 	SAME("at 4c: vital product data, the last", config_read(0x4c, 2), 0x0003);
 	SAME("power state", config_read(0x44, 2) & 3, 0);
@@ -82,11 +85,11 @@ static void config_command_keeps_only_its_bits(void)
 	SAME("COMMAND put back", config_read(0x04, 2), before);
 }
 
-static void config_status_idle_is_02b0(void)
+static void config_status_shows_no_error_at_rest(void)
 {
-	SAME("STATUS", config_read(0x06, 2), 0x02b0);
+	SAME("STATUS", config_read(0x06, 2), chip->status);
 	config_write(0x06, 2, 0xffff);
-	SAME("STATUS after all ones", config_read(0x06, 2), 0x02b0);
+	SAME("STATUS after all ones", config_read(0x06, 2), chip->status);
 }
 
 /* ------------------------------------------------------------------ */
@@ -100,12 +103,12 @@ struct reset_value {
 
 #define ALL	0xffffffffu
 
-/* Of an RDK-LITE with its EEPROM loaded. MARBR[7:0] is a live counter. */
+/*
+ * Of every reference board with its EEPROM loaded; what a chip lacks reads 0, as
+ * what it has does after power-on. MARBR[7:0] is a live counter.
+ */
 static const struct reset_value reset_values[] = {
-	{ PLX_LAS0RR, 0xfffe0000, ALL, "LAS0RR" },
-	{ PLX_LAS0BA, 0x00000001, ALL, "LAS0BA" },
 	{ PLX_MARBR, 0x00200000, 0xffffff00, "MARBR" },
-	{ PLX_BIGEND, 0x00300500, ALL, "BIGEND, LMISC1, PROT_AREA, LMISC2" },
 	{ PLX_EROMRR, 0, ALL, "EROMRR" },
 	{ PLX_EROMBA, 0, ALL, "EROMBA" },
 	{ PLX_LBRD0, 0x42430043, ALL, "LBRD0" },
@@ -127,9 +130,6 @@ static const struct reset_value reset_values[] = {
 	{ PLX_P2LDBELL, 0, ALL, "P2LDBELL" },
 	{ PLX_L2PDBELL, 0, ALL, "L2PDBELL" },
 	{ PLX_INTCSR, PLX_INTCSR_RESET, ALL, "INTCSR" },
-	{ PLX_CNTRL, 0x100f767e, ALL, "CNTRL" },
-	{ PLX_PCIHIDR, 0x965610b5, ALL, "PCIHIDR" },
-	{ PLX_PCIHREV, 0x000000ba, ALL, "PCIHREV" },
 	{ PLX_MBOX0_ALT, 0, ALL, "MBOX0 (78)" },
 	{ PLX_MBOX1_ALT, 0, ALL, "MBOX1 (7c)" },
 	{ PLX_DMAMODE(0), PLX_MODE_RESET, ALL, "DMAMODE0" },
@@ -150,13 +150,15 @@ static const struct reset_value reset_values[] = {
 	{ PLX_MQCR, 2, ALL, "MQCR" },
 	{ PLX_QBAR, 0, ALL, "QBAR" },
 	{ PLX_QSR, 0x50, ALL, "QSR" },
+	{ PLX_LBRD1, 0x00000043, ALL, "LBRD1" },
 	{ PLX_DMDAC, 0, ALL, "DMDAC" },
 	{ PLX_PCIARB, 0, ALL, "PCIARB" },
 	{ PLX_PABTADR, 0, ALL, "PABTADR" },
 };
 
-/* Offsets without a register. */
+/* Offsets without a register; those behind the window of BAR0 are left out. */
 static const uint16_t holes[] = { 0x38, 0x3c, 0xbc, 0xec, 0x108, 0x1fc };
+static const uint16_t upper_halves[] = { PLX_DMADAC(0), PLX_DMADAC(1), PLX_DMDAC };
 
 static void snapshot(struct plx_test_snapshot *snap)
 {
@@ -171,7 +173,7 @@ static void bar0_has_its_reset_values(void)
 	unsigned int i;
 
 	snapshot(&snap);
-	MUST(SAME("registers in BAR0", snap.mem_words, 128));
+	MUST(SAME("registers in BAR0", snap.mem_words, chip->window / 4));
 	if (snap.mem[PLX_P2LDBELL / 4] == DOORBELL_MARK) {
 		skip_case("an earlier run left its doorbell, so the chip is not fresh from reset");
 		return;
@@ -179,8 +181,21 @@ static void bar0_has_its_reset_values(void)
 	for (i = 0; i < ARRAY_SIZE(reset_values); i++) {
 		const struct reset_value *reg = &reset_values[i];
 
-		SAME(reg->name, snap.mem[reg->offset / 4] & reg->mask, reg->value & reg->mask);
+		if (reg->offset < chip->window)
+			SAME(reg->name, snap.mem[reg->offset / 4] & reg->mask,
+			     reg->value & reg->mask);
 	}
+	SAME("LAS0RR", snap.mem[PLX_LAS0RR / 4], -board->memory[0].size);
+	SAME("LAS0BA", snap.mem[PLX_LAS0BA / 4], board->memory[0].at | 1);
+	/* Of a space that the EEPROM leaves off, as the chip has it: a megabyte. */
+	SAME("LAS1RR", snap.mem[PLX_LAS1RR / 4],
+	     board->memory[1].size ? -board->memory[1].size : 0xfff00000);
+	SAME("LAS1BA", snap.mem[PLX_LAS1BA / 4],
+	     board->memory[1].size ? board->memory[1].at | 1 : 0);
+	SAME("BIGEND, LMISC1, PROT_AREA, LMISC2", snap.mem[PLX_BIGEND / 4], chip->bigend);
+	SAME("CNTRL", snap.mem[PLX_CNTRL / 4], chip->cntrl);
+	SAME("PCIHIDR", snap.mem[PLX_PCIHIDR / 4], (uint32_t)chip->id << 16 | PLX_VENDOR);
+	SAME("PCIHREV", snap.mem[PLX_PCIHREV / 4], chip->stepping);
 }
 
 static void bar1_shows_what_bar0_shows(void)
@@ -207,14 +222,21 @@ static void bar1_shows_what_bar0_shows(void)
 	SAME("word through BAR1", peek(IO, 2, PLX_MBOX2), 0xde77);
 }
 
+static void reads_zero(uint32_t offset)
+{
+	wr32(offset, ALL);
+	CHECK(rd32(offset) == 0, "0x%03x reads 0x%08x", offset, rd32(offset));
+}
+
 static void offsets_without_register_read_zero(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(holes); i++) {
-		wr32(holes[i], ALL);
-		CHECK(rd32(holes[i]) == 0, "0x%03x reads 0x%08x", holes[i], rd32(holes[i]));
-	}
+	for (i = 0; i < ARRAY_SIZE(holes); i++)
+		if (holes[i] < chip->window)
+			reads_zero(holes[i]);
+	for (i = 0; !chip->has_upper_half && i < ARRAY_SIZE(upper_halves); i++)
+		reads_zero(upper_halves[i]);
 }
 
 static void bytes_and_words_reach_their_lanes(void)
@@ -281,7 +303,8 @@ static void intcsr_keeps_only_its_enables(void)
 
 	/* All but SERR# (2), which would be one. */
 	wr32(PLX_INTCSR, ALL & ~0x4u);
-	SAME("INTCSR after ones", rd32(PLX_INTCSR) & rest, 0x0f0f1f5b);
+	SAME("INTCSR after ones", rd32(PLX_INTCSR) & rest,
+	     0x0f000000 | (chip->intcsr_enables & ~0x4u));
 	wr32(PLX_INTCSR, 0);
 	SAME("INTCSR after zero", rd32(PLX_INTCSR) & rest, 0x0f000000);
 	/* Several drivers write back bits that they do not own. */
@@ -292,11 +315,17 @@ static void intcsr_keeps_only_its_enables(void)
 static void read_only_registers_stay(void)
 {
 	wr32(PLX_PCIHIDR, 0);
-	SAME("PCIHIDR", rd32(PLX_PCIHIDR), 0x965610b5);
+	SAME("PCIHIDR", rd32(PLX_PCIHIDR), (uint32_t)chip->id << 16 | PLX_VENDOR);
 	wr32(PLX_PCIHREV, 0);
-	SAME("PCIHREV", rd32(PLX_PCIHREV), 0xba);
+	SAME("PCIHREV", rd32(PLX_PCIHREV), chip->stepping);
 	wr32(PLX_OPQIS, ALL);
 	SAME("OPQIS", rd32(PLX_OPQIS), 0);
+	if (!chip->bigend) {
+		/* Of these four bytes the oldest chip has the first alone. */
+		wr32(PLX_BIGEND, ALL & ~0xffu);
+		SAME("BIGEND and what is not above it", rd32(PLX_BIGEND), 0);
+		return;
+	}
 	poke(MEM, 1, PLX_BIGEND + 1, 0x01);
 	SAME("LMISC1: local init is done, whatever is written",
 	     peek(MEM, 1, PLX_BIGEND + 1) & 0x04, 0x04);
@@ -317,20 +346,22 @@ static void dma_registers_keep_only_their_bits(void)
 
 	for (ch = 0; ch < 2; ch++) {
 		wr32(PLX_DMASIZ(ch), ALL);
-		SAME("DMASIZ", rd32(PLX_DMASIZ(ch)), PLX_SIZ_WRITABLE);
+		SAME("DMASIZ", rd32(PLX_DMASIZ(ch)), chip->siz_bits);
 		wr32(PLX_DMAPADR(ch), 0xfedcba98 + ch);
 		wr32(PLX_DMALADR(ch), 0x76543210 + ch);
 		wr32(PLX_DMADPR(ch), 0x13579bdf);
 		SAME("DMAPADR", rd32(PLX_DMAPADR(ch)), 0xfedcba98 + ch);
 		SAME("DMALADR", rd32(PLX_DMALADR(ch)), 0x76543210 + ch);
 		SAME("DMADPR", rd32(PLX_DMADPR(ch)), 0x13579bdf);
-		wr32(PLX_DMADAC(ch), 0xa0a0a0a0 + ch);
-		SAME("DMADAC", rd32(PLX_DMADAC(ch)), 0xa0a0a0a0 + ch);
+		if (chip->has_upper_half) {
+			wr32(PLX_DMADAC(ch), 0xa0a0a0a0 + ch);
+			SAME("DMADAC", rd32(PLX_DMADAC(ch)), 0xa0a0a0a0 + ch);
+		}
 		wr32(PLX_DMAMODE(ch), ALL);
-		SAME("DMAMODE", rd32(PLX_DMAMODE(ch)), PLX_MODE_WRITABLE);
+		SAME("DMAMODE", rd32(PLX_DMAMODE(ch)), chip->mode_bits);
 		wr32(PLX_DMAMODE(ch), PLX_MODE_RESET);
 		SAME("DMASIZ after DMAMODE[20] came and went", rd32(PLX_DMASIZ(ch)),
-		     PLX_SIZ_WRITABLE);
+		     chip->siz_bits);
 	}
 }
 
@@ -366,7 +397,7 @@ const struct test register_tests[] = {
 	{ "config_names_the_board", config_names_the_board },
 	{ "config_capabilities_are_pm_hotswap_vpd", config_capabilities_are_pm_hotswap_vpd },
 	{ "config_command_keeps_only_its_bits", config_command_keeps_only_its_bits },
-	{ "config_status_idle_is_02b0", config_status_idle_is_02b0 },
+	{ "config_status_shows_no_error_at_rest", config_status_shows_no_error_at_rest },
 	{ "offsets_without_register_read_zero", offsets_without_register_read_zero },
 	{ "bytes_and_words_reach_their_lanes", bytes_and_words_reach_their_lanes },
 	{ "eight_bytes_are_two_dwords", eight_bytes_are_two_dwords },

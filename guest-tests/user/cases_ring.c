@@ -68,11 +68,11 @@ static void ring_of_1000_laps_keeps_the_data_right(void)
 	first[1] = ~first[0];
 	buffer_write(buf, 0, first, sizeof(first));
 	put_descriptor(table, 0, (struct descriptor){
-		.pci = buf->logical, .local = 0x801, .size = length,
+		.pci = buf->logical, .local = local_at(0x801), .size = length,
 		.next = descriptor_at(table, 1) | PLX_DPR_PCI,
 	});
 	back = (struct descriptor){
-		.pci = buf->logical + 1, .local = 0x801, .size = length,
+		.pci = buf->logical + 1, .local = local_at(0x801), .size = length,
 		.next = descriptor_at(table, 0) | PLX_DPR_PCI | PLX_DPR_TO_PCI | PLX_DPR_TC,
 	};
 	put_descriptor(table, 1, back);
@@ -236,7 +236,7 @@ static void abort_at_rest_does_nothing(void)
 	uint32_t intcsr;
 
 	MUST(buf);
-	MUST(block(CH0, TO_PCI, buf->logical, 0, 64));
+	MUST(block(CH0, TO_PCI, buf->logical, local_at(0), 64));
 	enable_irq(CH0);
 	change(PLX_DMAMODE(0), 0, PLX_MODE_DONE_INT | PLX_MODE_INTA);
 	intcsr = rd32(PLX_INTCSR);

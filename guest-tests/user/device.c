@@ -151,24 +151,34 @@ void change(uint32_t offset, uint32_t clear, uint32_t set)
 	must("read-modify-write", PLX_TEST_RMW, &rmw);
 }
 
-void sram_read(uint32_t offset, int width, void *data, uint32_t count)
+void local_read(int bar, uint32_t offset, int width, void *data, uint32_t count)
 {
 	struct plx_test_bulk bulk = {
-		.bar = SRAM, .width = width, .offset = offset, .count = count,
+		.bar = bar, .width = width, .offset = offset, .count = count,
 		.data = (uintptr_t)data,
 	};
 
-	must("read the SRAM", PLX_TEST_PEEK_BULK, &bulk);
+	must("read local memory", PLX_TEST_PEEK_BULK, &bulk);
+}
+
+void local_write(int bar, uint32_t offset, int width, const void *data, uint32_t count)
+{
+	struct plx_test_bulk bulk = {
+		.bar = bar, .width = width, .offset = offset, .count = count,
+		.data = (uintptr_t)data,
+	};
+
+	must("write local memory", PLX_TEST_POKE_BULK, &bulk);
+}
+
+void sram_read(uint32_t offset, int width, void *data, uint32_t count)
+{
+	local_read(SRAM, offset, width, data, count);
 }
 
 void sram_write(uint32_t offset, int width, const void *data, uint32_t count)
 {
-	struct plx_test_bulk bulk = {
-		.bar = SRAM, .width = width, .offset = offset, .count = count,
-		.data = (uintptr_t)data,
-	};
-
-	must("write the SRAM", PLX_TEST_POKE_BULK, &bulk);
+	local_write(SRAM, offset, width, data, count);
 }
 
 uint32_t config_read(uint32_t offset, int width)

@@ -104,7 +104,7 @@ bool ring_make(struct ring *ring, int ch, bool to_pci, unsigned int count, uint3
 			flags |= PLX_DPR_TC;
 		put_descriptor(ring->table, i, (struct descriptor){
 			.pci = ring->data->logical + i * length,
-			.local = i * length,
+			.local = local_at(i * length),
 			.size = length,
 			.next = descriptor_at(ring->table, (i + 1) % count) | flags,
 		});

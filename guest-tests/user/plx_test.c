@@ -58,6 +58,7 @@ static const struct {
 	{ "the contract of common buffers", contract_tests },
 	{ "block DMA", block_tests },
 	{ "scatter-gather chains", chain_tests },
+	{ "64-bit addresses, valid bits", long_tests },
 	{ "rings, pause, abort", ring_tests },
 	{ "interrupt", irq_tests },
 	{ "bus mastering off, bus errors", error_tests },
@@ -303,6 +304,7 @@ static void introduce(void)
 {
 	diag("plx_test: %s [%04x:%04x] INT%c, interrupt %d", info.name, info.vendor, info.device,
 	     info.pin ? 'A' + info.pin - 1 : '-', info.irq);
+	diag("%s, local memory 0x%08x+0x%x", chip->name, space[0].at, space[0].size);
 	diag("subsystem %04x:%04x, revision %02x, BARs of %llu, %llu and %llu bytes",
 	     info.subvendor, info.subdevice, info.revision, (unsigned long long)info.bar_len[0],
 	     (unsigned long long)info.bar_len[1], (unsigned long long)info.bar_len[2]);
@@ -408,6 +410,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	report_open(output);
 	trouble = device_open();
+	if (!trouble)
+		trouble = board_find();
 	if (trouble)
 		bail_out("%s", trouble);
 	if (!count)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * plx_test: the cases that a PLX PCI 9056/9656 must pass, run in the guest.
+ * plx_test: the cases that a PLX PCI 9x5x must pass, run in the guest.
  *
  * A case is a function that takes the device at rest and gives it back; the
  * runner brings the chip to rest and frees the buffers after each, whatever
@@ -20,10 +20,10 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PAGE		4096u
-#define SRAM_SIZE	0x20000u	/* of an RDK-LITE; at local address 0 */
+#define SRAM_LEAST	0x20000u	/* bytes that every board has in local space 0 */
 
 enum { CH0 = 0, CH1 = 1 };
-enum { MEM = 0, IO = 1, SRAM = 2 };		/* BARs */
+enum { MEM = 0, IO = 1, SRAM = 2 };		/* BARs; local space 1 is the next */
 
 /* A bus address that no guest memory answers: in the hole below 4 GiB. */
 #define UNMAPPED	0xf8000000u
@@ -43,6 +43,55 @@ void report_totals(void);
 int report_exit_code(void);
 void diag(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void bail_out(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* ------------------------------------------------------------------ */
+/* board.c: what is behind the BARs                                    */
+
+/* What the chips differ in. Each is as after power-on on its reference board. */
+struct chip {
+	const char *name;
+	uint16_t id;			/* PCIHIDR[31:16] */
+	uint8_t revision;		/* PCIREV */
+	uint8_t stepping;		/* PCIHREV */
+	uint32_t window;		/* bytes of BAR0 */
+	uint16_t status;		/* PCISR at rest */
+	uint16_t power;			/* PMC; 0: no list of capabilities */
+	uint32_t bigend;		/* BIGEND and the three bytes above it */
+	uint32_t cntrl;
+	uint32_t intcsr_enables;	/* what software may set there ... */
+	uint32_t mode_bits;		/* ... in DMAMODE ... */
+	uint32_t siz_bits;		/* ... and in DMASIZ */
+	bool has_upper_half;		/* of addresses: DMADAC, DMAMODE[18] */
+	bool counts_to_pci;		/* clears the count of descriptors in PCI memory too */
+	bool has_valid_bits;		/* DMAMODE[21:20] */
+	bool has_abort_address;		/* PABTADR */
+};
+
+struct local_memory {
+	uint32_t at;			/* local address */
+	uint32_t size;			/* 0: there is none */
+};
+
+struct board {
+	uint16_t device;
+	uint16_t subsystem;
+	const struct chip *chip;
+	struct local_memory memory[2];	/* behind local spaces 0 and 1, whole */
+};
+
+extern const struct board *board;
+extern const struct chip *chip;
+extern struct local_memory space[2];	/* as LASnRR and LASnBA had it at first */
+
+const char *board_find(void);		/* what is wrong, or NULL */
+/* Whether the chip has @it; if not, the case is skipped: "the CHIP has no @what". */
+bool chip_can(bool it, const char *what);
+
+/* The local address of what BAR2 shows at @offset. */
+static inline uint32_t local_at(uint32_t offset)
+{
+	return space[0].at + offset;
+}
 
 /* agent.c: requests from outside; the exit code, once nobody asks any more */
 
@@ -90,6 +139,10 @@ void wr32(uint32_t offset, uint32_t value);
 uint8_t csr(int ch);
 void set_csr(int ch, uint8_t value);
 void change(uint32_t offset, uint32_t clear, uint32_t set);	/* atomic, BAR0 */
+/* @count words of @width bytes through BAR2 or BAR3 */
+void local_read(int bar, uint32_t offset, int width, void *data, uint32_t count);
+void local_write(int bar, uint32_t offset, int width, const void *data, uint32_t count);
+/* the same through BAR2 */
 void sram_read(uint32_t offset, int width, void *data, uint32_t count);
 void sram_write(uint32_t offset, int width, const void *data, uint32_t count);
 uint32_t config_read(uint32_t offset, int width);
@@ -177,6 +230,9 @@ void put_descriptor(const struct common_buffer *ring, unsigned int index,
 struct descriptor get_descriptor(const struct common_buffer *ring, unsigned int index);
 uint32_t descriptor_at(const struct common_buffer *ring, unsigned int index);
 void enable_irq(int ch);
+/* cases_error.c: what a master abort at @address has to leave, then a block that works. */
+void after_master_abort(int ch, uint32_t address);
+void works_again(int ch);
 
 /*
  * A circular ring of @count descriptors on @ch, each moving @length bytes of
@@ -208,6 +264,7 @@ extern const struct test contract_tests[];
 extern const struct test reboot_tests[];
 extern const struct test block_tests[];
 extern const struct test chain_tests[];
+extern const struct test long_tests[];
 extern const struct test ring_tests[];
 extern const struct test irq_tests[];
 extern const struct test error_tests[];

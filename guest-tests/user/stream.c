@@ -47,7 +47,7 @@ static bool ring_of_samples(struct common_buffer **table, struct common_buffer *
 	for (i = 0; i < BLOCKS; i++)
 		put_descriptor(*table, i, (struct descriptor){
 			.pci = (*data)->logical + i * BLOCK,
-			.local = 0,
+			.local = local_at(0),
 			.size = BLOCK,
 			.next = descriptor_at(*table, (i + 1) % BLOCKS) | PLX_DPR_PCI |
 				PLX_DPR_TO_PCI | PLX_DPR_TC,
@@ -109,7 +109,7 @@ static void pauses_longer_than_the_limit_do_no_harm(void)
 	MUST(data);
 	poke(SRAM, 4, SAMPLER_RATE, PAUSED_RATE_KIB);
 	for (round = 0; round < PAUSED_ROUNDS; round++) {
-		start_block(CH0, TO_PCI, data->logical, 0, data->length,
+		start_block(CH0, TO_PCI, data->logical, local_at(0), data->length,
 			    PLX_MODE_HOLD_LOCAL | PLX_MODE_DEMAND);
 		began = now_ns();
 		poke(SRAM, 4, SAMPLER_CONTROL, 1);

@@ -10,6 +10,8 @@ from plx9x5x.lab.guest.sources import GuestSources, base_image
 from plx9x5x.lab.toolchain import Toolchain, build_module, build_static
 
 DRIVER: Final = "plx_test"
+BOARDS: Final = ("9080-401b", "rdk-9054-lite", "rdk-9056-lite", "rdk-9656-lite", "pex-8311-rdk")
+"""Those that driver and program know: PLX's reference boards (guest-tests/user/board.c)."""
 
 
 @dataclass(frozen=True, slots=True)
