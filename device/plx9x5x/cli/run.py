@@ -2,10 +2,12 @@
 """`plx9x5x run`: the main job. Server, guest with the test driver, verdict."""
 
 import argparse
+import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
 from plx9x5x.cli.usage import UsageError
@@ -14,14 +16,24 @@ from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
 from plx9x5x.transport import choice as transports
 
+if TYPE_CHECKING:
+    from plx9x5x.lab.session import RunResult, RunSpec
+
 NAME: Final = "run"
+ALL: Final = "all"
+"""What `--board` takes for one board after the other."""
 NEXT: Final = "next, your own driver: {program} try ./mydrv (README.md, 'Your own driver')"
 HELP: Final = "Run the guest driver's tests against a board: server, QEMU, verdict."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--board", metavar="B", default=boards.DEFAULT, help="what is behind the bridge (%(default)s)")
+    parser.add_argument(
+        "--board",
+        metavar="B",
+        default=boards.DEFAULT,
+        help=f"a reference board of 'plx9x5x boards' (%(default)s), or '{ALL}': one after the other",
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "guests:\n" + "\n".join(f"  {name:<9} {one.summary}" for name, one in shapes.SHAPES.items())
     parser.add_argument(
@@ -53,7 +65,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.TIMEOUT_S,
         help="end a guest that lives longer (%(default)g seconds)",
     )
+    parser.add_argument("--append", metavar="WORDS", default="", help="more words for the kernel's command line")
+    parser.add_argument(
+        "--smp", metavar="N", type=int, choices=range(1, 17), default=1, help="the guest's processors, up to 16"
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        type=Path,
+        help=f"write each register access to FILE (docs/trace.md); with '--board {ALL}' the board is in its name",
+    )
+    parser.add_argument(
+        "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
+    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON too")
     parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
     parser.add_argument(
@@ -63,29 +89,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one run; exit code 0, 1 (a test failed, or an oops or a vfio error beside passing ones) or 75 (VM lost)."""
-    from plx9x5x.board import load_board
+    """Do one run, or one a board; exit code 0, 1 (a test failed, or an oops or a vfio error beside passing ones) or 75.
+
+    75 is a lost VM, and of several runs it is so only if none has a fault.
+    """
     from plx9x5x.cli import run_view
     from plx9x5x.lab import session
     from plx9x5x.lab.card import driver
     from plx9x5x.lab.guest import sources as guest_sources
     from plx9x5x.lab.report import junit
-    from plx9x5x.lab.toolchain import for_stream
 
+    if args.repeat < 1:
+        raise UsageError("--repeat takes a number from 1 on")
     names = session.list_cases(driver.build_program(guest_sources.find()))
     if args.list:
         run_view.say(names)
         return 0
     if args.only:
         session.check_case(args.only, names)
-    load_board(args.board)  # a wrong name is a usage error, found before anything is fetched
-    if args.board != boards.DEFAULT:
-        raise UsageError(
-            f"the guest's test driver knows {boards.DEFAULT} only; for your own driver on {args.board}: "
-            f"plx9x5x serve --board {args.board} --socket-path S"
-        )
+    wanted = _boards(args.board)
     spec = session.RunSpec(
-        board=args.board,
         kernel=args.kernel,
         guest=shapes.named(args.guest),
         memory_mib=args.memory,
@@ -98,23 +121,83 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         transport=args.transport,
         plane=choice.choose(args.plane) if args.plane else None,
+        append=tuple(args.append.split()),
+        processors=args.smp,
+        trace=args.trace,
     )
-    with run_view.view_for(sys.stdout, verbose=args.verbose) as view:
-        result = session.run(spec, watcher=view, progress=for_stream(sys.stderr))
+    for turn in range(args.repeat):
+        if args.repeat > 1:
+            run_view.say([f"-- {turn + 1} of {args.repeat}"])
+        if len(wanted) == 1:
+            results = [_one(replace(spec, board=wanted[0]))]
+        else:
+            results = [_one_of_several(spec, board) for board in wanted]
+            run_view.say(["", *run_view.table_of_boards(results)])
+        code = session.exit_code_of(results)
+        if code:
+            break
+    if args.junit:
+        run_view.say([f"junit: {args.junit}"])
+    run_view.say([run_view.totals(results)])
+    if not code:
+        run_view.say([NEXT.format(program=_program())])
+    # Last, so that a path that cannot be written costs no verdict.
+    if args.junit:
+        junit.write(args.junit, junit.document(*(result.suite() for result in results)))
+    if args.json:
+        told = {"exit_code": code, "runs": [result.json() for result in results]}
+        junit.write(args.json, (json.dumps(told, indent=2) + "\n").encode(), kind="JSON")
+    return code
+
+
+def _boards(wish: str) -> tuple[str, ...]:
+    """Those to be run. Raises: UsageError for one that the test driver does not know, NoSuchBoard, SetupError."""
+    from plx9x5x.board import load_board
+    from plx9x5x.lab.card import driver
+
+    if wish == ALL:
+        return driver.BOARDS
+    load_board(wish)  # a wrong name is a usage error, found before anything is fetched
+    if wish not in driver.BOARDS:
+        raise UsageError(
+            f"the guest's test driver knows {', '.join(driver.BOARDS)}; for your own driver on {wish}: "
+            f"plx9x5x try --board {wish} ./mydrv"
+        )
+    return (wish,)
+
+
+def _one(spec: "RunSpec") -> "RunResult":
+    """Run one board and say all of it."""
+    from plx9x5x.cli import run_view
+
+    result = _watched(spec)
     run_view.say(["", *run_view.tables(result, width=shutil.get_terminal_size((100, 24)).columns)])
     run_view.say(f"{name}: {value}" for name, value in result.facts.items())
     run_view.say(run_view.findings_line(result))
     if trouble := run_view.verdict_lines(result):
         run_view.say(["", *trouble])
-    run_view.say(["", f"logs: {result.logs} ({', '.join(sorted(p.name for p in result.logs.iterdir() if p.suffix))})"])
-    if args.junit:
-        run_view.say([f"junit: {args.junit}"])
-    run_view.say([result.totals()])
-    if result.ok:
-        run_view.say([NEXT.format(program=_program())])
-    if args.junit:  # last, so that a path that cannot be written costs no verdict
-        junit.write(args.junit, result.junit())
-    return result.exit_code
+    run_view.say(["", run_view.logs_line(result)])
+    return result
+
+
+def _one_of_several(spec: "RunSpec", board: str) -> "RunResult":
+    """Run one board and say what a table at the end would not; its register trace has its name."""
+    from plx9x5x.cli import run_view
+
+    trace = spec.trace and spec.trace.with_name(f"{spec.trace.stem}.{board}{spec.trace.suffix}")
+    run_view.say([f"== {board}"])
+    result = _watched(replace(spec, board=board, trace=trace))
+    run_view.say([*run_view.verdict_lines(result), run_view.logs_line(result), result.totals(), ""])
+    return result
+
+
+def _watched(spec: "RunSpec") -> "RunResult":
+    from plx9x5x.cli import run_view
+    from plx9x5x.lab import session
+    from plx9x5x.lab.toolchain import for_stream
+
+    with run_view.view_for(sys.stdout, verbose=spec.verbose) as view:
+        return session.run(spec, watcher=view, progress=for_stream(sys.stderr))
 
 
 def _program() -> str:

@@ -187,10 +187,32 @@ def tables(result: RunResult, *, width: int = 100) -> list[str]:
     slow = sorted(result.report.cases, key=lambda case: -case.seconds)[:3]
     if slow:
         lines += ["", "slowest: " + ", ".join(f"{case.name} {_time(case.seconds).strip()}" for case in slow)]
-    total = sum(phase.seconds for phase in result.phases)
     steps = "  ".join(f"{phase.name} {phase.seconds:.2f}" for phase in result.phases)
-    lines.append(f"seconds: {steps}  all {total:.2f}")
+    lines.append(f"seconds: {steps}  all {result.seconds:.2f}")
     return lines
+
+
+def table_of_boards(results: Sequence[RunResult]) -> list[str]:
+    """A row a board, then why a board that was lost or has a fault beside its cases is not good."""
+    width = max(20, *(len(result.board) for result in results))
+    rows: list[Sequence[str]] = [("board", "passed", "failed", "skipped", "findings", "time")]
+    for result in results:
+        counts = (result.passed, result.failed, result.skipped, len(result.findings))
+        rows.append((result.board, *(str(n) if n else "-" for n in counts), _time(result.seconds).strip()))
+    lines = [_row(row, width) for row in rows]
+    lines.insert(1, "-" * len(lines[0]))
+    return [*lines, *(f"PROBLEM: {result.board}: {text}" for result in results for text in result.problems)]
+
+
+def totals(results: Sequence[RunResult]) -> str:
+    """The last line of all, as `RunResult.totals` has it of one."""
+    counts = (sum(it.passed for it in results), sum(it.failed for it in results), sum(it.skipped for it in results))
+    return "{} passed, {} failed, {} skipped".format(*counts)
+
+
+def logs_line(result: RunResult) -> str:
+    """Where its logs are, and which."""
+    return f"logs: {result.logs} ({', '.join(sorted(path.name for path in result.logs.iterdir() if path.suffix))})"
 
 
 def findings_line(result: RunResult) -> list[str]:

@@ -11,6 +11,7 @@ import contextlib
 import difflib
 import subprocess
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,6 +78,11 @@ class RunSpec:
     """Who speaks vfio-user (`plx9x5x.transport.choice`)."""
     plane: Plane | None = None
     """What moves data; None leaves it to the server."""
+    append: tuple[str, ...] = ()
+    """Words for the kernel's command line."""
+    processors: int = 1
+    trace: Path | None = None
+    """Where the register trace goes (docs/trace.md)."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -112,6 +118,7 @@ class RunResult:
     findings: tuple[Finding, ...] = ()
     """What the device's server saw done wrong, by whoever: cases that misuse the chip on purpose cause some."""
     facts: Mapping[str, str] = field(default_factory=dict)
+    board: str = boards.DEFAULT
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -178,10 +185,15 @@ class RunResult:
 
     def junit(self) -> bytes:
         """The run as JUnit XML."""
+        return junit.document(self.suite())
+
+    def suite(self) -> ET.Element:
+        """The run as one suite of a JUnit document, whose name says which board if it is not the usual one."""
         errors = [p for p in self.problems if not p.startswith("report: ")]
-        return junit.to_xml(
+        name = f"plx9x5x.guest.{self.kernel}"
+        return junit.suite_of(
             self.report,
-            suite=f"plx9x5x.guest.{self.kernel}",
+            suite=name if self.board == boards.DEFAULT else f"{name}.{self.board}",
             errors=errors,
             expected=self.expected,
             properties={
@@ -190,6 +202,37 @@ class RunResult:
                 **{f"finding {number}": str(finding) for number, finding in enumerate(self.findings, 1)},
             },
         )
+
+    @property
+    def seconds(self) -> float:
+        """How long all of it took."""
+        return sum(phase.seconds for phase in self.phases)
+
+    def json(self) -> dict[str, object]:
+        """The run for a program."""
+        return {
+            "board": self.board,
+            "kernel": self.kernel,
+            "guest": self.guest.name,
+            "exit_code": self.exit_code,
+            "passed": self.passed,
+            "failed": self.failed,
+            "skipped": self.skipped,
+            "problems": list(self.problems),
+            "cases": [
+                {"name": case.name, "verdict": case.verdict.value, "reason": case.reason, "seconds": case.seconds}
+                for case in self.report.cases
+            ],
+            "findings": [finding.json() for finding in self.findings],
+            "seconds": self.seconds,
+            "logs": str(self.logs),
+        }
+
+
+def exit_code_of(results: Sequence[RunResult]) -> int:
+    """Of several runs: 1 if any has a fault, else 75 if a guest was lost, else 0. A lost guest alone may try again."""
+    codes = {result.exit_code for result in results}
+    return next((code for code in (defaults.EXIT_FAILED, defaults.EXIT_LOST_VM) if code in codes), 0)
 
 
 class RunWatcher(Watcher, Protocol):
@@ -266,12 +309,14 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         built = driver.build(tc, sources)
         expected = list_cases(built.program, only=spec.only, bench=spec.mode == BENCH)
     image = driver.driver_image(tc, sources, built, mode=spec.mode, arguments=spec.arguments)
+    image = replace(image, words=(*image.words, *spec.append))
     result = RunResult(
         Report(),
         expected,
         logs,
         tc.kernel.release,
         guest=spec.guest,
+        board=spec.board,
         facts={
             **tc.versions(),
             "guest": f"{spec.guest.name}, {memory_mib} MiB ({spec.guest.summary})",
@@ -313,6 +358,7 @@ def _boot(
                 plane=spec.plane,
                 transport=spec.transport,
                 summary=(result.logs / FINDINGS).absolute(),
+                trace=None if spec.trace is None else spec.trace.absolute(),
             )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
@@ -325,6 +371,7 @@ def _boot(
                 shape=spec.guest,
                 memory_mib=spec.memory_mib,
                 accel=spec.accel,
+                processors=spec.processors,
             )
         )
         watcher.booted(server=ready.server.pid if ready.server else None, qemu=vm.pid)

@@ -3,7 +3,9 @@
 
 import argparse
 import io
+import json
 import subprocess
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,9 +58,56 @@ def runner(monkeypatch: pytest.MonkeyPatch, result: RunResult) -> list[RunSpec]:
 def test_a_board_that_the_test_driver_does_not_know_is_refused_with_what_to_do(
     runner: list[RunSpec], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main_module.main(["run", "--board", "rdk-9056-lite"]) == 2
-    assert "knows rdk-9656-lite only; for your own driver on rdk-9056-lite: plx9x5x serve" in capsys.readouterr().err
+    assert main_module.main(["run", "--board", "hpdi32"]) == 2
+    said = capsys.readouterr().err
+    assert "knows 9080-401b, " in said
+    assert "for your own driver on hpdi32: plx9x5x try --board hpdi32 ./mydrv" in said
     assert runner == []
+
+
+def test_all_boards_are_run_one_after_the_other_with_a_row_each(
+    runner: list[RunSpec], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    names = ("--junit", str(tmp_path / "o.xml"), "--json", str(tmp_path / "o.json"), "--trace", str(tmp_path / "t.log"))
+    assert main_module.main(["run", "--board", "all", *names]) == 1
+    assert [spec.board for spec in runner] == list(driver.BOARDS)
+    assert [spec.trace for spec in runner] == [tmp_path / f"t.{board}.log" for board in driver.BOARDS]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("== ")] == [f"== {board}" for board in driver.BOARDS]
+    header = next(number for number, line in enumerate(lines) if line.startswith("board "))
+    rows = lines[header + 2 : header + 2 + len(driver.BOARDS)]
+    assert [row.split() for row in rows] == [["rdk-9656-lite", "1", "1", "1", "-", "2.50", "s"]] * len(rows)
+    assert lines[-1] == "5 passed, 5 failed, 5 skipped"
+    told = json.loads((tmp_path / "o.json").read_text())
+    assert told["exit_code"] == 1
+    assert [run["failed"] for run in told["runs"]] == [1] * len(driver.BOARDS)
+    assert len(ET.parse(tmp_path / "o.xml").getroot().findall("testsuite")) == len(driver.BOARDS)
+
+
+def test_row_of_a_board_that_was_lost_says_so_below(result: RunResult) -> None:
+    lost = replace(result, board="b", lost=LostGuest("QEMU ended", report=result.report, serial_tail=()))
+    assert run_view.table_of_boards([result, lost])[-1] == "PROBLEM: b: VM lost: QEMU ended"
+
+
+def test_a_board_with_a_fault_outweighs_one_that_was_lost(result: RunResult) -> None:
+    good = replace(result, report=parse(b"KTAP version 1\n1..1\nok 1 a\n"), expected=("a",))
+    lost = replace(good, lost=LostGuest("QEMU ended", report=result.report, serial_tail=()))
+    assert session.exit_code_of([good, good]) == 0
+    assert session.exit_code_of([good, lost]) == 75
+    assert session.exit_code_of([lost, result, good]) == 1
+
+
+def test_repeats_go_on_until_something_is_wrong(
+    runner: list[RunSpec], result: RunResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main_module.main(["run", "--repeat", "3"]) == 1
+    assert len(runner) == 1
+    good = replace(result, report=parse(b"1..1\nok 1 alpha\n"), expected=("alpha",))
+    monkeypatch.setattr(session, "run", lambda spec, **_: runner.append(spec) or good)
+    assert main_module.main(["run", "--repeat", "3"]) == 0
+    assert len(runner) == 4
+    assert "-- 3 of 3\n" in capsys.readouterr().out
+    assert main_module.main(["run", "--repeat", "0"]) == 2
 
 
 def test_last_line_is_the_totals_and_the_failure_is_named(
@@ -71,7 +120,7 @@ def test_last_line_is_the_totals_and_the_failure_is_named(
     assert "serial.log" in out
     assert "boot 2.50" in out
     assert "a line of the console" not in out
-    assert runner[0] == RunSpec()
+    assert runner == [RunSpec()]
 
 
 def test_run_in_which_all_passed_ends_with_what_to_do_next(
@@ -105,6 +154,13 @@ def test_without_common_buffers_there_is_no_such_line(result: RunResult) -> None
 def test_seed_and_guest_reach_the_run(runner: list[RunSpec]) -> None:
     main_module.main(["run", "--seed", "42", "--guest", "high"])
     assert (runner[0].seed, runner[0].guest, runner[0].memory_mib) == (42, shapes.HIGH, None)
+
+
+def test_what_try_takes_of_the_guest_is_taken_here_too(runner: list[RunSpec]) -> None:
+    main_module.main(["run", "--smp", "2", "--append", "quiet loglevel=3", "--trace", "t", "--board", "9080-401b"])
+    assert runner == [
+        RunSpec(board="9080-401b", processors=2, append=("quiet", "loglevel=3"), trace=Path("t")),
+    ]
 
 
 def test_table_names_the_guest(result: RunResult) -> None:

@@ -177,6 +177,18 @@ class TestRun:
         assert got.guest is IOMMU
         assert got.facts["guest"].startswith("iommu, 256 MiB (")
 
+    def test_processors_words_and_trace_go_where_they_belong(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        served: list[str] = []
+        monkeypatch.setattr(DeviceServer, "start", lambda *, backend, **_: served.extend(backend.argv) or FakeServer(None))
+        got = session.run(RunSpec(board="9080-401b", processors=2, append=("quiet", "a=b"), trace=Path("t.log")))
+        words = (got.logs / "qemu.cmd").read_text().split()
+        assert words[words.index("-smp") + 1] == "2"
+        assert "quiet a=b" in " ".join(words)
+        assert served[served.index("--board") + 1] == "9080-401b"
+        assert served[served.index("--trace") + 1] == str(Path("t.log").absolute())
+        assert b'name="plx9x5x.guest.6.1.0-test.9080-401b"' in got.junit()
+        assert (got.json()["board"], got.json()["passed"], got.json()["exit_code"]) == ("9080-401b", got.passed, 0)
+
     def test_guests_memory_is_its_shapes_unless_it_is_named(self) -> None:
         for memory, want in ((None, "6144M"), (4096, "4096M")):
             got = session.run(RunSpec(guest=HIGH, memory_mib=memory, mode=session.NO_DEVICE))

@@ -27,7 +27,19 @@ def to_xml(
     expected: Sequence[str] = (),
     properties: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Give the document. `errors` are faults of the run beside the tests; `expected` names tests that must be there."""
+    """Give the document of one suite; for its parts see `suite_of`."""
+    return document(suite_of(report, suite=suite, errors=errors, expected=expected, properties=properties))
+
+
+def suite_of(
+    report: Report,
+    *,
+    suite: str,
+    errors: Sequence[str] = (),
+    expected: Sequence[str] = (),
+    properties: Mapping[str, str] | None = None,
+) -> ET.Element:
+    """Give one suite. `errors` are faults of the run beside the tests; `expected` names tests that must be there."""
     element = ET.Element("testsuite", name=_legal(suite))
     if properties:
         listed = ET.SubElement(element, "properties")
@@ -44,17 +56,22 @@ def to_xml(
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         element.set(attribute, str(sum(case.find(tag) is not None for case in found)))
     element.set("time", f"{sum(case.seconds for case in report.cases):.3f}")
+    return element
+
+
+def document(*suites: ET.Element) -> bytes:
+    """Give the document of these suites."""
     root = ET.Element("testsuites")
-    root.append(element)
+    root.extend(suites)
     ET.indent(root)
-    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return document
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
 
 
-def write(path: Path, document: bytes) -> None:
+def write(path: Path, document: bytes, *, kind: str = "JUnit") -> None:
     """Put the document at `path`: whole or not at all if that is a file, straight into it if it is a device or a pipe.
 
-    Raises: SetupError.
+    `kind` is what the user asked for. Raises: SetupError.
     """
     try:
         target = path.resolve()
@@ -70,7 +87,7 @@ def write(path: Path, document: bytes) -> None:
             fresh.unlink(missing_ok=True)
     except OSError as exc:
         raise SetupError(
-            f"cannot write the JUnit file {path}: {exc.strerror or exc}",
+            f"cannot write the {kind} file {path}: {exc.strerror or exc}",
             hint="name a file in a folder that you can write",
         ) from exc
 
