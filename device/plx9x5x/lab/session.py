@@ -23,7 +23,8 @@ from plx9x5x.findings import kept
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver
-from plx9x5x.lab.card.backend import FINDINGS, board_backend
+from plx9x5x.lab.card.backend import FINDINGS
+from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.guest import accel
@@ -37,7 +38,7 @@ from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
-from plx9x5x.lab.toolchain import FOR_A_RUN, Progress, Toolchain, load
+from plx9x5x.lab.toolchain import Progress, Toolchain
 from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.transport import choice as transports
 
@@ -298,10 +299,7 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
     memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):
-        carrier = transports.choose(spec.transport, has_library=True, many_mappings=spec.guest.needs_many_mappings)
-        by_library = carrier.transport is transports.Transport.LIBVFIO
-        need = FOR_A_RUN if by_library else FOR_A_RUN - {"libvfio-user"}
-        tc = load(kernel=spec.kernel, progress=progress, need=need)
+        tc, carrier = lay(transport=spec.transport, shape=spec.guest, kernel=spec.kernel, progress=progress)
         accelerator, why = accel.choose(spec.accel, tc)
     logs = runs.make(tc.cache, keep=spec.keep)
     with clock.phase("build"):
@@ -351,14 +349,14 @@ def _boot(
     """Server, guest, report."""
     with contextlib.ExitStack() as stack:
         with clock.phase("server and image"):
-            served = board_backend(
+            served = serving(
+                tc,
                 spec.board,
-                libvfio_user=tc.libvfio_user if spec.transport == transports.Transport.LIBVFIO.value else None,
+                transport=spec.transport,
+                logs=result.logs,
+                trace=spec.trace,
                 verbose=spec.verbose,
                 plane=spec.plane,
-                transport=spec.transport,
-                summary=(result.logs / FINDINGS).absolute(),
-                trace=None if spec.trace is None else spec.trace.absolute(),
             )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
@@ -381,7 +379,7 @@ def _boot(
             result = replace(result, report=exc.report, lost=exc)
         clock.phases += vm_phases(vm)
         vm.end()
-        return replace(result, oopses=vm.oopses, vfio_errors=vm.vfio_errors(), server_trouble=ready.trouble())
+        return replace(result, **aftermath(vm, ready))
 
 
 def vm_phases(vm: GuestVm) -> list[Phase]:

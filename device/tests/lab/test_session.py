@@ -13,7 +13,7 @@ from nthal.contract import from_json_lines
 from plx9x5x.errors import LostVm, SetupError
 from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab import session
-from plx9x5x.lab.card import driver
+from plx9x5x.lab.card import driver, ground
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.guest import accel
 from plx9x5x.lab.guest import sources as guest_sources
@@ -150,7 +150,7 @@ class TestRun:
     def surroundings(self, fake: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = fake.busybox.parent
         built = driver.GuestTests(folder / "plx_test.ko", folder / "plx_test")
-        monkeypatch.setattr(session, "load", lambda **_: fake)
+        monkeypatch.setattr(ground, "load", lambda **_: fake)
         monkeypatch.setattr(driver, "build", lambda _tc, _sources: built)
         monkeypatch.setattr(session, "list_cases", lambda *_, **__: ("a", "b"))
 
@@ -179,7 +179,9 @@ class TestRun:
 
     def test_processors_words_and_trace_go_where_they_belong(self, monkeypatch: pytest.MonkeyPatch) -> None:
         served: list[str] = []
-        monkeypatch.setattr(DeviceServer, "start", lambda *, backend, **_: served.extend(backend.argv) or FakeServer(None))
+        monkeypatch.setattr(
+            DeviceServer, "start", lambda *, backend, **_: served.extend(backend.argv) or FakeServer(None)
+        )
         got = session.run(RunSpec(board="9080-401b", processors=2, append=("quiet", "a=b"), trace=Path("t.log")))
         words = (got.logs / "qemu.cmd").read_text().split()
         assert words[words.index("-smp") + 1] == "2"
@@ -198,7 +200,7 @@ class TestRun:
     def test_guest_with_an_iommu_is_refused_by_libvfio_user_before_anything_is_fetched(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(session, "load", lambda **_: pytest.fail("the toolchain was loaded"))
+        monkeypatch.setattr(ground, "load", lambda **_: pytest.fail("the toolchain was loaded"))
         for mode in ("test", "reboot"):
             with pytest.raises(TooManyMappings, match=r"takes 16 mappings, .* one a page, .* --transport wire"):
                 session.run(RunSpec(guest=IOMMU, transport="libvfio", mode=mode))
@@ -206,7 +208,7 @@ class TestRun:
     def test_memory_that_makes_a_guest_pointless_is_refused_before_anything_is_fetched(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(session, "load", lambda **_: pytest.fail("the toolchain was loaded"))
+        monkeypatch.setattr(ground, "load", lambda **_: pytest.fail("the toolchain was loaded"))
         with pytest.raises(PointlessMemory):
             session.run(RunSpec(guest=HIGH, memory_mib=256))
 
@@ -239,7 +241,7 @@ class TestRun:
         self, fake: Toolchain, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         lost = replace(fake, qemu=Qemu((*fake.qemu.argv[:-1], "killed"), "11", "test"))
-        monkeypatch.setattr(session, "load", lambda **_: lost)
+        monkeypatch.setattr(ground, "load", lambda **_: lost)
         got = session.run(RunSpec(mode=session.NO_DEVICE))
         assert got.exit_code == 75
         assert got.report.cases[0].name == "a"

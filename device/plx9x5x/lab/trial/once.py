@@ -13,7 +13,8 @@ from typing import IO, Final, TypedDict
 
 from plx9x5x.errors import LostVm
 from plx9x5x.findings import kept
-from plx9x5x.lab.card.backend import FINDINGS, board_backend
+from plx9x5x.lab.card.backend import FINDINGS
+from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.machine import shared_folder, vfio_user_pci
@@ -23,14 +24,13 @@ from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.report.ktap import Report
-from plx9x5x.lab.toolchain import FOR_A_RUN, FolderNotBuilt, Progress, Toolchain, load
+from plx9x5x.lab.toolchain import FolderNotBuilt, Progress, Toolchain
 from plx9x5x.lab.trial import files, stuck
 from plx9x5x.lab.trial.debugger import GdbWatcher, gdb_socket
 from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
 from plx9x5x.rules import summary
-from plx9x5x.transport import choice as transports
 from plx9x5x.units import MIB
 
 _LOG_MOST: Final = 64 * MIB
@@ -57,12 +57,8 @@ class Listener:
 def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) -> TryResult:
     """Do it once. A guest that is lost is a result. Raises: SetupError, BadRequest."""
     files.check(spec.get)
-    carrier = transports.choose(spec.transport, has_library=True, many_mappings=spec.guest.needs_many_mappings)
-    by_library = carrier.transport is transports.Transport.LIBVFIO
-    need = FOR_A_RUN if by_library else FOR_A_RUN - {"libvfio-user"}
-    if shares(spec):
-        need |= {"virtiofsd"}
-    tc = load(kernel=spec.kernel, progress=progress, need=need)
+    more = frozenset(("virtiofsd",) if shares(spec) else ())
+    tc, carrier = lay(transport=spec.transport, shape=spec.guest, kernel=spec.kernel, progress=progress, more=more)
     spec = replace(spec, transport=carrier.transport.value)
     logs = runs.make(tc.cache, keep=spec.keep)
     try:
@@ -122,13 +118,7 @@ def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path) -> Backend:
     trace = spec.trace
     if trace is not None and number > 1:
         trace = trace.with_name(f"{trace.stem}.card{number}{trace.suffix}")
-    return board_backend(
-        spec.boards[number - 1],
-        libvfio_user=tc.libvfio_user if spec.transport == transports.Transport.LIBVFIO.value else None,
-        transport=spec.transport,
-        summary=(logs / FINDINGS).absolute(),
-        trace=None if trace is None else trace.absolute(),
-    )
+    return serving(tc, spec.boards[number - 1], transport=spec.transport, logs=logs, trace=trace)
 
 
 def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, listener: Listener) -> TryResult:
@@ -204,14 +194,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             sent.close()
         if pumps[0].failure is not None:
             raise pumps[0].failure
-        troubles = (ready.trouble(), *(it.trouble() for it in others))
-        return replace(
-            result,
-            seconds=vm.seconds,
-            oopses=vm.oopses,
-            vfio_errors=vm.vfio_errors(),
-            server_trouble=next((trouble for trouble in troubles if trouble), None),
-        )
+        return replace(result, seconds=vm.seconds, **aftermath(vm, ready, *others))
 
 
 def _nobody(_data: bytes) -> None:
