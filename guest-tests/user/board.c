@@ -91,7 +91,7 @@ static struct local_memory read_space(uint32_t range, uint32_t base)
 	return (struct local_memory){ .at = on & mask, .size = ~mask + 1 };
 }
 
-const char *board_find(void)
+const char *board_find(uint32_t least)
 {
 	static char trouble[128];
 	unsigned int i;
@@ -107,10 +107,10 @@ const char *board_find(void)
 	chip = board->chip;
 	space[0] = read_space(PLX_LAS0RR, PLX_LAS0BA);
 	space[1] = read_space(PLX_LAS1RR, PLX_LAS1BA);
-	if (space[0].size < SRAM_LEAST) {
+	if (space[0].size < least) {
 		snprintf(trouble, sizeof(trouble),
 			 "local space 0 has 0x%x bytes, the cases take 0x%x (LAS0RR, LAS0BA)",
-			 space[0].size, SRAM_LEAST);
+			 space[0].size, least);
 		return trouble;
 	}
 	return NULL;

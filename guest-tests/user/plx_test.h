@@ -83,7 +83,8 @@ extern const struct board *board;
 extern const struct chip *chip;
 extern struct local_memory space[2];	/* as LASnRR and LASnBA had it at first */
 
-const char *board_find(void);		/* what is wrong, or NULL */
+/* What is wrong, or NULL; fewer than @least bytes behind local space 0 are. */
+const char *board_find(uint32_t least);
 /* Whether the chip has @it; if not, the case is skipped: "the CHIP has no @what". */
 bool chip_can(bool it, const char *what);
 
