@@ -157,7 +157,7 @@ def test_a_build_that_does_not_end_is_ended(tmp_path: Path) -> None:
     result, _ = tried(str(tmp_path), timeout_s=1.0)
     assert (result.exit_code, result.problems) == (1, ("the module was not built",))
     assert [line for line in result.lines() if "begins" in line]
-    assert "it was ended: it took longer than 1 s" in result.lines()
+    assert "it was ended: it took longer than 1 s (--timeout)" in result.lines()
 
 
 @pytest.mark.parametrize(("how", "does"), [("loop", "loops"), ("wait", "waits")])

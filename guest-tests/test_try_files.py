@@ -24,8 +24,6 @@ BLOCK = bytes(range(256)) * 16_384
 @pytest.fixture
 def shared(tmp_path: Path) -> tuple[Path, Path]:
     read, write = tmp_path / "to read", tmp_path / "to write"
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(place.stat().st_mode | 0o055)
     for place in (read, write):
         place.mkdir()
     (read / "block").write_bytes(BLOCK)
@@ -67,6 +65,23 @@ def test_the_hosts_root_is_seen_and_stays_as_it_is(shared: tuple[Path, Path]) ->
     assert result.exit_code == 6
     assert not mine.exists()
     assert any("the guest's root is this machine's" in text for text in ear.phases)
+
+
+def test_the_hosts_root_needs_nothing_else() -> None:
+    result, ear = tried(folder("blink"), command="pwd; readlink -f /proc/self/exe", host_root=True, get=("/etc/hosts",))
+    assert result.exit_code == 0, result.lines()
+    assert ear.heard.decode().splitlines()[0] == str(Path.cwd())
+    assert result.got["/etc/hosts"].read_bytes() == Path("/etc/hosts").read_bytes()
+
+
+def test_the_kernels_log_is_whole_whoever_cleared_it_and_a_file_of_that_name_is_another() -> None:
+    command = "dmesg > dmesg.log; dmesg -c > /dev/null"
+    result, _ = tried(folder("blink"), command=command, get=("dmesg.log",))
+    theirs = result.got["dmesg.log"].read_text(encoding="utf-8").splitlines()
+    assert "Linux version" in result.dmesg.splitlines()[0]
+    assert len(theirs) > 200
+    ours = [line.rstrip() for line in result.dmesg.splitlines()]
+    assert ours[: len(theirs) - 5] == [line.rstrip() for line in theirs if "plx-init" not in line][: len(theirs) - 5]
 
 
 def test_a_dynamic_program_that_cannot_start_is_explained(shared: tuple[Path, Path]) -> None:

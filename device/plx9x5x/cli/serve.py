@@ -220,7 +220,7 @@ def run(args: argparse.Namespace) -> int:
             print(choice.describe(plane))
             print(make_server.chosen)
             print(
-                "add it to a guest (GUEST_INITRD is yours; see README, Your own driver):\n\n"
+                "add it to a guest (GUEST_INITRD is yours; see docs/serving.md):\n\n"
                 f"{qemu_command(server.socket_path, shapes.named(args.guest))}\n"
             )
             notifier = stack.enter_context(contextlib.closing(sockets.Notifier()))

@@ -29,7 +29,7 @@ modules are loaded. Without one, on a terminal, you get that shell: 'exit' power
 
 exit codes: 0; 1 the module was not built, did not load or bind, the kernel complained, or somebody was found at fault
 for certain; 75 the guest was lost, or ran longer than --timeout, and nothing says by whose fault; COMMAND's own status
-if nothing else was wrong
+if nothing else was wrong (1 if that is 75)
 """
 
 
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root",
         choices=("own", "host"),
         default="own",
-        help="'host': the guest sees this machine's files, as you may read them; writes are dropped (%(default)s)",
+        help="'host': the guest sees this machine's files (root: what nobody may see); writes are lost (%(default)s)",
     )
     parser.add_argument("--input", metavar="FILE", type=Path, help="what COMMAND reads")
     parser.add_argument(
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="S",
         type=seconds,
-        help=f"end a guest that lives longer ({defaults.TIMEOUT_S:g} seconds; a shell: a day)",
+        help=f"end a build or a guest that takes longer ({defaults.TIMEOUT_S:g} seconds; a shell: a day)",
     )
     parser.add_argument(
         "--smp", metavar="N", type=int, choices=range(1, 17), default=1, help="the guest's processors, up to 16"
@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; exit code 0, 1 or 75."""
+    """Do it; exit code 0, 1, 75, or the command's own."""
     from plx9x5x.lab import trial
     from plx9x5x.lab.toolchain import for_stream
 

@@ -3,7 +3,7 @@
 
 ::
 
-    python -m plx9x5x.jail.confined --run PROGRAM'S-FOLDER --read FOLDER --write FOLDER [--nobody] -- PROGRAM ...
+    confined --run PROGRAM'S-FOLDER --read FOLDER --write FOLDER [--nobody] -- PROGRAM ...
 
 What is beneath `--run` can be run and read, beneath `--read` read, beneath `--write` all but run and made a device. A
 kernel without Landlock runs the program without; one line on stderr says so. `--nobody` gives up root for 65534, who
@@ -20,14 +20,18 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
+import plx9x5x
 from plx9x5x.jail import kernel, landlock
 
 NOBODY: Final = 65534
 NOT_RUN: Final = 126
 """Exit code where the program could not be started, as a shell has it."""
 _PR_SET_PDEATHSIG: Final = 1
+_SEARCHED: Final = "--library-path"
+# The package may be a bare checkout, and nothing else of the caller's is to be imported.
+_START: Final = "import sys; sys.path.insert(0, sys.argv.pop(1)); from plx9x5x.jail import confined; confined.main()"
 
 
 def command(
@@ -39,14 +43,14 @@ def command(
     nobody: bool = False,
 ) -> list[str]:
     """Give the command line that runs `argv` so confined."""
-    words = [sys.executable, "-I", "-m", __name__]
+    words = [sys.executable, "-I", "-c", _START, str(Path(plx9x5x.__file__).resolve().parents[1])]
     for option, paths in (("--run", run), ("--read", read), ("--write", write)):
         words += [f"{option}={path}" for path in paths]
     return [*words, *(["--nobody"] if nobody else []), "--", *argv]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Confine this process and become the program; returns only if that fails."""
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Confine this process and become the program, or exit with NOT_RUN."""
     parser = argparse.ArgumentParser(prog="confined", description="Run a program that sees some files only.")
     for option in ("--run", "--read", "--write"):
         parser.add_argument(option, type=Path, action="append", default=[])
@@ -74,11 +78,11 @@ def main(argv: list[str] | None = None) -> int:
             os.setresuid(NOBODY, NOBODY, NOBODY)
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
             if os.getppid() != parent:
-                return NOT_RUN
+                sys.exit(NOT_RUN)
         os.execve(program, words, os.environ)  # noqa: S606 - to become it is the point
     except OSError as exc:
         print(f"cannot run {args.program[0]}: {exc.filename or ''} {exc.strerror}", file=sys.stderr)  # noqa: T201
-    return NOT_RUN
+    sys.exit(NOT_RUN)
 
 
 def _as_open(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
@@ -98,8 +102,8 @@ def _as_open(words: Sequence[str], folders: Sequence[Path]) -> list[str]:
                 return name + path.removeprefix(folder)
         return path
 
-    return [":".join(map(named, word.split(":"))) for word in words]
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    after = ["", *words]  # a loader's list of folders is one word
+    return [
+        ":".join(map(named, word.split(":"))) if before == _SEARCHED else named(word)
+        for before, word in zip(after, words, strict=False)
+    ]

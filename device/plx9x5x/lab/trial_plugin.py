@@ -54,7 +54,7 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
         spec = trial.TrySpec(trial.parse([beside(word) for word in modules]), command, **{**of_the_marker, **options})
         result = trial.run(spec, listener=trial.Listener())
         verdicts.extend(result.lines())
-        server_said.append(tail_of(result.logs / SERVER_LOG))
+        server_said.extend(tail_of(log) for log in (result.logs / SERVER_LOG, *result.logs.glob(f"card*/{SERVER_LOG}")))
         return result
 
     yield attempt

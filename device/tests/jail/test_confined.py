@@ -75,6 +75,26 @@ def test_root_becomes_nobody_who_need_not_get_to_the_folders(places: tuple[Path,
         assert "cannot run /bin/sh" in done.stderr
 
 
+def test_a_colon_in_a_folders_name_is_part_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    (folder / "file").touch()
+    tmp_path.chmod(0o700)
+    argv = confined.command(["/bin/ls", str(folder)], run=SHELL, read=[folder], nobody=ROOT)
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout == "file\n"
+
+
+def test_the_package_need_not_be_installed(places: tuple[Path, Path, Path]) -> None:
+    """It may be a bare checkout, and what the caller's folder holds is not imported."""
+    read, _, other = places
+    (other / "argparse.py").write_text("raise SystemExit(9)\n", encoding="utf-8")
+    argv = confined.command(["/bin/cat", str(read / "file")], run=SHELL, read=[read])
+    bare = [word if word != sys.executable else "/usr/bin/python3" for word in argv]
+    for command in (argv, bare) if Path("/usr/bin/python3").exists() else (argv,):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=other, env={})
+        assert (done.returncode, done.stdout) == (0, "read\n"), done.stderr
+
+
 def test_a_program_that_is_not_there_is_named() -> None:
     argv = confined.command(["/no/such/program"], run=[])
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -94,9 +94,20 @@ def test_a_commands_status_is_the_result_only_if_nothing_else_is_wrong(besides: 
     assert replace(got, **besides).exit_code == 1  # type: ignore[arg-type]
 
 
+def test_a_command_that_ends_with_75_does_not_say_that_the_guest_was_lost() -> None:
+    got = result("1..3", *GOOD[1:], "# status 75", "not ok 3 command")
+    assert (got.exit_code, got.problems) == (1, ("the command ended with 75",))
+
+
+def test_what_stopped_a_guest_before_it_looked_for_the_card_comes_first() -> None:
+    got = result("1..2", "Bail out! / of the host was not mounted: why")
+    assert "was not mounted" in got.problems[0]
+
+
 def test_a_file_that_was_not_got_is_a_problem() -> None:
-    got = result("1..3", *GOOD[1:], "# not got: cat: can't open '/x'", "# status 0", "ok 3 command")
+    got = result("1..3", *GOOD[1:], "# not got 0: cat: can't open '/x'", "# status 0", "ok 3 command")
     assert (got.problems, got.exit_code) == (("not got: cat: can't open '/x'",), 1)
+    assert got.not_there == {0}
     full = replace(result(*GOOD), ungot=("./x: No space left on device",))
     assert (full.problems, full.exit_code) == (("not got: ./x: No space left on device",), 1)
 
@@ -160,6 +171,18 @@ def test_a_command_whose_output_nobody_takes_does_not_hold_up_the_guest() -> Non
     ours.close()
     assert isinstance(pump.failure, BrokenPipeError)
     assert len(log.getvalue()) == 20 * 64 * 1024
+
+
+def test_a_full_disk_costs_the_log_of_the_output_and_nothing_else() -> None:
+    ours, theirs = socket.socketpair()
+    heard: list[bytes] = []
+    with Path("/dev/full").open("wb", buffering=0) as log, ours:
+        pump = Pump(ours, log, heard.append)
+        pump.start()
+        theirs.sendall(b"words")
+        theirs.close()
+        pump.join(10)
+    assert (heard, pump.failure) == ([b"words"], None)
 
 
 @pytest.mark.parametrize("name", ["init", "lib", "absent", "folder"])

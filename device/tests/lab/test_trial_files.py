@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plx9x5x.lab.guest.folder import open_to_all
 from plx9x5x.lab.guest.machine import VmSpec, shared_folder
 from plx9x5x.lab.trial import Folder, NothingToTry, TrySpec, Wanted, files, folders
 from plx9x5x.lab.trial.image import shares, start_of, undynamic
@@ -138,6 +139,24 @@ def test_whatever_a_guest_sends_only_what_was_asked_for_is_written(tmp_path_fact
     assert all(len(data) == 1 for data in held.values())
 
 
+def test_one_more_than_was_asked_for_goes_where_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "sent").write_bytes(b"0 1\na1 1\nb")
+    got = files.keep(tmp_path / "sent", ("/dmesg.log",), tmp_path / "into", last=tmp_path / "kmsg")
+    assert got == {"/dmesg.log": tmp_path / "into" / "dmesg.log"}
+    assert ((tmp_path / "kmsg").read_bytes(), got["/dmesg.log"].read_bytes()) == (b"b", b"a")
+    assert files.keep(tmp_path / "sent", ("/dmesg.log",), tmp_path / "into") == got
+
+
+def test_the_kernels_records_become_its_log() -> None:
+    records = (
+        "5,0,0,-;Linux version 6.1\n6,1,101741,-;ACPI: \\x5c_SB_.GSIF\n SUBSYSTEM=pci\n DEVICE=+pci:0\n"
+        "15,2,110000,-;plx-init: mark 1\n4,3,12000345,c,caller=T1;odd\nno record\n"
+    )
+    assert files.kernel_log(records) == (
+        "[    0.000000] Linux version 6.1\n[    0.101741] ACPI: \\_SB_.GSIF\n[   12.000345] odd\n"
+    )
+
+
 def test_nothing_sent_is_nothing_got(tmp_path: Path) -> None:
     assert files.keep(tmp_path / "absent", ("/a",), tmp_path) == {}
 
@@ -146,3 +165,19 @@ def test_nothing_sent_is_nothing_got(tmp_path: Path) -> None:
 def test_files_without_a_name_of_their_own_here_are_refused(wanted: tuple[str, ...]) -> None:
     with pytest.raises(files.NotGot):
         files.check(wanted)
+
+
+def test_a_folder_is_open_to_all_only_with_the_way_to_it(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    outside = not all(above.stat().st_mode & 0o1 for above in tmp_path.parents)
+    for place in (tmp_path, inner.parent, inner):
+        place.chmod(0o755)
+    assert open_to_all(inner) is not outside
+    inner.chmod(0o750)
+    assert not open_to_all(inner)
+    inner.chmod(0o755)
+    inner.parent.chmod(0o700)
+    assert not open_to_all(inner)
+    assert not open_to_all(tmp_path / "absent")
+    assert open_to_all(Path("/"))

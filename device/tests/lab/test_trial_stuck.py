@@ -64,7 +64,19 @@ def test_a_wait_is_found_in_the_task_that_sleeps_and_stale_words_of_its_stack_ar
 def test_somebody_elses_module_and_noise_are_nobody() -> None:
     assert find(lines(LOOPS), ["other"]) is None
     assert find(lines(WAITS), []) is None
+    idle = [*lines(WAITS), "[    7.5]  kthread+0xd8/0x100"]
+    assert find(idle, ["mine"]) is None
     assert find(["\x1b[31mRIP: \xff", "task:", "", " </NMI>"], ["mine"]) is None
+
+
+def test_who_stands_in_the_driver_once_it_is_loaded_is_told_and_not_blamed() -> None:
+    report = parse(b"KTAP version 1\n1..3\nok 1 load\n# bound 0000:00:02.0 mine\nok 2 bind\n")
+    stuck = Stuck("f+0x1/0x2 [mine]", "cat", waits=True, stack=("f+0x1/0x2 [mine]",))
+    got = TryResult(report, Path("logs"), "6.1", lost=LostVm("it ran longer"), stuck=stuck)
+    assert (got.exit_code, got.problems[:2]) == (
+        75,
+        ("VM lost: it ran longer", "at that time cat waits in f+0x1/0x2 [mine]"),
+    )
 
 
 def test_a_driver_that_hangs_is_its_own_fault_and_the_first_thing_that_is_said() -> None:

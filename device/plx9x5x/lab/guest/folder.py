@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import socket
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -36,7 +37,7 @@ class SharedFolder:
                 argv = (
                     *program.argv,
                     *("--fd", str(listener.fileno()), "--shared-dir", str(folder), "--tag", tag),
-                    *("--sandbox", "none", "--cache", "auto", "--log-level", "warn", "--rlimit-nofile", "0"),
+                    *("--sandbox", "none", "--cache", "auto", "--log-level", "error", "--rlimit-nofile", "0"),
                     *(() if writable else ("--readonly",)),
                     # An overlay refuses a layer in which folders turn into mounts as they are entered.
                     *(("--no-announce-submounts",) if folder == Path("/") else ()),
@@ -100,8 +101,9 @@ class SharedFolder:
 
 
 def open_to_all(folder: Path) -> bool:
-    """Whether any user who gets to the folder may enter and read it."""
+    """Whether any user may get to the folder, enter and read it: virtiofsd goes there by its real path."""
     try:
-        return folder.stat().st_mode & 0o5 == 0o5
+        real = folder.resolve(strict=True)
+        return all(above.stat().st_mode & stat.S_IXOTH for above in real.parents) and real.stat().st_mode & 0o5 == 0o5
     except OSError:
         return False

@@ -194,7 +194,9 @@ def _pciutils() -> Line:
 def _virtiofsd() -> Line:
     found = Cache.locate().find(VIRTIOFSD)
     if found is None:
-        return Line("virtiofsd", "not fetched yet, try --ro and --rw need it", "plx9x5x toolchain fetch", warn=True)
+        return Line(
+            "virtiofsd", "not fetched yet, try --ro, --rw and --root host need it", "plx9x5x toolchain fetch", warn=True
+        )
     return Line("virtiofsd", f"{virtiofsd.verify(found.path)}, fetched")
 
 

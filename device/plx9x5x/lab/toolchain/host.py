@@ -114,7 +114,7 @@ def run(
         except subprocess.TimeoutExpired as exc:
             _kill(process.pid)
             said, _ = process.communicate()
-            too_long = f"{said}\nit was ended: it took longer than {limit_s:g} s"
+            too_long = f"{said}\nit was ended: it took longer than {limit_s:g} s (--timeout)"
             raise ProgramFailed(what, command, -signal.SIGKILL, too_long) from exc
         except BaseException:
             _kill(process.pid)

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Final, TypedDict
+from typing import Final, Protocol, TypedDict
 
+from plx9x5x import jail
 from plx9x5x.errors import LostVm
 from plx9x5x.findings import kept
 from plx9x5x.lab.card.backend import FINDINGS
@@ -83,7 +84,7 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
         result,
         cards=tuple(_card(board, logs_of(logs, number)) for number, board in enumerate(spec.boards, 1)),
         undynamic=tuple(undynamic(spec)) if result.status else (),
-        **_got(spec, logs),
+        **_got(spec, result),
     )
     if result.exit_code:
         runs.mark_failed(logs)
@@ -102,15 +103,20 @@ def _card(board: str, logs: Path) -> Card:
     return Card(board, kept.findings_of(clients), tuple(lines), left)
 
 
-def _got(spec: TrySpec, logs: Path) -> Got:
+def _got(spec: TrySpec, result: TryResult) -> Got:
     """Keep the files that the guest sent; they come last, and cost no verdict."""
-    into = spec.get_into or logs / "got"
+    logs = result.logs
+    into, raw = spec.get_into or logs / "got", logs / "kmsg"
     try:
-        got = dict(files.keep(logs / files.SENT, (*spec.get, DMESG), into, kept_by={DMESG: logs}))
-        got.pop(DMESG, None)
-        return Got(got=got, ungot=())
+        got = files.keep(logs / files.SENT, spec.get, into, last=raw)
+        if raw.is_file():
+            (logs / DMESG).write_text(files.kernel_log(raw.read_text("utf-8", "replace")), "utf-8", "replace")
+            raw.unlink()
     except OSError as exc:
         return Got(got={}, ungot=(f"{exc.filename or into}: {exc.strerror}",))
+    refused = result.not_there
+    lacks = [name for number, name in enumerate(spec.get) if name not in got and number not in refused]
+    return Got(got=got, ungot=tuple(f"{name}: it did not come whole" for name in lacks if result.lost is None))
 
 
 def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path) -> Backend:
@@ -140,16 +146,19 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             for it in shares(spec)
         ]
         if spec.host_root:
-            listener.phase("the guest's root is this machine's, as you may read it; what it writes there is dropped")
+            who = "nobody" if os.geteuid() == 0 else "you"  # `SharedFolder`
+            listener.phase(f"the guest's root is this machine's, as {who} may read it; what it writes there is dropped")
+        if given and not jail.offered().landlock:
+            listener.phase("no jail holds virtiofsd, which serves the folders: this kernel has no Landlock")
         ready = stack.enter_context(prepared(tc, guest.image, backend=_backend(tc, spec, 1, logs), logs=logs))
         for server in others:
             server.wait_ready()
         qmp = stack.enter_context(Qmp())
         gdb = stack.enter_context(gdb_socket(logs)) if spec.gdb is not None else None
-        ours, theirs = socket.socketpair()
-        sent, sends = socket.socketpair()
-        log = stack.enter_context((logs / OUTPUT).open("wb"))
-        sent_log = stack.enter_context((logs / files.SENT).open("wb"))
+        ours, theirs, sent, sends = map(stack.enter_context, (*socket.socketpair(), *socket.socketpair()))
+        # Unbuffered: what does not fit on the disk is dropped then, and not again at the end.
+        log = stack.enter_context((logs / OUTPUT).open("wb", buffering=0))
+        sent_log = stack.enter_context((logs / files.SENT).open("wb", buffering=0))
         with theirs, sends:
             vm = stack.enter_context(
                 ready.boot(
@@ -190,8 +199,6 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             vm.end()
             for pump in pumps:
                 pump.join()  # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it
-            ours.close()
-            sent.close()
         if pumps[0].failure is not None:
             raise pumps[0].failure
         return replace(result, seconds=vm.seconds, **aftermath(vm, ready, *others))
@@ -201,11 +208,24 @@ def _nobody(_data: bytes) -> None:
     """What only the log has."""
 
 
+class Sink(Protocol):
+    """A file that may take less than it is given."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Give how much it took."""
+        ...
+
+
 class Pump(threading.Thread):
     """Passes on what the command writes, until QEMU is gone. `failure` is why nobody could be told any more."""
 
     def __init__(
-        self, source: socket.socket, log: IO[bytes], tell: Callable[[bytes], None], *, most: int = _LOG_MOST
+        self,
+        source: socket.socket,
+        log: Sink,
+        tell: Callable[[bytes], None],
+        *,
+        most: int = _LOG_MOST,
     ) -> None:
         super().__init__(name="output")
         self._source, self._log, self._tell = source, log, tell
@@ -231,9 +251,7 @@ class Pump(threading.Thread):
     def _keep(self, data: bytes) -> None:
         """Write the log, as far as there is room for it."""
         try:
-            self._log.write(data[: self._left])
-            self._log.flush()
-            self._left -= len(data[: self._left])
+            self._left -= self._log.write(data[: self._left]) or 0
         except OSError:
             self._left = 0
 

@@ -2,8 +2,9 @@
 """Where a guest hangs: an NMI has its kernel panic and print every stack; the driver's own lines are looked for.
 
 A module that loops and never comes back lies below the NMI on the stack; one that waits for ever is in a task that
-sleeps. Source: Linux, admin-guide/kernel-parameters, `unknown_nmi_panic` and `panic_print` (1: all tasks, 64: all
-processors).
+sleeps. A kernel thread that sleeps waits for work, which is no fault.
+
+Source: Linux, admin-guide/kernel-parameters: `unknown_nmi_panic`; `panic_print`, 1 all tasks, 64 all processors.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ WORDS: Final = ("unknown_nmi_panic", "panic_print=65")
 """For the kernel's command line: without them an NMI is a remark in its log."""
 _LIMIT_S: Final = 10.0
 _MOST: Final = 8 * MIB
+_OF_A_THREAD: Final = " kthread+0x"
 _SHOWN: Final = 12
 _STAMP: Final = re.compile(r"^\[ *\d+\.\d+\] ")
 _FRAME: Final = re.compile(r"^ *(?:RIP: \w+:)?(\?)? *([\w.]+\+0x[0-9a-f]+/0x[0-9a-f]+) \[(\w+)\]")
@@ -62,6 +64,8 @@ def find(lines: Sequence[str], modules: Collection[str]) -> Stuck | None:
     """Look through what a panic printed: first the processors' stacks, then those of tasks that wait."""
     found = list(_stacks(lines))
     for task, waits, stack in sorted(found, key=lambda it: it[1]):
+        if waits and any(_OF_A_THREAD in line for line in stack):
+            continue
         for line in stack:
             frame = _FRAME.match(line)
             if frame and not frame[1] and frame[3] in modules:

@@ -27,7 +27,7 @@ _BUILD_LINES: Final = 30
 _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
-_BOUND, _UNBOUND, _TOOK, _STATUS, _KERNEL, _NOT_GOT = "bound ", "unbound ", "took ", "status ", "kernel: ", "not got: "
+_BOUND, _UNBOUND, _TOOK, _STATUS, _KERNEL, _NOT_GOT = "bound ", "unbound ", "took ", "status ", "kernel: ", "not got "
 _ENDED_WITH: Final = "the command ended with"
 _CANNOT_START: Final = (126, 127)
 """A shell's status for a program that it cannot start."""
@@ -85,6 +85,17 @@ class TryResult:
     def transfers(self) -> tuple[str, ...]:
         """What the cards did for the guest, a line a channel, and their interrupts."""
         return tuple(line for lines in self._by_card(lambda card: card.transfers) for line in lines)
+
+    @property
+    def not_there(self) -> frozenset[int]:
+        """Which of the files asked for the guest says that it has not, by their places."""
+        numbers = (line.partition(":")[0] for line in self._said(COMMAND, _NOT_GOT))
+        return frozenset(int(number) for number in numbers if number.isdecimal())
+
+    @property
+    def _hangs(self) -> bool:
+        """A module that did not come back from being loaded: then whoever stands in it is at fault for certain."""
+        return self.stuck is not None and self.report.find(LOAD) is None
 
     @property
     def registers(self) -> Mapping[str, int]:
@@ -157,15 +168,16 @@ class TryResult:
         if self.unbuilt is not None:
             return ("the module was not built",)
         found = [f"the guest's kernel complained: {title}" for title in self.complaints]
-        found += [f"the driver hangs: {self.stuck}"] if self.stuck else ()
+        found += [f"the driver hangs: {self.stuck}"] if self._hangs else ()
         found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
+        found += [f"at that time {self.stuck}"] if self.stuck and not self._hangs else ()
         found += self.foreign if self.refused else ()
         found += [f"a module was not loaded: {line}" for line in self.refused]
         wants_a_card = any(alias.startswith("pci:") for alias in self.wants)
         if self.unbound and not self.bound and wants_a_card and not self.refused:
             why = self.mismatch or "its probe failed: the kernel's words say why"
             found.append(f"no driver took the card: {why}")
-        elif self.lost is None and not self.bound and not self.unbound:
+        elif self.report.find(BIND) is not None and not self.bound and not self.unbound:
             found.append("the guest sees no card")
         if self.bound and not self.refused:
             found += [
@@ -173,7 +185,8 @@ class TryResult:
                 for address, _, card in (text.partition(" ") for text in self.unbound)
                 if any(fnmatch.fnmatchcase(card, alias) for alias in self.wants)
             ]
-        found += [f"not got: {line}" for line in (*self._said(COMMAND, _NOT_GOT), *self.ungot)]
+        guests = (line.partition(": ")[2] for line in self._said(COMMAND, _NOT_GOT))
+        found += [f"not got: {line}" for line in (*guests, *self.ungot)]
         if self.status:
             found.append(f"{_ENDED_WITH} {self.status}")
             found += self.undynamic if self.status in _CANNOT_START else ()
@@ -188,15 +201,16 @@ class TryResult:
     def exit_code(self) -> int:
         """0; 1 if something is wrong or it is known whose fault it is; 75 if the guest was just lost.
 
-        The command's own status, if that is all that is wrong.
+        The command's own status, if that is all that is wrong; but 1 for 75, which would say that the guest was lost.
         """
-        if self.complaints or self.stuck or any(finding.certain for finding in self.findings):
+        if self.complaints or self._hangs or any(finding.certain for finding in self.findings):
             return defaults.EXIT_FAILED
         if self.lost is not None:
             return defaults.EXIT_LOST_VM
         of_the_command = (f"{_ENDED_WITH} {self.status}", *self.undynamic)
         if all(problem in of_the_command for problem in self.problems):
-            return self.status or 0
+            status = self.status or 0
+            return defaults.EXIT_FAILED if status == defaults.EXIT_LOST_VM else status
         return defaults.EXIT_FAILED
 
     @property

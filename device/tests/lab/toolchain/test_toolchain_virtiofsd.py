@@ -50,6 +50,6 @@ def test_the_doctor_says_whether_it_is_there(host: Any) -> None:
     def said() -> str:
         return next(line.says for line in doctor.report(None) if line.what == "virtiofsd")
 
-    assert said() == "not fetched yet, try --ro and --rw need it"
+    assert said() == "not fetched yet, try --ro, --rw and --root host need it"
     load(need=NEED)
     assert said() == "9.8.7, fetched"
