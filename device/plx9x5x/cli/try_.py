@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root",
         choices=("own", "host"),
         default="own",
-        help="'host': the guest sees this machine's files (root: what nobody may see); writes are lost (%(default)s)",
+        help="'host': the guest sees this machine's files, as you may read them; writes are lost (%(default)s)",
     )
     parser.add_argument("--input", metavar="FILE", type=Path, help="what COMMAND reads")
     parser.add_argument(

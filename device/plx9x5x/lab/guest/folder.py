@@ -15,6 +15,7 @@ from plx9x5x.lab.host.process import Child
 from plx9x5x.lab.host.server import place_for_socket
 from plx9x5x.lab.toolchain.virtiofsd import Virtiofsd
 
+_ALL: Final = Path("/")
 _LIMITS: Final = Path("/proc/sys/fs")
 """virtiofsd asks the kernel there how many files it may open."""
 
@@ -22,8 +23,9 @@ _LIMITS: Final = Path("/proc/sys/fs")
 class SharedFolder:
     """virtiofsd that runs; a context manager, at whose end nothing of it is left. It serves one guest, once.
 
-    `writable` is false for a folder that the guest can only read. Who runs it is who started us; root serves what can
-    only be read as nobody, if nobody may read it. Its words go to `tag`.log in `logs`. Raises: SetupError.
+    `writable` is false for a folder that the guest can only read. Who runs it is who started us; root serves a folder
+    that can only be read as nobody, if nobody may read it. All of `/` root serves as root: what is to be mounted below
+    it may lie where only root gets to. Its words go to `tag`.log in `logs`. Raises: SetupError.
     """
 
     def __init__(self, program: Virtiofsd, folder: Path, *, tag: str, writable: bool, logs: Path) -> None:
@@ -40,7 +42,7 @@ class SharedFolder:
                     *("--sandbox", "none", "--cache", "auto", "--log-level", "error", "--rlimit-nofile", "0"),
                     *(() if writable else ("--readonly",)),
                     # An overlay refuses a layer in which folders turn into mounts as they are entered.
-                    *(("--no-announce-submounts",) if folder == Path("/") else ()),
+                    *(("--no-announce-submounts",) if folder == _ALL else ()),
                 )
                 seen = [folder]
                 self._child = Child(
@@ -49,7 +51,7 @@ class SharedFolder:
                         run=[program.folder],
                         read=[_LIMITS, *(() if writable else seen)],
                         write=seen if writable else (),
-                        nobody=not writable and os.geteuid() == 0 and open_to_all(folder),
+                        nobody=not writable and os.geteuid() == 0 and folder != _ALL and open_to_all(folder),
                     ),
                     name=f"virtiofsd for {folder}",
                     log=logs / f"{tag}.log",

@@ -146,7 +146,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             for it in shares(spec)
         ]
         if spec.host_root:
-            who = "nobody" if os.geteuid() == 0 else "you"  # `SharedFolder`
+            who = "root" if os.geteuid() == 0 else "you"
             listener.phase(f"the guest's root is this machine's, as {who} may read it; what it writes there is dropped")
         if given and not jail.offered().landlock:
             listener.phase("no jail holds virtiofsd, which serves the folders: this kernel has no Landlock")
