@@ -3,17 +3,17 @@
 
 One guest is booted per board, kernel, shape, transport and session, when its first case is asked for; each case then
 looks up its own line. The names come from the test program itself (`--list`, run on the host), so a line that never
-came is a case that fails. PLX9X5X_KERNEL runs one kernel instead of all.
+came is a case that fails. Which kernels they are: which_kernel.py.
 """
 
 import functools
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from which_kernel import kernels, with_all_modules
 
 from plx9x5x import boards
 from plx9x5x.errors import LostVm, PlxError, SetupError
@@ -22,7 +22,7 @@ from plx9x5x.lab.card import driver
 from plx9x5x.lab.guest import shapes
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.shapes import Shape
-from plx9x5x.lab.toolchain import KERNEL_SERIES, for_stream, load
+from plx9x5x.lab.toolchain import for_stream, load
 from plx9x5x.transport.choice import Transport
 
 # As a terminal leaves it: a CI runner may start us with it ignored, and children inherit that.
@@ -66,11 +66,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(names, guests, ids=[id_of(*guest) for guest in guests], scope="session")
     elif "kernel" in metafunc.fixturenames:
         metafunc.parametrize("kernel", kernels(), scope="session")
-
-
-def kernels() -> Sequence[str]:
-    named = os.environ.get("PLX9X5X_KERNEL")
-    return (named,) if named else KERNEL_SERIES
 
 
 def all_guests() -> Sequence[tuple[str, str, Shape, str]]:
@@ -122,5 +117,5 @@ def full_kernel(pytestconfig: pytest.Config) -> str:
     """The name of the kernel with all modules, fetched now if it never was, and heard doing so."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        load(kernel="6.1-full", need={"kernel"}, progress=for_stream(sys.stderr))
-    return "6.1-full"
+        load(kernel=with_all_modules(), need={"kernel"}, progress=for_stream(sys.stderr))
+    return with_all_modules()

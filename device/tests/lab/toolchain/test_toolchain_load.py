@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import which_kernel
 
 from plx9x5x.errors import SetupError
-from plx9x5x.lab.toolchain import KERNEL_SERIES, load
+from plx9x5x.lab.toolchain import KERNEL_SERIES, KERNELS, load
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import NoSuchKernel
 from plx9x5x.lab.toolchain.loader import NoSuchPart
@@ -265,19 +266,49 @@ def full_kernel(host: Any) -> None:
     host.package("linux-headers-amd64", "9", {}, depends=f"linux-headers-{FULL} (= 9)")
     host.package(f"linux-image-{FULL}", "9-1", image)
     host.package(f"linux-headers-{FULL}", "9-1", headers)
-    for name in ("libc6", "zlib1g", "libelf1"):
+    for name in ("libc6", "zlib1g", "libelf1", "libelf1t64", "libzstd1"):
         host.package(name, "1", {})
 
 
 @pytest.mark.usefixtures("full_kernel")
-def test_a_kernel_with_all_modules_is_kept_with_its_modules_packed(host: Any, heard: Any) -> None:
-    kernel = load(kernel="6.1-full", need={"kernel"}, progress=heard).kernel
-    assert (kernel.series, kernel.release) == ("6.1-full", FULL)
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.endswith("-full")])
+def test_a_kernel_with_all_modules_is_kept_with_its_modules_packed(name: str, heard: Any) -> None:
+    kernel = load(kernel=name, need={"kernel"}, progress=heard).kernel
+    assert (kernel.series, kernel.release) == (name, FULL)
     assert [p.name for p in kernel.modules.rglob("*.ko*")] == ["can.ko.gz"]
     assert gzip.decompress((kernel.modules / "kernel/net/can/can.ko.gz").read_bytes()) == b"\x7fELF"
     assert (kernel.modules / "modules.builtin").exists()
     assert (kernel.headers / "Makefile").is_file()
     assert any("with all modules" in note for note in heard.notes)
+
+
+def test_the_suites_and_packages_of_each_kernel_are_those_that_debian_has() -> None:
+    asked = {name: [(it.suite, *it.packages) for it in part.wanted] for name, part in KERNELS.items()}
+    old, new = ("libc6", "zlib1g", "libelf1"), ("libc6", "zlib1g", "libelf1t64", "libzstd1")
+    assert asked == {
+        "6.1": [("bookworm", "linux-image-cloud-amd64", "linux-headers-cloud-amd64"), ("bookworm", *old)],
+        "6.12": [("trixie", "linux-image-cloud-amd64", "linux-headers-cloud-amd64"), ("trixie", *new)],
+        "6.1-full": [("bookworm", "linux-image-amd64", "linux-headers-amd64"), ("bookworm", *old)],
+        "6.12-full": [("trixie", "linux-image-amd64", "linux-headers-amd64"), ("trixie", *new)],
+    }
+    assert [name for name, part in KERNELS.items() if part.pack_modules] == ["6.1-full", "6.12-full"]
+
+
+@pytest.mark.parametrize(
+    ("named", "each", "full"),
+    [
+        (None, KERNEL_SERIES, "6.1-full"),
+        ("6.1", ("6.1",), "6.1-full"),
+        ("6.12", ("6.12",), "6.12-full"),
+        ("6.12-full", ("6.12-full",), "6.12-full"),
+        ("/boot/vmlinuz", ("/boot/vmlinuz",), "/boot/vmlinuz"),
+    ],
+)
+def test_guest_tests_boot_the_kernel_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, named: str | None, each: tuple[str, ...], full: str
+) -> None:
+    monkeypatch.setenv("PLX9X5X_KERNEL", named or "")
+    assert (which_kernel.kernels(), which_kernel.with_all_modules()) == (each, full)
 
 
 @pytest.mark.usefixtures("full_kernel")
