@@ -2,7 +2,7 @@
 /*
  * Streams words from an HPDI32 by Linux's gsc_hpdi, and compares every one.
  *
- *   hpdi_stream [-b BYTES] [-c CYCLES] [-e BYTES] [-k BYTES] [-s counter|prbs] [-w SECONDS]
+ *   hpdi_stream [-b BYTES] [-c CYCLES] [-e BYTES] [-k BYTES] [-n ENDED] [-s counter|prbs] [-w SECONDS]
  *
  * One command without an end for BYTES (-b), then so many cycles (-c) of start,
  * BYTES (-e) and stop, every other one a command that ends by itself. What the
@@ -19,9 +19,10 @@
  *
  * ENDED is what an interrupt comes to that the driver's stop of one command
  * caused and that arrives with the next: it takes it for the end of that one,
- * and then starts the card. A command that is started and stopped in order
- * stops it again; then the one that was ended is repeated, RETRIES times at
- * most, and the last line counts them.
+ * and then starts the card, of which a block or more may be read before that
+ * is seen. A command that is started and stopped in order stops it again; then
+ * the one that was ended is repeated, RETRIES times at most, and the last line
+ * counts them. With -n the cycles end, early, when so many commands were ended.
  *
  * At last it waits until no interrupt comes any more: one that finds the module
  * loaded again, and its handler there before the rest of the device, is a NULL
@@ -302,11 +303,11 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
 	uint64_t bytes = 1 << 20, each = 1 << 16, cycles = 10, i;
-	unsigned int repeated = 0, block = 0;
+	unsigned int repeated = 0, block = 0, enough = 0;
 	double began;
 	int option;
 
-	while ((option = getopt(argc, argv, "b:c:e:k:s:w:")) != -1)
+	while ((option = getopt(argc, argv, "b:c:e:k:n:s:w:")) != -1)
 		switch (option) {
 		case 'b':
 			bytes = number(optarg) / 4 * 4;
@@ -320,6 +321,9 @@ int main(int argc, char **argv)
 		case 'k':
 			block = number(optarg);
 			break;
+		case 'n':
+			enough = number(optarg);
+			break;
 		case 's':
 			counts = strcmp(optarg, "prbs") != 0;
 			break;
@@ -328,7 +332,7 @@ int main(int argc, char **argv)
 			break;
 		default:
 			fprintf(stderr, "usage: hpdi_stream [-b BYTES] [-c CYCLES] [-e BYTES] [-k BYTES] "
-				"[-s counter|prbs] [-w SECONDS]\n");
+				"[-n ENDED] [-s counter|prbs] [-w SECONDS]\n");
 			return 2;
 		}
 	fill_prbs();
@@ -349,6 +353,8 @@ int main(int argc, char **argv)
 			repeated++;
 			if (command(0, false) != GOOD)
 				return 1;
+			if (repeated == enough)
+				cycles = i ? i - 1 : 0;
 			continue;
 		}
 		if (!i)

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from plx9x5x import events
 from plx9x5x.trace.regtrace import line_of
 from tests.boards_of_drivers.card import BLOCK_NS, Card
-from tests.boards_of_drivers.late_inta import Late, late_interrupts, unanswered
+from tests.boards_of_drivers.late_inta import (
+    Ended,
+    Late,
+    ended_commands,
+    late_interrupts,
+    most_repeated,
+    of_ended,
+    unanswered,
+)
 from tests.scenarios.gsc_hpdi import GscHpdi
 from tests.scenarios.support import INTCSR, serve
 
@@ -20,8 +28,33 @@ GO = "1.000000040 W 0 0x0a8 1 0x0b ; DMACSR0=0xb"
 
 def test_what_was_asserted_before_a_start_and_read_within_it_came_late() -> None:
     assert late_interrupts([*STOP, ASSERTED, BEGIN, WRITES, HANDLER, RELEASED, GO]) == [
-        Late(1_000_000_010, 1_000_000_020, 1_000_000_025)
+        Late(1, 1_000_000_010, 1_000_000_020, 1_000_000_025)
     ]
+
+
+def test_the_start_that_it_came_in_is_told_by_its_number() -> None:
+    quiet = [*STOP, BEGIN, WRITES, GO, HANDLER]
+    (late,) = late_interrupts([*quiet, *quiet, *STOP, ASSERTED, BEGIN, WRITES, HANDLER, RELEASED, GO])
+    assert late.command == 3
+
+
+def test_what_the_program_says_of_an_ended_command_is_read() -> None:
+    said = "ENDED: command 23: by itself after 0 of 4096 bytes: the driver took an interrupt\nstream: 8 bytes\n"
+    assert ended_commands(said + said.replace("23", "7").replace("after 0", "after 64")) == [Ended(23, 0), Ended(7, 64)]
+    assert ended_commands("WRONG: command 2: byte 0 has 0x1\n") == []
+
+
+def test_bytes_of_ended_commands_are_counted_for_the_last_run_alone() -> None:
+    good = "good: 9 bytes compared, 2 cycles, 1 repeated, 0.1 s, 5 interrupts\n"
+    ended = "ENDED: command 3: by itself after 4096 of 65536 bytes: the driver\n"
+    assert of_ended(ended + good) == 4096
+    assert of_ended(ended + good + ended + ended.replace("3", "5") + good) == 8192
+    assert of_ended(ended + good + good) == 0
+
+
+def test_a_run_whose_every_command_is_ended_is_too_much() -> None:
+    assert most_repeated(10) < 20
+    assert most_repeated(300) < 200
 
 
 def test_an_interrupt_that_the_card_raised_within_the_start_did_not() -> None:
@@ -80,6 +113,7 @@ def test_a_driver_whose_handler_runs_in_the_middle_of_its_start_is_found(on_plan
     card.write = interrupted  # type: ignore[method-assign]
     driver.start()
     (found,) = late_interrupts(lines)
+    assert found.command == 3
     assert found.asserted <= found.started <= found.read
     card.wait(2 * BLOCK_NS)
     assert unanswered(lines) is not None
