@@ -13,6 +13,7 @@ from typing import Final
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.peripheral import LocalBusTarget
 from plx9x5x.regs.eeprom_map import build_image
+from plx9x5x.regs.kernel import Register
 from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
 
@@ -29,12 +30,14 @@ class NoSuchBoard(BadRequest):
 class Window:
     """A peripheral on the local bus. `target` builds a fresh one for each chip, so that two servers share nothing.
 
-    One that is `plx9x5x.peripheral.Pluggable` too gets the chip's pins.
+    One that is `plx9x5x.peripheral.Pluggable` too gets the chip's pins. `registers` declares its registers, offsets
+    from the window's start: `plx9x5x regs --board` lists them, the chip does not look.
     """
 
     name: str
     local_base: LocalAddr
     target: Callable[[], LocalBusTarget]
+    registers: tuple[type[Register], ...] = ()
 
 
 class EepromPart(enum.Enum):
@@ -97,13 +100,24 @@ class Board:
     windows: tuple[Window, ...]
 
     def __post_init__(self) -> None:
-        """Raises: TypeError for what is no chip or no window."""
+        """Raises: TypeError for what is no chip, no window or no register."""
         profile: object = self.profile
         windows: object = self.windows
         if not isinstance(profile, Profile):
             raise TypeError(f"board {self.name}: profile={profile!r} is none of plx9x5x.regs.profile.PROFILES")
         if not isinstance(windows, tuple) or not all(isinstance(window, Window) for window in windows):
             raise TypeError(f"board {self.name}: windows={windows!r} is no tuple of Window")
+        for window in self.windows:
+            registers: object = window.registers
+            if not isinstance(registers, tuple) or not all(_declared(register) for register in registers):
+                raise TypeError(
+                    f"board {self.name}: window {window.name}: registers={registers!r} is no tuple of registers "
+                    "(plx9x5x.regs.kernel.Register with an offset)"
+                )
+
+
+def _declared(register: object) -> bool:
+    return isinstance(register, type) and issubclass(register, Register) and hasattr(register, "offset")
 
 
 def _installed() -> dict[str, list[EntryPoint]]:

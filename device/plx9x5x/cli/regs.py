@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`plx9x5x regs`: the register table that the model runs on, and what of it is proved by which test."""
+"""`plx9x5x regs`: the register table that the model runs on, and what of it is proved by which test; or a board's."""
 
 import argparse
 from typing import Final
@@ -15,7 +15,9 @@ _FAILED: Final = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="one register, with its fields")
-    parser.add_argument("--chip", metavar="C", help=f"{' or '.join(PROFILES)} (9656; the ledger: all)")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--board", metavar="B", help="what stands on this board's local bus, instead of the chip's own")
+    whose.add_argument("--chip", metavar="C", help=f"{' or '.join(PROFILES)} (9656; the ledger: all)")
     parser.add_argument(
         "--format",
         choices=("text", "md", "json", "c"),
@@ -35,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.lab.card import ledger, register_text
     from plx9x5x.regs import catalog
 
+    if args.board:
+        return _of_board(args)
     profile = catalog.profile_of(args.chip or "9656")
     if args.format != "text" and (args.ledger or args.unverified):
         raise UsageError(f"--format {args.format} goes with the plain list of registers only")
@@ -51,6 +55,27 @@ def run(args: argparse.Namespace) -> int:
     else:
         everything = catalog.CATALOG if args.format == "md" and not args.name else listed
         lines = register_text.FORMATS[args.format](everything, profile)
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _of_board(args: argparse.Namespace) -> int:
+    """Print what a board declares of its own registers."""
+    from plx9x5x.board import load_board
+    from plx9x5x.cli.usage import UsageError
+    from plx9x5x.lab.card import board_text
+
+    if args.format != "text" or args.ledger:
+        what = "--ledger" if args.ledger else f"--format {args.format}"
+        raise UsageError(f"{what} is of the chip's registers only; --board goes with a name or --unverified")
+    board = load_board(args.board)
+    if args.unverified:
+        lines = board_text.unverified(board, args.name)
+    elif args.name:
+        lines = board_text.one(board, args.name)
+    else:
+        lines = board_text.table(board)
     for line in lines:
         print(line)
     return 0

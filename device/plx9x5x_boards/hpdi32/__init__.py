@@ -4,7 +4,8 @@
 A sender is on its cable whose words are known: on `hpdi32` word n is n, on `hpdi32-prbs` the sequence is pseudo-random.
 Both are made by `hpdi32_board`, by which a package of its own registers one with another source or rate.
 
-Source: what Linux's gsc_hpdi does with the card. UNVERIFIED: size of BAR2, FIFO depths, when an event is set.
+Source: what Linux's gsc_hpdi does with the card. UNVERIFIED: size of BAR2, and
+what `plx9x5x regs --board hpdi32 --unverified` lists.
 """
 
 from functools import partial
@@ -15,6 +16,7 @@ from plx9x5x.regs.profile import PROFILES
 from plx9x5x.units import LocalAddr
 from plx9x5x_boards.hpdi32.cable import Cable, Counter, Prbs15, Source
 from plx9x5x_boards.hpdi32.card import Hpdi32
+from plx9x5x_boards.hpdi32.registers import REGISTERS
 
 WORDS_PER_S: Final = 500_000
 """Of the card's own time: 2 MB/s, at which the driver's ring of 256 KiB goes round in 131 ms. It cannot tell if its
@@ -38,7 +40,7 @@ def hpdi32_board(name: str, what: str, source: Source, *, words_per_s: int = WOR
         summary=f"General Standards PCI-HPDI32 for Linux's gsc_hpdi, {what} (10b5:9080, subsystem 10b5:2400)",
         profile=_PROFILE,
         eeprom=Eeprom.loading(_PROFILE, EepromPart.C93CS46, _LOADED),
-        windows=(Window("HPDI32", LocalAddr(0), partial(Hpdi32, cable)),),
+        windows=(Window("HPDI32", LocalAddr(0), partial(Hpdi32, cable), REGISTERS),),
     )
 
 

@@ -24,7 +24,7 @@ class Hpdi32:
     """What answers on the local bus.
 
     DMA moves while the driver has the receiver on and words are there, or, with `demand_tx`, while there is room.
-    LINTi# is driven while INTERRUPT_STATUS has a bit that INTERRUPT_CONTROL has too.
+    LINTi# is driven while INTERRUPT_STATUS has a bit that INTERRUPT_CONTROL has too; a flag's rise sets one.
     """
 
     size: Final = 0x100
@@ -147,7 +147,10 @@ class Hpdi32:
         self._note()
 
     def _note(self) -> None:
-        """Keep what begins, drive LINTi#, and see to it that what is to interrupt next is noticed in time."""
+        """Keep what begins, drive LINTi#, and see to it that what is to interrupt next is noticed in time.
+
+        Events are edges: what lasts is not set anew once it was cleared (INTERRUPT_STATUS says why).
+        """
         flags = self._flags()
         begun, self._was = flags & ~self._was, flags
         if begun:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HPDI32 in this process: a driver's accesses, and time that the test lets pass.
 
-Offsets and bits come from the reference, section 9.2, not from the card's own tables.
+Offsets and bits come from Linux, drivers/comedi/drivers/gsc_hpdi.c, not from the card's own tables.
 """
 
 import struct

@@ -17,12 +17,14 @@ from tests.boards_of_drivers.card import (
     CONTROL,
     DEMAND_TX,
     DEPTH,
+    EDGE,
     FIFO,
     IDLE_FLAGS,
     INT_CONTROL,
     INT_STATUS,
     LINE,
     LINE_NS,
+    POLARITY,
     RX_ALMOST,
     RX_ALMOST_FULL,
     RX_EMPTY,
@@ -174,6 +176,25 @@ def test_a_full_fifo_interrupts_at_its_time_and_loses_what_comes_after(card: Car
     assert target.read_words(FIFO, 4, DEPTH) == counted(0, DEPTH)  # type: ignore[attr-defined]
     card.wait(LINE_NS)
     assert card.words(1) == [DEPTH + 3 * LINE], "the gap is in the sequence"
+
+
+def test_full_that_was_acknowledged_interrupts_again_when_it_ended_and_began_anew(card: Card) -> None:
+    card.write(INTCSR, LOCAL_INPUT)
+    card.put(EDGE, 0xFFFF_FFFF)
+    card.put(POLARITY, 0)
+    card.put(INT_CONTROL, RX_FULL)
+    card.put(CONTROL, RX_ENABLE)
+    card.wait(FULL_NS)
+    assert card.inta(), "LINTi# is a level, until it is acknowledged"
+    card.wait(3 * LINE_NS)
+    assert card.inta()
+    card.put(INT_STATUS, RX_FULL)
+    card.wait(3 * LINE_NS)
+    assert (card.inta(), card.get(INT_STATUS) & RX_FULL, card.get(RX_WORDS)) == (False, 0, DEPTH)
+    card.words(LINE)
+    assert not card.inta()
+    card.wait(LINE_NS)
+    assert (card.inta(), card.get(INT_STATUS) & RX_FULL, card.get(RX_WORDS)) == (True, RX_FULL, DEPTH)
 
 
 @pytest.mark.parametrize("almost", [0, 1, 255])

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HPDI32's registers behind BAR2, as reference 9.2 has them."""
+"""The HPDI32's registers behind BAR2, as Linux's gsc_hpdi.c has them."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plx9x5x.board import load_board
+from plx9x5x.cli.main import main
+from plx9x5x_boards.hpdi32 import registers
+from plx9x5x_boards.hpdi32.registers import REGISTERS
 from tests.behaviour.driver import SPACE0
 from tests.boards_of_drivers.card import (
     CONTROL,
@@ -52,6 +58,22 @@ STORED = {
     POLARITY: 0xFFFF_FFFF,
 }
 """Bits that keep what is written, of the registers where nothing else happens."""
+
+TOLD_BY_THE_DRIVER = {
+    "BOARD_CONTROL": {"reset", "tx_fifo_reset", "tx_enable", "rx_enable", "demand_tx"},
+    "BOARD_STATUS": {
+        "tx_in_progress", "tx_not_empty", "tx_not_almost_empty", "tx_not_almost_full", "tx_not_full", "rx_not_empty",
+        "rx_not_almost_empty", "rx_not_almost_full", "rx_not_full", "rx_underrun", "rx_overrun",
+    },
+    "INTERRUPT_CONTROL": {
+        "frame_start", "frame_end", "tx_empty", "tx_almost_empty", "tx_almost_full", "tx_full", "rx_empty",
+        "rx_almost_empty", "rx_almost_full", "rx_full",
+    },
+    "INTERRUPT_STATUS": {"frame_start", "frame_end"},
+    "TX_FIFO_WORDS": {"words"},
+    "RX_FIFO_WORDS": {"words"},
+}  # fmt: skip
+"""Fields of which gsc_hpdi.c's names, and what it does with them, say all that the card does. Of the rest they do not."""
 
 
 def test_the_driver_finds_its_ids_and_a_bar_of_256_bytes(card: Card) -> None:
@@ -153,3 +175,26 @@ def test_an_access_of_any_width_takes_a_word_of_the_data_port(card: Card) -> Non
     assert card.get(FIFO - 4, 8) >> 32 == 7
     assert card.read(FIFO - 8, 64, bar=SPACE0) >> 64 & 0xFFFF_FFFF == 8
     assert card.get(RX_WORDS) == 2 * LINE - 9
+
+
+def test_what_the_driver_does_not_tell_is_marked_and_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    marked = [
+        f"{reg.__name__}.{field.name}"
+        for reg in REGISTERS
+        for field in reg.fields
+        if field.name not in TOLD_BY_THE_DRIVER.get(reg.__name__, set())
+    ]
+    assert main(["regs", "--board", "hpdi32", "--unverified"]) == 0
+    assert [line.partition(" ")[0] for line in capsys.readouterr().out.splitlines()] == marked
+    assert {"TX_FIFO_SIZE.words", "BOARD_STATUS.command_lines", "BOARD_CONTROL.rx_fifo_reset"} <= set(marked)
+
+
+def test_the_table_and_the_page_say_the_same_of_events() -> None:
+    page = (Path(__file__).parents[3] / "docs/modelled.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith("| `hpdi32`"))
+    modelled, left_out = row.split("Left out: ")
+    assert "each a flag's edge" in modelled
+    assert "edge-triggered" not in left_out
+    assert "a choice of edge or level" in left_out
+    assert "not on this card, all are edges" in registers.FEATURES.edge_interrupts.doc
+    assert "by the edge" in registers.INTERRUPT_STATUS.fifos.doc

@@ -57,3 +57,9 @@ def test_a_wheel_and_a_source_distribution_hold_every_file(tmp_path: Path) -> No
         assert set(NAMES) <= {line.split(" = ")[0] for line in lines if "= plx9x5x_boards." in line}
     with tarfile.open(source) as archive:
         assert {f"device/{file}" for file in files} <= {name.partition("/")[2] for name in archive.getnames()}
+
+
+def test_sources_are_such_as_a_reader_can_find() -> None:
+    private = re.compile(r"\breference,? (?:section )?\d", re.IGNORECASE)
+    files = [*ROOM.rglob("*.py"), *Path(__file__).parent.glob("*.py"), ROOT / "device/tests/scenarios/gsc_hpdi.py"]
+    assert [path.name for path in files if private.search(path.read_text(encoding="utf-8"))] == []

@@ -42,6 +42,21 @@ def test_regs_marks_what_no_source_confirms(capsys: pytest.CaptureFixture[str]) 
     assert not [line for line in lines if line.startswith("PCIHIDR")]
 
 
+def test_regs_lists_what_a_board_declares(capsys: pytest.CaptureFixture[str]) -> None:
+    said_of_it = said(capsys, "regs", "--board", "hpdi32").splitlines()
+    assert said_of_it[0] == "HPDI32, local address 0x0"
+    assert "0x40     TX_FIFO_SIZE               32  00008000    How many words the transmit FIFO takes" in said_of_it
+    one = said(capsys, "regs", "board_status", "--board", "hpdi32")
+    assert one.startswith(
+        "BOARD_STATUS: FIFO flags, and what went wrong\nat 0x08 of HPDI32, 32 bits; source: Linux gsc_hpdi"
+    )
+    assert "     12  RO        0x0  rx_not_empty: The receive FIFO has a word.\n" in one
+    assert "    6:0  RO        0x0  command_lines: Levels of the cable's command lines: all low.  [UNVERIFIED]\n" in one
+    few = said(capsys, "regs", "FIFO", "--board", "hpdi32", "--unverified").splitlines()
+    assert [line.partition(":")[0] for line in few] == ["FIFO.word [31"]
+    assert "declares no registers" in said(capsys, "regs", "--board", "rdk-9656-lite")
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -49,6 +64,14 @@ def test_regs_marks_what_no_source_confirms(capsys: pytest.CaptureFixture[str]) 
         (("regs", "XYZZY"), "'plx9x5x regs' lists them"),
         (("regs", "--chip", "9050"), "no chip is called '9050'; there are: 9080, 9054, 9056, 9656, 8311"),
         (("regs", "--ledger", "--format", "c"), "--format c goes with the plain list"),
+        (("regs", "--board", "hpdi32", "--format", "c"), "--format c is of the chip's registers only"),
+        (("regs", "--board", "hpdi32", "--ledger"), "--ledger is of the chip's registers only"),
+        (
+            ("regs", "--board", "hpdi32", "INTCSR"),
+            "'hpdi32' declares no register 'INTCSR'; there are: FIRMWARE_REVISION, ",
+        ),
+        (("regs", "--board", "rdk-9656-lite", "X"), "declares no register 'X'; there are: none"),
+        (("regs", "--board", "hpdi33"), "no board is named 'hpdi33'"),
         (("decode", "DMACSR0"), "'DMACSR0' is no NAME=VALUE, as in DMACSR0=0x13"),
         (("decode", "DMACSR0=zz"), "'zz' is no number"),
         (("decode", "DMACSR0=0x100"), "0x100 does not fit a register of 8 bits"),

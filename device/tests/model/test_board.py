@@ -10,6 +10,7 @@ from plx9x5x.board import Board, Eeprom, EepromPart, NoSuchBoard, Window, board_
 from plx9x5x.errors import SetupError
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.regs.eeprom_map import build_image, loaded_dwords
+from plx9x5x.regs.kernel import Register
 from plx9x5x.regs.profile import PROFILES, Profile
 from plx9x5x.units import LocalAddr
 from tests.model.bench import Bench
@@ -81,6 +82,10 @@ def test_a_board_of_the_wrong_parts_is_refused_in_words(board: Board) -> None:
     for windows in (None, [], (1,)):
         with pytest.raises(TypeError, match="is no tuple of Window"):
             replace(board, windows=windows)  # type: ignore[arg-type]
+    for registers in (None, [], (1,), (Register,)):
+        window = replace(board.windows[0], registers=registers)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="is no tuple of registers"):
+            replace(board, windows=(window,))
 
 
 @pytest.mark.parametrize("size", [0, -5])

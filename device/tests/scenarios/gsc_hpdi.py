@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linux gsc_hpdi's register accesses, and the HPDI32 card: a FIFO that a cable fills, on a PCI 9080.
 
-Source: reference section 9.2, with 4.11 for comedi's way to abort. A handler's clear of DMACSR keeps ENABLE.
+Source: Linux drivers/comedi/drivers/gsc_hpdi.c, and plx9080.h for comedi's way to abort. A handler's clear of DMACSR keeps ENABLE.
 """
 
 from collections import deque
