@@ -85,3 +85,26 @@ def test_a_try_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     while left_of(mark) and time.monotonic() < end:
         time.sleep(0.05)
     assert not left_of(mark)
+
+
+def test_ctrl_c_says_what_a_module_hangs_in() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plx9x5x", "try", folder("crash"), "how=loop"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        assert process.stdout is not None
+        said = ""
+        while "not back from being loaded" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "stopped: " in said
+    assert "loops in crash_" in said
+    assert "\nstopped; logs: " in said

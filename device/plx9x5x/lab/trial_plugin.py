@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fixture `plx_try`: somebody's driver in a guest, from a test (docs/testing-your-driver.md)."""
 
+import dataclasses
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -11,8 +13,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.pytest_plugin import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from plx9x5x.lab.trial import TryResult
 
@@ -21,8 +22,49 @@ class Try(Protocol):
     """What the fixture gives: as `plx9x5x try` on the command line, once for each call."""
 
     def __call__(self, *modules: "str | Path", command: str | None = None, **options: Any) -> "TryResult":
-        """Try `modules` and their parameters; `options` are fields of `plx9x5x.lab.trial.TrySpec`."""
+        """Try `modules` and their parameters; `options` are fields of `TrySpec` (lab.trial), or the same in words.
+
+        `board`, `guest`, `ro` and `rw` are as on the command line. Raises: TypeError for what it does not know.
+        """
         ...
+
+
+def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") -> "dict[str, Any]":
+    """Fields of a TrySpec from what a test wrote, which may be as on the command line. Raises: TypeError."""
+    from plx9x5x.lab import trial  # noqa: PLC0415
+    from plx9x5x.lab.guest.shapes import named  # noqa: PLC0415
+
+    asked = dict(options)
+    if isinstance(asked["guest"], str):
+        asked["guest"] = named(asked["guest"])
+    if (board := asked.pop("board", None)) is not None:
+        asked["boards"] = (board,)
+    shared = [[Path(beside(path)) for path in asked.pop(name, ())] for name in ("ro", "rw")]
+    asked["folders"] = (*asked.get("folders", ()), *trial.folders(*shared))
+    asked["files"] = tuple(Path(beside(path)) for path in asked.get("files", ()))
+    for name in ("input", "trace", "get_into"):
+        if isinstance(asked.get(name), str):
+            asked[name] = Path(asked[name])
+    for name in ("append", "boards", "get"):
+        value = asked.get(name, ())
+        asked[name] = tuple(value.split()) if name == "append" and isinstance(value, str) else tuple(value)
+    if not asked["boards"]:
+        del asked["boards"]
+    known = [field.name for field in dataclasses.fields(trial.TrySpec)]
+    if unknown := [name for name in asked if name not in known]:
+        raise TypeError(f"plx_try knows no {unknown[0]!r}; it takes {', '.join((*known[1:], 'board', 'ro', 'rw'))}")
+    if wrong := [it for it in asked["folders"] if not isinstance(it, trial.Folder)]:
+        raise TypeError(f"folders takes what trial.folders() gives, not {wrong[0]!r}: say ro=[...] or rw=[...]")
+    return asked
+
+
+def _words(log: "Path") -> str:
+    """What a server said of its client: what comes before is how it was started."""
+    from plx9x5x.lab.host.process import tail_of  # noqa: PLC0415
+    from plx9x5x.lab.host.server import READY  # noqa: PLC0415
+
+    said = tail_of(log)
+    return said[max(said.find(f"\n{READY}"), 0) :].lstrip()
 
 
 @pytest.fixture
@@ -33,7 +75,6 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
     """
     from plx9x5x.lab import trial  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import PLAIN, named  # noqa: PLC0415
-    from plx9x5x.lab.host.process import tail_of  # noqa: PLC0415
     from plx9x5x.lab.host.server import SERVER_LOG  # noqa: PLC0415
 
     verdicts: list[str] = []
@@ -51,10 +92,11 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
             "memory_mib": setting(request, "memory_mib", None),
             "timeout_s": setting(request, "timeout_s", defaults.TIMEOUT_S),
         }
-        spec = trial.TrySpec(trial.parse([beside(word) for word in modules]), command, **{**of_the_marker, **options})
+        asked = _fields({**of_the_marker, **options}, beside)
+        spec = trial.TrySpec(trial.parse([beside(word) for word in modules]), command, **asked)
         result = trial.run(spec, listener=trial.Listener())
         verdicts.extend(result.lines())
-        server_said.extend(tail_of(log) for log in (result.logs / SERVER_LOG, *result.logs.glob(f"card*/{SERVER_LOG}")))
+        server_said.extend(_words(log) for log in (result.logs / SERVER_LOG, *result.logs.glob(f"card*/{SERVER_LOG}")))
         return result
 
     yield attempt

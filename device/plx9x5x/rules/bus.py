@@ -116,7 +116,8 @@ RULES: Final = (
         looks=_aborts(
             AbortCause.UNMAPPED,
             "free or unmap a buffer only after DONE, or after an abort has been seen to end, and do not use its "
-            "address after that",
+            "address after that; if it never was yours (virt_to_phys, a byte order), take the address that "
+            "dma_alloc_coherent or dma_map_* gave",
         ),
     ),
     Rule(

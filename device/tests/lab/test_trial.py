@@ -15,7 +15,7 @@ from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab.guest.modules import Module
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report, parse
-from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted
+from plx9x5x.lab.trial import NothingToTry, TryResult, Wanted, once
 from plx9x5x.lab.trial import parse as words
 from plx9x5x.lab.trial.debugger import GdbWatcher
 from plx9x5x.lab.trial.image import copied, taker
@@ -253,3 +253,39 @@ def test_how_attaching_goes_is_told_once_the_modules_are_loaded() -> None:
     assert told[:2] == ["mine lies at 0xc0", "other lies at 0xd0"]
     assert told[2] == "attach:  gdb -ex 'target remote /tmp/x y' -ex 'add-symbol-file /b/mine.ko 0xc0'"
     assert len(told) == 4
+
+
+def test_a_finding_that_is_certain_comes_first_and_a_likely_one_last() -> None:
+    lines = ("1..2", "ok 1 load", f"# unbound 0000:00:02.0 {CARD}", "not ok 2 bind")
+    assert result(*lines, findings=(FOUND,)).verdict.startswith("bad (1): driver: size-zero; no driver took")
+    likely = replace(FOUND, certain=False)
+    assert result(*lines, findings=(likely,)).verdict.endswith("; driver, likely: size-zero")
+
+
+def test_where_all_of_memory_is_open_to_the_card_no_finding_says_so() -> None:
+    assert "findings: none" in result(*GOOD).lines()
+    (line,) = [it for it in replace(result(*GOOD), all_mapped=True).lines() if it.startswith("findings: none")]
+    assert "--guest iommu" in line
+
+
+def test_an_oops_that_ends_the_guest_is_shown_with_the_drivers_function() -> None:
+    oops = Oops("BUG: x", ("BUG: x", "RIP: 0010:mine_isr+0x47/0x70 [mine]", "Call Trace:", " <IRQ>"))
+    got = replace(result("1..2"), lost=LostVm("panicked\n  | a task"), oopses=(oops,), tried=("mine",))
+    assert got.problems[0] == "the guest's kernel complained: BUG: x, in mine_isr+0x47/0x70 [mine]"
+    assert "  RIP: 0010:mine_isr+0x47/0x70 [mine]" in got.lines()
+    assert not [line for line in got.lines() if "a task" in line]
+
+
+def test_a_module_that_takes_long_to_load_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(once, "_SLOW_S", 0.02)
+    slow = once.SlowLoad(("mine",), told.append)
+    slow.start()
+    slow._timer.join(5)
+    assert "mine: not back from being loaded" in told[0]
+    (case,) = parse(b"KTAP version 1\n1..1\nok 1 load\n").cases
+    quick = once.SlowLoad(("mine",), told.append)
+    quick.start()
+    quick.case(case, planned=1)
+    quick._timer.join(5)
+    assert len(told) == 1

@@ -242,4 +242,4 @@ def _kvm() -> Line:
     if not path.exists():
         return Line("kvm", "absent, not needed: guests run under TCG")
     usable = os.access(path, os.R_OK | os.W_OK)
-    return Line("kvm", f"present{'' if usable else ', not accessible'}; unused unless --accel asks for it")
+    return Line("kvm", f"present{'' if usable else ', not accessible'}; unused unless run --accel asks for it")

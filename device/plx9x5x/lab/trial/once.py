@@ -4,9 +4,10 @@
 import contextlib
 import os
 import select
+import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, TypedDict
@@ -21,10 +22,10 @@ from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.machine import shared_folder, vfio_user_pci
 from plx9x5x.lab.guest.modules import aliases_of
 from plx9x5x.lab.guest.qmp import Qmp
-from plx9x5x.lab.guest.vm import LostGuest
+from plx9x5x.lab.guest.vm import GuestVm, LostGuest, Nobody
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.server import Backend, DeviceServer
-from plx9x5x.lab.report.ktap import Report
+from plx9x5x.lab.report.ktap import Case, Report
 from plx9x5x.lab.toolchain import FolderNotBuilt, Progress, Toolchain
 from plx9x5x.lab.trial import files, stuck
 from plx9x5x.lab.trial.debugger import GdbWatcher, gdb_socket
@@ -35,6 +36,7 @@ from plx9x5x.rules import summary
 from plx9x5x.units import MIB
 
 _LOG_MOST: Final = 64 * MIB
+_SLOW_S: Final = 20.0
 _LOOK_S: Final = 0.1
 
 
@@ -58,6 +60,8 @@ class Listener:
 def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) -> TryResult:
     """Do it once. A guest that is lost is a result. Raises: SetupError, BadRequest."""
     files.check(spec.get)
+    if spec.get and spec.command is None and spec.shell is None:
+        spec = replace(spec, command=":")
     more = frozenset(("virtiofsd",) if shares(spec) else ())
     tc, carrier = lay(transport=spec.transport, shape=spec.guest, kernel=spec.kernel, progress=progress, more=more)
     spec = replace(spec, transport=carrier.transport.value)
@@ -75,6 +79,8 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
         built=guest.built,
         wants=tuple(alias for module in guest.tried for alias in aliases_of(module.data)),
         foreign=tuple(foreign(guest.tried, tc.kernel.release)),
+        tried=tuple(module.name for module in guest.tried),
+        all_mapped=not spec.guest.needs_many_mappings,
     )
     try:
         result = _boot(tc, spec, guest, result, listener)
@@ -189,19 +195,60 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             typed.start()
             stack.callback(typed.join)
             stack.callback(over.set)
+        slow = SlowLoad(result.tried, listener.phase)
+        watcher = slow if gdb is None else GdbWatcher(gdb, guest.files, listener.phase)
+        if gdb is None:
+            slow.start()
         try:
-            watcher = None if gdb is None else GdbWatcher(gdb, guest.files, listener.phase)
             result = replace(result, report=vm.run_ktap(watcher))
         except LostGuest as exc:
-            where = stuck.ask(vm, qmp, [module.name for module in guest.tried]) if exc.timed_out and vm.alive else None
+            where = stuck.ask(vm, qmp, result.tried) if exc.timed_out and vm.alive else None
             result = replace(result, report=exc.report, lost=exc, stuck=where)
+        except BaseException as exc:
+            # Who has lost patience wants to know what it hangs in.
+            if not isinstance(exc, Exception) and getattr(exc, "number", signal.SIGINT) == signal.SIGINT:
+                _stopped(vm, qmp, result, listener, shell=spec.shell is not None)
+            raise
         finally:
+            slow.stop()
             vm.end()
             for pump in pumps:
                 pump.join()  # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it
         if pumps[0].failure is not None:
             raise pumps[0].failure
         return replace(result, seconds=vm.seconds, **aftermath(vm, ready, *others))
+
+
+def _stopped(vm: GuestVm, qmp: Qmp, result: TryResult, listener: Listener, *, shell: bool) -> None:
+    """Say where a guest stands that somebody has stopped."""
+    where = stuck.ask(vm, qmp, result.tried) if vm.alive and not shell else None
+    with contextlib.suppress(OSError):  # nobody may read it any more
+        if where is not None:
+            listener.phase("\n".join((f"stopped: {where}", *(f"  {line}" for line in where.stack))))
+        listener.phase(f"stopped; logs: {result.logs}")
+
+
+class SlowLoad(Nobody):
+    """Says once that modules take long to load; whoever sees nothing would wait for the time limit."""
+
+    def __init__(self, names: Sequence[str], tell: Callable[[str], None]) -> None:
+        which = ", ".join(names) or "a module"
+        what = f"{which}: not back from being loaded for {_SLOW_S:g} s; Ctrl-C ends it and says where it stands"
+        self._timer = threading.Timer(_SLOW_S, tell, (what,))
+        self._timer.daemon = True
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._timer.start()
+
+    def case(self, case: Case, *, planned: int | None) -> None:
+        """The first one is that of the modules."""
+        del case, planned
+        self.stop()
+
+    def stop(self) -> None:
+        """Say nothing any more."""
+        self._timer.cancel()
 
 
 def _nobody(_data: bytes) -> None:

@@ -10,7 +10,7 @@ Source: Linux, admin-guide/kernel-parameters: `unknown_nmi_panic`; `panic_print`
 import contextlib
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,10 +66,17 @@ def find(lines: Sequence[str], modules: Collection[str]) -> Stuck | None:
     for task, waits, stack in sorted(found, key=lambda it: it[1]):
         if waits and any(_OF_A_THREAD in line for line in stack):
             continue
-        for line in stack:
-            frame = _FRAME.match(line)
-            if frame and not frame[1] and frame[3] in modules:
-                return Stuck(f"{frame[2]} [{frame[3]}]", task, waits, tuple(it.strip() for it in stack[:_SHOWN]))
+        if frame := frame_in(stack, modules):
+            return Stuck(frame, task, waits, tuple(it.strip() for it in stack[:_SHOWN]))
+    return None
+
+
+def frame_in(lines: Iterable[str], modules: Collection[str]) -> str | None:
+    """The innermost frame in one of the modules, of an oops or a stack as the kernel prints it."""
+    for line in lines:
+        frame = _FRAME.match(_STAMP.sub("", clean(line)))
+        if frame and not frame[1] and frame[3] in modules:
+            return f"{frame[2]} [{frame[3]}]"
     return None
 
 

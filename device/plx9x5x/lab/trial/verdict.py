@@ -15,7 +15,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
-from plx9x5x.lab.trial.stuck import Stuck
+from plx9x5x.lab.trial.stuck import Stuck, frame_in
 
 LOAD, BIND, COMMAND = "load", "bind", "command"
 OUTPUT: Final = "output.log"
@@ -24,6 +24,14 @@ DMESG: Final = "dmesg.log"
 """What the guest's kernel said, from the first line to the command's end, whoever cleared its log."""
 
 _BUILD_LINES: Final = 30
+_NONE_SEEN: Final = (
+    "findings: none (the card gets to all of this guest's memory: a wrong address within it shows with --guest iommu)"
+)
+_OTHER_CARD: Final = (
+    "hint: add the card's IDs to the driver's table, take the board that it wants (plx9x5x boards), or make your card "
+    "a board (docs/writing-a-board.md)"
+)
+_OOPS_LINES: Final = 24
 _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
@@ -69,6 +77,10 @@ class TryResult:
     server_trouble: str | None = None
     cards: tuple[Card, ...] = ()
     """In the order of `TrySpec.boards`."""
+    tried: tuple[str, ...] = ()
+    """Names of the modules."""
+    all_mapped: bool = False
+    """The card could get to all of the guest's memory: nothing stands between."""
     undynamic: tuple[str, ...] = ()
     """Which programs of the command cannot start."""
     got: Mapping[str, Path] = field(default_factory=dict)
@@ -152,6 +164,11 @@ class TryResult:
         """Oopses, warnings and the like, by their titles: of the console, and of the kernel's log if that is quiet."""
         return tuple(dict.fromkeys(oops.title for oops in (*self.oopses, *scan_oopses(self.kernel_said))))
 
+    def _where(self, title: str) -> str:
+        """In which of the modules that were tried, if the kernel said so."""
+        frames = (frame_in(oops.lines, self.tried) for oops in self.oopses if oops.title == title)
+        return next((f", in {frame}" for frame in frames if frame), "")
+
     @property
     def _unfinished(self) -> tuple[str, ...]:
         """What the guest had to report and did not, although it switched itself off in order."""
@@ -167,7 +184,7 @@ class TryResult:
         """What is wrong, a line each, the most important first."""
         if self.unbuilt is not None:
             return ("the module was not built",)
-        found = [f"the guest's kernel complained: {title}" for title in self.complaints]
+        found = [f"the guest's kernel complained: {title}{self._where(title)}" for title in self.complaints]
         found += [f"the driver hangs: {self.stuck}"] if self._hangs else ()
         found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
         found += [f"at that time {self.stuck}"] if self.stuck and not self._hangs else ()
@@ -229,13 +246,16 @@ class TryResult:
         if self.unbuilt is not None:
             said += self.unbuilt.rstrip().splitlines()[-_BUILD_LINES:]
         said += [f"PROBLEM: {text}" for text in self.problems]
+        said += [_OTHER_CARD] if self.mismatch and not self.bound else ()
         if self.stuck is not None:
             said += [f"  {line}" for line in self.stuck.stack]
+        elif self.lost is not None and self.oopses:
+            said += [f"  {line.strip()}" for line in self.oopses[0].lines[:_OOPS_LINES]]
         elif self.lost is not None and not self.kernel_said:
             said += str(self.lost).splitlines()[1:]
         said += self.transfers
         found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
-        said += [line for lines in found for line in lines] or ["findings: none"]
+        said += [line for lines in found for line in lines] or [_NONE_SEEN if self.all_mapped else "findings: none"]
         said += [f"got {path}" for path in self.got.values()]
         return [*said, f"logs: {self.logs}", self.verdict]
 
@@ -246,7 +266,9 @@ class TryResult:
         suspicions = len(self.findings) - len(certain)
         if self.exit_code == 0:
             return "good" + (f", but {suspicions} likely finding{'s' if suspicions > 1 else ''}" if suspicions else "")
-        why = [*self.problems[:1], *(f"{it.who.value}: {it.rule}" for it in certain[:1])]
+        found = certain or self.findings
+        why = [f"{it.who.value}{'' if certain else ', likely'}: {it.rule}" for it in found[:1]]
+        why = [*why, *self.problems[:1]] if certain else [*self.problems[:1], *why]
         return f"bad ({self.exit_code}): {'; '.join(why)}"
 
     def __repr__(self) -> str:
