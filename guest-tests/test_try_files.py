@@ -160,3 +160,38 @@ def _servers_of(place: Path) -> list[int]:
         if b"--shared-dir" in words and os.fsencode(place) in words and b"--" not in words:
             found.append(int(line.parent.name))
     return found
+
+
+def test_firmware_that_a_module_names_is_there_and_what_is_nowhere_is_said(tmp_path: Path) -> None:
+    module = tmp_path / "wants"
+    module.mkdir()
+    (module / "Kbuild").write_text("obj-m := wants.o\n", encoding="utf-8")
+    (module / "wants.c").write_text(
+        """#include <linux/firmware.h>
+#include <linux/module.h>
+#include <linux/platform_device.h>
+static int __init begin(void)
+{
+	struct platform_device *dev = platform_device_register_simple("wants", -1, NULL, 0);
+	const struct firmware *fw;
+	int ret = request_firmware(&fw, "acme/card.bin", &dev->dev);
+
+	if (!ret)
+		pr_info("wants: %zu bytes\\n", fw->size);
+	release_firmware(ret ? NULL : fw);
+	platform_device_unregister(dev);
+	return ret;
+}
+module_init(begin);
+MODULE_FIRMWARE("acme/card.bin");
+MODULE_FIRMWARE("acme/other.bin");
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("");
+""",
+        encoding="utf-8",
+    )
+    (tmp_path / "fw" / "acme").mkdir(parents=True)
+    (tmp_path / "fw" / "acme" / "card.bin").write_bytes(bytes(1234))
+    result, ear = tried(str(module), firmware=(tmp_path / "fw",), command="dmesg | grep -o 'wants: [0-9].*'")
+    assert (result.exit_code, ear.heard) == (0, b"wants: 1234 bytes\n"), result.lines()
+    assert [text.split()[6] for text in ear.phases if "may ask" in text] == ["acme/other.bin,"]

@@ -71,6 +71,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="own",
         help="'host': the guest sees this machine's files, as you may read them; writes are lost (%(default)s)",
     )
+    parser.add_argument(
+        "--firmware",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="look there too for firmware that a module names (MODULE_FIRMWARE); else in /lib/firmware",
+    )
     parser.add_argument("--input", metavar="FILE", type=Path, help="what COMMAND reads")
     parser.add_argument(
         "--get",
@@ -122,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         transport=args.transport,
         files=tuple(args.copy),
         folders=trial.folders(args.ro, args.rw),
+        firmware=(*args.firmware, Path("/lib/firmware")),
         host_root=args.root == "host",
         get=tuple(args.get),
         get_into=Path.cwd(),

@@ -73,6 +73,8 @@ def test_a_card_that_nobody_took_is_explained(wants: tuple[str, ...], said: str)
 def test_a_module_that_wants_no_card_need_not_take_it() -> None:
     got = result("1..2", "ok 1 load", f"# unbound 0000:00:02.0 {CARD}", "not ok 2 bind", wants=())
     assert (got.problems, got.exit_code) == ((), 0)
+    assert not [line for line in got.lines() if line.startswith("hint: ")]
+    assert [line for line in replace(got, wants=(OTHER,)).lines() if line.startswith("hint: add the card's IDs")]
 
 
 def test_a_guest_without_the_card_is_said() -> None:

@@ -126,6 +126,11 @@ def aliases_of(elf: bytes) -> tuple[str, ...]:
     return tuple(value for key, value in _entries(elf) if key == "alias")
 
 
+def firmware_of(elf: bytes) -> tuple[str, ...]:
+    """Names of the firmware files that a module may ask for (MODULE_FIRMWARE), below /lib/firmware."""
+    return tuple(value for key, value in _entries(elf) if key == "firmware")
+
+
 def interpreter_of(elf: bytes) -> str | None:
     """The loader that a dynamic program asks for; None for a static one, and for what is no program."""
     return _section(elf, b".interp").rstrip(b"\0").decode("utf-8", "replace") or None

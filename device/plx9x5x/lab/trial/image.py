@@ -5,13 +5,21 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from plx9x5x.board import load_board
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
-from plx9x5x.lab.guest.modules import Module, ModuleTree, interpreter_of, modinfo, parameters_of, read_module
+from plx9x5x.lab.guest.modules import (
+    Module,
+    ModuleTree,
+    firmware_of,
+    interpreter_of,
+    modinfo,
+    parameters_of,
+    read_module,
+)
 from plx9x5x.lab.toolchain import Toolchain, build_folder
 from plx9x5x.lab.trial import stuck
 from plx9x5x.lab.trial.wanted import RESERVED, Folder, NothingToTry, TrySpec
@@ -79,6 +87,7 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
         files["try/command"] = GuestFile(line)
     if spec.input is not None:
         files["try/input"] = GuestFile(spec.input)
+    files |= dict(firmware(tree, tried, spec.firmware, tell))
     files |= dict(copied(spec.files))
     files |= _told(spec, logs)
     image = replace(
@@ -182,6 +191,23 @@ def undynamic(spec: TrySpec) -> Iterator[str]:
             loader = interpreter_of(file.read(_PROGRAM_MOST))
         if loader is not None:
             yield f"{word} is a dynamic program and the guest has no {loader}: link it with -static, or use --root host"
+
+
+def firmware(
+    tree: ModuleTree, tried: Sequence[Module], folders: Sequence[Path], tell: Callable[[str], None]
+) -> Iterator[tuple[str, GuestFile]]:
+    """Where the guest has the firmware that modules, and those that they need, ask for; say what is nowhere."""
+    for module in tree.resolve((), tried):
+        for name in firmware_of(module.data):
+            place = PurePosixPath(name)
+            if place.is_absolute() or ".." in place.parts:
+                continue
+            found = next((folder / name for folder in folders if (folder / name).is_file()), None)
+            if found is not None:
+                yield f"lib/firmware/{place}", GuestFile(found)
+            else:
+                where = ", ".join(map(str, folders))
+                tell(f"{module.name} may ask for the firmware {name}, which is not in {where} (--firmware DIR)")
 
 
 def foreign(tried: Sequence[Module], release: str) -> Iterator[str]:

@@ -246,7 +246,7 @@ class TryResult:
         if self.unbuilt is not None:
             said += self.unbuilt.rstrip().splitlines()[-_BUILD_LINES:]
         said += [f"PROBLEM: {text}" for text in self.problems]
-        said += [_OTHER_CARD] if self.mismatch and not self.bound else ()
+        said += [_OTHER_CARD] if self.mismatch and any(self.mismatch in text for text in self.problems) else ()
         if self.stuck is not None:
             said += [f"  {line}" for line in self.stuck.stack]
         elif self.lost is not None and self.oopses:

@@ -100,6 +100,8 @@ class TrySpec:
     """Copied to the root of the guest, each by its own name."""
     folders: tuple[Folder, ...] = ()
     """Folders of the host (`folders`). The command runs in the first that can be written, or else in the first."""
+    firmware: tuple[Path, ...] = (Path("/lib/firmware"),)
+    """Folders of the host where firmware is looked for that a module names (MODULE_FIRMWARE)."""
     host_root: bool = False
     """The guest's root is the host's, read-only below a layer in memory."""
     get: tuple[str, ...] = ()
