@@ -188,3 +188,12 @@ def test_a_module_that_needs_a_symbol_that_nobody_has_is_said_with_its_name(tmp_
     assert result.exit_code == 1
     assert "a module was not loaded" in result.problems[0]
     assert any("Unknown symbol nobody_has" in line for line in result.kernel_said)
+
+
+@pytest.mark.parametrize("lines", [100, 30_000])
+def test_a_warning_counts_behind_much_talk_and_on_a_quiet_console(lines: int) -> None:
+    result, _ = tried(folder("crash"), f"how={lines}", append=("quiet", "loglevel=1"))
+    assert any("WARNING" in text for text in result.problems), (result.lines(), result.kernel_said[-3:])
+    assert any("lines more (dmesg.log)" in text for text in result.kernel_said)
+    assert "crash talks 0\n" in result.dmesg
+    assert f"crash talks {lines - 1}\n" in result.dmesg or "ran over" in result.dmesg

@@ -195,3 +195,17 @@ MODULE_DESCRIPTION("");
     result, ear = tried(str(module), firmware=(tmp_path / "fw",), command="dmesg | grep -o 'wants: [0-9].*'")
     assert (result.exit_code, ear.heard) == (0, b"wants: 1234 bytes\n"), result.lines()
     assert [text.split()[6] for text in ear.phases if "may ask" in text] == ["acme/other.bin,"]
+
+
+def test_files_are_brought_where_they_were_to_go_although_the_guest_moved_it(tmp_path: Path) -> None:
+    """The guest may write in what holds the folder."""
+    inner, outside = tmp_path / "work" / "inner", tmp_path / "outside"
+    inner.mkdir(parents=True)
+    outside.mkdir()
+    command = f"echo mine > /it; mv inner other && ln -s {outside} inner"
+    result, _ = tried(
+        folder("blink"), command=command, folders=trial.folders([], [inner.parent]), get=("/it",), get_into=inner
+    )
+    assert result.exit_code == 0, result.lines()
+    assert (inner.parent / "other" / "it").read_bytes() == b"mine\n"
+    assert not list(outside.iterdir())

@@ -8,6 +8,7 @@ it needs inside `run`, so that `--help` stays quick and a missing part breaks on
 import argparse
 import errno
 import importlib
+import io
 import os
 import select
 import signal
@@ -52,6 +53,9 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; give the exit code."""
     _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need not be text
     words = sys.argv[1:] if argv is None else list(argv)
     # What follows '--' is another program's: argparse would take it for more of ours.
     at = words.index("--") if "--" in words else len(words)

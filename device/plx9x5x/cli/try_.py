@@ -17,6 +17,7 @@ from plx9x5x.transport import choice as transports
 NAME: Final = "try"
 TAKES_COMMAND: Final = True
 HELP: Final = "Build, load and run your own driver in a guest with a board; say who is at fault."
+_MOST_BOARDS: Final = 16
 _A_DAY_S: Final = 86_400.0
 _EPILOG: Final = """\
 MODULE is a folder with a Makefile or Kbuild, which is built first, a .ko file, or the name of a module of the guest's
@@ -116,6 +117,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.repeat < 1:
         raise UsageError("--repeat takes a number from 1 on")
+    if args.gdb and not sys.stdin.isatty():
+        raise UsageError("--gdb holds the probe until Enter is pressed: it takes a terminal")
+    if len(args.board) > _MOST_BOARDS:
+        raise UsageError(f"a guest has slots for {_MOST_BOARDS} cards, --board is given {len(args.board)} times")
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder is gone: go to one that is there") from None
 
     shell = sys.stdin.fileno() if not args.command and sys.stdin.isatty() and sys.stdout.isatty() else None
     spec = trial.TrySpec(
@@ -133,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
         firmware=(*args.firmware, Path("/lib/firmware")),
         host_root=args.root == "host",
         get=tuple(args.get),
-        get_into=Path.cwd(),
+        get_into=here,
         append=tuple(args.append.split()),
         processors=args.smp,
         trace=args.trace,
@@ -161,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     for path, data in written.items():
         if path is not None:  # last, so that a path that cannot be written costs no verdict
             try:
-                path.write_bytes(data)
+                trial.write(path, data)
             except OSError as exc:
                 print(f"error: {path} was not written: {exc.strerror}", file=sys.stderr)
     return result.exit_code

@@ -70,7 +70,16 @@ def test_folders_cards_and_files_are_asked_for(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--timeout", "nan"], ["--timeout", "0"], ["--memory", "1"], ["--smp", "999"], ["--repeat", "0"], ["--copy"]],
+    [
+        ["--timeout", "nan"],
+        ["--timeout", "0"],
+        ["--memory", "1"],
+        ["--smp", "999"],
+        ["--repeat", "0"],
+        ["--copy"],
+        ["--gdb"],
+        ["--board", "a"] * 17,
+    ],
 )
 def test_numbers_that_mean_nothing_are_refused(asked: list[TrySpec], wrong: list[str]) -> None:
     try:

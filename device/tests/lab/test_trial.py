@@ -5,6 +5,7 @@ import errno
 import io
 import socket
 import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,7 +228,7 @@ def test_a_parameter_goes_to_the_module_that_has_it() -> None:
     assert taker("dyndbg=+p", [first, last]) == "b"
     with pytest.raises(NothingToTry, match="takes no parameter 'nosuch': k, z"):
         taker("nosuch=1", [first, last])
-    with pytest.raises(NothingToTry, match="more than one line"):
+    with pytest.raises(NothingToTry, match="a blank would end it"):
         taker("k=1\n2", [first])
 
 
@@ -291,3 +292,25 @@ def test_a_module_that_takes_long_to_load_is_said_once(monkeypatch: pytest.Monke
     quick.case(case, planned=1)
     quick._timer.join(5)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("text", ["256", "-3", "abc", "9" * 5000, "", "1.5", "\u0663"])
+def test_a_status_that_is_none_is_a_broken_report(text: str) -> None:
+    got = result("1..3", *GOOD[1:], f"# status {text}", "not ok 3 command")
+    assert (got.status, got.exit_code) == (None, 1)
+    assert "the guest's report is broken" in got.problems[0]
+
+
+def test_many_cases_of_one_name_cost_no_more_than_one() -> None:
+    many = [line for number in range(3, 4000) for line in ("# kernel: x", f"ok {number} command")]
+    began = time.process_time()
+    got = result("1..2", *GOOD[1:], *many)
+    got.lines()
+    assert len(got.kernel_said) == 1
+    assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize("word", ["msg=hello world", "msg=a\tb", "msg=a\nb"])
+def test_a_parameter_with_a_blank_is_refused(word: str) -> None:
+    with pytest.raises(NothingToTry, match="cannot be passed"):
+        taker(word, [Module("mine", b"")])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plx9x5x.lab.guest.folder import open_to_all
 from plx9x5x.lab.guest.machine import VmSpec, shared_folder
 from plx9x5x.lab.trial import Folder, NothingToTry, TrySpec, Wanted, files, folders
-from plx9x5x.lab.trial.image import shares, start_of, undynamic
+from plx9x5x.lab.trial.image import copied, shares, start_of, undynamic
 
 MODULES = (Wanted("a"),)
 
@@ -181,3 +181,26 @@ def test_a_folder_is_open_to_all_only_with_the_way_to_it(tmp_path: Path) -> None
     assert not open_to_all(inner)
     assert not open_to_all(tmp_path / "absent")
     assert open_to_all(Path("/"))
+
+
+def test_a_file_that_is_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "r.json"
+    victim.write_bytes(b"mine")
+    link.symlink_to(victim)
+    files.write(link, b"new")
+    assert (victim.read_bytes(), link.read_bytes(), link.is_symlink()) == (b"mine", b"new", False)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "f\udcff", "\x1b[31m"])
+def test_a_name_that_cannot_be_the_guests_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(NothingToTry, match="rename it"):
+        list(copied([path]))
+
+
+def test_what_is_copied_has_a_limit(tmp_path: Path) -> None:
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(200 << 20)
+    with pytest.raises(NothingToTry, match="--ro"):
+        list(copied([tmp_path / "big"]))

@@ -27,7 +27,7 @@ from plx9x5x.lab.guest.modules import Module, ModuleTree, canonical, read_module
 MODULES_LIST: Final = "modules.list"
 CONSOLE: Final = (5, 1)
 KEPT: Final = 8
-_KEPT_AT_LEAST_S: Final = 3600.0
+_KEPT_AT_LEAST_S: Final = 600.0
 
 
 class UnwritableWord(BadRequest):

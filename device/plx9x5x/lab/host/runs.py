@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Folders for the logs of runs, in the cache: runs/DATE-TIME-PID. The last few stay, and what was to be kept."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -54,7 +55,8 @@ def prune(top: Path, *, kept: int = KEPT) -> None:
 
 def mark_failed(folder: Path) -> None:
     """Have these logs outlive those of good runs."""
-    (folder / _FAILED).touch()
+    with contextlib.suppress(OSError):  # a full disk: they go as those of good runs do
+        (folder / _FAILED).touch()
 
 
 def _in_use(folder: Path) -> bool:

@@ -95,7 +95,8 @@ def folder(
     place = str(source.resolve())  # debug information names it
     exported = (hashlib.sha256(path.read_bytes()).hexdigest() for path in symbols)
     facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], *asked)
-    key = f"folder-{source.resolve().name}-{_digest((*facts, *exported, place), _sources(source), source)}"
+    name = re.sub(r"[^\w.-]", "_", source.resolve().name, flags=re.ASCII)[:60]
+    key = f"folder-{name}-{_digest((*facts, *exported, place), _sources(source), source)}"
     fresh = cache.built(key) is None
     if fresh:
         with cache.building(key) as work:
@@ -181,7 +182,7 @@ def _compile(
     env = None
     if cwd is not None:
         env = {**host.plain_env(), "PWD": str(cwd)}
-        if seen_as is not None:
+        if seen_as is not None and not re.search(r"\s", str(seen_as.resolve())):  # make takes words apart
             map_ = f"-ffile-prefix-map={cwd}={seen_as.resolve()}"
             env["KCFLAGS"] = f"{env.get('KCFLAGS', '')} {map_}".strip()
     try:
@@ -201,17 +202,22 @@ def _built(cache: Cache, key: str) -> Path:
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(_walk(folder))
+    return sorted(_walk(folder, set()))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Files below it; a folder that links lead to again and again is entered once."""
     for path in folder.iterdir():
         if _MADE.fullmatch(path.name):
             continue
         if path.is_dir():
+            real = path.resolve()
             # A link to a folder above would never end.
-            if not path.is_symlink() or not folder.resolve().is_relative_to(path.resolve()):
-                yield from _walk(path)
+            if not path.is_symlink():
+                yield from _walk(path, seen)
+            elif real not in seen and not folder.resolve().is_relative_to(real):
+                seen.add(real)
+                yield from _walk(path, seen)
         elif path.is_file():  # no pipes, and no links to nowhere
             yield path
 

@@ -30,6 +30,8 @@ from plx9x5x.units import MIB
 _FOLDERS: Final = ("virtiofs",)
 _HOST_ROOT: Final = (*_FOLDERS, "overlay")
 """Modules of the guest's kernel that it takes to see the host's files."""
+_GIVEN_MOST: Final = 128 * MIB
+"""QEMU loads no larger initrd than 256 MiB."""
 _PROGRAM_MOST: Final = 64 * MIB
 
 
@@ -83,9 +85,11 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
     files = {**base.files, "bin/try": GuestFile(sources.root / "initramfs" / "try")}
     if spec.command is not None:
         line = logs / "command"
-        line.write_text(spec.command + "\n", encoding="utf-8")
+        line.write_bytes(os.fsencode(spec.command) + b"\n")
         files["try/command"] = GuestFile(line)
     if spec.input is not None:
+        if not spec.input.is_file():
+            raise NothingToTry(f"{spec.input} is no file that the command could read")
         files["try/input"] = GuestFile(spec.input)
     files |= dict(firmware(tree, tried, spec.firmware, tell))
     files |= dict(copied(spec.files))
@@ -103,6 +107,8 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
             *(("plx.shell",) if spec.shell is not None else ()),
             *(("plx.gdb",) if spec.gdb is not None else ()),
             *stuck.WORDS,
+            "log_buf_len=8M",  # a driver that talks much is read to the end
+            "printk.devkmsg=on",  # else our own marks in it are held back
             "nosoftlockup",  # a guest that others keep from its processor is not stuck
             *spec.append,
         ),
@@ -113,8 +119,8 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
 def taker(word: str, among: Sequence[Module]) -> str:
     """Which of the modules takes a parameter. Raises: NothingToTry if none does, or it cannot be passed on."""
     name = word.partition("=")[0]
-    if any(c in word for c in "\n\r"):
-        raise NothingToTry(f"the parameter {word!r} cannot be passed to the guest: it has more than one line")
+    if any(c.isspace() for c in word):
+        raise NothingToTry(f"the parameter {word!r} cannot be passed to the guest: a blank would end it")
     for module in among:
         if name in parameters_of(module.data) or (name == "dyndbg" and module is among[-1]):
             return module.name
@@ -126,11 +132,17 @@ def taker(word: str, among: Sequence[Module]) -> str:
 def copied(files: Sequence[Path]) -> Iterator[tuple[str, GuestFile]]:
     """Where the guest has the caller's files. Raises: NothingToTry for one that cannot go there."""
     seen: set[str] = set()
+    left = _GIVEN_MOST
     for path in files:
         if not path.is_file():
             raise NothingToTry(f"{path} is no file that could be copied")
         if path.name in RESERVED or path.name in seen:
             raise NothingToTry(f"the guest has a /{path.name} already: name the file otherwise")
+        if any(c in path.name for c in "\n\r") or not path.name.isprintable():
+            raise NothingToTry(f"{str(path)!r} cannot have that name in the guest: rename it")
+        left -= path.stat().st_size
+        if left < 0:
+            raise NothingToTry(f"what is to be copied is over {_GIVEN_MOST // MIB} MiB: give the folder (--ro)")
         seen.add(path.name)
         yield path.name, GuestFile(path, path.stat().st_mode & 0o777)
 

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -36,6 +37,7 @@ from plx9x5x.rules import summary
 from plx9x5x.units import MIB
 
 _LOG_MOST: Final = 64 * MIB
+_LAST_WORDS_S: Final = 2.0
 _SLOW_S: Final = 20.0
 _LOOK_S: Final = 0.1
 
@@ -82,16 +84,21 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
         tried=tuple(module.name for module in guest.tried),
         all_mapped=not spec.guest.needs_many_mappings,
     )
-    try:
-        result = _boot(tc, spec, guest, result, listener)
-    except LostVm as exc:  # the server's start; a guest's end is part of the result
-        result = replace(result, lost=exc)
-    result = replace(
-        result,
-        cards=tuple(_card(board, logs_of(logs, number)) for number, board in enumerate(spec.boards, 1)),
-        undynamic=tuple(undynamic(spec)) if result.status else (),
-        **_got(spec, result),
-    )
+    with contextlib.ExitStack() as stack:
+        held = None
+        if spec.get_into is not None:
+            held = os.open(spec.get_into, os.O_PATH | os.O_DIRECTORY)
+            stack.callback(os.close, held)
+        try:
+            result = _boot(tc, spec, guest, result, listener)
+        except LostVm as exc:  # the server's start; a guest's end is part of the result
+            result = replace(result, lost=exc)
+        result = replace(
+            result,
+            cards=tuple(_card(board, logs_of(logs, number)) for number, board in enumerate(spec.boards, 1)),
+            undynamic=tuple(undynamic(spec)) if result.status else (),
+            **_got(spec, result, held),
+        )
     if result.exit_code:
         runs.mark_failed(logs)
     return result
@@ -109,12 +116,19 @@ def _card(board: str, logs: Path) -> Card:
     return Card(board, kept.findings_of(clients), tuple(lines), left)
 
 
-def _got(spec: TrySpec, result: TryResult) -> Got:
-    """Keep the files that the guest sent; they come last, and cost no verdict."""
+def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:
+    """Keep the files that the guest sent; they come last, and cost no verdict.
+
+    `held` is their folder as it was before there was a guest, which may have been given what is around it.
+    """
     logs = result.logs
     into, raw = spec.get_into or logs / "got", logs / "kmsg"
     try:
-        got = files.keep(logs / files.SENT, spec.get, into, last=raw)
+        there = into if held is None else Path(f"/proc/self/fd/{held}")
+        got = {
+            name: into / path.name for name, path in files.keep(logs / files.SENT, spec.get, there, last=raw).items()
+        }
+        (logs / files.SENT).unlink(missing_ok=True)
         if raw.is_file():
             (logs / DMESG).write_text(files.kernel_log(raw.read_text("utf-8", "replace")), "utf-8", "replace")
             raw.unlink()
@@ -185,7 +199,8 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
                     qmp=qmp,
                 )
             )
-        pumps = (Pump(ours, log, listener.output), Pump(sent, sent_log, _nobody, most=files.MOST))
+        most = files.MOST if spec.get else _LOG_MOST
+        pumps = (Pump(ours, log, listener.output), Pump(sent, sent_log, _nobody, most=most))
         for pump in pumps:
             pump.start()
         over = threading.Event()
@@ -212,8 +227,11 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
         finally:
             slow.stop()
             vm.end()
+            # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it. That is waited
+            # for, unless somebody or the time limit ended it all.
+            in_order = sys.exc_info()[0] is None and result.lost is None
             for pump in pumps:
-                pump.join()  # QEMU is gone, and its end of the channel: what is left is under way to whoever reads it
+                pump.join(None if in_order else _LAST_WORDS_S)
         if pumps[0].failure is not None:
             raise pumps[0].failure
         return replace(result, seconds=vm.seconds, **aftermath(vm, ready, *others))
@@ -274,7 +292,7 @@ class Pump(threading.Thread):
         *,
         most: int = _LOG_MOST,
     ) -> None:
-        super().__init__(name="output")
+        super().__init__(name="output", daemon=True)  # who reads us may have stopped to
         self._source, self._log, self._tell = source, log, tell
         self._left = most
         self.failure: OSError | None = None

@@ -36,6 +36,7 @@ _KERNEL_LINES: Final = 12
 """As many are shown: the first ones of an oops decide."""
 _MODALIAS: Final = re.compile(r"pci:v(\w+|\*)d(\w+|\*)sv(\w+|\*)sd(\w+?|\*)bc")
 _BOUND, _UNBOUND, _TOOK, _STATUS, _KERNEL, _NOT_GOT = "bound ", "unbound ", "took ", "status ", "kernel: ", "not got "
+_STATUS_IS: Final = re.compile(r"1?\d?\d|2[0-4]\d|25[0-5]", re.ASCII)
 _ENDED_WITH: Final = "the command ended with"
 _CANNOT_START: Final = (126, 127)
 """A shell's status for a program that it cannot start."""
@@ -142,12 +143,13 @@ class TryResult:
     @property
     def kernel_said(self) -> tuple[str, ...]:
         """The kernel's words at warning level or worse, since it booted."""
-        return tuple(line for case in self.report.cases for line in self._said(case.name, _KERNEL))
+        return tuple(line for name in (LOAD, BIND, COMMAND) for line in self._said(name, _KERNEL))
 
     @property
     def status(self) -> int | None:
         """The command's exit status; None if it did not run to its end."""
-        return next((int(text) for text in self._said(COMMAND, _STATUS)), None)
+        texts = (text for text in self._said(COMMAND, _STATUS) if _STATUS_IS.fullmatch(text))
+        return next((int(text) for text in texts), None)
 
     @property
     def mismatch(self) -> str | None:
@@ -204,6 +206,8 @@ class TryResult:
             ]
         guests = (line.partition(": ")[2] for line in self._said(COMMAND, _NOT_GOT))
         found += [f"not got: {line}" for line in (*guests, *self.ungot)]
+        if self.status is None and self.report.find(COMMAND) is not None:
+            found.append("the guest's report is broken: it has no exit status of the command")
         if self.status:
             found.append(f"{_ENDED_WITH} {self.status}")
             found += self.undynamic if self.status in _CANNOT_START else ()
