@@ -315,7 +315,17 @@ class TestInta:
     def test_interrupt_that_the_chip_does_not_drive_is_one_all_the_same(self, played: Played) -> None:
         agent = played.start()
         played.says["level"] = lambda _: "ok 1"
+        played.says["read"] = lambda _: played.chip("R 0 0x000 4 0x0") or "ok 0"
         assert agent.inta(), "a pin stuck in the guest must not be hidden"
+
+    def test_pin_that_qemu_raised_late_is_lowered_by_an_access_that_is_none_of_the_tests(self, played: Played) -> None:
+        agent = played.start()
+        played.chip("line 1", "line 0")
+        answers = iter(("ok 1", "ok 0"))
+        played.says["level"] = lambda _: next(answers)
+        played.says["read"] = lambda _: played.chip("R 0 0x000 4 0x0") or "ok 0"
+        assert not agent.inta()
+        assert agent.accesses() == ()
 
     def test_pin_that_qemu_could_not_lower_yet_is_down(self, played: Played) -> None:
         agent = played.start()
