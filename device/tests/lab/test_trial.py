@@ -269,6 +269,7 @@ def test_where_all_of_memory_is_open_to_the_card_no_finding_says_so() -> None:
     assert "findings: none" in result(*GOOD).lines()
     (line,) = [it for it in replace(result(*GOOD), all_mapped=True).lines() if it.startswith("findings: none")]
     assert "--guest iommu" in line
+    assert "findings: not known" in replace(result(*GOOD), server_trouble="what it found could not be written").lines()
 
 
 def test_an_oops_that_ends_the_guest_is_shown_with_the_drivers_function() -> None:

@@ -259,7 +259,8 @@ class TryResult:
             said += str(self.lost).splitlines()[1:]
         said += self.transfers
         found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
-        said += [line for lines in found for line in lines] or [_NONE_SEEN if self.all_mapped else "findings: none"]
+        none = "findings: not known" if self.server_trouble else _NONE_SEEN if self.all_mapped else "findings: none"
+        said += [line for lines in found for line in lines] or [none]
         said += [f"got {path}" for path in self.got.values()]
         return [*said, f"logs: {self.logs}", self.verdict]
 
