@@ -10,6 +10,7 @@ from typing import Final
 from plx9x5x import boards
 from plx9x5x.cli.run import memory, seconds
 from plx9x5x.cli.usage import UsageError
+from plx9x5x.errors import SetupError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
 from plx9x5x.transport import choice as transports
@@ -113,6 +114,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; exit code 0, 1, 75, or the command's own."""
     from plx9x5x.lab import trial
+    from plx9x5x.lab.report import junit
     from plx9x5x.lab.toolchain import for_stream
 
     if args.repeat < 1:
@@ -126,6 +128,8 @@ def run(args: argparse.Namespace) -> int:
     except FileNotFoundError:
         raise UsageError("the current folder is gone: go to one that is there") from None
 
+    wanted = {"JUnit": args.junit, "JSON": args.json}
+    targets = {kind: junit.Target(path, kind=kind) for kind, path in wanted.items() if path is not None}
     shell = sys.stdin.fileno() if not args.command and sys.stdin.isatty() and sys.stdout.isatty() else None
     spec = trial.TrySpec(
         trial.parse(args.modules),
@@ -166,11 +170,10 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(result.lines()))
         if result.exit_code:
             break
-    written = {args.junit: result.junit(), args.json: (json.dumps(result.json(), indent=2) + "\n").encode()}
-    for path, data in written.items():
-        if path is not None:  # last, so that a path that cannot be written costs no verdict
-            try:
-                trial.write(path, data)
-            except OSError as exc:
-                print(f"error: {path} was not written: {exc.strerror}", file=sys.stderr)
+    documents = {"JUnit": result.junit(), "JSON": (json.dumps(result.json(), indent=2) + "\n").encode()}
+    for kind, target in targets.items():  # last, so that what cannot be written costs no verdict
+        try:
+            target.put(documents[kind])
+        except SetupError as exc:
+            print(f"error: it was not written: {exc}", file=sys.stderr)
     return result.exit_code

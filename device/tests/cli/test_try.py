@@ -44,10 +44,16 @@ def test_what_follows_two_dashes_is_the_command_and_its_status_is_the_trials(
 def test_a_file_that_cannot_be_written_costs_no_verdict(
     asked: list[TrySpec], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert cli.main(["try", "--json", str(tmp_path), "--junit", str(tmp_path / "no" / "x"), "./mine"]) == 3
+    (tmp_path / "file").touch()
+    assert cli.main(["try", "--json", str(tmp_path), "--junit", str(tmp_path / "file" / "x"), "./mine"]) == 3
     out, err = capsys.readouterr()
     assert "bad (3)" in out
     assert err.count("was not written") == 2
+
+
+def test_a_device_is_written_to_and_stays_one(asked: list[TrySpec]) -> None:
+    assert cli.main(["try", "--json", "/dev/null", "./mine"]) == 3
+    assert Path("/dev/null").is_char_device()
 
 
 def test_it_is_done_again_until_something_is_wrong(asked: list[TrySpec], capsys: pytest.CaptureFixture[str]) -> None:

@@ -183,14 +183,6 @@ def test_a_folder_is_open_to_all_only_with_the_way_to_it(tmp_path: Path) -> None
     assert open_to_all(Path("/"))
 
 
-def test_a_file_that_is_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    victim, link = tmp_path / "victim", tmp_path / "r.json"
-    victim.write_bytes(b"mine")
-    link.symlink_to(victim)
-    files.write(link, b"new")
-    assert (victim.read_bytes(), link.read_bytes(), link.is_symlink()) == (b"mine", b"new", False)
-
-
 @pytest.mark.parametrize("name", ["a\nb", "f\udcff", "\x1b[31m"])
 def test_a_name_that_cannot_be_the_guests_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

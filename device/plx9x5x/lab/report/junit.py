@@ -68,28 +68,47 @@ def document(*suites: ET.Element) -> bytes:
     return text
 
 
-def write(path: Path, document: bytes, *, kind: str = "JUnit") -> None:
-    """Put the document at `path`: whole or not at all if that is a file, straight into it if it is a device or a pipe.
+class Target:
+    """Where a document is to go: whole or not at all if that is a file, straight into it if it is a device or a pipe.
 
-    `kind` is what the user asked for. Raises: SetupError.
+    Which of them it is, and what a link leads to, is looked at once, here: whoever is given the folder meanwhile may
+    lay links and pipes there. `kind` is what the user asked for. Raises: SetupError.
     """
-    try:
-        target = path.resolve()
-        if target.exists() and not target.is_file():
-            target.write_bytes(document)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+
+    def __init__(self, path: Path, *, kind: str = "JUnit") -> None:
+        self._path, self._kind = path, kind
         try:
-            fresh.write_bytes(document)
-            fresh.replace(target)
-        finally:
-            fresh.unlink(missing_ok=True)
-    except OSError as exc:
-        raise SetupError(
-            f"cannot write the {kind} file {path}: {exc.strerror or exc}",
+            self._target = path.resolve()
+            self._direct = self._target.exists() and not self._target.is_file()
+        except OSError as exc:
+            raise self._refused(exc) from exc
+
+    def put(self, document: bytes) -> None:
+        """Write it. Raises: SetupError."""
+        try:
+            if self._direct:
+                self._target.write_bytes(document)
+                return
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._target.with_name(f".{self._target.name}.{os.getpid()}.new")
+            try:
+                fresh.write_bytes(document)
+                fresh.replace(self._target)
+            finally:
+                fresh.unlink(missing_ok=True)
+        except OSError as exc:
+            raise self._refused(exc) from exc
+
+    def _refused(self, exc: OSError) -> SetupError:
+        return SetupError(
+            f"cannot write the {self._kind} file {self._path}: {exc.strerror or exc}",
             hint="name a file in a folder that you can write",
-        ) from exc
+        )
+
+
+def write(path: Path, document: bytes, *, kind: str = "JUnit") -> None:
+    """Put the document at `path`, as `Target` says. Raises: SetupError."""
+    Target(path, kind=kind).put(document)
 
 
 def _add_case(parent: ET.Element, suite: str, case: Case) -> None:

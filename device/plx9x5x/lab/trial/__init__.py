@@ -5,9 +5,8 @@ The guest reports in KTAP (guest-tests/initramfs/try): cases `load`, `bind` and,
 command writes comes by a port of its own, as it is written.
 """
 
-from plx9x5x.lab.trial.files import write
 from plx9x5x.lab.trial.once import Listener, run
 from plx9x5x.lab.trial.verdict import TryResult
 from plx9x5x.lab.trial.wanted import Folder, NothingToTry, TrySpec, Wanted, folders, parse
 
-__all__ = ["Folder", "Listener", "NothingToTry", "TryResult", "TrySpec", "Wanted", "folders", "parse", "run", "write"]
+__all__ = ["Folder", "Listener", "NothingToTry", "TryResult", "TrySpec", "Wanted", "folders", "parse", "run"]

@@ -79,11 +79,6 @@ def _pieces(stream: IO[bytes], length: int) -> Iterator[bytes]:
         yield data
 
 
-def write(final: Path, data: bytes) -> None:
-    """Write a file whole, or leave it as it was; one that is a link is replaced, and not followed. Raises: OSError."""
-    _write(final, iter((data,)))
-
-
 def _write(final: Path, pieces: Iterator[bytes]) -> None:
     """Write beside and rename: a file of that name is replaced whole or not at all."""
     fresh = final.with_name(f".{final.name[:100]}.{os.getpid()}")

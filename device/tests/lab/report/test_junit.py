@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """JUnit XML: nothing that went wrong may look green in it."""
 
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -80,3 +81,19 @@ def test_a_path_that_cannot_be_written_is_the_hosts_fault(tmp_path: Path) -> Non
     with pytest.raises(SetupError, match="cannot write the JUnit file"):
         junit.write(tmp_path, b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_that_is_laid_meanwhile_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "r.json"
+    victim.write_bytes(b"mine")
+    target = junit.Target(link)
+    link.symlink_to(victim)
+    target.put(b"new")
+    assert (victim.read_bytes(), link.read_bytes(), link.is_symlink()) == (b"mine", b"new", False)
+
+
+def test_a_pipe_that_is_laid_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
+    target = junit.Target(tmp_path / "r.json")
+    os.mkfifo(tmp_path / "r.json")
+    target.put(b"new")
+    assert (tmp_path / "r.json").read_bytes() == b"new"
