@@ -26,6 +26,7 @@ from plx9x5x import boards
 from plx9x5x.cli import ending, summaries
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
 from plx9x5x.ports import NullTrace
@@ -48,8 +49,6 @@ OFF: Final = "off"
 CHEAP: Final = "cheap"
 ALL: Final = "all"
 
-EXIT_UNWRITTEN: Final = 74
-"""What a client came to is not in the file that was to have it: whoever reads the file would take it for innocent."""
 READY_LINE: Final = "listening on {path}"
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MEMORY_MIB: Final = 512
@@ -235,7 +234,7 @@ def run(args: argparse.Namespace) -> int:
             if trace is not None and trace.trouble:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
         if kept is not None and kept.lost:
-            return EXIT_UNWRITTEN
+            return defaults.EXIT_UNWRITTEN
     return _ended_by(caught)
 
 

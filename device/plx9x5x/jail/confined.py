@@ -13,10 +13,8 @@ program ends when its parent does, as ours do (a change of user would have undon
 
 import argparse
 import contextlib
-import ctypes
 import os
 import resource
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +26,6 @@ from plx9x5x.jail import kernel, landlock
 NOBODY: Final = 65534
 NOT_RUN: Final = 126
 """Exit code where the program could not be started, as a shell has it."""
-_PR_SET_PDEATHSIG: Final = 1
 _SEARCHED: Final = "--library-path"
 # The package may be a bare checkout, and nothing else of the caller's is to be imported.
 _START: Final = "import sys; sys.path.insert(0, sys.argv.pop(1)); from plx9x5x.jail import confined; confined.main()"
@@ -76,7 +73,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+            kernel.die_with_parent()
             if os.getppid() != parent:
                 sys.exit(NOT_RUN)
         os.execve(program, words, os.environ)  # noqa: S606 - to become it is the point

@@ -16,3 +16,5 @@ TIMEOUT_S: Final = 300.0
 EXIT_FAILED: Final = 1
 EXIT_LOST_VM: Final = 75
 """What a command ends with if something is wrong, and if the guest was lost and nobody knows why."""
+EXIT_UNWRITTEN: Final = 74
+"""A server's, if what a client came to is not in the file that was to have it: who reads that would find no fault."""

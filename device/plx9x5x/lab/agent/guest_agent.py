@@ -141,7 +141,7 @@ class GuestAgent:
         self.ask("free", buffer.handle)
 
     def inta(self) -> bool:
-        """Say whether INTA# is asserted in the guest now; no register is touched.
+        """Say whether INTA# is asserted in the guest now; no register is touched, as `accesses` tells.
 
         The answer is the guest's. Three things of the way there are allowed for: a host slow to deliver what the
         chip asserts, a pin that QEMU could not lower yet (`ChipWatch.fell_unseen`), and one that it raised late, after

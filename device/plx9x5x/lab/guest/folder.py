@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder of the host for a guest: virtiofsd as a child process, in a jail that holds this folder and no other."""
 
-import contextlib
 import os
-import shutil
 import socket
 import stat
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Final, Self
 
 from plx9x5x.jail import confined
 from plx9x5x.lab.host.process import Child
-from plx9x5x.lab.host.server import place_for_socket
+from plx9x5x.lab.host.socket_place import SocketPlace
 from plx9x5x.lab.toolchain.virtiofsd import Virtiofsd
 
 _ALL: Final = Path("/")
@@ -30,8 +28,8 @@ class SharedFolder:
 
     def __init__(self, program: Virtiofsd, folder: Path, *, tag: str, writable: bool, logs: Path) -> None:
         self.tag = tag
-        self.folder = folder
-        self.socket_path, self._own_folder = place_for_socket(logs, f"{tag}.sock")
+        self._place = SocketPlace(logs, f"{tag}.sock")
+        self.socket_path = self._place.path
         try:
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(self.socket_path))
@@ -58,7 +56,7 @@ class SharedFolder:
                     pass_fds=(listener.fileno(),),
                 )
         except BaseException:
-            self._remove()
+            self._place.remove()
             raise
 
     @property
@@ -71,11 +69,6 @@ class SharedFolder:
         """False once it is gone before its time: with QEMU it ends too, at 0, which may be seen first."""
         return self._child.alive or self._child.poll() == 0
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._child.pid
-
     def how_it_ended(self) -> str:
         """Say it in words."""
         return self._child.how_it_ended()
@@ -87,13 +80,7 @@ class SharedFolder:
     def end(self) -> None:
         """End it, and remove the socket."""
         self._child.end()
-        self._remove()
-
-    def _remove(self) -> None:
-        with contextlib.suppress(OSError):
-            self.socket_path.unlink()
-        if self._own_folder is not None:
-            shutil.rmtree(self._own_folder, ignore_errors=True)
+        self._place.remove()
 
     def __enter__(self) -> Self:
         return self

@@ -4,12 +4,9 @@
 It is a process of its own, and not a thread, because the real thing is one: what a driver's author runs is tested.
 """
 
-import contextlib
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +15,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from plx9x5x.errors import LostVm, SetupError
+from plx9x5x.lab import defaults
 from plx9x5x.lab.host.process import Child
+from plx9x5x.lab.host.socket_place import SocketPlace
 from plx9x5x.lab.host.symptoms import tail_lines
 
 READY: Final = "listening on"
@@ -27,11 +26,9 @@ _POLL_S: Final = 0.005
 SERVER_LOG: Final = "server.log"
 """What it printed, among the logs."""
 _SOCKET: Final = "device.sock"
-_SOCKET_PATH_MAX: Final = 100
 _TRACEBACK: Final = "Traceback (most recent call last)"
 _SETUP_EXITS: Final = (2, 69)
 _EXIT_BUG: Final = 70
-_EXIT_UNWRITTEN: Final = 74
 _CRASHES: Final = tuple(-number for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGILL, signal.SIGFPE))
 _OURS: Final = "this is a bug of ours"
 _WHO: Final = {
@@ -66,18 +63,6 @@ def device_backend(factory: str) -> Backend:
     return Backend((sys.executable, "-m", "plx9x5x.transport.alone", factory), environment={"PYTHONPATH": path})
 
 
-def place_for_socket(logs: Path, name: str) -> tuple[Path, Path | None]:
-    """Where a socket of that name can be: in `logs`, or in a folder of its own, which is to be removed.
-
-    A socket's path is short; a cache folder's need not be.
-    """
-    path = logs.absolute() / name
-    if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
-        return path, None
-    folder = Path(tempfile.mkdtemp(prefix="plx9x5x-", dir="/tmp"))
-    return folder / name, folder
-
-
 class DeviceServer:
     """A server with one device; a context manager, at whose end nothing of it is left.
 
@@ -85,18 +70,18 @@ class DeviceServer:
     server.log in `logs`.
     """
 
-    def __init__(self, child: Child, socket_path: Path, own_folder: Path | None) -> None:
+    def __init__(self, child: Child, place: SocketPlace) -> None:
         self._child = child
-        self._own_folder = own_folder
-        self.socket_path = socket_path
+        self._place = place
+        self.socket_path = place.path
 
     @classmethod
     def start(cls, *, backend: Backend, logs: Path, cpus: Collection[int] | None = None) -> Self:
         """Start it, on the cores `cpus` only if they are named. Raises: SetupError."""
-        socket_path, own_folder = place_for_socket(logs, _SOCKET)
+        place = SocketPlace(logs, _SOCKET)
         try:
             child = Child(
-                (*backend.argv, "--socket-path", str(socket_path)),
+                (*backend.argv, "--socket-path", str(place.path)),
                 name="the device server",
                 log=logs / SERVER_LOG,
                 env={**os.environ, **backend.environment},
@@ -104,10 +89,9 @@ class DeviceServer:
                 cpus=cpus,
             )
         except BaseException:
-            if own_folder is not None:
-                shutil.rmtree(own_folder, ignore_errors=True)
+            place.remove()
             raise
-        return cls(child, socket_path, own_folder)
+        return cls(child, place)
 
     def wait_ready(self, *, limit_s: float = START_LIMIT_S) -> Self:
         """Wait until a client may connect.
@@ -166,7 +150,7 @@ class DeviceServer:
         code = self._child.poll()
         if code in _CRASHES or code == _EXIT_BUG:
             return f"it ended with {self.how_it_ended()}; {_OURS}"
-        if code == _EXIT_UNWRITTEN:
+        if code == defaults.EXIT_UNWRITTEN:
             return "what it found could not be written: is the disk full?"
         if lived and code == -signal.SIGKILL:
             return f"it did not end at SIGTERM and had to be killed; {_OURS}"
@@ -182,10 +166,7 @@ class DeviceServer:
     def end(self) -> None:
         """SIGTERM, then SIGKILL; the socket goes too."""
         self._child.end()
-        with contextlib.suppress(OSError):  # whatever it left there, or took away
-            self.socket_path.unlink()
-        if self._own_folder is not None:
-            shutil.rmtree(self._own_folder, ignore_errors=True)
+        self._place.remove()
 
     def __enter__(self) -> Self:
         return self

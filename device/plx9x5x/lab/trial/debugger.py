@@ -1,32 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attaching gdb to a guest before a driver's probe: where QEMU listens, where modules lie, what to type."""
+"""Attaching gdb to a guest before a driver's probe: where modules lie, what to type."""
 
-import contextlib
 import shlex
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from plx9x5x.lab.guest.vm import Nobody
-from plx9x5x.lab.host.server import place_for_socket
 from plx9x5x.lab.report.ktap import Case
 from plx9x5x.lab.trial.verdict import LOAD
 
 _AT: Final = "at "
-
-
-@contextlib.contextmanager
-def gdb_socket(logs: Path) -> Iterator[Path]:
-    """A place for QEMU's socket; it is gone at the end."""
-    path, own_folder = place_for_socket(logs, "gdb.sock")
-    try:
-        yield path
-    finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        if own_folder is not None:
-            shutil.rmtree(own_folder, ignore_errors=True)
 
 
 class GdbWatcher(Nobody):

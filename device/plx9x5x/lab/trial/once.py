@@ -26,10 +26,11 @@ from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.guest.vm import GuestVm, LostGuest, Nobody
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.host.server import Backend, DeviceServer
+from plx9x5x.lab.host.socket_place import SocketPlace
 from plx9x5x.lab.report.ktap import Case, Report
 from plx9x5x.lab.toolchain import FolderNotBuilt, Progress, Toolchain
 from plx9x5x.lab.trial import files, stuck
-from plx9x5x.lab.trial.debugger import GdbWatcher, gdb_socket
+from plx9x5x.lab.trial.debugger import GdbWatcher
 from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
@@ -174,7 +175,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
         for server in others:
             server.wait_ready()
         qmp = stack.enter_context(Qmp())
-        gdb = stack.enter_context(gdb_socket(logs)) if spec.gdb is not None else None
+        gdb = stack.enter_context(SocketPlace(logs, "gdb.sock")).path if spec.gdb is not None else None
         ours, theirs, sent, sends = map(stack.enter_context, (*socket.socketpair(), *socket.socketpair()))
         # Unbuffered: what does not fit on the disk is dropped then, and not again at the end.
         log = stack.enter_context((logs / OUTPUT).open("wb", buffering=0))
