@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
+from plx9x5x.cli import guest_options
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
 from plx9x5x.plane import choice
-from plx9x5x.transport import choice as transports
 
 if TYPE_CHECKING:
     from plx9x5x.lab.session import RunResult, RunSpec
@@ -34,40 +34,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=boards.DEFAULT,
         help=f"a reference board of 'plx9x5x boards' (%(default)s), or '{ALL}': one after the other",
     )
+    guest_options.add(parser)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "guests:\n" + "\n".join(f"  {name:<9} {one.summary}" for name, one in shapes.SHAPES.items())
-    parser.add_argument(
-        "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
-    )
-    parser.add_argument(
-        "--memory",
-        metavar="MIB",
-        type=memory,
-        help=f"the guest's memory ({defaults.MEMORY_MIB}, or what --guest says)",
-    )
     parser.add_argument(
         "--accel",
         choices=("tcg", "kvm", "auto"),
         default="tcg",
         help="tcg needs nothing of the host (the default); auto takes kvm if a guest really boots with it",
     )
-    parser.add_argument(
-        "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
-    )
     parser.add_argument("--plane", choices=choice.NAMES, help="what moves data (as for 'serve')")
-    parser.add_argument("--kernel", metavar="K", help=defaults.KERNEL_HELP)
     parser.add_argument("--only", metavar="CASE", help="run this case alone (--list shows them)")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=seconds,
+        type=guest_options.seconds,
         default=defaults.TIMEOUT_S,
         help="end a guest that lives longer (%(default)g seconds)",
-    )
-    parser.add_argument("--append", metavar="WORDS", default="", help="more words for the kernel's command line")
-    parser.add_argument(
-        "--smp", metavar="N", type=int, choices=range(1, 17), default=1, help="the guest's processors, up to 16"
     )
     parser.add_argument(
         "--trace",
@@ -75,12 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help=f"write each register access to FILE (docs/trace.md); with '--board {ALL}' the board is in its name",
     )
-    parser.add_argument(
-        "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
-    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON too")
-    parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
     parser.add_argument(
         "--seed", metavar="N", type=_seed, help="repeat the random lengths of a run that gave this number"
@@ -99,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.lab.guest import sources as guest_sources
     from plx9x5x.lab.report import junit
 
-    if args.repeat < 1:
-        raise UsageError("--repeat takes a number from 1 on")
+    guest_options.check(args)
     names = session.list_cases(driver.build_program(guest_sources.find()))
     if args.list:
         run_view.say(names)
@@ -208,28 +187,7 @@ def _program() -> str:
     return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
-def memory(text: str) -> int:
-    """Read an argument: MiB of a guest. Raises: ArgumentTypeError."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of MiB")
-    value = int(text)
-    if not 96 <= value <= 64 * 1024:
-        raise argparse.ArgumentTypeError(f"{value} MiB: a guest takes 96 to 65536")
-    return value
-
-
 def _seed(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 32:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {(1 << 32) - 1}")
     return int(text)
-
-
-def seconds(text: str) -> float:
-    """Read an argument: a time limit. Raises: ArgumentTypeError."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    if not 0 < value <= 86400:
-        raise argparse.ArgumentTypeError(f"{value:g}: a time limit is more than 0 and at most 86400 seconds")
-    return value

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x import boards
-from plx9x5x.cli.run import memory, seconds
+from plx9x5x.cli import guest_options
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import SetupError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
-from plx9x5x.transport import choice as transports
 
 NAME: Final = "try"
 TAKES_COMMAND: Final = True
@@ -47,14 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"the card ({boards.DEFAULT}); again for one more card in the same guest",
     )
-    parser.add_argument(
-        "--guest", choices=tuple(shapes.SHAPES), default=shapes.PLAIN.name, help="how its memory lies (%(default)s)"
-    )
-    parser.add_argument("--memory", metavar="MIB", type=memory, help="the guest's memory (256, or what --guest says)")
-    parser.add_argument("--kernel", metavar="K", help=defaults.KERNEL_HELP)
-    parser.add_argument(
-        "--transport", choices=transports.NAMES, default=transports.AUTO, help="who speaks vfio-user (as for 'serve')"
-    )
+    guest_options.add(parser)
     parser.add_argument("--copy", metavar="FILE", type=Path, action="append", default=[], help="put FILE at / there")
     parser.add_argument(
         "--ro",
@@ -89,26 +81,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="copy the guest's FILE into this folder when COMMAND has ended",
     )
-    parser.add_argument("--append", metavar="WORDS", default="", help="more words for the kernel's command line")
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=seconds,
+        type=guest_options.seconds,
         help=f"end a build or a guest that takes longer ({defaults.TIMEOUT_S:g} seconds; a shell: a day)",
-    )
-    parser.add_argument(
-        "--smp", metavar="N", type=int, choices=range(1, 17), default=1, help="the guest's processors, up to 16"
     )
     parser.add_argument(
         "--gdb", action="store_true", help="hold the probe, say how gdb attaches, and wait for Enter before it"
     )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write each register access to FILE (docs/trace.md)")
-    parser.add_argument(
-        "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
-    )
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what came of it as JSON too")
-    parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -117,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.lab.report import junit
     from plx9x5x.lab.toolchain import for_stream
 
-    if args.repeat < 1:
-        raise UsageError("--repeat takes a number from 1 on")
+    guest_options.check(args)
     if args.gdb and not sys.stdin.isatty():
         raise UsageError("--gdb holds the probe until Enter is pressed: it takes a terminal")
     if len(args.board) > _MOST_BOARDS:
