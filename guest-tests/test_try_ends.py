@@ -26,6 +26,17 @@ def left_of(mark: str) -> list[str]:
     return [line for line in found if line]
 
 
+def started(*words: str, mark: Path | None = None) -> subprocess.Popen[str]:
+    """`plx9x5x try` with these words, all that it says on one pipe; `mark` is in its environment and its children's."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "plx9x5x", "try", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PLX9X5X_TEST_MARK": str(mark), "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
 @pytest.mark.parametrize("when", ["it starts", "it builds", "the guest boots", "the command runs", "twice"])
 def test_ctrl_c_leaves_nothing(when: str, tmp_path: Path) -> None:
     module = tmp_path / "mine"
@@ -35,13 +46,7 @@ def test_ctrl_c_leaves_nothing(when: str, tmp_path: Path) -> None:
         '#include <linux/module.h>\nMODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("");\n', "utf-8"
     )
     mark = f"PLX9X5X_TEST_MARK={tmp_path}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "plx9x5x", "try", "--rw", str(tmp_path), str(module), "--", "echo runs; sleep 60"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PLX9X5X_TEST_MARK": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    process = started("--rw", str(tmp_path), str(module), "--", "echo runs; sleep 60", mark=tmp_path)
     assert process.stdout is not None
     said = ""
     if when == "it builds":
@@ -68,12 +73,7 @@ def test_ctrl_c_leaves_nothing(when: str, tmp_path: Path) -> None:
 
 
 def test_a_try_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "plx9x5x", "try", "--rw", str(tmp_path), folder("blink"), "--", "echo runs; sleep 60"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PLX9X5X_TEST_MARK": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    process = started("--rw", str(tmp_path), folder("blink"), "--", "echo runs; sleep 60", mark=tmp_path)
     with process:
         assert process.stdout is not None
         while "runs" not in process.stdout.readline():
@@ -88,13 +88,7 @@ def test_a_try_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_says_what_a_module_hangs_in() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "plx9x5x", "try", folder("crash"), "how=loop"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    process = started(folder("crash"), "how=loop")
     with process:
         assert process.stdout is not None
         said = ""
