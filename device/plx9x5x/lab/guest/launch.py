@@ -16,7 +16,7 @@ from pathlib import Path
 
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest.image import GuestImage
-from plx9x5x.lab.guest.machine import Device, VmSpec, vfio_user_pci
+from plx9x5x.lab.guest.machine import Device, VmSpec, card_address, vfio_user_pci
 from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.guest.shapes import PLAIN, Shape
 from plx9x5x.lab.guest.vm import Companion, GuestVm
@@ -40,7 +40,10 @@ class Ready:
 
     def device(self, *, bus: str | None = None) -> tuple[Device, ...]:
         """The server's device for `boot`, behind the bridge `bus` if one is named; nothing without a server."""
-        return () if self.server is None else (vfio_user_pci(self.server.socket_path, bus=bus),)
+        if self.server is None:
+            return ()
+        address = card_address(0) if bus is None else None
+        return (vfio_user_pci(self.server.socket_path, address=address, bus=bus),)
 
     def trouble(self) -> str | None:
         """End the server; say what went wrong in it (`DeviceServer.trouble`)."""

@@ -22,6 +22,8 @@ COMMAND_LINE_MAX: Final = 2047
 MSG_TIMEOUT_MS: Final = 60_000
 """QEMU's default of 5 s loses the device for good at the first stall."""
 
+_FIRST_CARD: Final = 2
+
 # A machine with what a driver's test needs and nothing that takes time to probe.
 _MACHINE: Final = "q35,memory-backend=ram,usb=off,sata=off,smbus=off,hpet=off,vmport=off"
 # loglevel=5 shows a kernel's warnings; `quiet` would hide every WARN.
@@ -62,6 +64,17 @@ def vfio_user_pci(socket_path: Path, *, address: str | None = None, bus: str | N
         "vfio-user-pci",
         {"socket": {"type": "unix", "path": str(socket_path)}, "x-msg-timeout": MSG_TIMEOUT_MS, **where},
     )
+
+
+def card_address(number: int) -> str:
+    """The slot of a card on the guest's first bus, counted from 0: the report's ports have the one before them."""
+    return f"{_FIRST_CARD + number:x}.0"
+
+
+def guest_name(address: str) -> str:
+    """What the guest's kernel calls a device in a slot of its first bus."""
+    slot, _, function = address.partition(".")
+    return f"0000:00:{int(slot, 16):02x}.{function}"
 
 
 def shared_folder(tag: str, socket_path: Path) -> Device:

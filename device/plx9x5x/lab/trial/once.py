@@ -20,7 +20,7 @@ from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.launch import prepared
-from plx9x5x.lab.guest.machine import shared_folder, vfio_user_pci
+from plx9x5x.lab.guest.machine import card_address, shared_folder, vfio_user_pci
 from plx9x5x.lab.guest.modules import aliases_of
 from plx9x5x.lab.guest.qmp import Qmp
 from plx9x5x.lab.guest.vm import GuestVm, LostGuest, Nobody
@@ -185,7 +185,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
                 ready.boot(
                     devices=(
                         *ready.device(),
-                        *(vfio_user_pci(it.socket_path) for it in others),
+                        *(vfio_user_pci(it.socket_path, address=card_address(n)) for n, it in enumerate(others, 1)),
                         *(shared_folder(it.tag, it.socket_path) for it in given),
                     ),
                     logs=logs,

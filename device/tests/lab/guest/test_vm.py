@@ -14,7 +14,16 @@ import pytest
 
 from plx9x5x.errors import SetupError
 from plx9x5x.lab.guest import vm as vm_module
-from plx9x5x.lab.guest.machine import AGENT_PORT_NAME, EDU, PORT_NAME, VmSpec, pci_bridge, vfio_user_pci
+from plx9x5x.lab.guest.machine import (
+    AGENT_PORT_NAME,
+    EDU,
+    PORT_NAME,
+    VmSpec,
+    card_address,
+    guest_name,
+    pci_bridge,
+    vfio_user_pci,
+)
 from plx9x5x.lab.guest.vm import MAX_REPORT, GuestVm, LostGuest, Nobody
 from plx9x5x.lab.host.drain import LIMIT, TAIL
 from plx9x5x.lab.host.process import Child
@@ -101,6 +110,13 @@ class TestCommandLine:
 
     def test_slot_can_be_chosen(self) -> None:
         assert json.loads(vfio_user_pci(Path("s"), address="10.0").json())["addr"] == "10.0"
+
+    def test_cards_stand_where_the_guest_is_said_to_see_them(self) -> None:
+        assert [guest_name(card_address(number)) for number in (0, 1, 14)] == [
+            "0000:00:02.0",
+            "0000:00:03.0",
+            "0000:00:10.0",
+        ]
 
     def test_bus_can_be_chosen(self) -> None:
         bridge = json.loads(pci_bridge("own").json())
