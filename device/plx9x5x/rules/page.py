@@ -4,7 +4,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from plx9x5x.findings.docket import AGAIN_NS, MOST
+from plx9x5x.findings.docket import AGAIN_NS, MOST, MOST_IN_ALL
 from plx9x5x.findings.rule import Rule
 
 _NS_PER_S: Final = 1_000_000_000
@@ -14,7 +14,8 @@ _HEAD: Final = f"""\
 
 A finding says that somebody did something wrong: who, what, what shows it, and what mends it. `plx9x5x serve` prints
 one line for each cause, the first time; if it comes again, one line with the count, at most every
-{AGAIN_NS // _NS_PER_S} seconds. {MOST} causes of one client are told apart. When a client leaves there is a summary of
+{AGAIN_NS // _NS_PER_S} seconds. {MOST} causes of one client are told apart, or of each load of its driver where
+the witness sees them ({MOST_IN_ALL} in all). When a client leaves there is a summary of
 at most five lines. Legal accesses are never reported: what QEMU reads of configuration space, reserved registers and
 bits. Reads are, where they come by the thousand and wait for nothing, or go where a board has nothing.
 
@@ -35,6 +36,8 @@ bits. Reads are, where they come by the thousand and wait for nothing, or go whe
 | `doorbells`, `mailboxes` | writes of P2LDBELL and of MBOX0 to MBOX3 |
 | `findings` | a list: `rule`, `who`, `certain`, `what`, `evidence`, `remedy`, `count`, `first_s`, `last_s` |
 | | times are seconds on the device's clock, which `--trace` shows too |
+| | `places`: where the driver's code was, the main one first: `role`, `pc`, `seq`, `where` (function, file and line) |
+| | `load`: which load of the driver it was, from 1. Both are the witness's, and empty and 0 without it |
 | `more` | events of causes beyond those that are told apart |
 | `registers` | the chip's registers as the client left them, by the data book's names; none of one that was there |
 | | when the server ended |
