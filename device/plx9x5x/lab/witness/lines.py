@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A module's code as its author knows it: from a place in the text to function, file and line.
+
+A place within a kernel's header that was inlined (`readl` of asm/io.h) is not the driver's line: the frame that is
+shown is the innermost one whose file is the driver's own. Without debug information it is function and offset by the
+symbol table, without that the offset in the module. A damaged file says less, and never raises.
+"""
+
+import os.path
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.lab.witness import dwarf, elf, layout
+from plx9x5x.lab.witness.dwarf import Code, Row, Unit
+from plx9x5x.lab.witness.elf import BadElf, Elf
+from plx9x5x.lab.witness.layout import Layout, Placed
+
+CORE: Final = 1 << 32
+INIT: Final = 2 << 32
+"""Where the two texts lie for debug information: apart from each other, and from 0, which stands for nowhere."""
+
+IO_HELPER: Final = re.compile(
+    r"(__)?(ioread|iowrite)(8|16|32|64)\w*|(__)?mem(cpy_toio|cpy_fromio|set_io)|__(ioread|iowrite)(32|64)_copy\w*"
+    r"|(in|out)s?[bwl]\w*"
+)
+"""Functions of the kernel that access a device for a driver."""
+_CALL: Final = 0xE8
+_CALL_BYTES: Final = 5
+_HEADERS: Final = ("include/uapi/asm-generic/int-ll64.h", "include/linux/types.h", "include/linux/compiler_types.h")
+"""One of them is part of every module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One function at a place, and the line in it: the call's, for one that another is inlined in."""
+
+    function: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place of a module. `file` and `line` are '' and 0 if unknown, and so is `function`; `offset` is within it."""
+
+    module: str
+    function: str = ""
+    offset: int = 0
+    size: int = 0
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return self._shown("(), ")
+
+    @property
+    def brief(self) -> str:
+        """The same for a line of a trace."""
+        return self._shown("() ")
+
+    def _shown(self, between: str) -> str:
+        if self.function and self.line:
+            return f"{self.function}{between}{self.file}:{self.line}"
+        if self.function:
+            return f"{self.function}+{self.offset:#x}/{self.size:#x} [{self.module}]"
+        return f"{self.module}+{self.offset:#x}"
+
+
+class Lines:
+    """A module of that name, of the bytes of its .ko file. Read as far as it is asked for, and kept."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name = name
+        self.why = ""
+        """Why there are no lines."""
+        try:
+            self._elf: Elf | None = elf.parse(data)
+            self.layout = layout.of(self._elf)
+        except BadElf as exc:
+            self._elf, self.layout, self.why = None, Layout(()), f"its file cannot be read: {exc}"
+
+    @classmethod
+    def of_file(cls, name: str, path: Path) -> "Lines":
+        """Those of a .ko, .ko.xz or .ko.gz; of one that cannot be read they know nothing."""
+        try:
+            return cls(name, elf.read(path))
+        except BadElf as exc:
+            lines = cls(name, b"")
+            lines.why = str(exc)
+            return lines
+
+    def fits(self, *, core_size: int, init_size: int) -> bool:
+        """Whether the module that the guest loaded can be this one: its texts are as large, rounded up by the kernel.
+
+        An init text that the guest has freed is of no size.
+        """
+        core, init = self.layout.size(init=False), self.layout.size(init=True)
+        return core <= core_size and (not init_size or init <= init_size)
+
+    def at(self, offset: int, *, init: bool = False, call: bool | None = False) -> Where:
+        """What the code at `offset` of a text is.
+
+        `call`: it is where a call returns to, so what is meant stands before it; None: find out whether it returns from
+        one of the kernel's functions that access devices.
+        """
+        if call is None:
+            call = bool(IO_HELPER.fullmatch(self._called_before(offset, init=init)))
+        offset -= call
+        frames = self.frames(offset, init=init)
+        own = next((it for it in frames if self.is_own(it.file)), None) or next(iter(frames), None)
+        function, into, size = self._symbol(offset, init=init)
+        if own is not None and own.line:
+            return Where(self.name, own.function or function, into, size, self.shown(own.file), own.line)
+        if function:
+            return Where(self.name, function, into, size)
+        return Where(self.name, offset=offset)
+
+    def frames(self, offset: int, *, init: bool = False) -> tuple[Frame, ...]:
+        """The functions that the code at `offset` is part of, innermost first; none without debug information."""
+        address = offset + (INIT if init else CORE)
+        unit = next((it for it in self._units if any(low <= address < high for low, high in it.ranges)), None)
+        function = None if unit is None else next((it for it in unit.functions if it.holds(address)), None)
+        if unit is None or function is None:
+            return ()
+        row = _row(unit, address, function)
+        file, line = ("", 0) if row is None else (row.file, row.line)
+        found = []
+        for code in (*reversed([it for it in function.inlined if it.holds(address)]), function):
+            found.append(Frame(code.name, file, line))
+            file, line = code.call_file, code.call_line
+        return tuple(found)
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether there is debug information of any code; `why` says why not."""
+        return any(unit.ranges for unit in self._units)
+
+    def rows(self) -> Iterator[Row]:
+        """The line table, as far as it is of the driver's own files."""
+        for unit in self._units:
+            yield from (row for row in unit.rows if row.line and self.is_own(row.file))
+
+    def codes(self) -> Iterator[Code]:
+        """Functions of the driver's own files, wherever code of theirs is: inlined ones are told for each call."""
+        for unit in self._units:
+            for function in unit.functions:
+                yield from (it for it in (function, *function.inlined) if it.name and self.is_own(it.file))
+
+    def symbols(self) -> Iterator[tuple[Placed, int, int, str]]:
+        """Functions by the symbol table: section, offset in it, size, name."""
+        for placed in self.layout.sections:
+            yield from ((placed, *symbol) for symbol in self._symbols_of[placed.index])
+
+    def is_own(self, file: str) -> bool:
+        """Whether a file is the driver's, and none of the kernel's headers."""
+        return bool(file) and not file.startswith(self._kernels)
+
+    def shown(self, file: str) -> str:
+        """A path for people: relative to the driver's folder, if it lies there or beside it."""
+        if not self._root or not os.path.isabs(file):  # noqa: PTH117 - text of the file, not a path of this machine
+            return file
+        path = os.path.relpath(file, self._root)
+        return file if path.startswith("../../") else path
+
+    @cached_property
+    def _units(self) -> tuple[Unit, ...]:
+        if self._elf is None:
+            return ()
+        bases = {it.index: it.offset + (INIT if it.init else CORE) for it in self.layout.sections}
+        found = dwarf.units(elf.relocated(self._elf, bases))
+        if not found:
+            self.why = self.why or "it has no debug information"
+        return found
+
+    @cached_property
+    def _kernels(self) -> tuple[str, ...]:
+        """How the paths of the kernel's headers begin."""
+        roots = {unit.folder for unit in self._units if unit.folder and unit.ranges and not _below(unit)}
+        for unit in self._units:
+            for file in unit.files:
+                roots |= {file.removesuffix(f"/{it}") for it in _HEADERS if file.endswith(f"/{it}")}
+        return tuple(f"{root}/{folder}/" for root in sorted(roots) for folder in ("include", "arch"))
+
+    @cached_property
+    def _root(self) -> str:
+        """The folder that holds all of the module's sources; '' if there is none."""
+        folders = {os.path.dirname(unit.source) for unit in self._units if unit.ranges}  # noqa: PTH120 - text
+        try:
+            return os.path.commonpath(folders)
+        except ValueError:  # none, or relative ones beside absolute ones
+            return ""
+
+    @cached_property
+    def _symbols_of(self) -> dict[int, list[tuple[int, int, str]]]:
+        if self._elf is None:
+            return {}
+        return {it.index: list(elf.code_symbols(self._elf, it.index)) for it in self.layout.sections}
+
+    def _symbol(self, offset: int, *, init: bool) -> tuple[str, int, int]:
+        """Function, offset in it and its size, by the symbol table; ('', 0, 0) if there is none."""
+        found = self.layout.at(offset, init=init)
+        if found is None:
+            return "", 0, 0
+        placed, at = found
+        symbols = self._symbols_of[placed.index]
+        index = bisect_right(symbols, at, key=lambda symbol: symbol[0]) - 1
+        if index < 0 or at >= symbols[index][0] + symbols[index][1]:
+            return "", 0, 0
+        start, size, name = symbols[index]
+        return name, at - start, size
+
+    def _called_before(self, offset: int, *, init: bool) -> str:
+        """The function whose call ends just before a place; '' if no call does."""
+        found = self.layout.at(offset - 1, init=init)
+        if found is None or self._elf is None:
+            return ""
+        placed, last = found
+        section = self._elf.sections[placed.index]
+        start = last + 1 - _CALL_BYTES
+        if start < 0 or self._elf.data[section.offset + start : section.offset + start + 1] != bytes((_CALL,)):
+            return ""
+        relocations = self._elf.relocations(placed.index)
+        mine = relocations[relocations["at"] == start + 1]
+        return self._elf.name_of(int(mine["symbol"][0])) if len(mine) else ""
+
+
+def _below(unit: Unit) -> bool:
+    """Whether a unit's source lies where the compiler ran: then that is the driver's folder, or all of the kernel's."""
+    return unit.source.startswith(f"{unit.folder}/")
+
+
+def _row(unit: Unit, address: int, function: Code) -> Row | None:
+    """The row of an address. Of code that is of no line, that of the code before it in the function."""
+    index = bisect_right(unit.rows, address, key=lambda row: row.start) - 1
+    if index < 0 or address >= unit.rows[index].end:
+        return None
+    while index >= 0 and function.holds(unit.rows[index].start):
+        if unit.rows[index].line:
+            return unit.rows[index]
+        index -= 1
+    return None
