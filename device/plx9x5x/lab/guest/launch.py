@@ -23,6 +23,7 @@ from plx9x5x.lab.guest.vm import Companion, GuestVm
 from plx9x5x.lab.host.placement import CorePicker
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.toolchain import Toolchain
+from plx9x5x.lab.witness.attach import Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,13 @@ class Ready:
         processors: int = 1,
         companions: Sequence[Companion] = (),
         gdb: Path | None = None,
+        witness: Witness | None = None,
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 
         `files` is that of a channel for files that it sends; `qmp` is connected to QEMU's monitor. The guest lives no
-        longer than the server and each of `companions`. At the socket `gdb` a debugger can attach.
+        longer than the server and each of `companions`. At the socket `gdb` a debugger can attach. `witness` is for a
+        guest that `accel` "tcg" runs.
 
         Raises: SetupError, UnwritableWord for what the image cannot tell its kernel, PointlessMemory.
         """
@@ -85,6 +88,8 @@ class Ready:
             may_reboot=may_reboot,
             processors=processors,
             gdb=gdb,
+            plugin=None if witness is None else witness.option(),
+            plugin_fds=() if witness is None else witness.fds,
         )
         all_of_them = (*(() if self.server is None else (self.server,)), *companions)
         return GuestVm.boot(

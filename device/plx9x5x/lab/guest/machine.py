@@ -117,6 +117,10 @@ class VmSpec:
     processors: int = 1
     gdb: Path | None = None
     """Where a debugger can attach: a unix socket that QEMU makes."""
+    plugin: str | None = None
+    """The value of -plugin: the file and its options."""
+    plugin_fds: tuple[int, ...] = ()
+    """What the plugin's options name; QEMU inherits them."""
 
     def command_line(
         self,
@@ -155,6 +159,7 @@ class VmSpec:
                 ("agent", AGENT_PORT_NAME, agent_fd),
                 ("files", FILES_PORT_NAME, files_fd),
             ),
+            *(() if self.plugin is None else ("-plugin", self.plugin)),
             *(() if self.gdb is None else ("-gdb", f"unix:{_value(self.gdb)},server=on,wait=off")),
             *(() if qmp_fd is None else ("-chardev", f"socket,id=qmp,fd={qmp_fd}", "-qmp", "chardev:qmp")),
             *(word for chardev in channels if chardev is not None for word in ("-chardev", chardev)),

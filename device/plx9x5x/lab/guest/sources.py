@@ -25,6 +25,11 @@ class GuestSources:
         """The guest's first process."""
         return self.root / "initramfs" / "init"
 
+    @property
+    def witness(self) -> Path:
+        """The folder of QEMU's plugin that watches drivers."""
+        return self.root / "witness"
+
 
 def find() -> GuestSources:
     """Look beside the package, as in a checkout, then inside it. Raises: SetupError."""

@@ -158,7 +158,8 @@ class GuestVm:
         agent_fd = None if agent is None else agent.fileno()
         files_fd = None if files is None else files.fileno()
         qmp_fd = None if qmp is None else qmp.theirs.fileno()
-        fds = (theirs.fileno(), console.writer, *(fd for fd in (agent_fd, files_fd, qmp_fd) if fd is not None))
+        channels = (fd for fd in (agent_fd, files_fd, qmp_fd) if fd is not None)
+        fds = (theirs.fileno(), console.writer, *channels, *spec.plugin_fds)
         try:
             with console.giving():
                 # QEMU opens the pipe as the file that it takes it for.

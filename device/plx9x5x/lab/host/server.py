@@ -47,12 +47,12 @@ class Backend:
     It is given `--socket-path S` after `argv`, prints a line that begins with `listening on` once a client may connect
     (and flushes it), and ends with 0 at SIGTERM. One that ends with 2 or 69 lacks something of the host, and a line
     `hint: ...` of its says how to get it. `environment` is added to ours. It runs in the folder of the logs, so paths
-    in `argv` are absolute. It inherits the descriptors `fds`.
+    in `argv` are absolute. It inherits the descriptors `pass_fds`.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
-    fds: tuple[int, ...] = ()
+    pass_fds: tuple[int, ...] = ()
 
 
 def device_backend(factory: str) -> Backend:
@@ -87,7 +87,7 @@ class DeviceServer:
                 log=logs / SERVER_LOG,
                 env={**os.environ, **backend.environment},
                 cwd=logs,
-                pass_fds=backend.fds,
+                pass_fds=backend.pass_fds,
                 cpus=cpus,
             )
         except BaseException:

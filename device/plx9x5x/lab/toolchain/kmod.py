@@ -13,10 +13,16 @@ from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import host
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
+from plx9x5x.lab.toolchain.qemu import Qemu
 
 _RECIPE: Final = "2"
 _EXPORTED: Final = "Module.symvers"
 _STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")
+# No library is named: QEMU has them all loaded, by a C library that may be older or newer than the host's.
+_PLUGIN_FLAGS: Final = (
+    *("-shared", "-fPIC", "-nostdlib", "-fvisibility=hidden", "-pthread"),
+    *("-O2", "-Wall", "-Wextra", "-Werror"),
+)
 _MADE: Final = re.compile(r".*\.(o|ko|mod|mod\.c|cmd|a|order|symvers|d)|\..*|Module\.symvers|__pycache__")
 # kbuild remarks on a compiler other than the kernel's own: known, and harmless for one major version up or down.
 _HARMLESS: Final = re.compile(r"warning: the compiler differs from the one used to build the kernel")
@@ -25,6 +31,7 @@ _FLAGS: Final = ("KCFLAGS", "KCPPFLAGS", "EXTRA_CFLAGS")
 _HEADERS_ARE: Final = ("KDIR", "KERNELDIR", "KERNEL_DIR", "KERNEL_SRC")
 """What Makefiles call the folder of the kernel's headers."""
 _CALLS_KBUILD: Final = re.compile(r"(\$[({]MAKE[)}]|\bmake)\s.*-C")
+_LOADING_S: Final = 30.0
 _WARNING: Final = re.compile(r"(?i)\bwarning:")
 
 
@@ -167,6 +174,43 @@ def static_program(cache: Cache, source: Path, *, name: str, include: Sequence[P
         command: list[str | Path] = [compiler, *_STATIC_FLAGS, *folders, "-o", work / name, *files]
         _compile(command, f"compiling {name}", cache)
     return _built(cache, key) / name
+
+
+def plugin(cache: Cache, source: Path, *, name: str, qemu: Qemu) -> Path:
+    """Compile a folder of C files to a plugin for this QEMU, and have that load it once, with the option check=on.
+
+    It says then that it "loads", and refuses to go on. Raises: SetupError with the compiler's or QEMU's words.
+    """
+    compiler = host.compiler()
+    files = _sources(source)
+    facts = (*_PLUGIN_FLAGS, host.compiler_version(compiler)[1], *qemu.argv, qemu.version, name)
+    key = f"plugin-{name}-{_digest(facts, files, source)}"
+    if done := cache.built(key):
+        return done / f"{name}.so"
+    with cache.building(key) as work:
+        made = work / f"{name}.so"
+        _compile(
+            [compiler, *_PLUGIN_FLAGS, "-o", made, *(f for f in files if f.suffix == ".c")],
+            f"compiling {name}.so",
+            cache,
+        )
+        said = loaded_by(qemu, made)
+        if "loads" not in said:
+            raise SetupError(
+                f"QEMU {qemu.version} does not load the plugin {name}: {host.tail(said, 3)}",
+                hint="look for a newer version of plx9x5x, or use the QEMU that it fetches",
+            )
+    return _built(cache, key) / f"{name}.so"
+
+
+def loaded_by(qemu: Qemu, plugin: Path) -> str:
+    """What the plugin, or QEMU about it, says when it is loaded with check=on: QEMU ends then, in any case."""
+    machine = ("-M", "none", "-accel", "tcg", "-nodefaults", "-no-user-config", "-display", "none")
+    option = f"{str(plugin).replace(',', ',,')},check=on"
+    try:
+        return host.run([*qemu.argv, *machine, "-plugin", option], what="loading a plugin", limit_s=_LOADING_S)
+    except host.ProgramFailed as exc:
+        return exc.output
 
 
 def _compile(

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a QEMU plugin saw of a driver, said in the driver's own lines. Knows no device."""
+"""The witness: what an unmodified driver did, seen from outside by a plugin of QEMU's (TCG)."""

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Have QEMU load the witness's plugin: the memory that it shares with servers and launcher, and its option.
+
+::
+
+    with attached(tc, sources.witness, devices=("0000:00:02.0",), watch=("my_drv",)) as witness:
+        ...                       # each server inherits its descriptor of witness.rings
+        vm = ready.boot(..., witness=witness)
+        ...                       # witness.code is the code map; both stay readable after the guest's end
+"""
+
+import contextlib
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.errors import SetupError
+from plx9x5x.lab.toolchain import Toolchain, kmod
+from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.witness import facts
+from plx9x5x.lab.witness.facts import KernelFacts
+from plx9x5x.lab.witness.kernel_image import UnreadableKernel
+
+PLUGIN: Final = "witness"
+PAGE: Final = mmap.PAGESIZE
+RING_RECORDS: Final = 1 << 16
+MAX_MODULES: Final = 1024
+MAX_BLOCKS: Final = 65536
+_RECORD: Final = 128
+_BLOCK: Final = 32
+_DEVICE: Final = 31
+
+
+class NoWitness(SetupError):
+    """The host, QEMU or the kernel gives no witness; the message says which, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What a guest is watched by: a plugin, a ring for each card, one code map. All descriptors are ours to close.
+
+    `rings[n]` is the ring of the n-th device that was asked for.
+    """
+
+    plugin: Path
+    facts: KernelFacts
+    facts_fd: int
+    rings: tuple[int, ...]
+    code: int
+    watch: tuple[str, ...]
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """What QEMU has to inherit."""
+        return (self.facts_fd, *self.rings, self.code)
+
+    def option(self) -> str:
+        """The value of QEMU's -plugin."""
+        words = (
+            f"facts={self.facts_fd}",
+            *(f"ring={fd}" for fd in self.rings),
+            f"code={self.code}",
+            *(f"watch={name}" for name in self.watch),
+        )
+        return ",".join((str(self.plugin).replace(",", ",,"), *words))
+
+
+@contextlib.contextmanager
+def attached(
+    tc: Toolchain, source: Path, *, devices: Sequence[str], watch: Sequence[str], records: int = RING_RECORDS
+) -> Iterator[Witness]:
+    """Make all of it, for cards at these places of the guest ("0000:00:02.0") and modules of these names ('*': all).
+
+    `source` is the folder of the plugin's C files; `records`, a power of two, is what a ring holds.
+    Raises: NoWitness.
+    """
+    cache = Cache(tc.cache)
+    try:
+        plugin = kmod.plugin(cache, source, name=PLUGIN, qemu=tc.qemu)
+        known = facts.of_kernel(tc.kernel.vmlinuz, cache)
+    except SetupError as exc:
+        raise NoWitness(str(exc), hint=exc.hint) from exc
+    except UnreadableKernel as exc:
+        raise NoWitness(str(exc), hint="a kernel that plx9x5x fetches has what the witness needs") from exc
+    with contextlib.ExitStack() as stack:
+        facts_fd = _memory(stack, "facts", known.text.encode("ascii"))
+        rings = tuple(_memory(stack, "ring", *_ring(device, records)) for device in devices)
+        code = _memory(stack, "code", *_code_map())
+        yield Witness(plugin, known, facts_fd, rings, code, tuple(watch))
+
+
+def _ring(device: str, records: int) -> tuple[bytes, int]:
+    """A ring's head, and its size."""
+    name = device.encode("ascii")[:_DEVICE]
+    head = struct.pack("<8sIIQQQQQII32s", b"PLXWIT1\0", 1, _RECORD, records, 0, 0, 0, 0, 0, 0, name)
+    return head, PAGE + records * _RECORD
+
+
+def _code_map() -> tuple[bytes, int]:
+    head = struct.pack("<8sIIQQ", b"PLXCODE1", 1, 0, MAX_MODULES, MAX_BLOCKS)
+    return head, PAGE + MAX_MODULES * _RECORD + MAX_BLOCKS * _BLOCK
+
+
+def _memory(stack: contextlib.ExitStack, name: str, content: bytes, size: int = 0) -> int:
+    """Shared memory that begins with `content`; its size cannot be changed, by whoever else has it."""
+    fd = os.memfd_create(f"plx9x5x-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    stack.callback(os.close, fd)
+    os.ftruncate(fd, size or len(content))
+    os.pwrite(fd, content, 0)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    return fd

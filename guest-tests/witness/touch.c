@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that devices may use now, by the kernel's addresses, and what a
+ * watched driver's own loads and stores did in it between two accesses of its
+ * device's registers.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "witness.h"
+
+#define MAX_LIVE 65536
+#define OVERLAPPING 8
+
+struct live {
+	uint64_t start, end, handle, list;
+	uint16_t ring;
+	bool mapped;
+	uint8_t flags;		/* of its K_ALLOC */
+};
+
+static struct live *live;	/* by start */
+static int n_live, room;
+static uint64_t lowest = UNKNOWN, highest;	/* read without the lock */
+
+/* How many begin at or before `address`. */
+static int upto(uint64_t address)
+{
+	int low = 0, high = n_live;
+
+	while (low < high) {
+		int middle = (low + high) / 2;
+
+		if (live[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool grown(void)
+{
+	int more = room ? 2 * room : 256;
+	struct live *bigger;
+
+	if (n_live < room)
+		return true;
+	if (more > MAX_LIVE)
+		return false;
+	bigger = realloc(live, more * sizeof(*live));
+	if (!bigger)
+		return false;
+	live = bigger;
+	room = more;
+	return true;
+}
+
+static void drop(int index)
+{
+	memmove(live + index, live + index + 1,
+		(n_live - index - 1) * sizeof(*live));
+	n_live--;
+}
+
+/* From a K_ALLOC or K_MAP record; what has no known address is not followed. */
+void touch_live(struct ring *ring, const struct record *made)
+{
+	bool mapped = made->kind == K_MAP;
+	uint64_t start = mapped ? made->a[4] : made->a[0];
+	uint64_t size = mapped ? made->a[1] : made->a[2];
+	int at;
+
+	if (start < 1ull << 63 || !size || size > UNKNOWN - start || !grown())
+		return;
+	at = upto(start);
+	memmove(live + at + 1, live + at, (n_live - at) * sizeof(*live));
+	n_live++;
+	live[at] = (struct live){
+		.start = start,
+		.end = start + size,
+		.handle = mapped ? made->a[0] : made->a[1],
+		.list = mapped ? made->a[5] : 0,
+		.ring = ring - rings,
+		.mapped = mapped,
+		.flags = made->flags,
+	};
+	if (start < lowest)
+		__atomic_store_n(&lowest, start, __ATOMIC_RELAXED);
+	if (start + size > highest)
+		__atomic_store_n(&highest, start + size, __ATOMIC_RELAXED);
+}
+
+/* By a K_FREE or K_UNMAP record; the flags that its K_ALLOC had. */
+uint8_t touch_dead(struct ring *ring, const struct record *gone)
+{
+	bool mapped = gone->kind == K_UNMAP;
+	uint64_t list = mapped ? gone->a[5] : 0;
+	int from = mapped ? 0 : upto(gone->a[0]) - 1;
+	uint8_t flags = 0;
+
+	if (from < 0)
+		return 0;
+	if (!mapped)	/* those that begin there: all the same address */
+		while (from && live[from - 1].start == gone->a[0])
+			from--;
+	for (int i = from; i < n_live; i++) {
+		struct live *one = &live[i];
+
+		if (!mapped && one->start > gone->a[0])
+			break;
+		if (one->ring != ring - rings || one->mapped != mapped)
+			continue;
+		if (mapped ? list ? one->list != list :
+				    one->handle != gone->a[0] || one->list :
+			     one->start != gone->a[0])
+			continue;
+		flags = one->flags;
+		drop(i--);
+		if (!list)
+			break;
+	}
+	return flags;
+}
+
+/* Bytes next to those that are known already belong to them. */
+static void note(struct ring *ring, const struct live *one, uint64_t pc,
+		 uint64_t first, uint64_t end, bool write)
+{
+	struct touch *touch;
+
+	for (int i = 0; i < ring->n_touches; i++) {
+		touch = &ring->touches[i];
+		if (touch->write != write || touch->start != one->start ||
+		    touch->handle != one->handle || first > touch->end ||
+		    end < touch->first)
+			continue;
+		touch->times++;
+		touch->poll &= first == touch->first && end == touch->end;
+		if (first < touch->first)
+			touch->first = first;
+		if (end > touch->end)
+			touch->end = end;
+		return;
+	}
+	/* More pieces than that are left out: no rule needs all of them. */
+	if (ring->n_touches == MAX_TOUCHES)
+		return;
+	ring->touches[ring->n_touches++] = (struct touch){
+		.pc = pc,
+		.first = first,
+		.end = end,
+		.times = 1,
+		.start = one->start,
+		.handle = one->handle,
+		.write = write,
+		.poll = true,
+	};
+}
+
+/* A load or store of a watched driver. */
+void touch_access(unsigned int vcpu, uint64_t pc, uint64_t vaddr,
+		  unsigned int width, bool write)
+{
+	int at;
+
+	(void)vcpu;
+	if (vaddr < __atomic_load_n(&lowest, __ATOMIC_RELAXED) ||
+	    vaddr >= __atomic_load_n(&highest, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&lock);
+	at = upto(vaddr) - 1;
+	for (int i = at; i >= 0 && i > at - OVERLAPPING; i--) {
+		uint64_t end = vaddr + width;
+
+		if (vaddr >= live[i].end)
+			continue;
+		if (end > live[i].end)
+			end = live[i].end;
+		note(&rings[live[i].ring], &live[i], pc, vaddr, end, write);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void touch_flush(struct ring *ring)
+{
+	for (int i = 0; i < ring->n_touches; i++) {
+		const struct touch *touch = &ring->touches[i];
+		struct record record = {
+			.seq = next_seq(),
+			.kind = K_TOUCH,
+			.flags = touch->write * F_WRITE |
+				 (touch->poll && touch->times > 1) * F_POLL,
+			.pc = touch->pc,
+			.a = { touch->first, touch->end, touch->times,
+			       touch->start, touch->handle,
+			       ring->last_access },
+		};
+
+		ring_put(ring, &record);
+	}
+	ring->n_touches = 0;
+}
