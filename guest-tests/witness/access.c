@@ -14,11 +14,27 @@
 #define MAX_HELPERS 64
 #define STACK_BITS 14
 
-/* Helpers that are being run, by their stack. */
-static struct {
+/* Helpers that are being run, by their stack and the vCPU that entered them. */
+static struct running {
 	uint64_t rsp, caller;
+	unsigned int vcpu;
 } running[MAX_HELPERS];
 static int next_running;
+
+/* The one on this stack; another vCPU's, should the task have moved since. */
+static struct running *running_on(unsigned int vcpu, uint64_t rsp)
+{
+	struct running *found = NULL;
+
+	for (int i = 0; i < MAX_HELPERS; i++) {
+		if (running[i].rsp >> STACK_BITS != rsp >> STACK_BITS)
+			continue;
+		if (running[i].vcpu == vcpu)
+			return &running[i];
+		found = &running[i];
+	}
+	return found;
+}
 
 /* What onport() gets in the upper 16 bits of its word, above the address. */
 enum { P_WRITE = 1, P_FIXED = 2, P_HELPER = 4, P_WIDTH = 3, P_PORT = 8 };
@@ -27,26 +43,23 @@ enum { P_WRITE = 1, P_FIXED = 2, P_HELPER = 4, P_WIDTH = 3, P_PORT = 8 };
 
 void helper_enter(unsigned int vcpu, void *data)
 {
+	struct running *one;
 	uint64_t rsp, caller;
-	int slot = -1;
+	const struct hook *hook;
 
 	(void)data;
 	pthread_mutex_lock(&lock);
 	rsp = guest_register(vcpu, RSP);
 	caller = guest_u64(rsp);
-	for (int i = 0; i < MAX_HELPERS && slot < 0; i++)
-		if (running[i].rsp >> STACK_BITS == rsp >> STACK_BITS)
-			slot = i;
-	if (slot < 0)
-		slot = next_running++ % MAX_HELPERS;
-	else if (running[slot].rsp > rsp && hook_around(caller) &&
-		 hook_around(caller)->kind == H_HELPER) {
-		/* One helper called another. */
-		pthread_mutex_unlock(&lock);
-		return;
-	}
-	running[slot].rsp = rsp;
-	running[slot].caller = caller;
+	hook = hook_around(caller);
+	one = running_on(vcpu, rsp);
+	/* One helper may call another: the first one's caller counts. */
+	if (!one || one->vcpu != vcpu)
+		one = &running[next_running++ % MAX_HELPERS];
+	else if (one->rsp > rsp && hook && hook->kind == H_HELPER)
+		one = NULL;
+	if (one)
+		*one = (struct running){ rsp, caller, vcpu };
 	pthread_mutex_unlock(&lock);
 }
 
@@ -54,12 +67,9 @@ void helper_enter(unsigned int vcpu, void *data)
 static uint64_t caller_of(unsigned int vcpu, uint64_t pc)
 {
 	uint64_t rsp = guest_register(vcpu, RSP);
+	const struct running *one = running_on(vcpu, rsp);
 
-	for (int i = 0; i < MAX_HELPERS; i++)
-		if (running[i].rsp >> STACK_BITS == rsp >> STACK_BITS &&
-		    rsp <= running[i].rsp)
-			return running[i].caller;
-	return pc;
+	return one && rsp <= one->rsp ? one->caller : pc;
 }
 
 static void tell(unsigned int vcpu, int ring, uint64_t pc, uint8_t flags,
