@@ -60,6 +60,8 @@ class AbortCause(enum.Enum):
     WRITE_ONLY = "it may be written and not read"
     NO_ANSWER = "its memory does not answer"
     TURNED_AWAY = "it was offered, and there was no room"
+    NOT_GIVEN = "the driver has not given it to the device"
+    """Whoever watches the driver knows what is wrong, and tells of it."""
 
 
 class BusAbort(PlxError):

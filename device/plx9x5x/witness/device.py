@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device that is watched: the ring of its guest, what follows from it, and the decorators around the device.
+
+::
+
+    transport -> WitnessedDevice -> device -> JudgingBus  -> memory        notes accesses, tells where the BARs are
+                        |            '------> WitnessedLine -> INTA#
+                        '-- Witness: ring -> matching, ledger, traffic -> mistakes -> sink
+
+Nothing here raises or blocks on what a guest or its QEMU does. Once something was lost, nothing is judged any more
+(`blind`), and that is said once.
+"""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from plx9x5x.findings.place import Handler, Here, LastWrite, MasterCall, Seen, Source, Spot, Stored, Written
+from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, PciDevice, RegionSpec, ResetKind
+from plx9x5x.witness.events import Mistake
+from plx9x5x.witness.judge import Doing, JudgingBus
+from plx9x5x.witness.ledger import Ledger
+from plx9x5x.witness.log import CallLog
+from plx9x5x.witness.matching import Matching
+from plx9x5x.witness.records import GONE, Access, Kind, Record
+from plx9x5x.witness.ring import SAW_KERNEL, RingReader
+from plx9x5x.witness.traffic import Traffic
+
+DRAIN_NS: Final = 20_000_000
+"""The ring is looked at so often while a client is there."""
+BATCH: Final = 4096
+BATCHES: Final = 64
+"""Of one look: a guest that writes faster than we read does not keep us here."""
+EVERY: Final = 64
+"""Accesses between two looks at the ring."""
+WAIT_NS: Final = 2_000_000
+"""For the record of a write, when a finding is about to be told."""
+WAITS_NS: Final = 500_000_000
+"""Of one client, together."""
+MOST_LOADS: Final = 4096
+_NAP_S: Final = 50e-6
+
+_COMMAND, _BASES, _BASES_END = 0x04, 0x10, 0x28
+_IO_ON, _MEMORY_ON = 1, 2
+_TYPE_64: Final = 4
+
+
+class Witness:
+    """Of one card. `say` gets the one line that it is blind, `sink` takes the mistakes; `syncs`: calls are recorded.
+
+    `now` is the device's clock, and `doing` what it is on the bus for: whoever makes the device sets both.
+    """
+
+    def __init__(
+        self,
+        ring: RingReader,
+        *,
+        sink: Callable[[Mistake], None],
+        say: Callable[[str], None],
+        syncs: bool = False,
+        log: CallLog | None = None,
+        host_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.ring: Final = ring
+        self.sink = sink
+        self._say, self._log, self._host_ns = say, log, host_ns
+        self.now: Callable[[], int] = host_ns
+        self.doing: Callable[[], Doing | None] = Doing
+        self.matching: Final = Matching(host_ns)
+        self.ledger: Final = Ledger(self.tell, self._time)
+        self.traffic: Final = Traffic(self.ledger, self.tell, self._time, syncs=syncs)
+        self.blind = ""
+        """Why nothing is judged any more, in words."""
+        self._told_blind: set[str] = set()
+        self.bars: list[tuple[int, int, bool]] = []
+        """Base, size, I/O of each BAR."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self.blind = ""
+        self._loads: list[tuple[int, int]] = []
+        self._handler: Spot | None = None
+        self._master: Spot | None = None
+        self._here: Spot | None = None
+        self._reads = False
+        self._waits_left = WAITS_NS
+        self._draining = False
+        self._since = 0
+
+    def clear(self) -> None:
+        """The client is gone, and its guest with it."""
+        self._forget()
+        self.ledger.clear()
+        self.matching.clear()
+        self.traffic.clear()
+
+    def wrap(self, make: DeviceFactory) -> "Callable[[BusMaster, IrqLine], WitnessedDevice]":
+        """Give a factory of the same devices, watched."""
+
+        def made(bus: BusMaster, irq: IrqLine) -> WitnessedDevice:
+            return WitnessedDevice(make(JudgingBus(bus, self), WitnessedLine(irq, self)), self)
+
+        return made
+
+    def _time(self) -> int:
+        return self.now()
+
+    # -- the ring ----------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Take what has been recorded."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            for _ in range(BATCHES):
+                records = self.ring.drain(BATCH)
+                for record in records:
+                    self._take(record)
+                if len(records) < BATCH:
+                    break
+        finally:
+            self._draining = False
+        self._since = 0
+        if self._log is not None:
+            self._log.flush()
+        self._look_for_gaps()
+
+    def _look_for_gaps(self) -> None:
+        ring = self.ring
+        why = (
+            ring.broken
+            or (f"{ring.lost} records were lost" if ring.lost else "")
+            or (f"{ring.unreturned} calls were never seen to return" if ring.unreturned else "")
+            or self.ledger.overflowed
+            or ("more accesses were made than came" if self.matching.overflowed else "")
+        )
+        if why:
+            self._go_blind(why)
+
+    def _go_blind(self, why: str) -> None:
+        if self.blind:
+            return
+        self.blind = why
+        if why not in self._told_blind and len(self._told_blind) < BATCHES:
+            self._told_blind.add(why)
+            self._say(f"the witness is blind from here on: {why}; no use of DMA memory is judged")
+
+    def _take(self, record: Record) -> None:
+        match record.kind:
+            case Kind.ACCESS:
+                self.traffic.window_over()
+                self._take_access(record)
+                return
+            case Kind.TOUCH:
+                self.traffic.touched(record)
+                return
+            case Kind.SYNC:
+                self.traffic.synced(record)
+            case Kind.IRQ:
+                self._take_irq(record)
+            case Kind.MASTER:
+                self._master = Spot(record.pc, record.seq)
+            case _:
+                self.ledger.take(record)
+                if record.kind == Kind.MODULE and not record.flags & GONE and len(self._loads) < MOST_LOADS:
+                    self._loads.append((record.seq, self.ledger.loads))
+        if self._log is not None:
+            self._log.take(record)
+
+    def _take_access(self, record: Record) -> None:
+        address, io = record.a[0], bool(record.flags & Access.PORT)
+        for bar, (base, size, is_io) in enumerate(self.bars):
+            if is_io is io and base <= address < base + size:
+                self.matching.record(record, bar, address - base)
+                return
+
+    def _take_irq(self, record: Record) -> None:
+        """Note the handler of the driver: of all that the guest registers, the last one that is a module's."""
+        if record.flags & GONE or record.a[5]:
+            return
+        for entry in record.a[1:3]:
+            if entry and self.ledger.module_at(entry) is not None:
+                self._handler = Spot(entry, record.seq)
+                return
+
+    # -- accesses ----------------------------------------------------------------------------------
+
+    def begins(self, bar: int, offset: int, width: int, value: int, *, write: bool) -> None:
+        """The device is about to get an access."""
+        if self._since >= EVERY:
+            self.drain()
+        self._since += 1
+        self._here = self.matching.access(bar, offset, width, value, write=write)
+        self._reads = not write
+        if write:
+            self.traffic.wrote_device()
+
+    def ends(self) -> None:
+        """The device had it."""
+        self._here, self._reads = None, False
+
+    # -- what others ask ---------------------------------------------------------------------------
+
+    def sees(self) -> bool:
+        """Take what has been recorded; True if an access of the device can be judged."""
+        self.drain()
+        if not self.blind and self.ring.state < SAW_KERNEL:
+            self._go_blind(
+                "QEMU records nothing"
+                if not self.ring.state
+                else "the guest's kernel is not where it was expected (nokaslr?)"
+            )
+        return not self.blind
+
+    def tell(self, mistake: Mistake) -> None:
+        """Pass on what is wrong, while anything can be said."""
+        if not self.blind:
+            self.sink(mistake)
+
+    def load(self) -> int:
+        """Which load of the driver what happens now belongs to."""
+        self.drain()
+        newest = self.ledger.loads
+        last = self.matching.last
+        if not newest or self._reads or last is None:
+            return newest  # the processor waits for its read: all that it did before is recorded
+        self._wait_for(last)
+        if not last.pc:
+            return self.ledger.loads
+        at = bisect_right(self._loads, (last.seq, 1 << 64))
+        return self._loads[at - 1][1] if at else 0
+
+    def _wait_for(self, spot: Spot) -> None:
+        """Wait until the record of an access has come: it is made right after the access."""
+        if self.ring.state < SAW_KERNEL or self.ring.broken:
+            return
+        begin = self._host_ns()
+        until = begin + min(WAIT_NS, self._waits_left)
+        while not spot.pc and self._host_ns() < until:
+            time.sleep(_NAP_S)
+            self.drain()
+        self._waits_left -= min(self._waits_left, self._host_ns() - begin)
+
+    def find(self, source: Source) -> Spot | None:
+        """Where in the driver's code something was done; a place that will be known later is one too."""
+        match source:
+            case Here():
+                return self._here
+            case Written():
+                return self.matching.written(source.offset, source.bars)
+            case LastWrite():
+                return self.matching.last_write
+            case Stored():
+                return self.traffic.stored(source.address)
+            case Handler():
+                return self._handler
+            case MasterCall():
+                return self._master
+            case Seen():
+                return source.spot
+
+    def summary(self) -> dict[str, object]:
+        """What the guest's driver did with DMA memory, for programs."""
+        return {
+            **asdict(self.ledger.counts),
+            "live": self.ledger.held,
+            "loads": self.ledger.loads,
+            "accesses": self.matching.accesses,
+            "matched": self.matching.matched,
+            "blind": self.blind,
+        }
+
+
+class WitnessedLine:
+    """INTA# of a watched device; implements `plx9x5x.ports.IrqLine`."""
+
+    def __init__(self, line: IrqLine, witness: Witness) -> None:
+        self._line, self._witness = line, witness
+
+    @property
+    def level(self) -> bool:
+        """What the device drives."""
+        return self._line.level
+
+    @property
+    def sent(self) -> int:
+        """Edges that somebody took, where the line counts them."""
+        return int(getattr(self._line, "sent", 0))
+
+    @sent.setter
+    def sent(self, count: int) -> None:
+        if hasattr(self._line, "sent"):
+            self._line.sent = count
+
+    def set(self, level: bool) -> None:
+        """Drive the line; a driver that it rises for may know what has been done."""
+        if level and not self._line.level:
+            self._witness.traffic.interrupted()
+        self._line.set(level)
+
+
+class WitnessedDevice:
+    """A device whose accesses are noted; `plx9x5x.ports.PciDevice`."""
+
+    def __init__(self, device: PciDevice, witness: Witness) -> None:
+        self.device: Final = device
+        self._witness: Final = witness
+        self._config = bytearray(256)
+        self._is_64 = [
+            bool(spec.size) and not spec.is_io and bool(device.config_read(_BASES + 4 * bar, 1) & _TYPE_64)
+            for bar, spec in enumerate(device.regions[:-1])
+        ] + [False]
+        self._there = False
+        self._publish()
+
+    @property
+    def regions(self) -> Sequence[RegionSpec]:
+        """BAR0 to BAR5."""
+        return self.device.regions
+
+    def read(self, bar: int, offset: int, width: int) -> int:
+        """Read a BAR."""
+        self._there = True
+        self._witness.begins(bar, offset, width, 0, write=False)
+        try:
+            return self.device.read(bar, offset, width)
+        finally:
+            self._witness.ends()
+
+    def write(self, bar: int, offset: int, width: int, data: int) -> None:
+        """Write a BAR."""
+        self._there = True
+        self._witness.begins(bar, offset, width, data & (1 << 8 * width) - 1, write=True)
+        try:
+            self.device.write(bar, offset, width, data)
+        finally:
+            self._witness.ends()
+
+    def config_read(self, offset: int, width: int) -> int:
+        """Read configuration space."""
+        self._there = True
+        return self.device.config_read(offset, width)
+
+    def config_write(self, offset: int, width: int, data: int) -> None:
+        """Write configuration space; where the BARs lie goes into the ring."""
+        self._there = True
+        self.device.config_write(offset, width, data)
+        for at, byte in enumerate(data.to_bytes(width, "little"), offset):
+            if at < len(self._config):
+                self._config[at] = byte
+        if offset < _BASES_END and offset + width > _COMMAND:
+            self._publish()
+
+    def reset(self, kind: ResetKind) -> None:
+        """Go back to the power-on state. What the guest holds it still holds, unless it is gone itself."""
+        self._witness.drain()
+        self.device.reset(kind)
+        self._config[:] = bytes(len(self._config))
+        self._publish()
+        if kind is ResetKind.LOST_CLIENT:
+            self._there = False
+            self._witness.clear()
+
+    def step(self, budget: int) -> bool:
+        """Do DMA work."""
+        self._witness.drain()
+        return self.device.step(budget)
+
+    def wait_ns(self) -> int | None:
+        """As the device says, but not for long while a guest fills the ring."""
+        wait = self.device.wait_ns()
+        if not self._there:
+            return wait
+        return DRAIN_NS if wait is None else min(wait, DRAIN_NS)
+
+    def _publish(self) -> None:
+        """Tell where each BAR is decoded: its base in whole sizes, nothing while its kind is off."""
+        on = self._config[_COMMAND]
+        found = []
+        for bar, spec in enumerate(self.device.regions):
+            at = _BASES + 4 * bar
+            width = 8 if self._is_64[bar] else 4
+            base = int.from_bytes(self._config[at : at + width], "little") & -spec.size if spec.size else 0
+            size = spec.size if base and on & (_IO_ON if spec.is_io else _MEMORY_ON) else 0
+            found.append((base, size, spec.is_io))
+        for bar, (was, now) in enumerate(zip(self._witness.bars or [(0, 0, False)] * len(found), found, strict=True)):
+            if was != now:
+                self._witness.ring.publish(bar, now[0], now[1], io=now[2])
+        self._witness.bars = found

@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the guest's kernel holds for a device: allocations, pools and their blocks, mappings; and what was given back.
+
+Records in, memory out. Calls that are wrong by themselves are told at once. All is bounded: a guest that holds more
+than `MOST_LIVE` is not followed any further (`overflowed`).
+
+Addresses are the device's (bus addresses); sizes in bytes.
+"""
+
+import enum
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from plx9x5x.findings.place import Seen, Spot
+from plx9x5x.witness.events import FreeMismatch, LeftBehind, Mistake
+from plx9x5x.witness.memory import ALL_ONES, Direction, Held, Memory, Module
+from plx9x5x.witness.records import FAILED, GONE, Alloc, Kind, Mask, Record
+from plx9x5x.witness.spans import Crowded, Spans
+
+MOST_LIVE: Final = 1 << 16
+MOST_RELEASED: Final = 4096
+MOST_POOLS: Final = 4096
+MOST_MODULES: Final = 256
+MOST_SEGMENTS: Final = 4096
+"""Of one list that are looked at for one call."""
+DEFAULT_MASK: Final = 0xFFFF_FFFF
+"""What a PCI device has before its driver sets one."""
+
+
+_KeyT = TypeVar("_KeyT")
+
+
+class _Freed(enum.Enum):
+    """Which of the two kinds of calls gave something back."""
+
+    FREE = "freed"
+    UNMAP = "unmapped"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Calls of one client."""
+
+    allocations: int = 0
+    frees: int = 0
+    mappings: int = 0
+    unmappings: int = 0
+    failed: int = 0
+    """Allocations and mappings that the kernel refused."""
+
+
+@dataclass(slots=True)
+class _Pool:
+    size: int
+    made: Spot
+    load: int
+    blocks: dict[int, Memory] = field(default_factory=dict)
+
+
+class Ledger:
+    """One device's. `tell` takes what is wrong by itself; `now` is the device's clock."""
+
+    def __init__(self, tell: Callable[[Mistake], None], now: Callable[[], int]) -> None:
+        self._tell, self._now = tell, now
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: another guest."""
+        self.live: Spans[Memory] = Spans()
+        self.pages: Spans[Memory] = Spans()
+        """Pages of pools: memory of the kernel, of which the blocks are the driver's."""
+        self.released: Spans[Memory] = Spans()
+        self._released: OrderedDict[tuple[int, int], Memory] = OrderedDict()
+        self._order: dict[Memory, None] = {}
+        """What is live, oldest first."""
+        self._by_start: dict[tuple[Held, int], list[Memory]] = {}
+        self._lists: dict[int, list[Memory]] = {}
+        self.pools: dict[int, _Pool] = {}
+        self.unknown_pools = False
+        """Blocks were seen of a pool that was not: then nothing is known of what is between blocks."""
+        self.modules: dict[int, Module] = {}
+        self.loads = 0
+        self.mask = self.coherent_mask = DEFAULT_MASK
+        self.counts = Counts()
+        self.overflowed = ""
+
+    def take(self, record: Record) -> None:
+        """Take one record; what is none of a call's is left alone."""
+        take = _TAKES.get(record.kind)
+        if take is not None:
+            take(self, record, Spot(record.pc, record.seq))
+
+    @property
+    def held(self) -> int:
+        """Allocations, blocks and mappings that are live."""
+        return len(self.live)
+
+    def newest(self) -> Iterator[Memory]:
+        """What is live, the newest first, without the pages of pools."""
+        return (it for it in reversed(self._order) if it.held is not Held.POOL_PAGE)
+
+    def module_at(self, pc: int) -> Module | None:
+        """Whose code a program counter is; the newest load of it."""
+        return next((it for it in reversed(self.modules.values()) if it.holds(pc)), None)
+
+    def segments(self, memory: Memory) -> Iterable[Memory]:
+        """The live mappings of the same list, itself among them."""
+        return self._lists.get(memory.list, (memory,)) if memory.list else (memory,)
+
+    # -- allocations -------------------------------------------------------------------------------
+
+    def _alloc(self, record: Record, spot: Spot) -> None:
+        va, handle, size, physical = record.a[:4]
+        if not va:
+            self.counts.failed += 1
+            return
+        page = bool(record.flags & Alloc.POOL_PAGE)
+        memory = Memory(
+            Held.POOL_PAGE if page else Held.ALLOCATION,
+            handle,
+            size or 1,
+            Direction.BOTH,
+            va,
+            physical,
+            spot,
+            self.loads,
+            managed=bool(record.flags & Alloc.MANAGED),
+        )
+        self.counts.allocations += not page
+        self._drop_stale(memory)
+        self._add(memory)
+
+    def _free(self, record: Record, spot: Spot) -> None:
+        va, handle, size = record.a[:3]
+        if not va:  # dma_free_attrs takes NULL and does nothing
+            return
+        page = bool(record.flags & Alloc.POOL_PAGE)
+        self.counts.frees += not page
+        held = Held.POOL_PAGE if page else Held.ALLOCATION
+        memory = self._first(held, handle)
+        if memory is None and (memory := self._by_va(held, va)) is not None:
+            self._wrong(_Freed.FREE, spot, memory, f"with handle {handle:#x}, which is not its own")
+        elif memory is None:
+            if not page:
+                self._unknown(_Freed.FREE, spot, handle, size)
+        elif size != memory.size:
+            self._wrong(_Freed.FREE, spot, memory, f"with size {size:#x}")
+        elif va != memory.va and not page:
+            self._wrong(_Freed.FREE, spot, memory, f"with CPU address {va:#x}, which is not its own ({memory.va:#x})")
+        if memory is not None:
+            self._release(memory, spot)
+
+    # -- pools -------------------------------------------------------------------------------------
+
+    def _pool_create(self, record: Record, spot: Spot) -> None:
+        pool, size = record.a[:2]
+        if pool and len(self.pools) < MOST_POOLS:
+            self.pools[pool] = _Pool(size or 1, spot, self.loads)
+
+    def _pool_alloc(self, record: Record, spot: Spot) -> None:
+        va, handle, number = record.a[:3]
+        pool = self.pools.get(number)
+        if not va:
+            self.counts.failed += 1
+        elif pool is None:
+            self.unknown_pools = True
+        else:
+            self.counts.allocations += 1
+            memory = Memory(Held.BLOCK, handle, pool.size, Direction.BOTH, va, 0, spot, self.loads, pool=number)
+            self._drop_stale(memory)
+            if self._add(memory):
+                pool.blocks[handle] = memory
+
+    def _pool_free(self, record: Record, spot: Spot) -> None:
+        va, handle, number = record.a[:3]
+        pool = self.pools.get(number)
+        if not va or pool is None:
+            return
+        self.counts.frees += 1
+        memory = pool.blocks.get(handle)
+        if memory is None:
+            self._unknown(_Freed.FREE, spot, handle, pool.size)
+            return
+        if va != memory.va:
+            self._wrong(_Freed.FREE, spot, memory, f"with CPU address {va:#x}, which is not its own ({memory.va:#x})")
+        self._release(memory, spot)
+
+    def _pool_destroy(self, record: Record, spot: Spot) -> None:
+        pool = self.pools.pop(record.a[0], None)
+        if pool is None or not pool.blocks:
+            return
+        blocks = list(pool.blocks.values())
+        self._left(blocks, "when its pool was destroyed", pool.load, Seen("pool destroyed", spot))
+        for memory in blocks:
+            self._release(memory, spot)
+
+    # -- mappings ----------------------------------------------------------------------------------
+
+    def _map(self, record: Record, spot: Spot) -> None:
+        start, size, direction, physical, va, chain, index = record.a[:7]
+        if start == FAILED or not size:
+            self.counts.failed += 1
+            return
+        # A list that is mapped again: what it had before stays mapped, and is no list's any more.
+        if chain and index == 0:
+            for old in self._lists.pop(chain, ()):
+                old.list = 0
+        self.counts.mappings += 1
+        memory = Memory(
+            Held.MAPPING,
+            start,
+            size,
+            Direction(direction) if direction in _DIRECTIONS else Direction.BOTH,
+            va,
+            physical,
+            spot,
+            self.loads,
+            list=chain,
+        )
+        if self._add(memory) and chain:
+            self._lists.setdefault(chain, []).append(memory)
+
+    def _unmap(self, record: Record, spot: Spot) -> None:
+        start, size, direction, _, _, chain = record.a[:6]
+        self.counts.unmappings += 1
+        if chain:
+            self._unmap_list(chain, direction, spot)
+            return
+        there = [it for it in self._by_start.get((Held.MAPPING, start), ()) if not it.list]
+        exact = [it for it in there if it.size == size and it.direction.value == direction]
+        if exact:
+            self._release(exact[0], spot)
+        elif not there:
+            self._unknown(_Freed.UNMAP, spot, start, size)
+        else:
+            memory = there[0]
+            wrong = [f"size {size:#x}"] if size != memory.size else []
+            wrong += [f"direction {_named(direction)}"] if direction != memory.direction.value else []
+            self._wrong(_Freed.UNMAP, spot, memory, f"with {' and '.join(wrong)}")
+            self._release(memory, spot)
+
+    def _unmap_list(self, chain: int, direction: int, spot: Spot) -> None:
+        there = self._lists.get(chain)
+        if not there:
+            self._unknown(_Freed.UNMAP, spot, chain, 0, what="a scatter/gather list")
+            return
+        if direction != there[0].direction.value:
+            self._wrong(_Freed.UNMAP, spot, there[0], f"with direction {_named(direction)}")
+        for memory in list(there):
+            self._release(memory, spot)
+
+    def synced(self, record: Record) -> Iterable[Memory]:
+        """The live mappings that a SYNC record is about."""
+        start, _, _, _, _, chain = record.a[:6]
+        if chain:
+            return tuple(self._lists.get(chain, ())[:MOST_SEGMENTS])
+        return tuple(it for it in self.live.at(start) if it.held is Held.MAPPING)
+
+    # -- masks and modules -------------------------------------------------------------------------
+
+    def _set_mask(self, record: Record, _: Spot) -> None:
+        mask, refused = record.a[:2]
+        if refused:
+            return
+        if record.flags & Mask.BOTH:
+            self.mask = self.coherent_mask = mask
+        elif record.flags & Mask.COHERENT:
+            self.coherent_mask = mask
+        else:
+            self.mask = mask
+
+    def _module(self, record: Record, spot: Spot) -> None:
+        number, *texts = record.a[:5]
+        if not record.flags & GONE:
+            self.loads += 1
+            self.modules.pop(number, None)
+            while len(self.modules) >= MOST_MODULES:
+                del self.modules[next(iter(self.modules))]
+            self.modules[number] = Module(record.text, self.loads, *texts)
+            return
+        module = self.modules.pop(number, None)
+        if module is None:
+            return
+        mine = [it for it in self._order if it.load == module.load and module.holds(it.made.pc) and not it.managed]
+        for held in (Held.ALLOCATION, Held.BLOCK, Held.MAPPING):
+            self._left([it for it in mine if it.held is held], f"when {module.name} was unloaded", module.load)
+        del spot
+
+    def _left(self, memories: list[Memory], when: str, load: int, *sources: Seen) -> None:
+        """Tell of what stays behind: one line for each place that asked for it."""
+        places: dict[int, list[Memory]] = {}
+        for memory in memories:
+            places.setdefault(memory.made.pc, []).append(memory)
+        for there in places.values():
+            made = Seen(there[0].made_by, there[0].made)
+            size = sum(it.size for it in there)
+            self._tell(LeftBehind(self._now(), load, (made, *sources), there[0], len(there), size, when))
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _first(self, held: Held, start: int) -> Memory | None:
+        there = self._by_start.get((held, start))
+        return there[0] if there else None
+
+    def _by_va(self, held: Held, va: int) -> Memory | None:
+        """An allocation by its CPU address: looked for only when a free has no handle of anything."""
+        return next((it for it in self._order if it.held is held and it.va == va), None)
+
+    def _add(self, memory: Memory) -> bool:
+        """Keep it; False where there is no room, and then nothing can be said of any access."""
+        spans = self.pages if memory.held is Held.POOL_PAGE else self.live
+        if memory.start + memory.size > ALL_ONES or len(self.live) + len(self.pages) >= MOST_LIVE:
+            self.overflowed = f"the guest holds more than {MOST_LIVE} buffers"
+            return False
+        try:
+            spans.add(memory)
+        except Crowded:
+            self.overflowed = "the guest maps one page too many times at once"
+            return False
+        self._order[memory] = None
+        self._by_start.setdefault((memory.held, memory.start), []).append(memory)
+        return True
+
+    def _drop_stale(self, memory: Memory) -> None:
+        """Forget allocations that lie where a new one does: the kernel that had them is gone, as after a reboot."""
+        spans = self.pages if memory.held is Held.POOL_PAGE else self.live
+        for old in [it for it in spans.overlapping(memory.start, memory.size) if it.held is memory.held]:
+            self._take_out(old)
+
+    def _release(self, memory: Memory, spot: Spot) -> None:
+        self._take_out(memory)
+        memory.released = spot
+        key = memory.start, memory.size
+        if (before := self._released.pop(key, None)) is not None:
+            self.released.remove(before)
+        try:
+            self.released.add(memory)
+        except Crowded:
+            return
+        self._released[key] = memory
+        if len(self._released) > MOST_RELEASED:
+            _, oldest = self._released.popitem(last=False)
+            self.released.remove(oldest)
+
+    def _take_out(self, memory: Memory) -> None:
+        del self._order[memory]
+        (self.pages if memory.held is Held.POOL_PAGE else self.live).remove(memory)
+        _take_from(self._by_start, (memory.held, memory.start), memory)
+        if memory.list:
+            _take_from(self._lists, memory.list, memory)
+        if memory.pool and (pool := self.pools.get(memory.pool)) is not None:
+            pool.blocks.pop(memory.start, None)
+
+    def _unknown(self, how: _Freed, spot: Spot, start: int, size: int, *, what: str = "") -> None:
+        before = None if what else next((it for it in self.released.at(start) if it.start == start), None)
+        sources = [Seen(how.value, spot)]
+        if before is not None and before.released is not None:
+            wrong = f"{how.value} twice"
+            sources += [Seen(f"{before.released_by} before", before.released), Seen(before.made_by, before.made)]
+        else:
+            wrong = f"{how.value}, and nothing of the kind is {'mapped' if how is _Freed.UNMAP else 'allocated'}"
+        self._tell(FreeMismatch(self._now(), self.loads, tuple(sources), what, start, size, wrong, before))
+
+    def _wrong(self, how: _Freed, spot: Spot, memory: Memory, wrong: str) -> None:
+        sources = Seen(how.value, spot), Seen(memory.made_by, memory.made)
+        told = f"{how.value} {wrong}"
+        self._tell(FreeMismatch(self._now(), self.loads, sources, "", memory.start, memory.size, told, memory))
+
+
+_DIRECTIONS: Final = frozenset(it.value for it in Direction)
+
+
+def _named(direction: int) -> str:
+    return Direction(direction).words if direction in _DIRECTIONS else str(direction)
+
+
+def _take_from(table: dict[_KeyT, list[Memory]], key: _KeyT, memory: Memory) -> None:
+    there = table[key]
+    there.remove(memory)
+    if not there:
+        del table[key]
+
+
+_TAKES: Final[dict[int, Callable[[Ledger, Record, Spot], None]]] = {
+    Kind.ALLOC: Ledger._alloc,
+    Kind.FREE: Ledger._free,
+    Kind.MAP: Ledger._map,
+    Kind.UNMAP: Ledger._unmap,
+    Kind.MASK: Ledger._set_mask,
+    Kind.POOL_CREATE: Ledger._pool_create,
+    Kind.POOL_ALLOC: Ledger._pool_alloc,
+    Kind.POOL_FREE: Ledger._pool_free,
+    Kind.POOL_DESTROY: Ledger._pool_destroy,
+    Kind.MODULE: Ledger._module,
+}

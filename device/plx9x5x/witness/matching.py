@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which record belongs to which access that the device got: by content, and as tolerant as the two ways are different.
+
+::
+
+    driver --- ring ------------> records of watched code's accesses           the k-th record
+       '------ QEMU, socket ----> accesses, whoever made them; writes posted   is not the k-th access
+
+- An access that no watched code made has no record. It waits a little, and is let go.
+- A record whose access never comes is passed over: once a later record of its processor has met its access, for one
+  processor's accesses arrive in order; or once `PASSED` later ones of any processor have.
+- QEMU may split an access: a record is met piece by piece.
+- The value of a read is not compared: the record comes after the answer and may not have it.
+
+`first_due` is what judging needs: the oldest write that the driver has made and the device may not have seen.
+"""
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from plx9x5x.findings.place import Spot
+from plx9x5x.witness.records import Access, Record
+
+PASSED: Final = 16
+"""Later records of other processors that must have met their accesses before one is passed over: more than there are
+processors between an access and its record."""
+MOST_GOT: Final = 512
+MOST_DUE: Final = 1 << 16
+LOOKS: Final = 64
+"""Candidates of one offset that are compared."""
+UNWATCHED_NS: Final = 100_000_000
+"""A write without a record for so long was made by nobody who is watched."""
+WRITTEN_MOST: Final = 4096
+"""Offsets of one BAR whose last write is remembered."""
+WIDEST: Final = 8
+
+_Key = tuple[int, int, bool]
+
+
+@dataclass(slots=True, eq=False)
+class _Got:
+    """An access that the device got."""
+
+    width: int
+    value: int
+    at_ns: int
+    spot: Spot = field(default_factory=Spot)
+    gone: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Due:
+    """A write's record whose access has not come, or not all of it."""
+
+    bar: int
+    offset: int
+    width: int
+    value: int
+    cpu: int
+    spot: Spot
+    met: bool = False
+
+
+class Matching:
+    """The accesses of one device and their records. `overflowed`: more are due than can be kept."""
+
+    def __init__(self, now: Callable[[], int] = time.monotonic_ns) -> None:
+        self._now = now
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: another client."""
+        self.overflowed = False
+        self.matched = 0
+        self._got: dict[_Key, deque[_Got]] = {}
+        self._got_order: deque[tuple[_Key, _Got]] = deque()
+        self._due: dict[_Key, deque[_Due]] = {}
+        self._due_order: deque[_Due] = deque()
+        self._passed_by: dict[int, int] = {}
+        """By processor: the newest of its records that has met its access."""
+        self._newest: list[int] = []
+        """The `PASSED` newest records that met their accesses, as a heap."""
+        self._written: dict[int, dict[int, Spot]] = {}
+        self.last: Spot | None = None
+        """Of the last access that the device got."""
+        self.last_write: Spot | None = None
+        self.accesses = 0
+
+    # -- what the device gets ----------------------------------------------------------------------
+
+    def access(self, bar: int, offset: int, width: int, value: int, *, write: bool) -> Spot:
+        """Note an access, before the device has it; give its place, which may be known later."""
+        self.accesses += 1
+        spot = self._meet_due((bar, offset, write), width, value) if write else None
+        if spot is None:
+            got = _Got(width, value, self._now())
+            key = (bar, offset, write)
+            self._got.setdefault(key, deque()).append(got)
+            self._got_order.append((key, got))
+            while len(self._got_order) > MOST_GOT:
+                self._forget(*self._got_order.popleft())
+            spot = got.spot
+        self.last = spot
+        if write:
+            self.last_write = spot
+            written = self._written.setdefault(bar, {})
+            for at in range(offset, offset + min(width, WIDEST)):
+                written.pop(at, None)
+                written[at] = spot
+            while len(written) > WRITTEN_MOST:
+                del written[next(iter(written))]
+        return spot
+
+    def written(self, offset: int, bars: tuple[int, ...]) -> Spot | None:
+        """The last write of an offset in any of `bars`; the newest that is known, where there are several."""
+        found = [spot for bar in bars if (spot := self._written.get(bar, {}).get(offset)) is not None]
+        return max(found, key=lambda spot: spot.seq if spot.pc else 1 << 64, default=None)
+
+    # -- what the ring brings ----------------------------------------------------------------------
+
+    def record(self, record: Record, bar: int, offset: int) -> None:
+        """Take the record of an access to a BAR."""
+        write = bool(record.flags & Access.WRITE)
+        left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
+        while left.width and (got := self._take_got((bar, left.offset, write), left)) is not None:
+            got.spot.pc, got.spot.seq = record.pc, record.seq
+            _consume(left, got.width)
+        if not left.width:
+            self._met(left)
+        elif write:
+            self._wait(left)
+
+    @property
+    def first_due(self) -> int | None:
+        """Seq of the oldest write that was made and whose access may still come; None if all have come."""
+        order = self._due_order
+        while order and self._is_over(order[0]):
+            self._drop(order.popleft())
+        return order[0].spot.seq if order else None
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _take_got(self, key: _Key, due: _Due) -> _Got | None:
+        """The first access that may be (a piece of) this record's."""
+        waiting = self._got.get(key)
+        if not waiting:
+            return None
+        oldest = self._now() - UNWATCHED_NS
+        while waiting and key[2] and waiting[0].at_ns < oldest:
+            waiting.popleft().gone = True
+        for at, got in zip(range(LOOKS), waiting, strict=False):
+            if got.width <= due.width and (not key[2] or got.value == due.value & _ones(got.width)):
+                del waiting[at]
+                got.gone = True
+                break
+        else:
+            got = None
+        if not waiting:
+            del self._got[key]
+        while self._got_order and self._got_order[0][1].gone:
+            self._got_order.popleft()
+        return got
+
+    def _forget(self, key: _Key, got: _Got) -> None:
+        """Let an access go that nobody watched."""
+        if got.gone:
+            return
+        got.gone = True
+        waiting = self._got[key]
+        waiting.remove(got)
+        if not waiting:
+            del self._got[key]
+
+    def _meet_due(self, key: _Key, width: int, value: int) -> Spot | None:
+        """Find the record of a write that just came."""
+        waiting = self._due.get(key)
+        if not waiting:
+            return None
+        while waiting and self._is_over(waiting[0]):
+            waiting.popleft()
+        found = None
+        for at, due in zip(range(LOOKS), waiting, strict=False):
+            if not self._is_over(due) and width <= due.width and value & _ones(width) == due.value & _ones(width):
+                found = due
+                del waiting[at]
+                break
+        if not waiting:
+            del self._due[key]
+        if found is None:
+            return None
+        _consume(found, width)
+        if found.width:
+            self._due.setdefault((key[0], found.offset, True), deque()).appendleft(found)
+        else:
+            self._met(found)
+        return found.spot
+
+    def _wait(self, due: _Due) -> None:
+        if self.first_due is not None and len(self._due_order) >= MOST_DUE:
+            self.overflowed = True
+            return
+        self._due.setdefault((due.bar, due.offset, True), deque()).append(due)
+        self._due_order.append(due)
+
+    def _met(self, due: _Due) -> None:
+        due.met = True
+        self.matched += 1
+        seq = due.spot.seq
+        if seq > self._passed_by.get(due.cpu, 0):
+            self._passed_by[due.cpu] = seq
+        if len(self._newest) < PASSED:
+            heapq.heappush(self._newest, seq)
+        elif seq > self._newest[0]:
+            heapq.heapreplace(self._newest, seq)
+
+    def _is_over(self, due: _Due) -> bool:
+        """True if its access has come, or will not come any more."""
+        seq = due.spot.seq
+        return (
+            due.met or seq < self._passed_by.get(due.cpu, 0) or (len(self._newest) == PASSED and seq < self._newest[0])
+        )
+
+    def _drop(self, due: _Due) -> None:
+        """Take it out of the table by offset, if it is still there."""
+        key = (due.bar, due.offset, True)
+        waiting = self._due.get(key)
+        if not waiting or due not in waiting:
+            return
+        waiting.remove(due)
+        if not waiting:
+            del self._due[key]
+
+
+def _consume(due: _Due, width: int) -> None:
+    """A piece of it has come."""
+    due.offset += width
+    due.width -= width
+    due.value >>= 8 * width
+
+
+def _ones(width: int) -> int:
+    return (1 << 8 * width) - 1
