@@ -164,7 +164,8 @@ class Unit:
             if described is None:
                 break
             name = name or _words(described, "DW_AT_name")
-            if not file and described.cu is self._unit:
+            # File 0 is one, since version 5: no number is not number 0.
+            if not file and described.cu is self._unit and "DW_AT_decl_file" in described.attributes:
                 file, line = self._file(_number(described, "DW_AT_decl_file")), _number(described, "DW_AT_decl_line")
             described = _origin(described)
         entry = _number(die, "DW_AT_entry_pc") if depth and _form(die, "DW_AT_entry_pc") == "DW_FORM_addr" else 0

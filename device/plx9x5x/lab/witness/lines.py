@@ -120,13 +120,21 @@ class Lines:
             return Where(self.name, function, into, size)
         return Where(self.name, offset=offset)
 
+    def beginning(self, offset: int, *, init: bool = False) -> Where:
+        """The function that begins at `offset` of a text, and the line where it is defined."""
+        found = self._function(offset + (INIT if init else CORE))
+        if found is None or not found[1].line or not self.is_own(found[1].file):
+            return self.at(offset, init=init)
+        code = found[1]
+        return Where(self.name, code.name, 0, 0, self.shown(code.file), code.line)
+
     def frames(self, offset: int, *, init: bool = False) -> tuple[Frame, ...]:
         """The functions that the code at `offset` is part of, innermost first; none without debug information."""
         address = offset + (INIT if init else CORE)
-        unit = next((it for it in self._units if any(low <= address < high for low, high in it.ranges)), None)
-        function = None if unit is None else next((it for it in unit.functions if it.holds(address)), None)
-        if unit is None or function is None:
+        known = self._function(address)
+        if known is None:
             return ()
+        unit, function = known
         row = _row(unit, address, function)
         file, line = ("", 0) if row is None else (row.file, row.line)
         found = []
@@ -150,6 +158,14 @@ class Lines:
         for unit in self._units:
             for function in unit.functions:
                 yield from (it for it in (function, *function.inlined) if it.name and self.is_own(it.file))
+
+    def calls(self) -> Iterator[tuple[str, int, Code]]:
+        """Lines of the driver's own files whose calls were inlined, and the code of each."""
+        for unit in self._units:
+            for function in unit.functions:
+                for code in function.inlined:
+                    if code.call_line and self.is_own(code.call_file):
+                        yield code.call_file, code.call_line, code
 
     def symbols(self) -> Iterator[tuple[Placed, int, int, str]]:
         """Functions by the symbol table: section, offset in it, size, name."""
@@ -200,6 +216,13 @@ class Lines:
         if self._elf is None:
             return {}
         return {it.index: list(elf.code_symbols(self._elf, it.index)) for it in self.layout.sections}
+
+    def _function(self, address: int) -> tuple[Unit, Code] | None:
+        """Whose code is at an address of debug information."""
+        for unit in self._units:
+            if any(low <= address < high for low, high in unit.ranges):
+                return next(((unit, it) for it in unit.functions if it.holds(address)), None)
+        return None
 
     def _symbol(self, offset: int, *, init: bool) -> tuple[str, int, int]:
         """Function, offset in it and its size, by the symbol table; ('', 0, 0) if there is none."""

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What QEMU's plugin saw of a guest, with the modules' files beside it: who was at a place."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from plx9x5x.lab.witness.codemap import CodeMap, Load
+from plx9x5x.lab.witness.lines import Lines, Where
+
+ENTERED: Final = "handler"
+"""The role of a place that is where a function begins."""
+RETURNED_TO: Final = frozenset(("allocated", "freed", "mapped", "unmapped", "synced"))
+"""Roles of places that a call into the kernel returns to. Other places are accesses, some by the kernel's helpers."""
+_MOST_KEPT: Final = 65536
+
+
+class Seen:
+    """Turns places (program counter, count) into lines. `modules` are names and .ko files; one name's last one holds.
+
+    Nothing is read before it is asked for.
+    """
+
+    def __init__(self, code: CodeMap, modules: Iterable[tuple[str, Path]] = ()) -> None:
+        self.code = code
+        self._files = {_canonical(name): path for name, path in modules}
+        self._lines: dict[str, Lines] = {}
+        self._known: dict[tuple[int, Load, str], Where] = {}
+
+    def modules(self) -> Iterator[tuple[str, Lines]]:
+        """Those whose files are known, loaded or not."""
+        for name in self._files:
+            yield name, self._of(name)
+
+    def is_given(self, load: Load) -> bool:
+        """Whether there is a file of that name."""
+        return _canonical(load.name) in self._files
+
+    def lines_of(self, load: Load) -> Lines | None:
+        """The lines of a module that was loaded; None if its file is not known, or is not what was loaded."""
+        if not self.is_given(load):
+            return None
+        lines = self._of(_canonical(load.name))
+        return lines if lines.fits(core_size=load.core_size, init_size=load.init_size) else None
+
+    def _of(self, name: str) -> Lines:
+        if name not in self._lines:
+            self._lines[name] = Lines.of_file(name, self._files[name])
+        return self._lines[name]
+
+    def where(self, pc: int, seq: int, role: str = "access") -> Where | None:
+        """What was at a program counter then; None if it was no watched module."""
+        load = self.code.load_at(pc, seq)
+        if load is None:
+            return None
+        kind = role if role == ENTERED or role in RETURNED_TO else ""
+        key = (pc, load, kind)
+        if key not in self._known:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            self._known[key] = self._found(load, pc, kind)
+        return self._known[key]
+
+    def _found(self, load: Load, pc: int, role: str) -> Where:
+        init = not load.core <= pc < load.core + load.core_size
+        offset = pc - (load.init if init else load.core)
+        lines = self.lines_of(load)
+        if lines is None:
+            return Where(f"{load.name} (init)" if init else load.name, offset=offset)
+        if role == ENTERED:
+            return lines.beginning(offset, init=init)
+        return lines.at(offset, init=init, call=True if role else None)
+
+
+def _canonical(name: str) -> str:
+    """The kernel's spelling: it takes '-' and '_' for the same."""
+    return name.replace("-", "_")
