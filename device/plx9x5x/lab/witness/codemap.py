@@ -58,7 +58,11 @@ class Load:
 
     def holds(self, address: int) -> bool:
         """Whether its core or init text does."""
-        return self.core <= address < self.core + self.core_size or self.init <= address < self.init + self.init_size
+        return self.in_core(address) or self.init <= address < self.init + self.init_size
+
+    def in_core(self, address: int) -> bool:
+        """Whether the core text does, which is there as long as the module is."""
+        return self.core <= address < self.core + self.core_size
 
     def was_there(self, seq: int) -> bool:
         """Whether it was loaded at that count."""
@@ -88,8 +92,12 @@ class CodeMap:
     """Records that made no sense."""
 
     def load_at(self, pc: int, seq: int) -> Load | None:
-        """Whose code was at that address then; None if no watched module's was."""
-        return next((load for load in self.loads if load.was_there(seq) and load.holds(pc)), None)
+        """Whose code was at that address then; None if no watched module's was.
+
+        An init text is freed once its module has come up, and may be another's afterwards.
+        """
+        there = [load for load in self.loads if load.was_there(seq) and load.holds(pc)]
+        return max(there, key=lambda load: (load.in_core(pc), load.came), default=None)
 
 
 def read(fd: int) -> CodeMap:

@@ -130,7 +130,7 @@ def _counted(seen: Seen) -> tuple[dict[str, _Counts], list[str]]:
         lines = known[load]
         if lines is None:
             continue
-        init = not load.core <= block.address < load.core + load.core_size
+        init = not load.in_core(block.address)
         start = block.address - (load.init if init else load.core)
         counts.setdefault(lines.name, _Counts(lines)).add(start, block.size, block.executed, init=init)
     return counts, unknown

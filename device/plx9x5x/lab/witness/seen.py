@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What QEMU's plugin saw of a guest, with the modules' files beside it: who was at a place."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -10,8 +11,11 @@ from plx9x5x.lab.witness.lines import Lines, Where
 
 ENTERED: Final = "handler"
 """The role of a place that is where a function begins."""
-RETURNED_TO: Final = frozenset(("allocated", "freed", "mapped", "unmapped", "synced"))
+RETURNED_TO: Final = re.compile(
+    r"(allocated|freed|mapped|unmapped|synced|called|requested|mask set|pool \w+)( before| after)?"
+)
 """Roles of places that a call into the kernel returns to. Other places are accesses, some by the kernel's helpers."""
+_CALLED: Final = "called"
 _MOST_KEPT: Final = 65536
 
 
@@ -53,7 +57,7 @@ class Seen:
         load = self.code.load_at(pc, seq)
         if load is None:
             return None
-        kind = role if role == ENTERED or role in RETURNED_TO else ""
+        kind = role if role == ENTERED else _CALLED if RETURNED_TO.fullmatch(role) else ""
         key = (pc, load, kind)
         if key not in self._known:
             if len(self._known) >= _MOST_KEPT:
@@ -62,7 +66,7 @@ class Seen:
         return self._known[key]
 
     def _found(self, load: Load, pc: int, role: str) -> Where:
-        init = not load.core <= pc < load.core + load.core_size
+        init = not load.in_core(pc)
         offset = pc - (load.init if init else load.core)
         lines = self.lines_of(load)
         if lines is None:

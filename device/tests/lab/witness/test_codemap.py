@@ -53,6 +53,20 @@ def test_a_place_belongs_to_the_load_that_was_there(fd: int) -> None:
     assert seen.load_at(CORE, 4) is None
 
 
+def test_an_init_text_may_be_anothers_later(fd: int) -> None:
+    writer = CodeMapWriter(fd)
+    early = Load("early", 5, None, CORE, 0x3000, INIT, 0x1000)
+    core = Load("core", 50, None, INIT, 0x3000, CORE + 0x9000, 0x1000)
+    init = Load("init", 80, None, CORE + 0x20000, 0x3000, CORE + 0x9000, 0x1000)
+    for one in (early, core, init):
+        writer.load(one)
+    seen = codemap.read(fd)
+    assert seen.load_at(INIT, 20) == early
+    assert seen.load_at(INIT, 60) == core
+    assert seen.load_at(CORE + 0x9000, 60) == core
+    assert seen.load_at(CORE + 0x9000, 90) == init
+
+
 def test_a_file_that_is_no_code_map_is_refused(fd: int) -> None:
     with pytest.raises(codemap.BadCodeMap, match="has 0 bytes"):
         codemap.read(fd)
