@@ -19,9 +19,9 @@
     full                        the file has reached its limit: nothing comes after this line
 
 Before each of these stands the model's time in seconds, to the nanosecond; after an access to registers what was read
-or written there, by name (regnames.py), for people. Readers drop both::
+or written there, by name (regnames.py), and after two blanks who did it, for people. Readers drop all of that::
 
-    12.000345678 W 0 0x0a8 1 0x03 ; DMACSR0=0x3 enable=1 start=1
+    12.000345678 W 0 0x0a8 1 0x03 ; DMACSR0=0x3 enable=1 start=1  my_start_dma() my_drv.c:212
 
 The first line and `full` speak of the file and have no time. Traces of older versions have none at all, and no names;
 they are read as well. docs/trace.md says all this to who reads a trace.
@@ -60,6 +60,8 @@ _SECOND_NS: Final = 1_000_000_000
 _STAMPED: Final = re.compile(r"([0-9]+)\.([0-9]{9}) ")
 _NAMES: Final = " ; "
 """What stands between an access and its names."""
+_WHERE: Final = "  "
+"""What stands before the driver's line, after the names if there are any (lab.witness.places)."""
 _LAST: Final = b"full\n"
 
 
@@ -156,12 +158,12 @@ def split_time(line: str) -> tuple[int | None, str]:
 
 
 def parse(line: str) -> Line:
-    """Read a line back, with a time and names or without. Raises: ValueError."""
+    """Read a line back, with a time, names and the driver's line or without. Raises: ValueError."""
     kind, _, rest = split_time(line)[1].partition(" ")
     if kind not in ("R", "W", "C"):
         return Note(kind, rest)
     try:
-        words = rest.partition(_NAMES)[0].split(" ")
+        words = rest.partition(_WHERE)[0].partition(_NAMES)[0].split(" ")
         numbers = [int(word, 0 if word.startswith("0x") else 10) for word in words]
         return ConfigWrite(*numbers) if kind == "C" else Access(kind == "W", *numbers)
     except (TypeError, ValueError) as exc:

@@ -113,6 +113,9 @@ def test_other_events_leave_no_line(event: object) -> None:
 def test_any_access_reads_back(access: Access) -> None:
     assert parse(str(access)) == access
     assert parse(f"12.000000345 {access} ; DMACSR0=0x1 enable=1, DMACSR1=0x0") == access
+    for names in ("", " ; DMACSR0=0x1 enable=1, DMACSR1=0x0"):
+        assert parse(f"12.000000345 {access}{names}  my_start_dma() my_drv.c:212") == access
+        assert parse(f"12.000000345 {access}{names}  @0xffffffffc0201234 #567") == access
 
 
 @pytest.mark.parametrize(

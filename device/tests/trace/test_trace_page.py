@@ -2,6 +2,7 @@
 """docs/trace.md shows a trace: a sampling board is driven here, and leaves that one."""
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,3 +69,23 @@ def traced(path: Path) -> str:
 def test_the_page_shows_what_is_written(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^```text\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert shown == traced(tmp_path / "trace")
+
+
+def test_the_pages_sed_leaves_what_older_versions_wrote(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^(sed -E .*) FILE$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    lines = [
+        "time scale 1, max step 1000000 ns",
+        "0.000002000 W 0 0x0a8 1 0x03 ; DMACSR0=0x3 enable=1 start=1  my_start_dma() my_drv.c:212",
+        "0.000002000 R 2 0x000 4 0x00000001  my_isr() my_drv.c:90",
+        "0.000002000 W 0 0x0a8 1 0x03 ; DMACSR0=0x3 enable=1 start=1",
+        "0.000002000 start 0 chained",
+    ]
+    (tmp_path / "trace").write_text("\n".join(lines) + "\n", encoding="ascii")
+    done = subprocess.run(["sh", "-c", f"{line} trace"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "time scale 1, max step 1000000 ns",
+        "W 0 0x0a8 1 0x03",
+        "R 2 0x000 4 0x00000001",
+        "W 0 0x0a8 1 0x03",
+        "start 0 chained",
+    ]

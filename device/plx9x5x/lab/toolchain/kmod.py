@@ -47,7 +47,14 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
     """Build the module folder `source` and give `name`.ko. Raises: SetupError with the compiler's words."""
     _need_headers(kernel)
     make, compiler = host.tool("make"), host.tool("gcc")
-    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], name)
+    facts = (
+        kernel.release,
+        str(kernel.headers),
+        *kernel.make_args,
+        host.compiler_version(compiler)[1],
+        name,
+        *_given(source),
+    )
     key = f"module-{name}-{_digest(facts, _sources(source), source)}"
     if done := cache.built(key):
         return done / f"{name}.ko"
@@ -63,7 +70,7 @@ def module(cache: Cache, kernel: GuestKernel, source: Path, *, name: str) -> Pat
             *kernel.make_args,
             "modules",
         ]
-        said = _compile(argv, f"building {name}.ko for Linux {kernel.release}", cache)
+        said = _compile(argv, f"building {name}.ko for Linux {kernel.release}", cache, cwd=copy, seen_as=source)
         found = [line for line in said.splitlines() if _WARNING.search(line) and not _HARMLESS.search(line)]
         if found:
             raise SetupError(
@@ -98,12 +105,10 @@ def folder(
     """
     _need_headers(kernel)
     make, compiler = host.tool("make"), host.tool("gcc")
-    asked = (f"{name}={os.environ.get(name, '')}" for name in _FLAGS)
-    place = str(source.resolve())  # debug information names it
     exported = (hashlib.sha256(path.read_bytes()).hexdigest() for path in symbols)
-    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1], *asked)
+    facts = (kernel.release, str(kernel.headers), *kernel.make_args, host.compiler_version(compiler)[1])
     name = re.sub(r"[^\w.-]", "_", source.resolve().name, flags=re.ASCII)[:60]
-    key = f"folder-{name}-{_digest((*facts, *exported, place), _sources(source), source)}"
+    key = f"folder-{name}-{_digest((*facts, *exported, *_given(source)), _sources(source), source)}"
     fresh = cache.built(key) is None
     if fresh:
         with cache.building(key) as work:
@@ -127,6 +132,11 @@ def folder(
             shutil.rmtree(copy)
     done = _built(cache, key)
     return BuiltFolder(tuple(sorted(done.glob("*.ko"))), tuple(done.glob(_EXPORTED)), fresh)
+
+
+def _given(source: Path) -> tuple[str, ...]:
+    """What a build takes from around it: flags of the environment, and the folder, which debug information names."""
+    return (*(f"{name}={os.environ.get(name, '')}" for name in _FLAGS), str(source.resolve()))
 
 
 def _recipe(make: str, kernel: GuestKernel, copy: Path, source: Path) -> list[str | Path]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Modules and programs for the guest: warnings count, the compiler is heard, nothing is built twice."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from plx9x5x.lab.toolchain.kernels import GuestKernel
 
 _MAKE = """#!/bin/sh
 echo "$*" >>{log}
+echo "$KCFLAGS" >{log}.flags
 for word; do case $word in M=*) folder=${{word#M=}};; esac; done
 echo '{said}'
 touch "$folder/own.ko"
@@ -60,6 +62,17 @@ def test_a_module_is_built_from_a_copy_with_all_warnings_on(
     assert "W=1 CC=cc modules" in log.read_text()
     assert f"M={source}" not in log.read_text()
     assert sorted(p.name for p in source.iterdir()) == ["Makefile", "own.o", "sub"]
+
+
+def test_its_debug_information_names_the_folder_and_not_the_copy(
+    make: Any, cache_root: Path, kernel: GuestKernel, source: Path
+) -> None:
+    log = make()
+    first = build(cache_root, kernel, source)
+    flags = Path(f"{log}.flags").read_text().strip()
+    assert re.fullmatch(rf"-ffile-prefix-map=\S+/build={source}", flags)
+    elsewhere = source.rename(source.with_name("elsewhere"))
+    assert build(cache_root, kernel, elsewhere) != first
 
 
 def test_the_same_sources_are_built_once_and_a_change_counts(
