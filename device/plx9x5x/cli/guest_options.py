@@ -2,6 +2,7 @@
 """Options of the verbs that boot a guest, `run` and `try`: what they mean is the same."""
 
 import argparse
+from pathlib import Path
 
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
@@ -30,6 +31,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
+    )
+    parser.add_argument(
+        "--coverage",
+        metavar="FILE",
+        type=Path,
+        help="add which of the driver's lines ran to FILE, an lcov tracefile (docs/coverage.md)",
     )
     parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
 

@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         append=tuple(args.append.split()),
         processors=args.smp,
         trace=args.trace,
+        coverage=args.coverage,
     )
     for turn in range(args.repeat):
         if args.repeat > 1:
@@ -112,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             results = [_one_of_several(spec, board) for board in wanted]
             run_view.say(["", *run_view.table_of_boards(results)])
+            run_view.say(next((it.coverage.lines() for it in reversed(results) if it.coverage is not None), []))
         code = session.exit_code_of(results)
         if code:
             break
@@ -153,6 +155,7 @@ def _one(spec: "RunSpec") -> "RunResult":
     run_view.say(["", *run_view.tables(result, width=shutil.get_terminal_size((100, 24)).columns)])
     run_view.say(f"{name}: {value}" for name, value in result.facts.items())
     run_view.say(run_view.findings_line(result))
+    run_view.say([] if result.coverage is None else result.coverage.lines())
     if trouble := run_view.verdict_lines(result):
         run_view.say(["", *trouble])
     run_view.say(["", run_view.logs_line(result)])

@@ -39,6 +39,9 @@ from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import Progress, Toolchain
+from plx9x5x.lab.witness import after
+from plx9x5x.lab.witness.after import Unseen
+from plx9x5x.lab.witness.covered import CoverageFile, Covered
 from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.transport import choice as transports
 
@@ -84,6 +87,8 @@ class RunSpec:
     processors: int = 1
     trace: Path | None = None
     """Where the register trace goes (docs/trace.md)."""
+    coverage: Path | None = None
+    """The tracefile of lcov that what ran of the driver is added to (docs/coverage.md)."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -120,6 +125,10 @@ class RunResult:
     """What the device's server saw done wrong, by whoever: cases that misuse the chip on purpose cause some."""
     facts: Mapping[str, str] = field(default_factory=dict)
     board: str = boards.DEFAULT
+    coverage: Covered | None = None
+    """Which of the driver's code ran, if that was asked for."""
+    unwritten: tuple[str, ...] = ()
+    """What of it could not be written, a line each."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -147,6 +156,7 @@ class RunResult:
                 found.append("nothing was tested")
         if self.contract is not None:
             found += self.contract.problems
+        found += self.unwritten
         if self.missing:
             shown = ", ".join(self.missing[:6]) + (", ..." if len(self.missing) > 6 else "")
             found.append(f"{len(self.missing)} cases gave no result: {shown}")
@@ -225,6 +235,7 @@ class RunResult:
                 for case in self.report.cases
             ],
             "findings": [finding.json() for finding in self.findings],
+            "coverage": None if self.coverage is None else self.coverage.json(),
             "seconds": self.seconds,
             "logs": str(self.logs),
         }
@@ -295,7 +306,11 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
 
     Raises: SetupError, BadRequest.
     """
-    watcher = watcher or Quiet()
+    with CoverageFile(spec.coverage) if spec.coverage is not None else contextlib.nullcontext() as target:
+        return _run(spec, watcher or Quiet(), progress, target)
+
+
+def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: CoverageFile | None) -> RunResult:
     memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):
@@ -329,9 +344,18 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
         result = _boot(spec, tc, image, result, clock=clock, watcher=watcher)
     except LostVm as exc:  # the server's start; a guest's end is part of the result
         result = replace(result, lost=exc)
+    done = after.finish(
+        Unseen("QEMU was not watched"),
+        findings=[logs / FINDINGS],
+        traces=[] if spec.trace is None else [spec.trace],
+        target=target,
+        logs=logs,
+    )
     result = replace(
         result,
         phases=tuple(clock.phases),
+        coverage=done.coverage,
+        unwritten=done.troubles,
         contract=contract_guest.judge(result.report),
         findings=kept.read(logs / FINDINGS),
     )

@@ -42,7 +42,7 @@ def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") ->
     shared = [[Path(beside(path)) for path in asked.pop(name, ())] for name in ("ro", "rw")]
     asked["folders"] = (*asked.get("folders", ()), *trial.folders(*shared))
     asked["files"] = tuple(Path(beside(path)) for path in asked.get("files", ()))
-    for name in ("input", "trace", "get_into"):
+    for name in ("input", "trace", "coverage", "get_into"):
         if isinstance(asked.get(name), str):
             asked[name] = Path(asked[name])
     for name in ("append", "boards", "get"):

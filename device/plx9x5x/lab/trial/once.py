@@ -34,6 +34,9 @@ from plx9x5x.lab.trial.debugger import GdbWatcher
 from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
+from plx9x5x.lab.witness import after
+from plx9x5x.lab.witness.after import Unseen
+from plx9x5x.lab.witness.covered import CoverageFile
 from plx9x5x.rules import summary
 from plx9x5x.units import MIB
 
@@ -63,6 +66,11 @@ class Listener:
 def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) -> TryResult:
     """Do it once. A guest that is lost is a result. Raises: SetupError, BadRequest."""
     files.check(spec.get)
+    with CoverageFile(spec.coverage) if spec.coverage is not None else contextlib.nullcontext() as target:
+        return _run(spec, listener, progress, target)
+
+
+def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: CoverageFile | None) -> TryResult:
     if spec.get and spec.command is None and spec.shell is None:
         spec = replace(spec, command=":")
     more = frozenset(("virtiofsd",) if shares(spec) else ())
@@ -94,8 +102,18 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
             result = _boot(tc, spec, guest, result, listener)
         except LostVm as exc:  # the server's start; a guest's end is part of the result
             result = replace(result, lost=exc)
+        numbers = range(1, len(spec.boards) + 1)
+        done = after.finish(
+            Unseen("QEMU was not watched"),
+            findings=[logs_of(logs, number) / FINDINGS for number in numbers],
+            traces=[trace for number in numbers if (trace := _trace_of(spec, number)) is not None],
+            target=target,
+            logs=logs,
+        )
         result = replace(
             result,
+            coverage=done.coverage,
+            unwritten=done.troubles,
             cards=tuple(_card(board, logs_of(logs, number)) for number, board in enumerate(spec.boards, 1)),
             undynamic=tuple(undynamic(spec)) if result.status else (),
             **_got(spec, result, held),
@@ -141,11 +159,16 @@ def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:
 
 
 def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path) -> Backend:
-    """The server of the card of that number; the traces of all but the first have its number in their names."""
+    """The server of the card of that number."""
+    return serving(tc, spec.boards[number - 1], transport=spec.transport, logs=logs, trace=_trace_of(spec, number))
+
+
+def _trace_of(spec: TrySpec, number: int) -> Path | None:
+    """The register trace of the card of that number; all but the first have it in their names."""
     trace = spec.trace
     if trace is not None and number > 1:
-        trace = trace.with_name(f"{trace.stem}.card{number}{trace.suffix}")
-    return serving(tc, spec.boards[number - 1], transport=spec.transport, logs=logs, trace=trace)
+        return trace.with_name(f"{trace.stem}.card{number}{trace.suffix}")
+    return trace
 
 
 def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, listener: Listener) -> TryResult:

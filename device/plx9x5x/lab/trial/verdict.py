@@ -16,6 +16,7 @@ from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.trial.stuck import Stuck, frame_in
+from plx9x5x.lab.witness.covered import Covered
 
 LOAD, BIND, COMMAND = "load", "bind", "command"
 OUTPUT: Final = "output.log"
@@ -88,6 +89,10 @@ class TryResult:
     """Files of the guest, by the name asked for, and where they lie now."""
     ungot: tuple[str, ...] = ()
     """What could not be written of them."""
+    coverage: Covered | None = None
+    """Which of the driver's code ran, if that was asked for."""
+    unwritten: tuple[str, ...] = ()
+    """What else could not be written."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -206,6 +211,7 @@ class TryResult:
             ]
         guests = (line.partition(": ")[2] for line in self._said(COMMAND, _NOT_GOT))
         found += [f"not got: {line}" for line in (*guests, *self.ungot)]
+        found += self.unwritten
         if self.status is None and self.report.find(COMMAND) is not None:
             found.append("the guest's report is broken: it has no exit status of the command")
         if self.status:
@@ -261,6 +267,7 @@ class TryResult:
         found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
         none = "findings: not known" if self.server_trouble else _NONE_SEEN if self.all_mapped else "findings: none"
         said += [line for lines in found for line in lines] or [none]
+        said += [] if self.coverage is None else self.coverage.lines()
         said += [f"got {path}" for path in self.got.values()]
         return [*said, f"logs: {self.logs}", self.verdict]
 
@@ -297,6 +304,7 @@ class TryResult:
                 for number, card in enumerate(self.cards, 1)
                 for finding in card.findings
             ],
+            "coverage": None if self.coverage is None else self.coverage.json(),
             "seconds": self.seconds,
             "logs": str(self.logs),
         }

@@ -113,6 +113,8 @@ class TrySpec:
     processors: int = 1
     trace: Path | None = None
     """Where the register trace goes (docs/trace.md)."""
+    coverage: Path | None = None
+    """The tracefile of lcov that what ran of the driver is added to (docs/coverage.md)."""
     shell: int | None = None
     """The descriptor that a shell reads, in place of a command; it writes as a command does."""
     gdb: int | None = None

@@ -114,7 +114,7 @@ def measure(seen: Seen) -> Coverage:
             functions += _bytes_that_ran(lines, ran)
             unknown += [f"{name}: {lines.why}"] if not lines.layout.sections else []
     if seen.code.blocks_left_out or seen.code.modules_left_out:
-        unknown.append("more code ran than the map of it has room for: what is counted is less than what ran")
+        unknown.append("all of it: more code ran than the map has room for")
     return Coverage(sources, shown, tuple(functions), tuple(dict.fromkeys(unknown)))
 
 

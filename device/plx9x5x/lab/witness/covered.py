@@ -33,8 +33,13 @@ class Covered:
     table: str = ""
     """A line a function, for the logs."""
 
+    why: str = ""
+    """Why there is none: then nothing was added."""
+
     def lines(self) -> list[str]:
         """For the verdict."""
+        if self.why:
+            return [f"coverage: none, {self.why}; {self.file} is as it was"]
         said = []
         if self.lines_.lines or not self.bytes_.lines:
             said.append(f"coverage: {_said(self.lines_, 'lines')}")
@@ -42,8 +47,8 @@ class Covered:
             said.append(f"coverage, by the code of what has no debug information: {_said(self.bytes_, 'bytes')}")
         if self.merged is not None:
             said.append(f"coverage with the runs before: {_said(self.merged, 'lines')}")
-        said += [f"coverage: nothing is known of {text}" for text in self.unknown]
-        return [*said, f"coverage is in {self.file}"]
+        said += [f"coverage is not known of {text}" for text in self.unknown]
+        return [*said, f"coverage: {self.file}"]
 
     def json(self) -> dict[str, object]:
         """For a program."""
@@ -53,6 +58,7 @@ class Covered:
             "bytes": _json(self.bytes_),
             "merged": None if self.merged is None else _json(self.merged),
             "unknown": list(self.unknown),
+            "why": self.why,
         }
 
 
@@ -139,6 +145,11 @@ class CoverageFile:
             found.unknown,
             "".join(_table(iter(listed))),
         )
+
+    def without(self, why: str) -> Covered:
+        """What is said of a run of which nothing was seen."""
+        nothing = coverage.totals({}, {})
+        return Covered(self._path, nothing, nothing, why=why)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

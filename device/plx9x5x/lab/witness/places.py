@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -25,40 +25,29 @@ _LONGEST: Final = 16 << 20
 
 
 def fill(path: Path, where: Lookup) -> int:
-    """Give each place of the kept findings at `path` its line; give how many got one. Raises: OSError."""
-    count = 0
+    """Give each place of the kept findings at `path` its line; give how many records got one. Raises: OSError."""
 
-    def filled(lines: Iterable[bytes]) -> Iterator[bytes]:
-        nonlocal count
-        for line in lines:
-            found = 0
-            with contextlib.suppress(ValueError, RecursionError):
-                record = json.loads(line)
-                found = sum(_place(place, where) for place in _places(record))
-            count += found
-            yield json.dumps(record).encode() + b"\n" if found else line
+    def filled(line: bytes) -> bytes | None:
+        with contextlib.suppress(ValueError, RecursionError):
+            record = json.loads(line)
+            if sum(_place(place, where) for place in _places(record)):
+                return json.dumps(record).encode() + b"\n"
+        return None
 
-    _rewrite(path, filled)
-    return count
+    return _rewrite(path, filled)
 
 
 def rewrite_trace(path: Path, where: Lookup) -> int:
     """End each line of the trace at `path` that has a place with its line; give how many. Raises: OSError."""
-    count = 0
 
-    def marked(lines: Iterable[bytes]) -> Iterator[bytes]:
-        nonlocal count
-        for line in lines:
-            mark = _MARK.search(line)
-            found = where(int(mark[1], 16), int(mark[2]), "access") if mark else None
-            if mark and found is not None:
-                count += 1
-                yield line[: mark.start()] + f"  {found.brief}\n".encode("ascii", "backslashreplace")
-            else:
-                yield line
+    def marked(line: bytes) -> bytes | None:
+        mark = _MARK.search(line)
+        found = where(int(mark[1], 16), int(mark[2]), "access") if mark else None
+        if mark is None or found is None:
+            return None
+        return line[: mark.start()] + f"  {found.brief}\n".encode("ascii", "backslashreplace")
 
-    _rewrite(path, marked)
-    return count
+    return _rewrite(path, marked)
 
 
 def _places(record: object) -> Iterator[dict[str, object]]:
@@ -81,25 +70,35 @@ def _place(place: dict[str, object], where: Lookup) -> bool:
     return True
 
 
-def _rewrite(path: Path, change: Callable[[Iterable[bytes]], Iterable[bytes]]) -> None:
-    """Replace a file by what `change` makes of its lines; nothing is done to what is no file of its own."""
+def _rewrite(path: Path, change: Callable[[bytes], bytes | None]) -> int:
+    """Replace a file by one with changed lines, None for one that stays; give how many changed.
+
+    A file in which none changes is left alone, and so is what is no file of its own: whoever is given the folder may
+    have laid links and pipes there. Raises: OSError.
+    """
     try:
         source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return 0
     with os.fdopen(source, "rb") as old:
-        status = os.fstat(old.fileno())
+        status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode):
-            return
+            return 0
+        count = 0
         fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
         target = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(target, "wb") as new:
-                new.writelines(change(_lines(old)))
-                os.fchmod(new.fileno(), stat.S_IMODE(status.st_mode))
-            fresh.replace(path)
+                for line in _lines(old):
+                    changed = change(line)
+                    count += changed is not None
+                    new.write(line if changed is None else changed)
+                os.fchmod(target, stat.S_IMODE(status.st_mode))
+            if count:
+                fresh.replace(path)
         finally:
             fresh.unlink(missing_ok=True)
+    return count
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -20,12 +20,12 @@ _MOST_KEPT: Final = 65536
 
 
 class Seen:
-    """Turns places (program counter, count) into lines. `modules` are names and .ko files; one name's last one holds.
+    """Turns places (program counter, count) into lines. `modules` are names with .ko files, or the bytes of such.
 
     Nothing is read before it is asked for.
     """
 
-    def __init__(self, code: CodeMap, modules: Iterable[tuple[str, Path]] = ()) -> None:
+    def __init__(self, code: CodeMap, modules: Iterable[tuple[str, Path | bytes]] = ()) -> None:
         self.code = code
         self._files = {_canonical(name): path for name, path in modules}
         self._lines: dict[str, Lines] = {}
@@ -49,7 +49,8 @@ class Seen:
 
     def _of(self, name: str) -> Lines:
         if name not in self._lines:
-            self._lines[name] = Lines.of_file(name, self._files[name])
+            file = self._files[name]
+            self._lines[name] = Lines(name, file) if isinstance(file, bytes) else Lines.of_file(name, file)
         return self._lines[name]
 
     def where(self, pc: int, seq: int, role: str = "access") -> Where | None:

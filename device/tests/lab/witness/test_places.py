@@ -50,7 +50,7 @@ def test_places_of_kept_findings_get_their_lines(made: Made, tmp_path: Path) -> 
         {"role": "access", "pc": CORE, "seq": 9, "where": "known already"},
     )
     path.chmod(0o640)
-    assert places.fill(path, seen(made).where) == 3
+    assert places.fill(path, seen(made).where) == 1
     assert told(path) == [
         f"direct(), drv.c:{made.line_of('drv.c', 'direct reads')}",
         f"allocated(), sub/help.c:{made.line_of('sub/help.c', 'allocates')}",
