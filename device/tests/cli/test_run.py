@@ -13,6 +13,7 @@ import pytest
 
 from plx9x5x.cli import main as main_module
 from plx9x5x.cli import run_view
+from plx9x5x.errors import SetupError
 from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
@@ -22,6 +23,7 @@ from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import parse
 from plx9x5x.lab.session import Phase, RunResult, RunSpec
+from plx9x5x.lab.witness.covered import CoverageFile
 from tests.lab.contract import guest_words
 
 TEXT = b"KTAP version 1\n1..3\n# group first\nok 1 alpha\n# got 1, not 2\nnot ok 2 beta\n# group second\nok 3 gamma # SKIP no window\n"
@@ -158,9 +160,39 @@ def test_seed_and_guest_reach_the_run(runner: list[RunSpec]) -> None:
 
 def test_what_try_takes_of_the_guest_is_taken_here_too(runner: list[RunSpec]) -> None:
     main_module.main(["run", "--smp", "2", "--append", "quiet loglevel=3", "--trace", "t", "--board", "9080-401b"])
+    main_module.main(["run", "--coverage", "c"])
     assert runner == [
         RunSpec(board="9080-401b", processors=2, append=("quiet", "loglevel=3"), trace=Path("t")),
+        RunSpec(coverage=Path("c")),
     ]
+
+
+def test_coverage_is_told_and_with_all_boards_that_of_the_last_with_those_before(
+    runner: list[RunSpec], result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with CoverageFile(tmp_path / "c") as target:
+        covered = target.without("KVM has no plugins")
+    monkeypatch.setattr(session, "run", lambda *_, **__: replace(result, coverage=covered))
+    for board in ("all", "9080-401b"):
+        main_module.main(["run", "--coverage", str(tmp_path / "c"), "--board", board])
+        said = capsys.readouterr().out.splitlines()
+        assert said.count(f"coverage: none, KVM has no plugins; {tmp_path}/c is as it was") == 1
+    assert isinstance(told := replace(result, coverage=covered).json()["coverage"], dict)
+    assert told["why"] == "KVM has no plugins"
+    assert result.json()["coverage"] is None
+
+
+def test_a_coverage_file_that_cannot_be_written_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "lay", lambda **_: pytest.fail("something was fetched"))
+    with pytest.raises(SetupError, match="coverage file"):
+        session.run(RunSpec(coverage=tmp_path))
+
+
+def test_what_of_the_driver_could_not_be_written_is_a_problem(result: RunResult) -> None:
+    assert "the trace has no lines" in replace(result, unwritten=("the trace has no lines",)).problems
 
 
 def test_table_names_the_guest(result: RunResult) -> None:

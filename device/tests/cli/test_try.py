@@ -10,7 +10,7 @@ import pytest
 from plx9x5x.cli import main as cli
 from plx9x5x.lab import trial
 from plx9x5x.lab.report.ktap import parse
-from plx9x5x.lab.trial import TryResult, TrySpec, Wanted
+from plx9x5x.lab.trial import TryResult, TrySpec, Wanted, once
 
 REPORT = b"KTAP version 1\n1..3\nok 1 load\n# bound 0000:00:02.0 mine\nok 2 bind\n# status 3\nnot ok 3 command\n"
 
@@ -54,6 +54,23 @@ def test_a_file_that_cannot_be_written_costs_no_verdict(
 def test_a_device_is_written_to_and_stays_one(asked: list[TrySpec]) -> None:
     assert cli.main(["try", "--json", "/dev/null", "./mine"]) == 3
     assert Path("/dev/null").is_char_device()
+
+
+def test_coverage_is_asked_for(asked: list[TrySpec], tmp_path: Path) -> None:
+    assert cli.main(["try", "--coverage", str(tmp_path / "cov.info"), "./mine"]) == 3
+    assert [spec.coverage for spec in asked] == [tmp_path / "cov.info"]
+
+
+def test_a_coverage_file_that_is_none_is_refused_before_anything_is_fetched_or_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(once, "lay", lambda **_: begun.append("lay"))
+    (tmp_path / "main.c").write_text("int main;\n", encoding="ascii")
+    assert cli.main(["try", "--coverage", str(tmp_path / "main.c"), "./mine"]) == 69
+    assert "is there, and is no tracefile of lcov: line 1" in capsys.readouterr().err
+    assert begun == []
+    assert (tmp_path / "main.c").read_text(encoding="ascii") == "int main;\n"
 
 
 def test_it_is_done_again_until_something_is_wrong(asked: list[TrySpec], capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from plx9x5x.lab.trial.debugger import GdbWatcher
 from plx9x5x.lab.trial.image import copied, taker
 from plx9x5x.lab.trial.once import Pump
 from plx9x5x.lab.trial.verdict import Card
+from plx9x5x.lab.witness.covered import CoverageFile
 
 CARD = "pci:v000010B5d00009601sv000010B5sd00009656bc06sc80i00"
 OTHER = "pci:v000010B5d00009080sv000010B5sd00002400bc*sc*i*"
@@ -50,6 +51,17 @@ def test_no_module_is_refused(wrong: list[str]) -> None:
 def test_a_driver_that_took_the_card_is_good() -> None:
     got = result(*GOOD)
     assert (got.exit_code, got.problems, got.bound) == (0, (), ("0000:00:02.0 mine",))
+
+
+def test_coverage_is_part_of_the_verdict_and_a_file_that_was_not_written_a_problem(tmp_path: Path) -> None:
+    with CoverageFile(tmp_path / "cov.info") as target:
+        got = replace(result(*GOOD), coverage=target.without("KVM has no plugins"))
+    assert f"coverage: none, KVM has no plugins; {tmp_path}/cov.info is as it was" in got.lines()
+    assert got.exit_code == 0
+    assert got.json()["coverage"]
+    got = replace(got, coverage=None, unwritten=("cannot write the coverage file",))
+    assert (got.exit_code, got.problems) == (1, ("cannot write the coverage file",))
+    assert got.json()["coverage"] is None
 
 
 def test_a_certain_finding_is_1_and_a_likely_one_is_not() -> None:

@@ -17,11 +17,19 @@ def fields(**options: Any) -> dict[str, Any]:
 
 def test_words_of_the_command_line_become_fields(tmp_path: Path) -> None:
     asked = fields(
-        guest="iommu", board="b", rw=[tmp_path], files=["x"], append="a b", get=["c"], trace="t", kernel="6.12"
+        guest="iommu",
+        board="b",
+        rw=[tmp_path],
+        files=["x"],
+        append="a b",
+        get=["c"],
+        trace="t",
+        kernel="6.12",
+        coverage="c",
     )
     assert (asked["guest"], asked["boards"], asked["folders"]) == (IOMMU, ("b",), (Folder(tmp_path, writable=True),))
     assert (asked["files"], asked["append"], asked["get"]) == ((Path("x"),), ("a", "b"), ("c",))
-    assert (asked["trace"], asked["kernel"]) == (Path("t"), "6.12")
+    assert (asked["trace"], asked["kernel"], asked["coverage"]) == (Path("t"), "6.12", Path("c"))
 
 
 def test_fields_stay_as_they_are() -> None:
