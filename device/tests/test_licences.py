@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GPL = ("guest-tests/cards/", "guest-tests/kmod/", "guest-tests/try/", "guest-tests/user/")
+GPL = ("guest-tests/cards/", "guest-tests/kmod/", "guest-tests/try/", "guest-tests/user/", "guest-tests/witness/")
 TAGGED = {".py", ".c", ".h", ".sh", ""}
 
 

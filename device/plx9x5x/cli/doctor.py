@@ -2,9 +2,13 @@
 """`plx9x5x doctor`: is this host able to run everything, and if not, what mends it. Fetches and changes nothing."""
 
 import argparse
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x.lab import defaults
+
+if TYPE_CHECKING:
+    from plx9x5x.lab.toolchain.doctor import Line
 
 NAME: Final = "doctor"
 HELP: Final = "Check the host, and say how to mend each line that fails."
@@ -19,10 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    from plx9x5x.lab.toolchain.doctor import report
-
     failed = 0
-    for line in report(args.kernel):
+    for line in _lines(args.kernel):
         mark = "ok  " if not line.mend else "note" if line.warn else "FAIL"
         print(f"{mark} {line.what:14} {line.says}")
         if line.mend:
@@ -30,3 +32,12 @@ def run(args: argparse.Namespace) -> int:
             failed += not line.warn
     print("this host is ready" if not failed else f"{failed} to mend")
     return _EXIT_HOST if failed else 0
+
+
+def _lines(kernel: str | None) -> "Iterator[Line]":
+    from plx9x5x.lab.guest import sources
+    from plx9x5x.lab.toolchain.doctor import report
+    from plx9x5x.lab.witness import attach
+
+    yield from report(kernel)
+    yield attach.report(kernel, sources.find().witness)

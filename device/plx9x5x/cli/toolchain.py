@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
+    from plx9x5x.lab.toolchain import Toolchain
     from plx9x5x.lab.toolchain.cache import Cache
 
 NAME: Final = "toolchain"
@@ -49,7 +50,20 @@ def _fetch(args: argparse.Namespace) -> int:
     for kernel in KERNEL_SERIES if args.kernel == "all" else (args.kernel,):
         tc = load(kernel=kernel, need=args.need or ALL, progress=for_stream(sys.stderr))
         print("toolchain: " + ", ".join(f"{name} {version}" for name, version in tc.versions().items()))
+        if not args.need or {"qemu", "kernel"} <= set(args.need):
+            _build_witness(tc)
     return 0
+
+
+def _build_witness(tc: "Toolchain") -> None:
+    """Have QEMU's plugin ready; a host that lacks something for it can do everything else."""
+    from plx9x5x.lab.guest import sources
+    from plx9x5x.lab.witness import attach
+
+    try:
+        attach.prepare(tc, sources.find().witness)
+    except attach.NoWitness as exc:
+        print(f"note: no witness, drivers run unwatched: {exc}\nhint: {exc.hint}", file=sys.stderr)
 
 
 def _show(cache: "Cache", *, checksums: bool, as_json: bool) -> int:

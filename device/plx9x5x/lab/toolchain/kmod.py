@@ -191,19 +191,13 @@ def plugin(cache: Cache, source: Path, *, name: str, qemu: Qemu) -> Path:
 
     It says then that it "loads", and refuses to go on. Raises: SetupError with the compiler's or QEMU's words.
     """
-    compiler = host.compiler()
-    files = _sources(source)
-    facts = (*_PLUGIN_FLAGS, host.compiler_version(compiler)[1], *qemu.argv, qemu.version, name)
-    key = f"plugin-{name}-{_digest(facts, files, source)}"
-    if done := cache.built(key):
-        return done / f"{name}.so"
+    if done := plugin_built(cache, source, name=name, qemu=qemu):
+        return done
+    key = _plugin_key(source, name, qemu)
     with cache.building(key) as work:
         made = work / f"{name}.so"
-        _compile(
-            [compiler, *_PLUGIN_FLAGS, "-o", made, *(f for f in files if f.suffix == ".c")],
-            f"compiling {name}.so",
-            cache,
-        )
+        files = (path for path in _sources(source) if path.suffix == ".c")
+        _compile([host.compiler(), *_PLUGIN_FLAGS, "-o", made, *files], f"compiling {name}.so", cache)
         said = loaded_by(qemu, made)
         if "loads" not in said:
             raise SetupError(
@@ -211,6 +205,17 @@ def plugin(cache: Cache, source: Path, *, name: str, qemu: Qemu) -> Path:
                 hint="look for a newer version of plx9x5x, or use the QEMU that it fetches",
             )
     return _built(cache, key) / f"{name}.so"
+
+
+def plugin_built(cache: Cache, source: Path, *, name: str, qemu: Qemu) -> Path | None:
+    """What `plugin` made before of the same sources for the same QEMU. Raises: SetupError without a compiler."""
+    done = cache.built(_plugin_key(source, name, qemu))
+    return done and done / f"{name}.so"
+
+
+def _plugin_key(source: Path, name: str, qemu: Qemu) -> str:
+    facts = (*_PLUGIN_FLAGS, host.compiler_version(host.compiler())[1], *qemu.argv, qemu.version, name)
+    return f"plugin-{name}-{_digest(facts, _sources(source), source)}"
 
 
 def loaded_by(qemu: Qemu, plugin: Path) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import host, kernels, pciutils, qemu, unpack, vfio_user_lib, virtiofsd
@@ -58,9 +58,31 @@ def load(
     `need` names the parts that must be there: "qemu", "kernel", "busybox", "libvfio-user", "pciutils", "virtiofsd".
     Raises: SetupError when the host lacks something, NoSuchKernel, NoSuchPart.
     """
+    plan = _plan(kernel, need)
+    ensure(plan.cache, plan.wanted, progress or Silent())
+    return _describe(plan)
+
+
+def present(kernel: str | None, *, need: Collection[str]) -> Toolchain | None:
+    """As `load`, of what is there; None if some of it would have to be fetched. Raises: SetupError, NoSuchKernel."""
+    plan = _plan(kernel, need)
+    return None if _missing(plan.cache, plan.wanted) else _describe(plan)
+
+
+class _Plan(NamedTuple):
+    """What is wished, what of it the user brought, and which parts come from the cache."""
+
+    cache: Cache
+    wish: str
+    qemu: Qemu | None
+    kernel: GuestKernel | None
+    library: Path | None
+    wanted: tuple[Part, ...]
+
+
+def _plan(kernel: str | None, need: Collection[str]) -> _Plan:
     if unknown := set(need) - ALL:
         raise NoSuchPart(f"no part {', '.join(sorted(unknown))}; there are {', '.join(sorted(ALL))}")
-    progress = progress or Silent()
     cache = Cache.locate()
     wish = kernels.choose(kernel)
     own_qemu = qemu.from_environment() if "qemu" in need else None
@@ -68,7 +90,7 @@ def load(
     own_kernel = kernels.by_path(wish) if wish not in KERNELS else None
     if own_qemu is None and "qemu" in need and cache.find(QEMU) is None:
         own_qemu, _ = qemu.from_path()
-    wanted = [
+    wanted = tuple(
         part
         for name, part, own in (
             ("qemu", QEMU, own_qemu),
@@ -79,9 +101,8 @@ def load(
             ("libvfio-user", LIBVFIO_USER, own_library),
         )
         if name in need and own is None and part is not None
-    ]
-    ensure(cache, wanted, progress)
-    return _describe(cache, wish, own_qemu, own_kernel, own_library)
+    )
+    return _Plan(cache, wish, own_qemu, own_kernel, own_library, wanted)
 
 
 def variant(part: Part) -> str:
@@ -197,10 +218,9 @@ def _record(part: Part, packages: list[Package], facts: Mapping[str, str], *, ke
     return Record(part.name, part.recipe, packages[0].version, keep, tuple(packages), facts)
 
 
-def _describe(
-    cache: Cache, wish: str, own_qemu: Qemu | None, own_kernel: GuestKernel | None, own_library: Path | None
-) -> Toolchain:
+def _describe(plan: _Plan) -> Toolchain:
     """Put the parts together, wherever they come from."""
+    cache, wish, own_qemu, own_kernel, own_library, _ = plan
     recorded: dict[str, str] = {}
 
     def found(part: Part, name: str) -> Installed | None:

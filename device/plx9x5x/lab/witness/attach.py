@@ -3,7 +3,8 @@
 
 ::
 
-    with attached(tc, sources.witness, devices=("0000:00:02.0",), watch=("my_drv",)) as witness:
+    ready_made = prepare(tc, sources.witness)
+    with attached(ready_made, devices=("0000:00:02.0",), watch=("my_drv",)) as witness:
         ...                       # each server inherits its descriptor of witness.rings
         vm = ready.boot(..., witness=witness)
         ...                       # witness.code is the code map; both stay readable after the guest's end
@@ -17,11 +18,12 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from plx9x5x.errors import SetupError
-from plx9x5x.lab.toolchain import Toolchain, kmod
+from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.lab.toolchain import Toolchain, kmod, loader
 from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.toolchain.doctor import Line
 from plx9x5x.lab.witness import facts
 from plx9x5x.lab.witness.facts import KernelFacts
 from plx9x5x.lab.witness.kernel_image import UnreadableKernel
@@ -70,28 +72,60 @@ class Witness:
         return ",".join((str(self.plugin).replace(",", ",,"), *words))
 
 
-@contextlib.contextmanager
-def attached(
-    tc: Toolchain, source: Path, *, devices: Sequence[str], watch: Sequence[str], records: int = RING_RECORDS
-) -> Iterator[Witness]:
-    """Make all of it, for cards at these places of the guest ("0000:00:02.0") and modules of these names ('*': all).
+class Prepared(NamedTuple):
+    """What a host, its QEMU and a kernel give: the plugin that was compiled, and what it has to know."""
 
-    `source` is the folder of the plugin's C files; `records`, a power of two, is what a ring holds.
-    Raises: NoWitness.
-    """
+    plugin: Path
+    facts: KernelFacts
+
+
+def prepare(tc: Toolchain, source: Path) -> Prepared:
+    """Compile the C files of the folder `source`, and read the kernel; both are kept. Raises: NoWitness."""
     cache = Cache(tc.cache)
     try:
-        plugin = kmod.plugin(cache, source, name=PLUGIN, qemu=tc.qemu)
-        known = facts.of_kernel(tc.kernel.vmlinuz, cache)
+        return Prepared(
+            kmod.plugin(cache, source, name=PLUGIN, qemu=tc.qemu), facts.of_kernel(tc.kernel.vmlinuz, cache)
+        )
     except SetupError as exc:
         raise NoWitness(str(exc), hint=exc.hint) from exc
     except UnreadableKernel as exc:
         raise NoWitness(str(exc), hint="a kernel that plx9x5x fetches has what the witness needs") from exc
+
+
+def report(kernel: str | None, source: Path) -> Line:
+    """The witness's line in the doctor's report, of what is there already: fetches and changes nothing."""
+    cost = "drivers run unwatched"
+    try:
+        tc = loader.present(kernel, need=frozenset(("qemu", "kernel")))
+        built = None if tc is None else kmod.plugin_built(Cache(tc.cache), source, name=PLUGIN, qemu=tc.qemu)
+        if tc is None or built is None:
+            return Line(PLUGIN, f"not built yet, {cost}", "plx9x5x toolchain fetch", warn=True)
+        facts.of_image(tc.kernel.vmlinuz.read_bytes())
+    except SetupError as exc:
+        return Line(PLUGIN, f"{exc}; {cost}", exc.hint, warn=True)
+    except (BadRequest, OSError) as exc:
+        return Line(PLUGIN, f"{exc}; {cost}", "name another kernel", warn=True)
+    said = kmod.loaded_by(tc.qemu, built).strip().splitlines()
+    says = said[0].removeprefix(f"{PLUGIN}: ") if said else "QEMU says nothing"
+    return Line(PLUGIN, f"{says}; reads Linux {tc.kernel.release}")
+
+
+@contextlib.contextmanager
+def attached(
+    prepared: Prepared, *, devices: Sequence[str], watch: Sequence[str], records: int = RING_RECORDS
+) -> Iterator[Witness]:
+    """Make the memory for cards at these places of the guest ("0000:00:02.0") and modules of these names ('*': all).
+
+    `records`, a power of two, is what a ring holds. Raises: NoWitness if there is no memory for that.
+    """
     with contextlib.ExitStack() as stack:
-        facts_fd = _memory(stack, "facts", known.text.encode("ascii"))
-        rings = tuple(_memory(stack, "ring", *_ring(device, records)) for device in devices)
-        code = _memory(stack, "code", *_code_map())
-        yield Witness(plugin, known, facts_fd, rings, code, tuple(watch))
+        try:
+            facts_fd = _memory(stack, "facts", prepared.facts.text.encode("ascii"))
+            rings = tuple(_memory(stack, "ring", *_ring(device, records)) for device in devices)
+            code = _memory(stack, "code", *_code_map())
+        except OSError as exc:
+            raise NoWitness(f"no memory to share with QEMU: {exc.strerror}", hint="allow memfd_create") from exc
+        yield Witness(prepared.plugin, prepared.facts, facts_fd, rings, code, tuple(watch))
 
 
 def _ring(device: str, records: int) -> tuple[bytes, int]:
