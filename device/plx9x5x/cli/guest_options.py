@@ -33,6 +33,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--repeat", metavar="N", type=int, default=1, help="do it N times, until something is wrong (%(default)s)"
     )
     parser.add_argument(
+        "--no-witness",
+        action="store_true",
+        help="do not watch the driver from outside: no finding names its lines, and its DMA buffers are not known",
+    )
+    parser.add_argument(
         "--coverage",
         metavar="FILE",
         type=Path,
@@ -45,6 +50,8 @@ def check(args: argparse.Namespace) -> None:
     """See what no parser of one option can. Raises: UsageError."""
     if args.repeat < 1:
         raise UsageError("--repeat takes a number from 1 on")
+    if args.no_witness and args.coverage is not None:
+        raise UsageError("--coverage is what the witness sees: leave out --no-witness")
 
 
 def memory(text: str) -> int:

@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         append=tuple(args.append.split()),
         processors=args.smp,
         trace=args.trace,
+        witness=not args.no_witness,
         coverage=args.coverage,
     )
     for turn in range(args.repeat):

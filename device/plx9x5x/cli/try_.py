@@ -133,6 +133,7 @@ def run(args: argparse.Namespace) -> int:
         append=tuple(args.append.split()),
         processors=args.smp,
         trace=args.trace,
+        witness=not args.no_witness,
         coverage=args.coverage,
         shell=shell,
         gdb=sys.stdin.fileno() if args.gdb else None,

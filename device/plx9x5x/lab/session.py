@@ -25,6 +25,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
+from plx9x5x.lab.card.watching import Watching, watching
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.guest import accel
@@ -40,7 +41,6 @@ from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import Progress, Toolchain
 from plx9x5x.lab.witness import after
-from plx9x5x.lab.witness.after import Unseen
 from plx9x5x.lab.witness.covered import CoverageFile, Covered
 from plx9x5x.plane.choice import Plane, choose
 from plx9x5x.transport import choice as transports
@@ -87,6 +87,8 @@ class RunSpec:
     processors: int = 1
     trace: Path | None = None
     """Where the register trace goes (docs/trace.md)."""
+    witness: bool = True
+    """Watch the driver from outside, where that can be."""
     coverage: Path | None = None
     """The tracefile of lcov that what ran of the driver is added to (docs/coverage.md)."""
 
@@ -339,18 +341,24 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
             "accelerator": f"{accelerator} ({why})",
         },
     )
-    try:
-        spec = replace(spec, accel=accelerator, transport=carrier.transport.value)
-        result = _boot(spec, tc, image, result, clock=clock, watcher=watcher)
-    except LostVm as exc:  # the server's start; a guest's end is part of the result
-        result = replace(result, lost=exc)
-    done = after.finish(
-        Unseen("QEMU was not watched"),
-        findings=[logs / FINDINGS],
-        traces=[] if spec.trace is None else [spec.trace],
-        target=target,
-        logs=logs,
-    )
+    wanted = spec.witness and spec.mode not in (NO_DEVICE, BENCH)
+    with watching(
+        tc, sources.witness, cards=1, modules=(driver.DRIVER,), accelerator=accelerator, wanted=wanted
+    ) as eye:
+        if wanted:
+            result = replace(result, facts={**result.facts, "witness": eye.why or "QEMU's plugin"})
+        try:
+            spec = replace(spec, accel=accelerator, transport=carrier.transport.value)
+            result = _boot(spec, tc, image, result, eye, clock=clock, watcher=watcher)
+        except LostVm as exc:  # the server's start; a guest's end is part of the result
+            result = replace(result, lost=exc)
+        done = after.finish(
+            eye.seen([(driver.DRIVER, built.module)]),
+            findings=[logs / FINDINGS],
+            traces=[] if spec.trace is None else [spec.trace],
+            target=target,
+            logs=logs,
+        )
     result = replace(
         result,
         phases=tuple(clock.phases),
@@ -368,7 +376,14 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
 
 
 def _boot(
-    spec: RunSpec, tc: Toolchain, image: GuestImage, result: RunResult, *, clock: _Stopwatch, watcher: RunWatcher
+    spec: RunSpec,
+    tc: Toolchain,
+    image: GuestImage,
+    result: RunResult,
+    eye: Watching,
+    *,
+    clock: _Stopwatch,
+    watcher: RunWatcher,
 ) -> RunResult:
     """Server, guest, report."""
     with contextlib.ExitStack() as stack:
@@ -381,6 +396,7 @@ def _boot(
                 trace=spec.trace,
                 verbose=spec.verbose,
                 plane=spec.plane,
+                watched=eye.card(0, result.logs),
             )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))
@@ -394,6 +410,7 @@ def _boot(
                 memory_mib=spec.memory_mib,
                 accel=spec.accel,
                 processors=spec.processors,
+                witness=eye.witness,
             )
         )
         watcher.booted(server=ready.server.pid if ready.server else None, qemu=vm.pid)

@@ -4,7 +4,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import plx9x5x
 from plx9x5x.lab.host.server import Backend
@@ -13,6 +13,14 @@ from plx9x5x.transport.choice import AUTO
 
 FINDINGS: Final = "findings.jsonl"
 """What a run and the fixtures call the file of `summary`, among their logs: a line a client (docs/findings.md)."""
+
+
+class Watched(NamedTuple):
+    """What a server needs to know what the guest's driver does: the witness's ring, and where it keeps the calls."""
+
+    ring: int
+    calls: Path
+    shows_sync: bool
 
 
 def board_backend(
@@ -24,10 +32,12 @@ def board_backend(
     plane: Plane | None = None,
     transport: str = AUTO,
     summary: Path | None = None,
+    watched: Watched | None = None,
 ) -> Backend:
     """Serve `board` by `transport`, with the library `libvfio_user`.
 
-    The register trace goes to the file `trace`, what each client came to and its findings to `summary`.
+    The register trace goes to the file `trace`, what each client came to and its findings to `summary`. `watched`:
+    the guest's driver is.
     """
     options = (
         *(("--verbose",) if verbose else ()),
@@ -35,10 +45,18 @@ def board_backend(
         *(("--summary", str(summary)) if summary is not None else ()),
         *(("--plane", plane.value) if plane is not None else ()),
         *(("--transport", transport) if transport != AUTO else ()),
+        *(_watching(watched) if watched is not None else ()),
     )
     return Backend(
-        (sys.executable, "-m", "plx9x5x", "serve", "--board", board, *options), environment=_environment(libvfio_user)
+        (sys.executable, "-m", "plx9x5x", "serve", "--board", board, *options),
+        environment=_environment(libvfio_user),
+        pass_fds=() if watched is None else (watched.ring,),
     )
+
+
+def _watching(watched: Watched) -> tuple[str, ...]:
+    given = ("--witness-fd", str(watched.ring), "--witness-log", str(watched.calls))
+    return (*given, "--witness-sync") if watched.shows_sync else given
 
 
 def _environment(libvfio_user: Path | None) -> dict[str, str]:

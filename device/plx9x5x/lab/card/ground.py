@@ -10,7 +10,7 @@
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypedDict
 
-from plx9x5x.lab.card.backend import FINDINGS, board_backend
+from plx9x5x.lab.card.backend import FINDINGS, Watched, board_backend
 from plx9x5x.lab.guest.shapes import Shape
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host.server import Backend
@@ -54,6 +54,7 @@ def serving(
     trace: Path | None = None,
     verbose: bool = False,
     plane: Plane | None = None,
+    watched: Watched | None = None,
 ) -> Backend:
     """The server of a card by the transport that was chosen; its findings go to the folder `logs`."""
     return board_backend(
@@ -64,6 +65,7 @@ def serving(
         plane=plane,
         transport=transport,
         summary=(logs / FINDINGS).absolute(),
+        watched=watched,
     )
 
 

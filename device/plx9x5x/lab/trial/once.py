@@ -18,6 +18,8 @@ from plx9x5x.errors import LostVm
 from plx9x5x.findings import kept
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
+from plx9x5x.lab.card.watching import Watching, watching
+from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.machine import card_address, shared_folder, vfio_user_pci
@@ -35,12 +37,12 @@ from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
 from plx9x5x.lab.trial.wanted import TrySpec
 from plx9x5x.lab.witness import after
-from plx9x5x.lab.witness.after import Unseen
 from plx9x5x.lab.witness.covered import CoverageFile
 from plx9x5x.rules import summary
 from plx9x5x.units import MIB
 
 _LOG_MOST: Final = 64 * MIB
+_ACCELERATOR: Final = "tcg"
 _LAST_WORDS_S: Final = 2.0
 _SLOW_S: Final = 20.0
 _LOOK_S: Final = 0.1
@@ -98,13 +100,25 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
         if spec.get_into is not None:
             held = os.open(spec.get_into, os.O_PATH | os.O_DIRECTORY)
             stack.callback(os.close, held)
+        eye = stack.enter_context(
+            watching(
+                tc,
+                guest_sources.find().witness,
+                cards=len(spec.boards),
+                modules=result.tried,
+                accelerator=_ACCELERATOR,
+                wanted=spec.witness,
+            )
+        )
+        if eye.why and spec.witness and result.tried:
+            listener.phase(f"nobody watches the driver: {eye.why}")
         try:
-            result = _boot(tc, spec, guest, result, listener)
+            result = _boot(tc, spec, guest, result, eye, listener)
         except LostVm as exc:  # the server's start; a guest's end is part of the result
             result = replace(result, lost=exc)
         numbers = range(1, len(spec.boards) + 1)
         done = after.finish(
-            Unseen("QEMU was not watched"),
+            eye.seen([(module.name, module.data) for module in guest.tried]),
             findings=[logs_of(logs, number) / FINDINGS for number in numbers],
             traces=[trace for number in numbers if (trace := _trace_of(spec, number)) is not None],
             target=target,
@@ -158,9 +172,16 @@ def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:
     return Got(got=got, ungot=tuple(f"{name}: it did not come whole" for name in lacks if result.lost is None))
 
 
-def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path) -> Backend:
+def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path, eye: Watching) -> Backend:
     """The server of the card of that number."""
-    return serving(tc, spec.boards[number - 1], transport=spec.transport, logs=logs, trace=_trace_of(spec, number))
+    return serving(
+        tc,
+        spec.boards[number - 1],
+        transport=spec.transport,
+        logs=logs,
+        trace=_trace_of(spec, number),
+        watched=eye.card(number - 1, logs),
+    )
 
 
 def _trace_of(spec: TrySpec, number: int) -> Path | None:
@@ -171,7 +192,9 @@ def _trace_of(spec: TrySpec, number: int) -> Path | None:
     return trace
 
 
-def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, listener: Listener) -> TryResult:
+def _boot(
+    tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, eye: Watching, listener: Listener
+) -> TryResult:
     """Servers, guest, report."""
     logs = result.logs
     with contextlib.ExitStack() as stack:
@@ -179,7 +202,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
         for number in range(2, len(spec.boards) + 1):
             folder = logs_of(logs, number)
             folder.mkdir()
-            backend = _backend(tc, spec, number, folder)
+            backend = _backend(tc, spec, number, folder, eye)
             others.append(stack.enter_context(DeviceServer.start(backend=backend, logs=folder)))
         given = [
             stack.enter_context(
@@ -194,7 +217,7 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
             listener.phase(f"the guest's root is this machine's, as {who} may read it; what it writes there is dropped")
         if given and not jail.offered().landlock:
             listener.phase("no jail holds virtiofsd, which serves the folders: this kernel has no Landlock")
-        ready = stack.enter_context(prepared(tc, guest.image, backend=_backend(tc, spec, 1, logs), logs=logs))
+        ready = stack.enter_context(prepared(tc, guest.image, backend=_backend(tc, spec, 1, logs, eye), logs=logs))
         for server in others:
             server.wait_ready()
         qmp = stack.enter_context(Qmp())
@@ -221,6 +244,8 @@ def _boot(tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, liste
                     companions=(*others, *given),
                     gdb=gdb,
                     qmp=qmp,
+                    accel=_ACCELERATOR,
+                    witness=eye.witness,
                 )
             )
         most = files.MOST if spec.get else _LOG_MOST

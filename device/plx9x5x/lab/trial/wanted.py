@@ -113,6 +113,8 @@ class TrySpec:
     processors: int = 1
     trace: Path | None = None
     """Where the register trace goes (docs/trace.md)."""
+    witness: bool = True
+    """Watch the driver from outside, where that can be."""
     coverage: Path | None = None
     """The tracefile of lcov that what ran of the driver is added to (docs/coverage.md)."""
     shell: int | None = None
