@@ -23,7 +23,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import ending, summaries
+from plx9x5x.cli import ending, summaries, watched
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab import defaults
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from plx9x5x.trace.regtrace import RegisterTrace
     from plx9x5x.transport.libvfio import LibvfioServer
     from plx9x5x.transport.wire.server import WireServer
+    from plx9x5x.witness.device import Witness
 
 NAME: Final = "serve"
 HELP: Final = "Serve a board on a unix socket, for your own QEMU."
@@ -132,6 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave the process free to open files, run programs and so on while it serves a guest",
     )
+    watched.add_arguments(parser)
     parser.add_argument("--verbose", "-v", action="store_true", help="log clients and their memory on stderr")
     parser.add_argument("--print-capabilities", action="store_true", help="print a JSON description and exit")
     parser.add_argument(
@@ -167,9 +169,11 @@ def run(args: argparse.Namespace) -> int:
     plane = choice.choose(args.plane)
     with contextlib.ExitStack() as stack:
         kept = None if args.summary is None else stack.enter_context(summaries.opened(args.summary, board.name))
+        witness = stack.enter_context(watched.opened(args))
         room = Room(
             logging.getLogger("plx9x5x.findings").warning,
             keep=kept.keep if kept is not None else None,
+            witness=witness,
         )
         caught: list[int] = []
         stop: list[Callable[[], None]] = []
@@ -201,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
             report_aborts=not args.quiet_aborts,
             rule=rule,
             thorough=args.findings == ALL,
+            witness=witness,
         )
         if args.msix:
             from plx9x5x.transport.msix import with_messages
@@ -321,27 +326,33 @@ def _factory(
     report_aborts: bool,
     rule: host_clock.TimeRule,
     thorough: bool = False,
+    witness: "Witness | None" = None,
 ) -> "DeviceFactory":
-    """Give what makes the device and notes it in `made`."""
+    """Give what makes the device and notes it in `made`; watched, if there is a witness."""
     from plx9x5x.model.chip import Chip
     from plx9x5x.trace.tee import Tee
 
     sink: TraceSink = judge if trace is None else Tee(judge, trace)
 
     def make(bus: "BusMaster", irq: "IrqLine") -> Chip:
+        clock = host_clock.HostClock(rule)
         chip = Chip(
             board,
             bus=bus,
             irq=irq,
-            clock=host_clock.HostClock(rule),
+            clock=clock,
             trace=sink,
             speed=speed,
             report_aborts=report_aborts,
             thorough=thorough,
         )
         made.append(chip)
+        if witness is not None:
+            watched.watch(witness, chip, sink, clock.now)
         return chip
 
+    if witness is not None:
+        return witness.wrap(make)
     return make
 
 

@@ -427,6 +427,12 @@ class Channel:
         """Local address and bytes of the transfer under way; (0, 0) if there is none."""
         return (0, 0) if self._transfer is None else (self._transfer.local, self._transfer.count)
 
+    @property
+    def begin(self) -> int | None:
+        """Bus address of the first byte of the transfer under way."""
+        transfer = self._transfer
+        return None if transfer is None else transfer.upper << 32 | transfer.pci
+
     def reset(self) -> None:
         """Forget everything, what the board drives too. The register file is reset by the chip."""
         self._life += 1
@@ -582,11 +588,14 @@ class Channel:
         address, fetched = self._fetched
         if not self._next_in_pci or address != self._next:
             return
-        again, life = memoryview(bytearray(DESCRIPTOR)), self._life
+        again, life, purpose = memoryview(bytearray(DESCRIPTOR)), self._life, self.purpose
+        self.purpose = None  # no card does this: nobody is to be blamed for it
         try:
             self.path.bus.read_into(BusAddr(address), again)
         except (BusAbort, ParityError):
             return
+        finally:
+            self.purpose = purpose
         self._go_on(life)
         words = struct.unpack("<4I", again)
         if self._current().mode.valid_mode:

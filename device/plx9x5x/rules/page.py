@@ -39,6 +39,9 @@ bits. Reads are, where they come by the thousand and wait for nothing, or go whe
 | | `places`: where the driver's code was, the main one first: `role`, `pc`, `seq`, `where` (function, file and line) |
 | | `load`: which load of the driver it was, from 1. Both are the witness's, and empty and 0 without it |
 | `more` | events of causes beyond those that are told apart |
+| `dma` | with the witness: calls of the guest's DMA API (`allocations`, `frees`, `mappings`, `unmappings`, `failed`), |
+| | what was `live` at the end, `loads` of watched modules, `accesses` that the device got and how many were `matched` |
+| | with the code that made them, why the witness is `blind`, or nothing |
 | `registers` | the chip's registers as the client left them, by the data book's names; none of one that was there |
 | | when the server ended |
 

@@ -7,13 +7,19 @@ from typing import Final
 from plx9x5x.events import ChipReset, ClientSummary, Event
 from plx9x5x.findings.docket import Docket
 from plx9x5x.findings.finding import Finding
+from plx9x5x.findings.place import NOWHERE
 from plx9x5x.ports import ResetKind
-from plx9x5x.rules import summary
+from plx9x5x.rules import places, summary
 from plx9x5x.rules.catalog import RULES
+from plx9x5x.witness.device import Witness
+from plx9x5x.witness.events import Mistake
 
 
 class Room:
-    """A `TraceSink`. `say` gets the lines for people, `keep` what a program reads of each client that left."""
+    """A `TraceSink`. `say` gets the lines for people, `keep` what a program reads of each client that left.
+
+    `witness` knows where the driver's code is, and what it did with DMA memory.
+    """
 
     enabled: Final = False
 
@@ -22,8 +28,10 @@ class Room:
         say: Callable[[str], None],
         *,
         keep: Callable[[dict[str, object]], None] | None = None,
+        witness: Witness | None = None,
     ) -> None:
-        self.docket: Final = Docket(RULES, say)
+        self.docket: Final = Docket(RULES, say, sources=places.of, whereabouts=witness or NOWHERE)
+        self._witness = witness
         self._say, self._keep = say, keep
         self._summary: ClientSummary | None = None
 
@@ -38,11 +46,13 @@ class Room:
             self._summary = event
         elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
             self._sum_up(event.registers)
-        elif isinstance(event, Event):
+        elif isinstance(event, Event | Mistake):
             self.docket.take(event, event.time)
 
     def conclude(self) -> None:
         """Sum up a client that has not left, if it did anything, and start afresh."""
+        if self._witness is not None:
+            self._witness.drain()
         if self._summary is not None or self.docket.findings:
             self._sum_up()
 
@@ -53,6 +63,7 @@ class Room:
             for line in summary.lines(self._summary, found, others):
                 self._say(line)
         if self._keep is not None:
-            self._keep(summary.json(self._summary, found, others, registers or {}))
+            dma = {} if self._witness is None else {"dma": self._witness.summary()}
+            self._keep(summary.json(self._summary, found, others, registers or {}) | dma)
         self._summary = None
         self.docket.clear()

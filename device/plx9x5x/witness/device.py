@@ -96,7 +96,7 @@ class Witness:
         self.matching.clear()
         self.traffic.clear()
 
-    def wrap(self, make: DeviceFactory) -> "Callable[[BusMaster, IrqLine], WitnessedDevice]":
+    def wrap(self, make: DeviceFactory) -> DeviceFactory:
         """Give a factory of the same devices, watched."""
 
         def made(bus: BusMaster, irq: IrqLine) -> WitnessedDevice:

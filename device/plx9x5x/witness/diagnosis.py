@@ -50,8 +50,9 @@ def look(ledger: Ledger, begin: int, address: int, length: int, *, write: bool, 
         return Wrong(Fault.DIRECTION, against)
     home = max(homes, key=lambda it: it.end)
     beyond = max(home.end, address)
-    hit = next((it for it in _given(ledger, beyond, first_due) if it not in homes), None)
-    return Wrong(Fault.BEYOND_END, home, hit)
+    near = (it for it in ledger.live.overlapping(beyond, max(end - beyond, 1)) if it not in homes)
+    hit = min(near, key=lambda it: it.start, default=None)
+    return Wrong(Fault.BEYOND_END, home, hit, f"{end - home.end} bytes beyond")
 
 
 def _given(ledger: Ledger, address: int, first_due: int | None) -> Iterator[Memory]:
@@ -81,7 +82,7 @@ def _holds(ledger: Ledger, memory: Memory, start: int, end: int, *, write: bool)
 def _outside(
     ledger: Ledger, begin: int, address: int, length: int, *, write: bool, first_due: int | None
 ) -> Wrong | None:
-    """The transfer began in nothing that the device was given: what was meant?"""
+    """Judge a transfer that began in nothing that the device was given, by what may have been meant."""
     del write
     page = next(ledger.pages.at(begin), None)
     if page is not None and ledger.unknown_pools:

@@ -23,8 +23,10 @@ class Fault(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Root of them. `load` is which load of the driver, None where the docket's own clock tells; `sources` are where
-    the driver's code was."""
+    """Root of them.
+
+    `load` is which load of the driver, None: the one that is there now. `sources` are where the driver's code was.
+    """
 
     time: int
     load: int | None
@@ -36,7 +38,8 @@ class WrongAccess(Mistake):
     """The device accessed memory as it was told to, and the driver had not given it that memory so.
 
     `doing` says what for ("DMA channel 0, moving data"); `begin` is where the transfer began. `memory` is what it has
-    to do with, `hit` what it runs into; `stopped` is True if the bus refused it. `note` says more.
+    to do with, `hit` what it runs into; `stopped` is True if the bus refused it, `translated` if there is an IOMMU.
+    `note` says more.
     """
 
     fault: Fault
@@ -48,6 +51,7 @@ class WrongAccess(Mistake):
     memory: Memory | None
     hit: Memory | None
     stopped: bool
+    translated: bool = False
     note: str = ""
 
 

@@ -144,6 +144,7 @@ class JudgingBus:
                 memory,
                 wrong.hit,
                 stopped,
+                self._witness.ledger.translated,
                 wrong.note,
             )
         )

@@ -64,6 +64,18 @@ class Ledger:
 
     def __init__(self, tell: Callable[[Mistake], None], now: Callable[[], int]) -> None:
         self._tell, self._now = tell, now
+        self._takes: Final[dict[int, Callable[[Record, Spot], None]]] = {
+            Kind.ALLOC: self._alloc,
+            Kind.FREE: self._free,
+            Kind.MAP: self._map,
+            Kind.UNMAP: self._unmap,
+            Kind.MASK: self._set_mask,
+            Kind.POOL_CREATE: self._pool_create,
+            Kind.POOL_ALLOC: self._pool_alloc,
+            Kind.POOL_FREE: self._pool_free,
+            Kind.POOL_DESTROY: self._pool_destroy,
+            Kind.MODULE: self._module,
+        }
         self.clear()
 
     def clear(self) -> None:
@@ -80,6 +92,8 @@ class Ledger:
         self.pools: dict[int, _Pool] = {}
         self.unknown_pools = False
         """Blocks were seen of a pool that was not: then nothing is known of what is between blocks."""
+        self.translated = False
+        """An allocation has another address for the device than for the processor's memory: there is an IOMMU."""
         self.modules: dict[int, Module] = {}
         self.loads = 0
         self.mask = self.coherent_mask = DEFAULT_MASK
@@ -88,9 +102,9 @@ class Ledger:
 
     def take(self, record: Record) -> None:
         """Take one record; what is none of a call's is left alone."""
-        take = _TAKES.get(record.kind)
+        take = self._takes.get(record.kind)
         if take is not None:
-            take(self, record, Spot(record.pc, record.seq))
+            take(record, Spot(record.pc, record.seq))
 
     @property
     def held(self) -> int:
@@ -129,6 +143,7 @@ class Ledger:
             managed=bool(record.flags & Alloc.MANAGED),
         )
         self.counts.allocations += not page
+        self.translated = self.translated or physical not in (0, handle)
         self._drop_stale(memory)
         self._add(memory)
 
@@ -271,7 +286,7 @@ class Ledger:
         else:
             self.mask = mask
 
-    def _module(self, record: Record, spot: Spot) -> None:
+    def _module(self, record: Record, _: Spot) -> None:
         number, *texts = record.a[:5]
         if not record.flags & GONE:
             self.loads += 1
@@ -286,7 +301,6 @@ class Ledger:
         mine = [it for it in self._order if it.load == module.load and module.holds(it.made.pc) and not it.managed]
         for held in (Held.ALLOCATION, Held.BLOCK, Held.MAPPING):
             self._left([it for it in mine if it.held is held], f"when {module.name} was unloaded", module.load)
-        del spot
 
     def _left(self, memories: list[Memory], when: str, load: int, *sources: Seen) -> None:
         """Tell of what stays behind: one line for each place that asked for it."""
@@ -381,17 +395,3 @@ def _take_from(table: dict[_KeyT, list[Memory]], key: _KeyT, memory: Memory) -> 
     there.remove(memory)
     if not there:
         del table[key]
-
-
-_TAKES: Final[dict[int, Callable[[Ledger, Record, Spot], None]]] = {
-    Kind.ALLOC: Ledger._alloc,
-    Kind.FREE: Ledger._free,
-    Kind.MAP: Ledger._map,
-    Kind.UNMAP: Ledger._unmap,
-    Kind.MASK: Ledger._set_mask,
-    Kind.POOL_CREATE: Ledger._pool_create,
-    Kind.POOL_ALLOC: Ledger._pool_alloc,
-    Kind.POOL_FREE: Ledger._pool_free,
-    Kind.POOL_DESTROY: Ledger._pool_destroy,
-    Kind.MODULE: Ledger._module,
-}

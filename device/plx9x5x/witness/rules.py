@@ -27,7 +27,8 @@ def _wrong(fault: Fault, remedy: str) -> Looks:
         if event.fault is not fault:
             return None
         verb, done = ("writes", "overwritten") if event.write else ("reads", "read")
-        fate = "the bus (IOMMU) stopped it" if event.stopped else f"nothing stopped it: that memory was {done}"
+        by = "the IOMMU stopped it" if event.translated else "the bus stopped it, since nothing answers there"
+        fate = by if event.stopped else f"nothing stopped it: that memory was {done}"
         memory = event.memory
         released = fault is Fault.FREED
         return Charge(
@@ -207,8 +208,8 @@ RULES: Final = (
         "dma-not-synced", Who.DRIVER, "a mapping is written a second time without a sync between",
         "The device wrote bytes of a mapping, the driver accessed the device, and the device wrote the same bytes "
         "again, with neither a sync nor an unmap between: what the driver read of the first round need not be what the "
-        "device wrote. A buffer whose contents nobody looks at is the exception. Only where the kernel's sync calls can "
-        "be seen.",
+        "device wrote. A buffer whose contents nobody looks at is the exception. Only where the kernel's sync calls "
+        "can be seen.",
         "start_dma(dev);\nwait_for_done(dev);\nmemcpy(dst, buf, len);\nstart_dma(dev);",
         "start_dma(dev);\nwait_for_done(dev);\ndma_sync_single_for_cpu(d, h, len, DMA_FROM_DEVICE);\n"
         "memcpy(dst, buf, len);\ndma_sync_single_for_device(d, h, len, DMA_FROM_DEVICE);\nstart_dma(dev);",

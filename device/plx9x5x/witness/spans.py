@@ -79,24 +79,12 @@ class Spans(Generic[SpanT]):
         seen: set[int] = set()
         for power, blocks in self._classes.items():
             first, last = start >> power, (start + size - 1) >> power
-            numbers = range(first, last + 1) if last - first < len(blocks) else sorted(blocks)
+            numbers = range(first, last + 1) if last - first < len(blocks) else tuple(blocks)
             for number in numbers:
                 for span in blocks.get(number, ()):
                     if span.start < start + size and start < span.start + span.size and id(span) not in seen:
                         seen.add(id(span))
                         yield span
-
-    def nearest(self, address: int) -> tuple[SpanT | None, SpanT | None]:
-        """The last one that begins before an address, and the first that begins after it; looks at all of them."""
-        before = after = None
-        for blocks in self._classes.values():
-            for there in blocks.values():
-                for span in there:
-                    if span.start <= address:
-                        before = span if before is None or span.start > before.start else before
-                    else:
-                        after = span if after is None or span.start < after.start else after
-        return before, after
 
 
 def _blocks(span: Span, power: int) -> tuple[int, ...]:

@@ -34,8 +34,10 @@ WORD: Final = 8
 
 @dataclass(slots=True)
 class _Move:
-    """Bytes that the device wrote or read; `after` is the place of the last access that it had got, `since` of the one
-    that started the transfer, where that is known."""
+    """Bytes that the device wrote or read.
+
+    `after` is the place of the last access that it had got, `since` of the one that started the transfer, if known.
+    """
 
     after: Spot | None
     since: Spot | None

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever stands in the ring: nothing raises, nothing grows without bound, and nothing is told of what was lost."""
+
+import os
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plx9x5x.ports import ResetKind
+from plx9x5x.witness import ledger as ledgers
+from plx9x5x.witness import ring
+from plx9x5x.witness.records import Kind, Mask
+from tests.witness.guest import BAR0, BOTH, CSR, RAM, Guest, guest
+
+SMALL = st.sampled_from([0, 1, 2, 7, 64, 4096, RAM, RAM + 64, RAM + 4096, BAR0, BAR0 + CSR, 1 << 32, (1 << 64) - 1])
+NUMBERS = SMALL | st.integers(0, (1 << 64) - 1)
+RECORDS = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(0, 255), st.lists(NUMBERS, max_size=8), st.integers(0, 16)), max_size=40
+)
+
+
+def play(driver: Guest) -> None:
+    """The device works meanwhile, at addresses that are given and at others."""
+    for pci in (RAM, RAM + 4096, 0x7000_0000):
+        driver.device.write(0, 0x84, 4, pci)
+        driver.device.write(0, 0x8C, 4, 300)
+        driver.device.write(0, 0x80, 4, 0x43)
+        driver.device.write(0, CSR, 1, 3)
+        driver.run(3)
+        driver.device.write(0, CSR, 1, 0)
+        driver.device.write(0, CSR, 1, 4)
+        driver.device.read(0, CSR, 1)
+    assert driver.device.wait_ns() is not None
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(RECORDS, st.booleans())
+def test_any_records(records: list[tuple[int, int, list[int], int]], watched: bool) -> None:
+    with guest(watched=watched) as driver:
+        for kind, flags, a, width in records:
+            driver.writer.put(kind, *a, flags=flags, width=width, pc=a[0] if a else 1, cpu=width)
+        play(driver)
+        for kind, flags, a, width in records:
+            driver.writer.put(kind, *a[::-1], flags=flags, width=width, text="\x1b[31m")
+            driver.run(1)
+        assert all("\x1b" not in line for line in driver.said)
+        driver.leave()
+        assert driver.kept
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=64)), min_size=1, max_size=6), st.binary()
+)
+def test_any_bytes(headers: list[tuple[int, bytes]], body: bytes) -> None:
+    fd = ring.create("0000:00:02.0", 64)
+    try:
+        driver = Guest(fd)
+        os.pwrite(fd, body[: 64 * 128], ring.HEADER_BYTES)
+        for at, data in headers:
+            driver.writer.header(at, data)
+            play(driver)
+            driver.device.config_write(0x10, 4, BAR0)
+        driver.leave()
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "word"),
+    [
+        (ring.LOST_AT, 3, "3 records were lost"),
+        (ring.UNRETURNED_AT, 2, "2 calls"),
+        (ring.HEAD_AT, 1 << 40, "no sense"),
+        (ring.STATE_AT, ring.NOT_THERE, "records nothing"),
+        (ring.STATE_AT, ring.LOADED, "nokaslr"),
+    ],
+)
+def test_what_cannot_be_seen_is_not_judged_and_that_is_said_once(at: int, value: int, word: str) -> None:
+    with guest() as driver:
+        driver.transfer(RAM + 0x1000)
+        assert driver.names == ["dma-not-allocated"]
+        driver.writer.header(at, value.to_bytes(4 if at == ring.STATE_AT else 8, "little"))
+        count = driver.findings["dma-not-allocated"].count
+        for _ in range(3):
+            driver.transfer(0x7000_0000)
+            driver.stop()
+        driver.unload()
+        assert driver.names == ["dma-not-allocated", "unmapped-address"]
+        assert driver.findings["dma-not-allocated"].count == count
+        (line,) = [it for it in driver.said if "blind" in it]
+        assert word in line
+        assert driver.witness.summary()["blind"]
+        driver.leave()
+        assert "blind" in str(driver.kept[0]["dma"])
+
+
+def test_a_guest_that_holds_too_much_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledgers, "MOST_LIVE", 20)
+    with guest() as driver:
+        for at in range(30):
+            driver.alloc(handle=0x4000_0000 + 4096 * at)
+        driver.run()
+        assert driver.witness.ledger.held == 20
+        assert "more than 20 buffers" in driver.witness.blind
+        driver.transfer(RAM)
+        assert not driver.findings
+
+
+def test_one_page_mapped_thousands_of_times_is_not_followed() -> None:
+    with guest() as driver:
+        for _ in range(1000):
+            driver.map(RAM, 64, BOTH)
+        driver.run()
+        assert "too many times" in driver.witness.blind
+
+
+def test_what_was_released_and_loaded_is_bounded() -> None:
+    with guest(capacity=1 << 16) as driver:
+        for at in range(6000):
+            driver.map(RAM + 64 * at, 64, BOTH)
+            driver.unmap(RAM + 64 * at, 64, BOTH)
+        for module in range(400):
+            driver.load(module)
+        driver.run()
+        assert len(driver.witness.ledger.released) <= ledgers.MOST_RELEASED
+        assert len(driver.witness.ledger.modules) <= ledgers.MOST_MODULES
+        assert not driver.findings
+        assert not driver.witness.blind
+
+
+def test_findings_of_loads_without_end_are_bounded() -> None:
+    with guest(capacity=1 << 16) as driver:
+        for _ in range(1200):
+            driver.load()
+            driver.alloc()
+            driver.unload()
+        driver.run()
+        assert len(driver.room.findings) == 1024
+        assert driver.room.docket.others
+        assert len(driver.said) == 1025
+
+
+def test_a_flood_costs_a_bounded_time_a_step() -> None:
+    """A guest that fills its ring as fast as it is read holds the card for one round, and no longer."""
+    with guest(capacity=1 << 12) as driver:
+        for _ in range(4000):
+            driver.put(Kind.MASK, 1, 0, flags=Mask.BOTH)
+        before = time.monotonic()
+        driver.run(1)
+        assert time.monotonic() - before < 30
+
+
+def test_writes_that_never_come_are_innocence_and_bounded() -> None:
+    with guest(capacity=1 << 17) as driver:
+        for turn in range((1 << 16) + 10):
+            driver.write(CSR, 0, 1, post=True, cpu=turn % 4)
+        driver.posted.clear()
+        for _ in range(20):
+            driver.run(1)
+        assert "more accesses were made than came" in driver.witness.blind
+
+
+def test_a_reset_drops_nothing_that_the_guest_holds() -> None:
+    with guest() as driver:
+        buffer = driver.alloc()
+        driver.device.reset(ResetKind.POWER_ON)
+        assert driver.writer.bar(0) == (0, 0, False)
+        driver.boot()
+        assert driver.writer.bar(0) == (BAR0, 512, False)
+        driver.transfer(buffer)
+        assert not driver.findings
+
+
+def test_a_guest_that_boots_again_has_other_buffers() -> None:
+    with guest() as driver:
+        for size in (4096, 8192, 4096):
+            buffer = driver.alloc(size, handle=RAM + 0x8000)
+            driver.transfer(buffer, size)
+        driver.free(buffer)
+        assert not driver.findings
+        assert driver.witness.ledger.held == 0
