@@ -55,6 +55,8 @@ class Room:
             self._witness.drain()
         if self._summary is not None or self.docket.findings:
             self._sum_up()
+            if self._witness is not None:
+                self._witness.clear()
 
     def _sum_up(self, registers: Mapping[str, int] | None = None) -> None:
         """Say what there is to say, and keep a record of every client."""

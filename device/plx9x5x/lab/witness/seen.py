@@ -12,7 +12,7 @@ from plx9x5x.lab.witness.lines import Lines, Where
 ENTERED: Final = "handler"
 """The role of a place that is where a function begins."""
 RETURNED_TO: Final = re.compile(
-    r"(allocated|freed|mapped|unmapped|synced|called|requested|mask set|pool \w+)( before| after)?"
+    r"(what it hits )?(allocated|freed|mapped|unmapped|synced|called|requested|mask set|pool \w+)( before| after)?"
 )
 """Roles of places that a call into the kernel returns to. Other places are accesses, some by the kernel's helpers."""
 _CALLED: Final = "called"
