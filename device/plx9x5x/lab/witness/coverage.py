@@ -4,8 +4,8 @@
 QEMU counts how often it ran each block of translated code. A byte ran as often as all blocks that hold it together.
 From that, of the driver's own files:
 
-- a line's count is the highest of its instructions' by the line table; that of a line whose call was inlined is at
-  least the count of where the inlined code begins;
+- a line ran as often as the places where its statements begin, the highest of them; of a line without such places it is
+  the highest of its instructions, or of where code begins that stands for a call in it;
 - a function was entered as often as where its code begins ran, all inlined copies added up.
 
 What the compiler has merged or moved can only be told as it is in the code: counts are of the optimized module.
@@ -88,8 +88,8 @@ class _Ran:
         return int(part.max()) if len(part) else 0
 
     def of_code(self, code: Code) -> int:
-        """How often a function's code was entered; 1 if only the middle of it ran."""
-        return self.most(code.entry, code.entry + 1) or int(any(self.most(*it) for it in code.ranges))
+        """How often a function's code was entered."""
+        return self.most(code.entry, code.entry + 1)
 
     def part(self, low: int, high: int) -> npt.NDArray[np.int64]:
         """The counts of those bytes, as far as they are of a text."""
@@ -139,17 +139,28 @@ def _counted(seen: Seen) -> tuple[dict[str, _Counts], list[str]]:
 def _sources(lines: Lines, ran: _Ran) -> dict[str, Source]:
     found: dict[str, Source] = {}
 
+    begun: set[tuple[str, int]] = set()
+
     def line(path: str, number: int, count: int) -> None:
         of_file = found.setdefault(path, Source()).lines
         of_file[number] = max(of_file.get(number, 0), count)
 
-    for row in lines.rows():
+    for row in lines.statements():
+        begun.add((row.file, row.line))
         line(row.file, row.line, ran.most(row.start, row.end))
+    # What the compiler moved out of a loop or before a condition runs although its line does not.
+    for row in lines.rows():
+        if (row.file, row.line) not in begun:
+            line(row.file, row.line, ran.most(row.start, row.end))
     for code in lines.codes():
         before = found.setdefault(code.file, Source()).functions.get(code.name, (code.line, 0))[1]
         found[code.file].functions[code.name] = (code.line, before + ran.of_code(code))
     for path, number, code in lines.calls():
-        line(path, number, ran.of_code(code))
+        if (path, number) not in begun:
+            line(path, number, ran.of_code(code))
+    for source in found.values():  # genhtml takes for granted that a function's own line has a count
+        for number, count in source.functions.values():
+            source.lines.setdefault(number, count)
     return found
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from elftools.dwarf.compileunit import CompileUnit
 from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarfinfo import DWARFInfo
+from elftools.dwarf.lineprogram import LineState
 from elftools.dwarf.ranges import BaseAddressEntry
 from elftools.elf.elffile import ELFFile
 
@@ -116,6 +117,14 @@ class Unit:
         except Exception:  # noqa: BLE001 - as above
             return ()
 
+    @cached_property
+    def statements(self) -> tuple[Row, ...]:
+        """Where statements begin, as rows of one byte: of code that was moved elsewhere this is where it belongs."""
+        try:
+            return tuple(self._statements())
+        except Exception:  # noqa: BLE001 - as above
+            return ()
+
     def _files(self) -> Iterator[str]:
         program = self._dwarf.line_program_for_CU(self._unit)
         if program is None:
@@ -128,13 +137,18 @@ class Unit:
             number = entry.dir_index
             yield _joined(folders[number] if number < len(folders) else "", text(entry.name))
 
-    def _rows(self) -> Iterator[Row]:
+    def _states(self) -> Iterator[LineState]:
         program = self._dwarf.line_program_for_CU(self._unit)
+        yield from (it.state for it in ([] if program is None else program.get_entries()) if it.state is not None)
+
+    def _statements(self) -> Iterator[Row]:
+        for state in self._states():
+            if state.is_stmt and state.line and not state.end_sequence:
+                yield Row(state.address, state.address + 1, self._file(state.file), state.line)
+
+    def _rows(self) -> Iterator[Row]:
         before = None
-        for entry in () if program is None else program.get_entries():
-            state = entry.state
-            if state is None:
-                continue
+        for state in self._states():
             # Of several rows at one address the last holds: the others are places for break points.
             if before is not None and state.address > before.address:
                 yield Row(before.address, state.address, self._file(before.file), before.line)

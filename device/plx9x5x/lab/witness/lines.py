@@ -153,6 +153,11 @@ class Lines:
         for unit in self._units:
             yield from (row for row in unit.rows if row.line and self.is_own(row.file))
 
+    def statements(self) -> Iterator[Row]:
+        """Where their statements begin."""
+        for unit in self._units:
+            yield from (row for row in unit.statements if self.is_own(row.file))
+
     def codes(self) -> Iterator[Code]:
         """Functions of the driver's own files, wherever code of theirs is: inlined ones are told for each call."""
         for unit in self._units:

@@ -58,6 +58,8 @@ def test_a_function_that_was_counted_by_hand(made: Made) -> None:
     assert source.functions["helped"] == (made.line_with("sub/help.c", "u32 helped("), 0)
     assert source.lines[made.line_of("sub/help.c", "helped reads")] == 0
     assert found.shown[made.source("sub/help.c")] == "sub/help.c"
+    for one in found.sources.values():
+        assert {line for line, _ in one.functions.values()} <= one.lines.keys()
 
 
 def test_loads_add_up_and_blocks_that_overlap_too(made: Made) -> None:
