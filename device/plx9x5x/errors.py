@@ -71,6 +71,8 @@ class BusAbort(PlxError):
     """
 
     cause: AbortCause = AbortCause.NOTHING_MAPPED
+    injected: str = ""
+    """The planned fault that made it (plx9x5x.faults); empty if the address did."""
 
     def __init__(self, address: BusAddr, *, moved: int, nearest: Sequence[tuple[int, int]] = ()) -> None:
         super().__init__(f"{type(self).__name__} at bus address {address:#x}")

@@ -37,6 +37,19 @@ class Event:
 class Fault(Event):
     """Something that a driver did not mean. Sinks get these even while they are not enabled."""
 
+    injected: str = field(default="", kw_only=True)
+    """The planned fault that caused it, in its own words: then the driver did not. Empty for what is the driver's."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultStruck(Event):
+    """A planned fault has struck, for the `count`-th time. Sinks get it like a fault of a driver's."""
+
+    number: int
+    text: str
+    count: int
+    where: str
+
 
 @dataclass(frozen=True, slots=True)
 class RegionAccess(Event):

@@ -37,7 +37,7 @@ class BusMaster(Protocol):
         ...
 
     def write_from(self, address: BusAddr, data: memoryview) -> None:
-        """Store `data` (bytes, contiguous) from `address` on. Raises: MasterAbort, TargetAbort."""
+        """Store `data` (bytes, contiguous) from `address` on. Raises: MasterAbort, TargetAbort, ParityError."""
         ...
 
 

@@ -76,7 +76,7 @@ class Chip:
     `speed` makes transfers take time on `clock`; None (the default) makes them instant. `report_aborts` False keeps
     bus errors out of INTCSR, for drivers that enable the abort interrupt and never clear its cause: they would hang in
     an interrupt storm, as on the card. `thorough` looks at each access and each descriptor, for the findings that need
-    it; then nothing is answered or moved in C.
+    it; then nothing is answered or moved in C. `channel` makes a channel in place of `Channel`, of its arguments.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Chip:
         speed: BusSpeed | None = None,
         report_aborts: bool = True,
         thorough: bool = False,
+        channel: Callable[..., Channel] | None = None,
     ) -> None:
         self.thorough = thorough
         self.accesses = 0
@@ -176,7 +177,7 @@ class Chip:
         self.messaging: Final = MessagingUnit(self.registers, lambda: self._local)
         self._local = LocalBus((), self._undecoded)
         self._spaces = SpaceAccess(self.registers, lambda: self._local)
-        make_channel = self._native.channel if self._native else Channel
+        make_channel = channel or (self._native.channel if self._native else Channel)
         self.channels: Final = tuple(
             make_channel(
                 index,
@@ -460,6 +461,8 @@ class Chip:
 
     def _will_not_be_done(self, channel: Channel) -> str | None:
         """Why DONE of a channel will stay 0, if it will."""
+        if channel.hung is not None:
+            return channel.hung
         if channel.state is State.FAILED:
             return "the transfer ended at a bus error, and only an abort (ENABLE=0, then ABORT) sets DONE"
         if not channel.busy:
@@ -521,14 +524,15 @@ class Chip:
         self._trace.emit(
             events.BusError(
                 now, channel, kind, purpose, abort.address, abort.nearest, str(abort), abort.cause, failed.visible,
-                where, in_pci,
+                where, in_pci, injected=abort.injected,
             )
         )  # fmt: skip
 
-    def parity_error(self, channel: int, address: int) -> None:
-        """Set PCISR for bad data that the chip read as master; the transfer goes on."""
+    def parity_error(self, channel: int, address: int, *, writes: bool = False) -> None:
+        """Set PCISR for bad data that the chip read as master, or that a target says it `writes`; it goes on."""
         responds = self.config[cfg.PCICR] & cfg.PCICR.parity_response.mask
-        status = cfg.PCISR.parity_error.mask | (cfg.PCISR.master_parity_error.mask if responds else 0)
+        status = 0 if writes else cfg.PCISR.parity_error.mask
+        status |= cfg.PCISR.master_parity_error.mask if responds else 0
         self.config.set_bits(cfg.PCISR, status, to=True)
         self._interrupts.update()
         self._trace.emit(events.ParityBad(self._clock.now(), channel, address))

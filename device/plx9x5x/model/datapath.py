@@ -2,6 +2,7 @@
 """How a channel's bytes cross the bridge: a run of local addresses at once, or word by word at a held one."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from plx9x5x.errors import BusAbort, ParityError
 from plx9x5x.model.heldport import HeldPort
@@ -11,10 +12,18 @@ from plx9x5x.ports import BusMaster
 from plx9x5x.units import BusAddr
 
 
-class DataPath:
-    """One channel's way between guest memory and the local bus. `on_parity` is told where bad data was read."""
+class OnParity(Protocol):
+    """Is told of bad data at a bus address."""
 
-    def __init__(self, bus: BusMaster, local: LocalBus, on_parity: Callable[[int], None]) -> None:
+    def __call__(self, address: int, *, writes: bool = False) -> None:
+        """`writes`: the chip wrote it, and the target says so."""
+        ...
+
+
+class DataPath:
+    """One channel's way between guest memory and the local bus. `on_parity` is told where bad data came or went."""
+
+    def __init__(self, bus: BusMaster, local: LocalBus, on_parity: OnParity) -> None:
         self.bus, self._on_parity = bus, on_parity
         self.local = local
         """The local bus, which is new after a reset."""
@@ -31,7 +40,7 @@ class DataPath:
         if to_pci:
             if memory is None:
                 memory = memoryview(self.local.read_swapped(span.address, span.length, word))
-            self.bus.write_from(address, memory)
+            self.write_bus(address, memory)
         elif memory is not None:
             self.read_bus(address, memory)
         else:
@@ -50,8 +59,7 @@ class DataPath:
         port = self.port(transfer)
         if transfer.to_pci:
             data = port.read(transfer.moved, length, stopped)
-            self.bus_bytes = len(data)
-            self.bus.write_from(address, memoryview(data))
+            self.write_bus(address, memoryview(data))
             return len(data)
         buffer = memoryview(bytearray(length))
         arrived, taken = length, 0
@@ -79,6 +87,9 @@ class DataPath:
             self._on_parity(address)
 
     def write_bus(self, address: BusAddr, data: memoryview) -> None:
-        """Write as bus master. Raises: MasterAbort, TargetAbort."""
+        """Write as bus master; bad parity is for the status bits, as in a read. Raises: MasterAbort, TargetAbort."""
         self.bus_bytes = len(data)
-        self.bus.write_from(address, data)
+        try:
+            self.bus.write_from(address, data)
+        except ParityError:
+            self._on_parity(address, writes=True)

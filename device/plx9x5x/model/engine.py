@@ -26,6 +26,7 @@ Source: PLX SDK, Linux comedi and farsync drivers, the Windows PLX9x5x sample, r
 
 import dataclasses
 import enum
+import functools
 import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -127,8 +128,8 @@ class ChannelHost(Protocol):
         """Set the status bits of a failed access."""
         ...
 
-    def parity_error(self, channel: int, address: int) -> None:
-        """Set the status bits of bad data read from `address` on."""
+    def parity_error(self, channel: int, address: int, *, writes: bool = False) -> None:
+        """Set the status bits of bad data read from `address` on, or written there."""
         ...
 
     def interrupts_changed(self) -> None:
@@ -155,7 +156,7 @@ class Channel:
         self.index: Final = index
         self.names: Final = names
         self._regs, self._host = registers, host
-        self.path: Final = DataPath(bus, local, lambda address: host.parity_error(index, address))
+        self.path: Final = DataPath(bus, local, functools.partial(host.parity_error, index))
         self._now, self._trace = clock.now, trace
         self.state = State.IDLE
         self.interrupt = False
@@ -361,6 +362,11 @@ class Channel:
     def busy(self) -> bool:
         """True while a transfer is under way and has not failed."""
         return self.state is not State.IDLE and self.state is not State.FAILED
+
+    @property
+    def hung(self) -> str | None:
+        """Why DONE will not come, where the state does not tell: a channel of this class has no such reason."""
+        return None
 
     def note_hold(self, *, starts: bool = False) -> None:
         """Report, once for each time, that the transfer waits for bus mastering; `starts`: it begins or resumes now."""

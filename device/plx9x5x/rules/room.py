@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from plx9x5x.events import ChipReset, ClientSummary, Event
+from plx9x5x.events import ChipReset, ClientSummary, Event, Fault
 from plx9x5x.findings.docket import Docket
 from plx9x5x.findings.finding import Finding
 from plx9x5x.findings.place import NOWHERE
@@ -41,12 +41,15 @@ class Room:
         return self.docket.findings
 
     def emit(self, event: object) -> None:
-        """Judge an event; a client that leaves takes its findings with it, once they have been summed up."""
+        """Judge an event; a client that leaves takes its findings with it, once they have been summed up.
+
+        What a planned fault caused is nobody's mistake.
+        """
         if isinstance(event, ClientSummary):
             self._summary = event
         elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
             self._sum_up(event.registers)
-        elif isinstance(event, Event | Mistake):
+        elif isinstance(event, Event | Mistake) and not (isinstance(event, Fault) and event.injected):
             self.docket.take(event, event.time)
 
     def conclude(self) -> None:

@@ -13,6 +13,7 @@
     eot 0 ignored               the board asserted EOT# of channel 0; ignored: no data moves, or EOT# is not enabled
     dreq 0 driven               from now on the board drives DREQ# of channel 0 (free: no more)
     dreq 0 1                    the channel looked at DREQ#: the first time in a transfer, or it has changed since
+    fault 2 SENTENCE; WHERE     the second planned fault (docs/faults.md) strikes, there
     reset WHY                   the chip is as after power-on, or as after a software reset
     idle                        the chip has done all that it can do by itself
     waiting                     so it has, but it looks again by itself: at a descriptor, or at what the board asks for
@@ -145,6 +146,8 @@ def line_of(event: object) -> Line | None:
             return Note("dreq", f"{event.channel} {int(event.level)}")
         case events.ChipReset():
             return Note("reset", event.reason)
+        case events.FaultStruck():
+            return Note("fault", f"{event.number} {event.text}; {event.where}")
         case _:
             return None
 
