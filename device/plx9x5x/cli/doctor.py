@@ -2,12 +2,13 @@
 """`plx9x5x doctor`: is this host able to run everything, and if not, what mends it. Fetches and changes nothing."""
 
 import argparse
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x.lab import defaults
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from plx9x5x.lab.toolchain.doctor import Line
 
 NAME: Final = "doctor"

@@ -63,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON too")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
     parser.add_argument(
-        "--seed", metavar="N", type=_seed, help="repeat the random lengths of a run that gave this number"
+        "--seed",
+        metavar="N",
+        type=_seed,
+        help="repeat the random lengths of a run that gave this number; of --fault too",
     )
     parser.add_argument("--mode", default="test", help=argparse.SUPPRESS)  # break the run on purpose: initramfs/init
 
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from plx9x5x.cli import run_view
     from plx9x5x.lab import session
-    from plx9x5x.lab.card import driver
+    from plx9x5x.lab.card import driver, plans
     from plx9x5x.lab.guest import sources as guest_sources
     from plx9x5x.lab.report import junit
 
@@ -105,7 +108,10 @@ def run(args: argparse.Namespace) -> int:
         trace=args.trace,
         witness=not args.no_witness,
         coverage=args.coverage,
+        faults=tuple(args.fault),
     )
+    for board in wanted if args.fault else ():  # what is wrong with a plan is said before anything is started
+        plans.of_cards(args.fault, (board,))
     for turn in range(args.repeat):
         if args.repeat > 1:
             run_view.say([f"-- {turn + 1} of {args.repeat}"])
@@ -157,6 +163,7 @@ def _one(spec: "RunSpec") -> "RunResult":
     run_view.say(f"{name}: {value}" for name, value in result.facts.items())
     run_view.say(run_view.findings_line(result))
     run_view.say([] if result.coverage is None else result.coverage.lines())
+    run_view.say(f"fault: {it}" for it in result.faults)
     if trouble := run_view.verdict_lines(result):
         run_view.say(["", *trouble])
     run_view.say(["", run_view.logs_line(result)])
@@ -170,7 +177,15 @@ def _one_of_several(spec: "RunSpec", board: str) -> "RunResult":
     trace = spec.trace and spec.trace.with_name(f"{spec.trace.stem}.{board}{spec.trace.suffix}")
     run_view.say([f"== {board}"])
     result = _watched(replace(spec, board=board, trace=trace))
-    run_view.say([*run_view.verdict_lines(result), run_view.logs_line(result), result.totals(), ""])
+    run_view.say(
+        [
+            *run_view.verdict_lines(result),
+            *(f"fault: {it}" for it in result.faults),
+            run_view.logs_line(result),
+            result.totals(),
+            "",
+        ]
+    )
     return result
 
 

@@ -8,6 +8,7 @@ code 0. The line `listening on PATH` on stdout says that a client may connect; i
 import argparse
 import contextlib
 import faulthandler
+import functools
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import ending, summaries, watched
+from plx9x5x.cli import ending, fault_options, summaries, watched
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab import defaults
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from plx9x5x.board import Board
     from plx9x5x.model.chip import Chip
     from plx9x5x.model.timing import BusSpeed
-    from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, TraceSink
+    from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, PciDevice, TraceSink
     from plx9x5x.trace.regtrace import RegisterTrace
     from plx9x5x.transport.libvfio import LibvfioServer
     from plx9x5x.transport.wire.server import WireServer
@@ -116,7 +117,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="let the card's time pass X times as fast (%(default)g)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bus's waits (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the bus's waits and of --fault (%(default)s)"
+    )
+    fault_options.add(parser)
     parser.add_argument(
         "--quiet-aborts",
         action="store_true",
@@ -166,13 +170,14 @@ def run(args: argparse.Namespace) -> int:
         stream=sys.stderr,
     )
     board = load_board(args.board)
+    faults = fault_options.Served(args.fault, board, args.seed)
     plane = choice.choose(args.plane)
     with contextlib.ExitStack() as stack:
         kept = None if args.summary is None else stack.enter_context(summaries.opened(args.summary, board.name))
         witness = stack.enter_context(watched.opened(args))
         room = Room(
             logging.getLogger("plx9x5x.findings").warning,
-            keep=kept.keep if kept is not None else None,
+            keep=faults.recorded(kept.keep) if kept is not None else None,
             witness=witness,
         )
         caught: list[int] = []
@@ -205,6 +210,7 @@ def run(args: argparse.Namespace) -> int:
             report_aborts=not args.quiet_aborts,
             rule=rule,
             thorough=args.findings == ALL,
+            faults=faults,
             witness=witness,
         )
         if args.msix:
@@ -223,6 +229,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"board {board.name}: {board.summary}")
             print(choice.describe(plane))
             print(make_server.chosen)
+            print("".join(f"{line}\n" for line in faults.lines()), end="")
             print(
                 "add it to a guest (GUEST_INITRD is yours; see docs/serving.md):\n\n"
                 f"{qemu_command(server.socket_path, shapes.named(args.guest))}\n"
@@ -326,6 +333,7 @@ def _factory(
     report_aborts: bool,
     rule: host_clock.TimeRule,
     thorough: bool = False,
+    faults: fault_options.Served,
     witness: "Witness | None" = None,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`; watched, if there is a witness."""
@@ -334,10 +342,10 @@ def _factory(
 
     sink: TraceSink = judge if trace is None else Tee(judge, trace)
 
-    def make(bus: "BusMaster", irq: "IrqLine") -> Chip:
+    def make(bus: "BusMaster", irq: "IrqLine") -> "PciDevice":
         clock = host_clock.HostClock(rule)
-        chip = Chip(
-            board,
+        build = functools.partial(faults.make, board) if faults else functools.partial(Chip, board)
+        built = build(
             bus=bus,
             irq=irq,
             clock=clock,
@@ -346,10 +354,11 @@ def _factory(
             report_aborts=report_aborts,
             thorough=thorough,
         )
+        device, chip = (built, built) if isinstance(built, Chip) else (built.device, built.chip)
         made.append(chip)
         if witness is not None:
             watched.watch(witness, chip, sink, clock.now)
-        return chip
+        return device
 
     if witness is not None:
         return witness.wrap(make)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x import boards
-from plx9x5x.cli import guest_options
+from plx9x5x.cli import fault_options, guest_options
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import SetupError
 from plx9x5x.lab import defaults
@@ -90,6 +90,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gdb", action="store_true", help="hold the probe, say how gdb attaches, and wait for Enter before it"
     )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=fault_options.seed,
+        default=0,
+        help="what chance in --fault begins with (%(default)s)",
+    )
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write each register access to FILE (docs/trace.md)")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what came of it as JSON too")
@@ -138,6 +145,8 @@ def run(args: argparse.Namespace) -> int:
         shell=shell,
         gdb=sys.stdin.fileno() if args.gdb else None,
         keep=args.keep,
+        faults=tuple(args.fault),
+        seed=args.seed,
     )
 
     class Screen(trial.Listener):

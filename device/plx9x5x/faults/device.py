@@ -56,7 +56,6 @@ class FaultyDevice:
         self._remembers = any(live.kind.effect is Effect.STALE for live in injector.lives)
         injector.on("surprise removal", self._remove, self._come_back)
         injector.on("reset", self._reset)
-        injector.stand()
 
     @property
     def regions(self) -> Sequence[RegionSpec]:

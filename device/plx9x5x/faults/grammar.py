@@ -40,6 +40,7 @@ _CLAUSES: Final = ("at", "after", "every", "once", "for", "from", "with")
 _POINTS: Final = ("transfer", "access", "read", "write", "interrupt", "address")
 _LIST: Final = "'plx9x5x faults' lists the kinds"
 _BAR: Final = re.compile(r"BAR([0-5])", re.ASCII | re.IGNORECASE)
+_CARD: Final = re.compile(r"\bcard\s+([0-9]{1,9})\s*:", re.ASCII | re.IGNORECASE)
 _WHOLE_BAR: Final = 1 << 32
 
 Names = Callable[[str], "Place | None"]
@@ -63,10 +64,7 @@ class Sentences:
 
     def plan(self, arguments: Iterable[str]) -> tuple[Planned, ...]:
         """Read sentences, and files of them: `@FILE`, or the path of one that is there. Raises: FaultPlan."""
-        texts = [text for argument in arguments for text in sentences(argument)]
-        if len(texts) > MOST:
-            raise FaultPlan(f"{len(texts)} faults are planned, and {MOST} are the most")
-        return tuple(map(self.read, texts))
+        return tuple(map(self.read, expanded(arguments)))
 
     def read(self, text: str) -> Planned:
         """Read one. Raises: FaultPlan."""
@@ -97,6 +95,20 @@ class Sentences:
         if found is None:
             raise FaultPlan(f"no register is called '{name}'{near(name, self._known)}")
         return found
+
+
+def expanded(arguments: Iterable[str]) -> list[str]:
+    """Sentences, and those of files. Raises: FaultPlan."""
+    texts = [text for argument in arguments for text in sentences(argument)]
+    if len(texts) > MOST:
+        raise FaultPlan(f"{len(texts)} faults are planned, and {MOST} are the most")
+    return texts
+
+
+def card_of(text: str) -> int:
+    """The card that a sentence names; the first, if it names none."""
+    found = _CARD.search(text)
+    return int(found[1]) if found is not None else 1
 
 
 def sentences(argument: str) -> list[str]:

@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from plx9x5x.faults.kinds import Kind, Occurrence, Strike
+from plx9x5x.faults.kinds import READ, WRITE, Kind, Occurrence, Strike
 from plx9x5x.faults.plan import At, Planned
 from plx9x5x.ports import Clock
 
@@ -119,7 +119,7 @@ class Injector:
         self._doers: dict[str, tuple[Callable[[Live], None], Callable[[Live], None]]] = {}
         self._going: list[Live] = []
         """Prompt ones that have begun, and whose end is to come."""
-        self._waiting: tuple[Live, ...] = self.lives
+        self._stood = False
 
     def on(self, kind: str, begin: Callable[[Live], None], end: Callable[[Live], None] = lambda _: None) -> None:
         """Say who does what a prompt kind does, and ends it."""
@@ -131,10 +131,10 @@ class Injector:
 
     def see(self, occurrence: Occurrence) -> None:
         """Be told of what happens, before it does."""
-        if not self.lives:
-            return
         now = self.clock.now()
-        for live in self._waiting:
+        if not self._stood and occurrence.stream in (READ, WRITE):
+            self._stand(now)
+        for live in self.lives:
             live.feed(occurrence, now)
         for live in self._prompt:
             if live not in self._going and (_first(live, now) or live.hits(occurrence, now)):
@@ -192,18 +192,19 @@ class Injector:
         ]
         return min(times, default=None)
 
-    def stand(self) -> None:
-        """Count those that are there from power-on."""
+    def _stand(self, now: int) -> None:
+        """Count those that are there from power-on, now that somebody looks at the card."""
+        self._stood = True
         for live in self.lives:
             if live.kind.standing:
-                self.note(live, "power-on")
+                self.note(live, "power-on", now)
 
     def restart(self) -> None:
         """A new client comes: all waits again."""
+        self._stood = False
         self._going.clear()
         for live in self.lives:
             live.restart()
-        self.stand()
 
     def record(self) -> list[dict[str, object]]:
         """What was planned, and how often it struck."""

@@ -19,10 +19,12 @@ from typing import Final, Protocol
 
 from plx9x5x import boards
 from plx9x5x.errors import BadRequest, LostVm
+from plx9x5x.faults import record
+from plx9x5x.faults.record import Struck
 from plx9x5x.findings import kept
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
-from plx9x5x.lab.card import driver
+from plx9x5x.lab.card import driver, plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.card.watching import Watching, watching
@@ -91,6 +93,8 @@ class RunSpec:
     """Watch the driver from outside, where that can be."""
     coverage: Path | None = None
     """The tracefile of lcov that what ran of the driver is added to (docs/coverage.md)."""
+    faults: tuple[str, ...] = ()
+    """The plan by which the card fails: sentences, or files of them (docs/faults.md)."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -126,6 +130,8 @@ class RunResult:
     findings: tuple[Finding, ...] = ()
     """What the device's server saw done wrong, by whoever: cases that misuse the chip on purpose cause some."""
     facts: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Struck, ...] = ()
+    """What was planned to fail, and how often it did."""
     board: str = boards.DEFAULT
     coverage: Covered | None = None
     """Which of the driver's code ran, if that was asked for."""
@@ -238,6 +244,7 @@ class RunResult:
             ],
             "findings": [finding.json() for finding in self.findings],
             "coverage": None if self.coverage is None else self.coverage.json(),
+            **({"faults": [it.json() for it in self.faults]} if self.faults else {}),
             "seconds": self.seconds,
             "logs": str(self.logs),
         }
@@ -313,6 +320,8 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
 
 
 def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: CoverageFile | None) -> RunResult:
+    if spec.faults:
+        spec = replace(spec, faults=plans.of_cards(spec.faults, (spec.board,))[0])
     memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):
@@ -365,7 +374,8 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
         coverage=done.coverage,
         unwritten=done.troubles,
         contract=contract_guest.judge(result.report),
-        findings=kept.read(logs / FINDINGS),
+        findings=kept.findings_of(clients := kept.records(logs / FINDINGS)),
+        faults=record.of_records(clients),
     )
     junit.write(logs / "junit.xml", result.junit())
     if result.contract is not None:
@@ -397,6 +407,8 @@ def _boot(
                 verbose=spec.verbose,
                 plane=spec.plane,
                 watched=eye.card(0, result.logs),
+                faults=spec.faults,
+                seed=spec.seed or 0,
             )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))

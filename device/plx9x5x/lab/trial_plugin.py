@@ -45,6 +45,7 @@ def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") ->
     for name in ("input", "trace", "coverage", "get_into"):
         if isinstance(asked.get(name), str):
             asked[name] = Path(asked[name])
+    asked["faults"] = tuple(f"@{beside(word[1:])}" if word[:1] == "@" else word for word in asked.get("faults", ()))
     for name in ("append", "boards", "get"):
         value = asked.get(name, ())
         asked[name] = tuple(value.split()) if name == "append" and isinstance(value, str) else tuple(value)
@@ -91,6 +92,7 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
             "guest": named(setting(request, "guest", PLAIN.name)),
             "memory_mib": setting(request, "memory_mib", None),
             "timeout_s": setting(request, "timeout_s", defaults.TIMEOUT_S),
+            "faults": setting(request, "faults", ()),
         }
         asked = _fields({**of_the_marker, **options}, beside)
         spec = trial.TrySpec(trial.parse([beside(word) for word in modules]), command, **asked)

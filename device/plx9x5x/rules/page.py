@@ -42,6 +42,7 @@ bits. Reads are, where they come by the thousand and wait for nothing, or go whe
 | `dma` | with the witness: calls of the guest's DMA API (`allocations`, `frees`, `mappings`, `unmappings`, `failed`), |
 | | what was `live` at the end, `loads` of watched modules, `accesses` that the device got and how many were `matched` |
 | | with the code that made them, why the witness is `blind`, or nothing |
+| `faults` | if some were planned: a list, what struck how often ([faults.md](faults.md)) |
 | `registers` | the chip's registers as the client left them, by the data book's names; none of one that was there |
 | | when the server ended |
 

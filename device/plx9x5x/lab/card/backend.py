@@ -3,6 +3,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,18 +33,23 @@ def board_backend(
     plane: Plane | None = None,
     transport: str = AUTO,
     summary: Path | None = None,
+    faults: Sequence[str] = (),
+    seed: int = 0,
     watched: Watched | None = None,
 ) -> Backend:
     """Serve `board` by `transport`, with the library `libvfio_user`.
 
-    The register trace goes to the file `trace`, what each client came to and its findings to `summary`. `watched`:
-    the guest's driver is.
+    The register trace goes to the file `trace`, what each client came to and its findings to `summary`.
+    `faults` are the sentences of a plan, `seed` what chance in them begins with (docs/faults.md). `watched`: the
+    guest's driver is.
     """
     options = (
         *(("--verbose",) if verbose else ()),
         *(("--trace", str(trace)) if trace is not None else ()),
         *(("--summary", str(summary)) if summary is not None else ()),
         *(("--plane", plane.value) if plane is not None else ()),
+        *(word for fault in faults for word in ("--fault", fault)),
+        *(("--seed", str(seed)) if seed else ()),
         *(("--transport", transport) if transport != AUTO else ()),
         *(_watching(watched) if watched is not None else ()),
     )

@@ -7,6 +7,7 @@
     serving(tc, board, transport=carrier.transport.value) ... GuestVm ... aftermath(vm, servers)
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypedDict
 
@@ -55,6 +56,8 @@ def serving(
     verbose: bool = False,
     plane: Plane | None = None,
     watched: Watched | None = None,
+    faults: Sequence[str] = (),
+    seed: int = 0,
 ) -> Backend:
     """The server of a card by the transport that was chosen; its findings go to the folder `logs`."""
     return board_backend(
@@ -66,6 +69,8 @@ def serving(
         transport=transport,
         summary=(logs / FINDINGS).absolute(),
         watched=watched,
+        faults=faults,
+        seed=seed,
     )
 
 

@@ -25,6 +25,7 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
     """
     from plx9x5x.findings.kept import read  # noqa: PLC0415
     from plx9x5x.lab.card.backend import FINDINGS, board_backend  # noqa: PLC0415
+    from plx9x5x.lab.card.plans import of_cards  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import PLAIN, named  # noqa: PLC0415
     from plx9x5x.transport.choice import AUTO, choose  # noqa: PLC0415
 
@@ -35,7 +36,13 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
     guest = named(setting(request, "guest", PLAIN.name))
     carrier = choose(AUTO, has_library=True, many_mappings=guest.needs_many_mappings)
     kept = tmp_path / FINDINGS
-    yield board_backend(board, libvfio_user=plx_toolchain.libvfio_user, transport=carrier.transport.value, summary=kept)
+    yield board_backend(
+        board,
+        libvfio_user=plx_toolchain.libvfio_user,
+        transport=carrier.transport.value,
+        summary=kept,
+        faults=of_cards(setting(request, "faults", ()), (board,))[0],
+    )
     if said := "\n".join(map(str, read(kept))):
         request.node.add_report_section("teardown", "device findings", said)
 

@@ -15,7 +15,9 @@ from typing import Final, Protocol, TypedDict
 
 from plx9x5x import jail
 from plx9x5x.errors import LostVm
+from plx9x5x.faults import record
 from plx9x5x.findings import kept
+from plx9x5x.lab.card import plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.card.watching import Watching, watching
@@ -47,6 +49,9 @@ _LAST_WORDS_S: Final = 2.0
 _SLOW_S: Final = 20.0
 _LOOK_S: Final = 0.1
 
+Plans = Sequence[Sequence[str]]
+"""The sentences of each card's plan."""
+
 
 class Got(TypedDict):
     """What came of the files of the guest, as `TryResult` has it."""
@@ -73,6 +78,7 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
 
 
 def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: CoverageFile | None) -> TryResult:
+    planned = plans.of_cards(spec.faults, spec.boards) if spec.faults else ((),) * len(spec.boards)
     if spec.get and spec.command is None and spec.shell is None:
         spec = replace(spec, command=":")
     more = frozenset(("virtiofsd",) if shares(spec) else ())
@@ -113,7 +119,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
         if eye.why and spec.witness and result.tried:
             listener.phase(f"nobody watches the driver: {eye.why}")
         try:
-            result = _boot(tc, spec, guest, result, eye, listener)
+            result = _boot(tc, spec, planned, guest, result, eye, listener)
         except LostVm as exc:  # the server's start; a guest's end is part of the result
             result = replace(result, lost=exc)
         numbers = range(1, len(spec.boards) + 1)
@@ -146,7 +152,7 @@ def _card(board: str, logs: Path) -> Card:
     clients = kept.records(logs / FINDINGS)
     lines = (line for one in clients for line in summary.of_record(one))
     left = next((it for one in reversed(clients) if isinstance(it := one.get("registers"), dict) and it), {})
-    return Card(board, kept.findings_of(clients), tuple(lines), left)
+    return Card(board, kept.findings_of(clients), tuple(lines), left, record.of_records(clients))
 
 
 def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:
@@ -172,7 +178,7 @@ def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:
     return Got(got=got, ungot=tuple(f"{name}: it did not come whole" for name in lacks if result.lost is None))
 
 
-def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path, eye: Watching) -> Backend:
+def _backend(tc: Toolchain, spec: TrySpec, planned: Plans, number: int, logs: Path, eye: Watching) -> Backend:
     """The server of the card of that number."""
     return serving(
         tc,
@@ -180,6 +186,8 @@ def _backend(tc: Toolchain, spec: TrySpec, number: int, logs: Path, eye: Watchin
         transport=spec.transport,
         logs=logs,
         trace=_trace_of(spec, number),
+        faults=planned[number - 1],
+        seed=spec.seed,
         watched=eye.card(number - 1, logs),
     )
 
@@ -193,7 +201,13 @@ def _trace_of(spec: TrySpec, number: int) -> Path | None:
 
 
 def _boot(
-    tc: Toolchain, spec: TrySpec, guest: LaidOut, result: TryResult, eye: Watching, listener: Listener
+    tc: Toolchain,
+    spec: TrySpec,
+    planned: Plans,
+    guest: LaidOut,
+    result: TryResult,
+    eye: Watching,
+    listener: Listener,
 ) -> TryResult:
     """Servers, guest, report."""
     logs = result.logs
@@ -202,7 +216,7 @@ def _boot(
         for number in range(2, len(spec.boards) + 1):
             folder = logs_of(logs, number)
             folder.mkdir()
-            backend = _backend(tc, spec, number, folder, eye)
+            backend = _backend(tc, spec, planned, number, folder, eye)
             others.append(stack.enter_context(DeviceServer.start(backend=backend, logs=folder)))
         given = [
             stack.enter_context(
@@ -217,7 +231,9 @@ def _boot(
             listener.phase(f"the guest's root is this machine's, as {who} may read it; what it writes there is dropped")
         if given and not jail.offered().landlock:
             listener.phase("no jail holds virtiofsd, which serves the folders: this kernel has no Landlock")
-        ready = stack.enter_context(prepared(tc, guest.image, backend=_backend(tc, spec, 1, logs, eye), logs=logs))
+        ready = stack.enter_context(
+            prepared(tc, guest.image, backend=_backend(tc, spec, planned, 1, logs, eye), logs=logs)
+        )
         for server in others:
             server.wait_ready()
         qmp = stack.enter_context(Qmp())

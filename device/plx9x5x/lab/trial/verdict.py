@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import LostVm
+from plx9x5x.faults.record import Struck, never
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
 from plx9x5x.lab.host.symptoms import Oops, scan_oopses
@@ -53,6 +54,8 @@ class Card:
     """What it did for the guest, a line a channel, and its interrupts."""
     registers: Mapping[str, int] = field(default_factory=dict)
     """The chip's as the guest left them, by their names."""
+    faults: tuple[Struck, ...] = ()
+    """What was planned to fail, and how often it did."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -98,6 +101,11 @@ class TryResult:
     def findings(self) -> tuple[Finding, ...]:
         """Of all cards."""
         return tuple(finding for card in self.cards for finding in card.findings)
+
+    @property
+    def faults(self) -> tuple[Struck, ...]:
+        """What was planned to fail, of all cards, and how often it did."""
+        return tuple(it for card in self.cards for it in card.faults)
 
     @property
     def transfers(self) -> tuple[str, ...]:
@@ -264,6 +272,7 @@ class TryResult:
         elif self.lost is not None and not self.kernel_said:
             said += str(self.lost).splitlines()[1:]
         said += self.transfers
+        said += [line for lines in self._by_card(_faults) for line in lines]
         found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
         none = "findings: not known" if self.server_trouble else _NONE_SEEN if self.all_mapped else "findings: none"
         said += [line for lines in found for line in lines] or [none]
@@ -277,7 +286,11 @@ class TryResult:
         certain = [finding for finding in self.findings if finding.certain]
         suspicions = len(self.findings) - len(certain)
         if self.exit_code == 0:
-            return "good" + (f", but {suspicions} likely finding{'s' if suspicions > 1 else ''}" if suspicions else "")
+            buts = [f"{suspicions} likely finding{'s' if suspicions > 1 else ''}"] if suspicions else []
+            buts += (
+                [f"{vain} planned fault{'s' if vain > 1 else ''} never struck"] if (vain := never(self.faults)) else []
+            )
+            return f"good, but {' and '.join(buts)}" if buts else "good"
         found = certain or self.findings
         why = [f"{it.who.value}{'' if certain else ', likely'}: {it.rule}" for it in found[:1]]
         why = [*why, *self.problems[:1]] if certain else [*self.problems[:1], *why]
@@ -305,9 +318,14 @@ class TryResult:
                 for finding in card.findings
             ],
             "coverage": None if self.coverage is None else self.coverage.json(),
+            **self._faults_told(),
             "seconds": self.seconds,
             "logs": str(self.logs),
         }
+
+    def _faults_told(self) -> dict[str, object]:
+        told = [{"card": number, **it.json()} for number, card in enumerate(self.cards, 1) for it in card.faults]
+        return {"faults": told} if told else {}
 
     def junit(self) -> bytes:
         """The same as JUnit XML: what is wrong is its errors, findings are properties."""
@@ -329,6 +347,10 @@ class TryResult:
         for line in () if case is None else case.diagnostics:
             if line.startswith(start):
                 yield line.removeprefix(start)
+
+
+def _faults(card: Card) -> tuple[str, ...]:
+    return tuple(f"fault: {it}" for it in card.faults)
 
 
 def _pci_ids(alias: str) -> str:

@@ -122,3 +122,7 @@ class TrySpec:
     gdb: int | None = None
     """A debugger can attach, and the probe waits for a line from this descriptor."""
     keep: bool = False
+    faults: tuple[str, ...] = ()
+    """The plan by which the cards fail: sentences, or files of them (docs/faults.md)."""
+    seed: int = 0
+    """What chance begins with in the plan."""
