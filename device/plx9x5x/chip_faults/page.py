@@ -24,7 +24,7 @@ sentence says:
 `serve`, `run` and `try` take it alike, again for one more sentence. A file, by its path or as `@FILE`, has a sentence
 a line, and `#` before comments. Up to {MOST} sentences, a file up to {MOST_BYTES // KIB} KiB. From pytest it is
 `plx_try("./mydrv", faults=["stuck busy at transfer 2"])`, and for the fixtures that boot a guest the marker
-`plx_board(..., faults=[...])`. In a guest with several cards a sentence is about the first, or begins with `card 2:`.
+`plx_board(..., faults=[...])`. Of several cards in a guest a sentence is about the first, or begins with `card 2:`.
 
 ## A sentence
 
@@ -42,8 +42,8 @@ a line, and `#` before comments. Up to {MOST} sentences, a file up to {MOST_BYTE
 | CHANCE | `with probability P`, a number from 0 to 1 |
 
 T is a number and `us`, `ms` or `s`, of the card's time. REGISTER is a name of the data book (`plx9x5x regs`), or a
-place, as in `BAR2+0x10` (a dword) or `BAR2` (all of it); registers that valid mode moves keep the name that they have after a
-reset. Numbers are decimal or begin with 0x. Case is free, and what follows the kind may be in any order.
+place, as in `BAR2+0x10` (a dword) or `BAR2` (all of it); registers that valid mode moves keep the name that they have
+after a reset. Numbers are decimal or begin with 0x. Case is free, and what follows the kind may be in any order.
 
 Without WHEN a fault is due from the start. It strikes once, at the first occurrence once it is due; those that say
 *lasting* below go on, and so does one with a CHANCE and no WHEN. All is counted for each client afresh, so a second
@@ -58,10 +58,10 @@ A line in the server's log for each strike (of one sentence the first five, the 
 
     fault 1 strikes (1): channel 0: master abort at transfer 7 - write of 256 bytes at 0x58fa000, channel 0
 
-In a trace (`--trace`) the line `fault 1 channel 0: ...` stands before what comes of it; the lines after it show what the
-chip did, so an access that a fault answers, or loses, is not there. `serve --summary` has a list `faults`: `fault` (the
-sentence), `kind`, `struck`, `first` (where) and `first_s`, `last_s` (seconds of the card's time). The verdict of `try` and
-`run` has a line for each sentence, and says which NEVER struck: then nothing was tried.
+In a trace (`--trace`) the line `fault 1 channel 0: ...` stands before what comes of it; the lines after it show what
+the chip did, so an access that a fault answers, or loses, is not there. `serve --summary` has a list `faults`: `fault` (the
+sentence), `kind`, `struck`, `first` (where) and `first_s`, `last_s` (seconds of the card's time). The verdict of `try`
+and `run` has a line for each sentence, and says which NEVER struck: then nothing was tried.
 
 What a fault causes is not the driver's, and no finding says so: an abort that was planned, what follows from a
 read that gave something else or a write that was lost, until that register is read or written as it should be, what
