@@ -59,9 +59,9 @@ A line in the server's log for each strike (of one sentence the first five, the 
     fault 1 strikes (1): channel 0: master abort at transfer 7 - write of 256 bytes at 0x58fa000, channel 0
 
 In a trace (`--trace`) the line `fault 1 channel 0: ...` stands before what comes of it; the lines after it show what
-the chip did, so an access that a fault answers, or loses, is not there. `serve --summary` has a list `faults`: `fault` (the
-sentence), `kind`, `struck`, `first` (where) and `first_s`, `last_s` (seconds of the card's time). The verdict of `try`
-and `run` has a line for each sentence, and says which NEVER struck: then nothing was tried.
+the chip did, so an access that a fault answers, or loses, is not there. `serve --summary` has a list `faults`: `fault`
+(the sentence), `kind`, `struck`, `first` (where) and `first_s`, `last_s` (seconds of the card's time). The verdict of
+`try` and `run` has a line for each sentence, and says which NEVER struck: then nothing was tried.
 
 What a fault causes is not the driver's, and no finding says so: an abort that was planned, what follows from a
 read that gave something else or a write that was lost, until that register is read or written as it should be, what

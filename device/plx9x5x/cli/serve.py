@@ -333,7 +333,7 @@ def _factory(
     report_aborts: bool,
     rule: host_clock.TimeRule,
     thorough: bool = False,
-    faults: fault_options.Served,
+    faults: fault_options.Served | None = None,
     witness: "Witness | None" = None,
 ) -> "DeviceFactory":
     """Give what makes the device and notes it in `made`; watched, if there is a witness."""

@@ -73,6 +73,11 @@ def test_a_coverage_file_that_is_none_is_refused_before_anything_is_fetched_or_b
     assert (tmp_path / "main.c").read_text(encoding="ascii") == "int main;\n"
 
 
+def test_faults_and_their_seed_are_asked_for(asked: list[TrySpec]) -> None:
+    assert cli.main(["try", "--fault", "stuck busy", "--fault", "card 2: reset at access 1", "--seed", "5", "./m"]) == 3
+    assert (asked[0].faults, asked[0].seed) == (("stuck busy", "card 2: reset at access 1"), 5)
+
+
 def test_it_is_done_again_until_something_is_wrong(asked: list[TrySpec], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["try", "--repeat", "3", "./mine"]) == 3
     assert len(asked) == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from plx9x5x.errors import LostVm
+from plx9x5x.faults.record import Struck
 from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab.guest.modules import Module
 from plx9x5x.lab.host.symptoms import Oops
@@ -68,6 +69,27 @@ def test_a_certain_finding_is_1_and_a_likely_one_is_not() -> None:
     assert result(*GOOD, findings=(FOUND,)).exit_code == 1
     likely = Finding("size-zero", Who.DRIVER, False, "nothing moves", (), "write it", 1, 0, 0)
     assert result(*GOOD, findings=(likely,)).exit_code == 0
+
+
+def test_a_verdict_says_which_faults_struck_and_which_never_did() -> None:
+    struck = Struck("stuck busy", "stuck busy", 2, "end, channel 0", 1.5)
+    got = replace(result(*GOOD), cards=(Card("a-board", faults=(struck, Struck("reset at access 9", "reset"))),))
+    said = got.lines()
+    assert "fault: stuck busy: struck 2 times, first at end, channel 0" in said
+    assert "fault: reset at access 9: NEVER struck" in said
+    assert (got.exit_code, got.verdict) == (0, "good, but 1 planned fault never struck")
+    assert got.json()["faults"] == [
+        {
+            "card": 1,
+            "fault": "stuck busy",
+            "kind": "stuck busy",
+            "struck": 2,
+            "first": "end, channel 0",
+            "first_s": 1.5,
+        },
+        {"card": 1, "fault": "reset at access 9", "kind": "reset", "struck": 0, "first": "", "first_s": None},
+    ]
+    assert "faults" not in result(*GOOD).json()
 
 
 @pytest.mark.parametrize(
