@@ -119,6 +119,7 @@ class FaultyChannel(Channel):
             self._ends_at = None
             super()._end(aborted=False)
             return TRANSACTION_COST
+        self.path.bus_bytes = 0
         if not self._paid and (live := self._strike(k.TURN)) is not None:
             self._has_no_turn(live)
             return TRANSACTION_COST

@@ -12,7 +12,8 @@ from plx9x5x.events import Purpose
 from plx9x5x.faults import kinds as kit
 from plx9x5x.faults.kinds import BUS, Effect, Kind, Slot, What
 
-START, TURN, MOVE, END, ABORT, LATCH, DEMAND = "start", "turn", "move", "end", "abort", "latch", "demand"
+START, TURN, MOVE = "START", "a turn on the bus", "the first bytes"
+END, ABORT, LATCH, DEMAND = "the end of a transfer", "ABORT", "the latch of an interrupt", "a look at DREQ#"
 POWER: Final = "power-on"
 
 _DESCRIPTOR: Final = frozenset({Purpose.DESCRIPTOR.value})

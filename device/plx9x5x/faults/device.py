@@ -14,6 +14,7 @@ from plx9x5x.faults.line import FaultyLine
 from plx9x5x.ports import PciDevice, RegionSpec, ResetKind
 
 _MOST_SEEN: Final = 1024
+"""Places of which is kept what they were read as: a BAR has more, and a guest may read them all."""
 
 SPIN: Final = 4096
 """Reads of one register, that faults answer alike, after which software does nothing but wait."""
@@ -46,7 +47,7 @@ class FaultyDevice:
         self._device, self._injector, self._bus, self._line, self._hears = device, injector, bus, line, hears
         self._gone = False
         self._deep = 0
-        """How many of software's accesses are under way: a reset waits for their end."""
+        """How many calls of the device are under way: a reset waits for their end."""
         self._later: list[Callable[[], None]] = []
         self._seen: dict[tuple[int, int, int], int] = {}
         """What reads gave last, while some fault wants to know."""
@@ -118,6 +119,8 @@ class FaultyDevice:
         kind, place = live.kind, live.planned.place
         if kind.effect is Effect.STALE:
             key = (occurrence.bar, occurrence.offset, occurrence.width)
+            if key not in live.memory and len(live.memory) >= _MOST_SEEN:
+                return value
             return live.memory.setdefault(key, self._seen.get(key, value))
         if place is None:
             return live.planned.number("=", kind.bits or -1)
@@ -174,7 +177,13 @@ class FaultyDevice:
     def step(self, budget: int) -> bool:
         """Do DMA work."""
         self._tick()
-        return False if self._gone else self._device.step(budget)
+        if self._gone:
+            return False
+        self._deep += 1
+        try:
+            return self._device.step(budget)
+        finally:
+            self._leave()
 
     def wait_ns(self) -> int | None:
         """Until the device, or the plan, has something to do."""
@@ -200,7 +209,7 @@ class FaultyDevice:
             self._later.pop(0)()
 
     def _soon(self, action: Callable[[], None]) -> None:
-        """Do it now, or once software's access is over."""
+        """Do it now, or once the device has done what it is at."""
         if self._deep:
             self._later.append(action)
         else:

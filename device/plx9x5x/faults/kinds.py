@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 CONFIG: Final = -1
 """Stands for configuration space where a BAR's number is expected."""
 
-BUS, READ, WRITE, INTERRUPT, TRANSFER = "bus", "read", "write", "interrupt", "transfer"
+BUS, READ, WRITE, INTERRUPT, TRANSFER = "bus", "read", "write", "a rise of INTA#", "the start of a transfer"
 """Streams that any device has: it masters the bus, software reads and writes it, its line rises, a transfer begins.
 
 A device may have more of its own.

@@ -346,7 +346,7 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
             "guest": f"{spec.guest.name}, {memory_mib} MiB ({spec.guest.summary})",
             "board": spec.board,
             "transport": f"{carrier.transport.value} ({carrier.why})",
-            "plane": choose(spec.plane).value,
+            "plane": "python, by the plan of faults" if spec.faults else choose(spec.plane).value,
             "accelerator": f"{accelerator} ({why})",
         },
     )

@@ -442,6 +442,30 @@ def test_eeprom_wrong_loads_another_word(plane: Plane) -> None:
     assert it.chip.config_read(0, 4) == 0x1234_10B5
 
 
+def test_reset_as_the_line_rises_leaves_no_line_up(plane: Plane) -> None:
+    it = faulty("reset at interrupt 1", plane=plane)
+    it.loud()
+    it.move(mode=LOUD)
+    assert not it.host.line.level
+    assert it.chip.config_read(4, 2) == 0
+    it.chip.config_write(4, 2, 7)
+    it.loud()
+    it.move(mode=LOUD)
+    assert it.host.line.level
+
+
+def test_reset_while_data_moves_takes_the_rest_of_the_transfer(plane: Plane) -> None:
+    it = faulty("slow bus by 1 ms", "reset 3500 us after transfer 1", plane=plane)
+    at = it.put_chain([Descriptor(it.RAM + 64 * n, 0, 16, TO_PCI) for n in range(8)])
+    it.channel(0).chain(at)
+    it.host.run(for_ns=100 * MS)
+    it.chip.config_write(4, 2, 7)
+    assert it.done
+    assert it.ram[0:16] == b"\0" * 16
+    assert it.ram[64 * 7 : 64 * 7 + 16] == b"\xaa" * 16
+    assert it.rules == []
+
+
 def test_every_kind_has_been_proven_here(request: pytest.FixtureRequest) -> None:
     """Last in this file; of a part of the file it says nothing."""
     tests = [item for item in request.session.items if item.path == request.path]

@@ -14,6 +14,7 @@ import pytest
 from plx9x5x.cli import main as main_module
 from plx9x5x.cli import run_view
 from plx9x5x.errors import SetupError
+from plx9x5x.faults.record import Struck
 from plx9x5x.findings.finding import Finding, Who
 from plx9x5x.lab import session
 from plx9x5x.lab.card import driver
@@ -156,6 +157,26 @@ def test_without_common_buffers_there_is_no_such_line(result: RunResult) -> None
 def test_seed_and_guest_reach_the_run(runner: list[RunSpec]) -> None:
     main_module.main(["run", "--seed", "42", "--guest", "high"])
     assert (runner[0].seed, runner[0].guest, runner[0].memory_mib) == (42, shapes.HIGH, None)
+
+
+def test_faults_reach_the_run_and_what_struck_is_said(
+    runner: list[RunSpec], result: RunResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    struck = replace(result, faults=(Struck("stuck busy", "stuck busy", 1, "ABORT"), Struck("no grant", "no grant")))
+    monkeypatch.setattr(session, "run", lambda spec, **_: runner.append(spec) or struck)
+    main_module.main(["run", "--fault", "stuck busy", "--fault", "no grant"])
+    assert runner[0].faults == ("stuck busy", "no grant")
+    said = capsys.readouterr().out
+    assert "fault: stuck busy: struck once at ABORT\n" in said
+    assert "fault: no grant: NEVER struck\n" in said
+
+
+def test_a_plan_for_a_board_that_lacks_the_register_is_refused_before_anything_runs(
+    runner: list[RunSpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main_module.main(["run", "--board", "all", "--fault", "bad read of PCIARB"]) == 2
+    assert not runner
+    assert "no register is called 'PCIARB'" in capsys.readouterr().err
 
 
 def test_what_try_takes_of_the_guest_is_taken_here_too(runner: list[RunSpec]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from plx9x5x.lab.card.pytest_plugin import plx_backend
 from plx9x5x.lab.pytest_plugin import own_device, setting
 
 
@@ -31,6 +32,20 @@ def test_each_setting_comes_from_the_nearest_marker_that_has_it(name: str, value
 def test_marker_that_says_what_nobody_asks_is_refused(mark: pytest.MarkDecorator) -> None:
     with pytest.raises(pytest.UsageError, match=r"plx_board knows no '(kernal|6\.12)'; it takes board, kernel"):
         setting(request_with(mark), "memory_mib", 256)
+
+
+def test_faults_of_the_marker_are_the_servers(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The fixture's function, with a toolchain that has a library and nothing else."""
+    made = plx_backend.__wrapped__  # type: ignore[attr-defined]
+    node = SimpleNamespace(
+        iter_markers=lambda _: [pytest.mark.plx_board(faults=["stuck  BUSY at transfer 2"]).mark],
+        get_closest_marker=lambda _: None,
+        add_report_section=lambda *_: None,
+    )
+    toolchain = SimpleNamespace(libvfio_user=tmp_path / "lib.so")
+    backend = next(made(SimpleNamespace(node=node), toolchain, tmp_path))
+    words = list(backend.argv)
+    assert words[words.index("--fault") + 1] == "stuck BUSY at transfer 2"
 
 
 @pytest.mark.parametrize(

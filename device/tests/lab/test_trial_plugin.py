@@ -37,6 +37,11 @@ def test_fields_stay_as_they_are() -> None:
     assert "boards" not in fields()
 
 
+def test_faults_are_sentences_or_files_beside_the_test() -> None:
+    asked = _fields({"guest": PLAIN, "faults": ["stuck busy", "@plans/a"]}, lambda path: f"/tests/{path}")
+    assert asked["faults"] == ("stuck busy", "@/tests/plans/a")
+
+
 def test_what_it_does_not_know_is_refused_with_what_there_is() -> None:
     with pytest.raises(TypeError, match=r"plx_try knows no 'geust'; it takes command, .*board, ro, rw"):
         fields(geust="iommu")
