@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Resets, power and the bus, at the wrong time. */
+#include "wrong.h"
+
+#define LENGTH	256
+
+static int with_ring(struct wrong *w, void (*hurt)(struct wrong *w))
+{
+	struct wrong_ring *ring = wrong_ring_new(w, false);
+
+	if (!ring)
+		return -ENOMEM;
+	wrong_ring_start(w, ring);
+	wrong_ring_let_run(w);
+	hurt(w);
+	wrong_recover(w);
+	wrong_ring_free(w, ring);
+	return 0;
+}
+
+static void reset_card(struct wrong *w)
+{
+	u32 cntrl = readl(w->regs + CNTRL);
+
+	writel(cntrl | CNTRL_RESET, w->regs + CNTRL); /* WRONG: reset-running */
+	writel(cntrl, w->regs + CNTRL);
+}
+
+/* An error handler resets the chip, whatever it is doing. */
+static int reset_running(struct wrong *w)
+{
+	return with_ring(w, reset_card);
+}
+
+static void suspend(struct wrong *w)
+{
+	pci_clear_master(w->pdev); /* WRONG: master-cleared */
+}
+
+/* suspend takes the bus away first. */
+static int master_cleared(struct wrong *w)
+{
+	return with_ring(w, suspend);
+}
+
+/* The reset is never let go: its bit does not clear itself. */
+static int start_in_reset(struct wrong *w)
+{
+	dma_addr_t handle;
+	void *buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
+
+	if (!buf)
+		return -ENOMEM;
+	writel(readl(w->regs + CNTRL) | CNTRL_RESET, w->regs + CNTRL);
+	wrong_block(w, LENGTH, DPR_TO_CARD);
+	writel(lower_32_bits(handle), w->regs + DMAPADR0);
+	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: start-in-reset */
+	wrong_wait(w, DMACSR0);
+	wrong_recover(w);
+	dma_free_coherent(w->dev, LENGTH, buf, handle);
+	return 0;
+}
+
+/* A register after the card was turned off. */
+static int decode_off(struct wrong *w)
+{
+	pci_disable_device(w->pdev);
+	pci_write_config_word(w->pdev, PCI_COMMAND, 0);
+	writel(0, w->regs + INTCSR); /* WRONG: decode-off */
+	return pci_enable_device(w->pdev);
+}
+
+const struct wrong_case wrong_reset[] = {
+	{ "reset-running", reset_running },
+	{ "master-cleared", master_cleared },
+	{ "start-in-reset", start_in_reset },
+	{ "decode-off", decode_off },
+	{ }
+};

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Memory that driver and card touch at the same time. */
+#include "wrong.h"
+
+#define LENGTH	4096
+
+/* What the card sends is looked at before it can be there. */
+static int read_early(struct wrong *w)
+{
+	dma_addr_t handle;
+	u32 *buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
+	int ret;
+
+	if (!buf)
+		return -ENOMEM;
+	wrong_block(w, LENGTH, DPR_TO_HOST);
+	writel(lower_32_bits(handle), w->regs + DMAPADR0);
+	writeb(CSR_GO, w->regs + DMACSR0);
+	w->others = READ_ONCE(buf[LENGTH / sizeof(*buf) - 1]); /* WRONG: read-early */
+	ret = wrong_wait(w, DMACSR0);
+	wrong_stop(w, DMACSR0);
+	dma_free_coherent(w->dev, LENGTH, buf, handle);
+	return ret;
+}
+
+/* The next sample is written into what the card is sending. */
+static int written_busy(struct wrong *w)
+{
+	struct wrong_ring *ring = wrong_ring_new(w, false);
+	u32 *sample;
+
+	if (!ring)
+		return -ENOMEM;
+	wrong_ring_start(w, ring);
+	wrong_ring_let_run(w);
+	sample = ring->buf;
+	WRITE_ONCE(*sample, 0x1234); /* WRONG: written-busy */
+	wrong_ring_let_run(w);
+	wrong_stop(w, DMACSR0);
+	wrong_ring_free(w, ring);
+	return 0;
+}
+
+/* A descriptor of a running list gets another address. */
+static int descriptor_changed(struct wrong *w)
+{
+	struct wrong_ring *ring = wrong_ring_new(w, false);
+
+	if (!ring)
+		return -ENOMEM;
+	wrong_ring_start(w, ring);
+	wrong_ring_let_run(w);
+	WRITE_ONCE(ring->desc[0].host, ring->desc[1].host); /* WRONG: descriptor-changed */
+	wrong_ring_let_run(w);
+	wrong_stop(w, DMACSR0);
+	wrong_ring_free(w, ring);
+	return 0;
+}
+
+const struct wrong_case wrong_touch[] = {
+	{ "read-early", read_early },
+	{ "written-busy", written_busy },
+	{ "descriptor-changed", descriptor_changed },
+	{ }
+};
