@@ -6,7 +6,7 @@ FAST := -m "not guest" -n auto --dist worksteal $(if $(COVERAGE),--cov --cov-rep
 # Without byte code each test process compiles every test again: 20 s of the fast tests' minute.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fast-test planes guest-test lint bench mutate prove churn hostile fuzz kills clean
+.PHONY: help setup run test fast-test planes guest-test lint bench blame mutate prove churn hostile fuzz kills clean
 
 help:        ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,9 @@ lint: setup  ## ruff, mypy --strict, import-linter
 
 bench: setup ## registers, interrupts, DMA, start and growth beside their peers, as ratios (options: ARGS="--help")
 	@$(PY) scripts/bench.py $(ARGS)
+
+blame: setup ## each mistake of guest-tests/wrong in every guest: who is named for it, and docs/blame.md (ARGS="--help")
+	@$(PY) scripts/blame.py $(ARGS)
 
 mutate: setup ## change the model in 600 places, one at a time, and list what no test noticed (about 20 minutes)
 	@$(PY) scripts/mutate.py $(ARGS)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GPL = ("guest-tests/cards/", "guest-tests/kmod/", "guest-tests/try/", "guest-tests/user/", "guest-tests/witness/")
+GPL = (
+    *("guest-tests/cards/", "guest-tests/kmod/", "guest-tests/try/", "guest-tests/user/"),
+    *("guest-tests/witness/", "guest-tests/wrong/"),
+)
 TAGGED = {".py", ".c", ".h", ".sh", ""}
 
 

@@ -164,20 +164,21 @@ static int other_device(struct wrong *w)
 	return ret;
 }
 
-/* The count is in words and taken for bytes the wrong way round. */
+/* The length is in bytes already, and is taken for words. */
 static int too_long(struct wrong *w)
 {
+	const u32 length = 2 * LENGTH;
 	dma_addr_t handle;
-	void *buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
+	void *buf = dma_alloc_coherent(w->dev, length, &handle, GFP_KERNEL);
 	int ret;
 
 	if (!buf)
 		return -ENOMEM;
 	wrong_block(w, 0, DPR_TO_CARD);
 	writel(lower_32_bits(handle), w->regs + DMAPADR0);
-	writel(LENGTH * sizeof(u32), w->regs + DMASIZ0); /* WRONG: too-long */
+	writel(length * sizeof(u32), w->regs + DMASIZ0); /* WRONG: too-long */
 	ret = go(w);
-	dma_free_coherent(w->dev, LENGTH, buf, handle);
+	dma_free_coherent(w->dev, length, buf, handle);
 	return ret;
 }
 

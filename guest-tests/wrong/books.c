@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Memory that is given back otherwise than it was taken. Sizes stay within a page: the kernel itself comes to no harm. */
+/*
+ * Memory that is given back otherwise than it was taken.
+ *
+ * Sizes stay within a page, so that the kernel itself comes to no harm.
+ */
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 

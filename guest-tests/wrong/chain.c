@@ -58,18 +58,22 @@ static int local_descriptor(struct wrong *w)
 	return 0;
 }
 
-/* A header of 8 bytes before the list: the chip drops the low bits of the pointer. */
-static int unaligned(struct wrong *w)
+/*
+ * A header of 8 bytes before the list: the chip drops the low bits of the pointer, and takes the header for
+ * addresses, an address for a size, and the card's address for a pointer.
+ */
+static int unaligned_list(struct wrong *w)
 {
 	struct chain chain;
 
 	if (chain_new(w, &chain))
 		return -ENOMEM;
+	chain.desc[0].local = cpu_to_le32(0x102);
 	memmove((void *)chain.desc + 8, chain.desc, COUNT * sizeof(*chain.desc));
 	memset(chain.desc, 0, 8);
 	writel(MODE_BLOCK | MODE_CHAIN, w->regs + DMAMODE0);
-	writel(lower_32_bits(chain.dma + 8) | DPR_PCI, w->regs + DMADPR0); /* WRONG: unaligned */
-	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: unaligned */
+	writel(lower_32_bits(chain.dma + 8) | DPR_PCI, w->regs + DMADPR0); /* WRONG: unaligned-list */
+	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: unaligned-list */
 	wrong_wait(w, DMACSR0);
 	chain_free(w, &chain);
 	return 0;
@@ -96,7 +100,7 @@ static int counts_gone(struct wrong *w)
 	return 0;
 }
 
-/* The upper half of a descriptor's address is another's: a list of the last transfer. */
+/* One buffer of a list was exchanged, and the list was not written again. */
 static int stale_descriptor(struct wrong *w)
 {
 	struct chain chain;
@@ -156,7 +160,7 @@ static int big_endian(struct wrong *w)
 
 const struct wrong_case wrong_chain[] = {
 	{ "local-descriptor", local_descriptor },
-	{ "unaligned", unaligned },
+	{ "unaligned-list", unaligned_list },
 	{ "counts-gone", counts_gone },
 	{ "stale-descriptor", stale_descriptor },
 	{ "no-end", no_end },

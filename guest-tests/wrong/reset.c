@@ -61,19 +61,21 @@ static int start_in_reset(struct wrong *w)
 	return 0;
 }
 
-/* A register after the card was turned off. */
-static int decode_off(struct wrong *w)
+/* resume writes a register before it has restored the configuration that D3hot took. */
+static int resume_early(struct wrong *w)
 {
-	pci_disable_device(w->pdev);
-	pci_write_config_word(w->pdev, PCI_COMMAND, 0);
-	writel(0, w->regs + INTCSR); /* WRONG: decode-off */
-	return pci_enable_device(w->pdev);
+	pci_save_state(w->pdev);
+	pci_set_power_state(w->pdev, PCI_D3hot);
+	pci_set_power_state(w->pdev, PCI_D0);
+	writel(0, w->regs + INTCSR); /* WRONG: resume-early */
+	pci_restore_state(w->pdev);
+	return 0;
 }
 
 const struct wrong_case wrong_reset[] = {
 	{ "reset-running", reset_running },
 	{ "master-cleared", master_cleared },
 	{ "start-in-reset", start_in_reset },
-	{ "decode-off", decode_off },
+	{ "resume-early", resume_early },
 	{ }
 };

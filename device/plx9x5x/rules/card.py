@@ -47,7 +47,7 @@ def _kept_in(event: events.NeverReachedHost) -> Charge:
     return Charge(
         (event.channel,),
         f"DMA channel {event.channel} latched {event.count} interrupt{'s' if event.count > 1 else ''}, and INTA# was "
-        "never asserted: " + ", ".join(event.gates),
+        "never asserted; closed at the end: " + ", ".join(event.gates),
         (),
         f"INTCSR bits 8 and {18 + event.channel} and DMAMODE{event.channel} bit 17 let it out; a driver that polls "
         f"leaves DMAMODE{event.channel} bit 10 at 0",

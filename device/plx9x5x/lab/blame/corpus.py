@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The switches of wrong.ko, read from corpus.toml and from the sources beside it, which have to agree."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from plx9x5x.errors import BadRequest
+from plx9x5x.lab.guest.shapes import SHAPES
+
+TABLE: Final = "corpus.toml"
+MODULE: Final = "wrong"
+
+_MARK: Final = re.compile(r"/\* WRONG: ([\w-]+) \*/$")
+_CASE: Final = re.compile(r'^\t\{ "([\w-]+)", \w+', re.MULTILINE)
+_RIGHT: Final = "right_"
+"""How the files begin whose switches do right."""
+_KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "also", "alone", "board"))
+_KEYS_OF_RIGHT: Final = frozenset(("name", "what", "alone", "board"))
+
+
+class CorpusWrong(BadRequest):
+    """The table of the corpus is not that of its sources, or says what cannot be meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One thing that the driver does, wrong or right.
+
+    `lines` are the places that are at fault, as `FILE:LINE`. `rule` is to be named, in the guests of `in_shapes`
+    another one, or none where that is empty: nobody could see it there. `also` are rules that may be named beside it.
+    `alone`: it takes a guest of its own. `board` is another card than the usual one.
+    """
+
+    name: str
+    right: bool
+    what: str
+    had: str = ""
+    rule: str = ""
+    also: frozenset[str] = frozenset()
+    in_shapes: Mapping[str, str] = field(default_factory=dict)
+    alone: bool = False
+    board: str | None = None
+    lines: tuple[str, ...] = ()
+
+    @property
+    def parameter(self) -> str:
+        """The module's, that throws it."""
+        return f"{'right' if self.right else 'bug'}={self.name}"
+
+    def rule_in(self, shape: str) -> str:
+        """The rule that is to be named in a guest of that shape; empty if none may be."""
+        return self.in_shapes.get(shape, self.rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """All switches, in the table's order, and the folder that the driver is built from."""
+
+    folder: Path
+    switches: tuple[Switch, ...]
+
+    @property
+    def bugs(self) -> tuple[Switch, ...]:
+        """Those that do wrong."""
+        return tuple(it for it in self.switches if not it.right)
+
+    @property
+    def rights(self) -> tuple[Switch, ...]:
+        """Those that only look so."""
+        return tuple(it for it in self.switches if it.right)
+
+    def select(self, names: tuple[str, ...]) -> tuple[Switch, ...]:
+        """Those of these names, or all if there are none. Raises: CorpusWrong for one that nobody has."""
+        known = {it.name for it in self.switches}
+        if missing := [name for name in names if name not in known]:
+            raise CorpusWrong(f"wrong.ko has no switch '{missing[0]}': {', '.join(sorted(known))}")
+        return tuple(it for it in self.switches if not names or it.name in names)
+
+
+def read(folder: Path) -> Corpus:
+    """Read the corpus in `folder`. Raises: CorpusWrong, OSError."""
+    table = tomllib.loads((folder / TABLE).read_text(encoding="utf-8"))
+    marks = dict(_marks(folder))
+    switches = (
+        *(_bug(row, marks) for row in table.pop("bug", ())),
+        *(_right(row) for row in table.pop("right", ())),
+    )
+    if table:
+        raise CorpusWrong(f"{TABLE} has a table '{next(iter(table))}': there are [[bug]] and [[right]]")
+    for right in (False, True):
+        _agree([it.name for it in switches if it.right is right], list(_cases(folder, right=right)))
+    if astray := marks.keys() - {it.name for it in switches if not it.right}:
+        raise CorpusWrong(f"a line is marked as that of '{min(astray)}', which is no bug of {TABLE}")
+    return Corpus(folder, switches)
+
+
+def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch:
+    _check(row, _KEYS, needs=("name", "what", "had", "rule"))
+    in_shapes = row.get("in", {})
+    if strange := [name for name in in_shapes if name not in SHAPES]:
+        raise CorpusWrong(f"{row['name']}: there is no guest shape '{strange[0]}'")
+    if row["name"] not in marks:
+        raise CorpusWrong(f"{row['name']}: no line of the sources ends in /* WRONG: {row['name']} */")
+    return Switch(
+        row["name"],
+        right=False,
+        what=row["what"],
+        had=row["had"],
+        rule=row["rule"],
+        also=frozenset(row.get("also", ())),
+        in_shapes=in_shapes,
+        alone=row.get("alone", False),
+        board=row.get("board"),
+        lines=marks[row["name"]],
+    )
+
+
+def _right(row: Mapping[str, Any]) -> Switch:
+    _check(row, _KEYS_OF_RIGHT, needs=("name", "what"))
+    return Switch(row["name"], right=True, what=row["what"], alone=row.get("alone", False), board=row.get("board"))
+
+
+def _check(row: Mapping[str, Any], known: frozenset[str], *, needs: tuple[str, ...]) -> None:
+    name = row.get("name", "a row without a name")
+    if lacks := [key for key in needs if not row.get(key)]:
+        raise CorpusWrong(f"{name} lacks '{lacks[0]}'")
+    if strange := [key for key in row if key not in known]:
+        raise CorpusWrong(f"{name} has '{strange[0]}', which means nothing: {', '.join(sorted(known))}")
+
+
+def _agree(said: list[str], there: list[str]) -> None:
+    for name in said:
+        if said.count(name) > 1 or there.count(name) != 1:
+            raise CorpusWrong(
+                f"'{name}' stands {said.count(name)} times in {TABLE}, {there.count(name)} in the sources"
+            )
+    if more := [name for name in there if name not in said]:
+        raise CorpusWrong(f"the sources have a switch '{more[0]}', and {TABLE} has not")
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    yield from sorted(folder.glob("*.c"))
+
+
+def _cases(folder: Path, *, right: bool) -> Iterator[str]:
+    for path in _sources(folder):
+        if path.name.startswith(_RIGHT) is right:
+            yield from _CASE.findall(path.read_text(encoding="utf-8"))
+
+
+def _marks(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The marked lines by the switch's name."""
+    found: dict[str, list[str]] = {}
+    for path in _sources(folder):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if (mark := _MARK.search(line)) is not None:
+                found.setdefault(mark[1], []).append(f"{path.name}:{number}")
+    for name, lines in found.items():
+        yield name, tuple(lines)
