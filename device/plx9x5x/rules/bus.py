@@ -132,7 +132,8 @@ RULES: Final = (
     ),
     Rule(
         "write-only-address", Who.DRIVER, "DMA reads of memory that may only be written",
-        "The range is mapped for writing: a buffer mapped DMA_FROM_DEVICE behind an IOMMU.",
+        "The range is mapped for writing: a buffer mapped DMA_FROM_DEVICE behind an IOMMU. QEMU lets the device read "
+        "such a buffer too, so that its guests do not show this.",
         "h = dma_map_single(d, buf, len, DMA_FROM_DEVICE);\nto_local(dev, h, len);",
         "h = dma_map_single(d, buf, len, DMA_TO_DEVICE);\nto_local(dev, h, len);",
         looks=_aborts(

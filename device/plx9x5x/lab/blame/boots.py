@@ -31,6 +31,9 @@ done
 rmmod {module}
 """
 """The first load, before it, throws none."""
+_MIXED: Final = (
+    "a finding does not say by which load it came about (no witness?): take a guest for each switch (--apart)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,21 @@ def throw(
 def sort(boot: Boot, result: trial.TryResult) -> Iterator[Said]:
     """Give to each switch of a guest what was said in its load; of one that has all of the guest, all of it."""
     shape, kernel = boot.shape.name, boot.kernel
+    whole = len(boot.switches) == 1
     began = {line.removeprefix(_BEGAN) for line in result.output.splitlines() if line.startswith(_BEGAN)}
     lost = result.lost is not None or result.unbuilt is not None or result.server_trouble is not None
     last = next((it for it in reversed(boot.switches) if it.parameter in began), None)
+    mixed = not whole and any(not load_of(it) for it in result.findings)
     for number, switch in enumerate(boot.switches):
         if switch.parameter not in began or (lost and switch is last):
-            why = result.problems[0] if result.problems else "the guest did not come to it"
-            yield Said(switch, shape, kernel, trouble=why)
-            continue
-        whole = len(boot.switches) == 1
-        yield Said(switch, shape, kernel, tuple(it for it in result.findings if whole or load_of(it) == number + 2))
+            trouble = result.problems[0] if result.problems else "the guest did not come to it"
+        else:
+            trouble = _MIXED if mixed else ""
+        if trouble:
+            yield Said(switch, shape, kernel, trouble=trouble)
+        else:
+            own = (it for it in result.findings if whole or load_of(it) == number + 2)
+            yield Said(switch, shape, kernel, tuple(own))
 
 
 def load_of(finding: Finding) -> int:

@@ -25,7 +25,9 @@ nothing was said, and nothing was to be, for there the mistake does no harm that
 right by luck, lists that are not merged). Not as it should be: {bad}. *Line* says whether
 the first place that the finding names is the wrong line of the sources (`yes`), or another of its places is (`beside`).
 """
-_RULE: Final = re.compile(r"^\| `([\w-]+)` \|.*?\| \[?`?([\w-]+)`?\]?", re.MULTILINE)
+_RULE: Final = re.compile(r"\[([\w-]+)\]")
+_RULE_CELL: Final = 3
+"""Of a bug's row; that of a right one has a guest's cell there, or nothing."""
 
 
 def render(corpus: Corpus, judged: Sequence[Judged]) -> str:
@@ -110,6 +112,6 @@ def _row(cells: Iterable[str]) -> str:
 
 def rules_on(page: str) -> dict[str, str]:
     """The rule that a page names for each bug; empty for a right one."""
-    wrong, _, right = page.partition("\n## Right")
-    found = dict(_RULE.findall(wrong))
-    return {**found, **dict.fromkeys(re.findall(r"^\| `([\w-]+)` \|", right, re.MULTILINE), "")}
+    rows = (line.removeprefix("| ").split(" | ") for line in page.splitlines() if line.startswith("| `"))
+    rules = ((cells[0].strip("`"), _RULE.match(" ".join(cells[_RULE_CELL:]))) for cells in rows)
+    return {name: "" if rule is None else rule[1] for name, rule in rules}

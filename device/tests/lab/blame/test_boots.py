@@ -49,3 +49,11 @@ def test_of_a_guest_that_ends_early_the_last_one_and_all_after_it_are_lost(tmp_p
     said = list(sort(boot, result(tmp_path, "blame: bug=swap\nblame: bug=left\n", lost=LostVm("gone"))))
     assert [bool(it.trouble) for it in said] == [False, True, True]
     assert "gone" in said[1].trouble
+
+
+def test_findings_without_a_load_are_given_to_nobody(tmp_path: Path) -> None:
+    boot = Boot(PLAIN, "6.1", "b", (SWAP, POOL))
+    said = list(
+        sort(boot, result(tmp_path, "blame: bug=swap\nblame: right=pool\n", finding("a", load=2), finding("b")))
+    )
+    assert [(it.findings, "--apart" in it.trouble) for it in said] == [((), True), ((), True)]
