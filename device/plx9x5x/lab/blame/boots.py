@@ -31,9 +31,7 @@ done
 rmmod {module}
 """
 """The first load, before it, throws none."""
-_MIXED: Final = (
-    "a finding does not say by which load it came about (no witness?): take a guest for each switch (--apart)"
-)
+_MIXED: Final = "a finding does not say by which load it came about: take a guest for each switch (--apart)"
 
 
 @dataclass(frozen=True, slots=True)
