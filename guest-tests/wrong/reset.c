@@ -72,10 +72,33 @@ static int resume_early(struct wrong *w)
 	return 0;
 }
 
+/* resume lets the card decode again, by hand, and not master the bus. */
+static int resume_unmastered(struct wrong *w)
+{
+	dma_addr_t handle;
+	void *buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
+
+	if (!buf)
+		return -ENOMEM;
+	pci_save_state(w->pdev);
+	pci_set_power_state(w->pdev, PCI_D3hot);
+	pci_set_power_state(w->pdev, PCI_D0);
+	pci_write_config_word(w->pdev, PCI_COMMAND, PCI_COMMAND_MEMORY);
+	wrong_block(w, LENGTH, DPR_TO_CARD);
+	writel(lower_32_bits(handle), w->regs + DMAPADR0);
+	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: resume-unmastered */
+	wrong_wait(w, DMACSR0);
+	wrong_stop(w, DMACSR0);
+	pci_restore_state(w->pdev);
+	dma_free_coherent(w->dev, LENGTH, buf, handle);
+	return 0;
+}
+
 const struct wrong_case wrong_reset[] = {
 	{ "reset-running", reset_running },
 	{ "master-cleared", master_cleared },
 	{ "start-in-reset", start_in_reset },
 	{ "resume-early", resume_early },
+	{ "resume-unmastered", resume_unmastered },
 	{ }
 };
