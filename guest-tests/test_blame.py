@@ -30,9 +30,7 @@ def test_it_builds_without_warnings(kernel: str) -> None:
     assert build_module(load(kernel=kernel, need={"kernel"}), FOUND.folder, name=corpus.MODULE).is_file()
 
 
-@pytest.mark.parametrize(
-    "name", ["start-disabled", "running-left", "local-descriptor", "no-ack", "window-closed", "vpd-protected"]
-)
+@pytest.mark.parametrize("name", ["running-left", "local-descriptor", "no-ack"])
 def test_a_mistake_is_named_and_nothing_else_is(name: str) -> None:
     (judged,) = thrown(name, shape=PLAIN, kernel=kernels()[0])
     assert judged.verdict is Verdict.NAMED, str(judged)
@@ -43,13 +41,12 @@ def test_a_count_that_is_wrong_behind_an_iommu_is_named_there() -> None:
     assert judged.verdict is Verdict.NAMED, str(judged)
 
 
-@pytest.mark.parametrize("name", ["other-freed", "valid-bits"])
-def test_what_is_right_is_accused_of_nothing(name: str) -> None:
-    (judged,) = thrown(name, shape=IOMMU, kernel=kernels()[0])
+def test_what_is_right_is_accused_of_nothing() -> None:
+    (judged,) = thrown("valid-bits", shape=IOMMU, kernel=kernels()[0])
     assert judged.verdict is Verdict.UNSEEN, str(judged)
 
 
-def test_every_switch_can_be_thrown_in_one_guest(kernel: str) -> None:
+def test_every_switch_can_be_thrown_in_one_guest() -> None:
     """A mistake leaves the chip, and the kernel, so that the next load starts as the first did."""
-    (boot,) = (it for it in plan(FOUND.switches, PLAIN, kernel, apart=False) if len(it.switches) > 1)
+    (boot,) = (it for it in plan(FOUND.switches, PLAIN, kernels()[0], apart=False) if len(it.switches) > 1)
     assert not [str(judge(said, NAMES)) for said in throw(boot, FOUND) if "did not come" in said.trouble]

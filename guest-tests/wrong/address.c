@@ -20,7 +20,7 @@ static int go(struct wrong *w)
 /* The processor's address of the memory, where an IOMMU or a bounce buffer stands between. */
 static int physical_address(struct wrong *w)
 {
-	void *buf = kzalloc(LENGTH, GFP_KERNEL);
+	void *buf = (void *)get_zeroed_page(GFP_KERNEL);
 	dma_addr_t handle;
 	int ret = -ENOMEM;
 
@@ -33,7 +33,7 @@ static int physical_address(struct wrong *w)
 		ret = go(w);
 		dma_unmap_single(w->dev, handle, LENGTH, DMA_TO_DEVICE);
 	}
-	kfree(buf);
+	free_page((unsigned long)buf);
 	return ret;
 }
 

@@ -115,7 +115,7 @@ static int unaligned(struct wrong *w)
 		return ret;
 	handle = dma_map_single(w->dev, buf + 3, 1021, DMA_FROM_DEVICE);
 	if (!dma_mapping_error(w->dev, handle)) {
-		ret = block(w, handle + 5, 7, DPR_TO_HOST) ?: block(w, handle, 1021, DPR_TO_HOST);
+		ret = block(w, handle + 5, 7, DPR_TO_HOST) ?: block(w, handle + 13, 1008, DPR_TO_HOST);
 		dma_unmap_single(w->dev, handle, 1021, DMA_FROM_DEVICE);
 	}
 	kfree(buf);

@@ -9,6 +9,7 @@ static int read_early(struct wrong *w)
 {
 	dma_addr_t handle;
 	u32 *buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
+	unsigned int i;
 	int ret;
 
 	if (!buf)
@@ -16,25 +17,28 @@ static int read_early(struct wrong *w)
 	wrong_block(w, LENGTH, DPR_TO_HOST);
 	writel(lower_32_bits(handle), w->regs + DMAPADR0);
 	writeb(CSR_GO, w->regs + DMACSR0);
-	w->others = READ_ONCE(buf[LENGTH / sizeof(*buf) - 1]); /* WRONG: read-early */
+	for (i = 0; i < LENGTH / sizeof(*buf); i++)
+		w->others += READ_ONCE(buf[i]); /* WRONG: read-early */
 	ret = wrong_wait(w, DMACSR0);
 	wrong_stop(w, DMACSR0);
 	dma_free_coherent(w->dev, LENGTH, buf, handle);
 	return ret;
 }
 
-/* The next sample is written into what the card is sending. */
+/* The next samples are written into what the card is sending. */
 static int written_busy(struct wrong *w)
 {
 	struct wrong_ring *ring = wrong_ring_new(w, false);
-	u32 *sample;
+	u32 *samples;
+	unsigned int i;
 
 	if (!ring)
 		return -ENOMEM;
 	wrong_ring_start(w, ring);
 	wrong_ring_let_run(w);
-	sample = ring->buf;
-	WRITE_ONCE(*sample, 0x1234); /* WRONG: written-busy */
+	samples = ring->buf;
+	for (i = 0; i < RING_BYTES / sizeof(*samples); i++)
+		WRITE_ONCE(samples[i], i); /* WRONG: written-busy */
 	wrong_ring_let_run(w);
 	wrong_stop(w, DMACSR0);
 	wrong_ring_free(w, ring);
