@@ -111,7 +111,7 @@ static int stale_descriptor(struct wrong *w)
 		return -ENOMEM;
 	buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
 	if (buf) {
-		chain.desc[1].host = cpu_to_le32(handle);
+		chain.desc[1].host = cpu_to_le32(handle); /* WRONG: stale-descriptor */
 		dma_free_coherent(w->dev, LENGTH, buf, handle); /* WRONG: stale-descriptor */
 		writel(MODE_BLOCK | MODE_CHAIN, w->regs + DMAMODE0);
 		writel(lower_32_bits(chain.dma) | DPR_PCI, w->regs + DMADPR0);
@@ -126,12 +126,13 @@ static int stale_descriptor(struct wrong *w)
 static int no_end(struct wrong *w)
 {
 	struct chain chain;
+	u32 behind;
 
 	if (chain_new(w, &chain))
 		return -ENOMEM;
 	/* Behind it are zeros, up to the page's end. */
-	chain.desc[COUNT - 1].next = cpu_to_le32(lower_32_bits(chain.dma + COUNT * sizeof(*chain.desc)) |
-						 DPR_PCI);
+	behind = lower_32_bits(chain.dma + COUNT * sizeof(*chain.desc));
+	chain.desc[COUNT - 1].next = cpu_to_le32(behind | DPR_PCI); /* WRONG: no-end */
 	writel(MODE_BLOCK | MODE_CHAIN, w->regs + DMAMODE0);
 	writel(lower_32_bits(chain.dma) | DPR_PCI, w->regs + DMADPR0);
 	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: no-end */
@@ -149,7 +150,7 @@ static int big_endian(struct wrong *w)
 	if (chain_new(w, &chain))
 		return -ENOMEM;
 	host = (__force __be32 *)&chain.desc[0].host;
-	*host = cpu_to_be32(chain.buf_dma);
+	*host = cpu_to_be32(chain.buf_dma); /* WRONG: big-endian */
 	writel(MODE_BLOCK | MODE_CHAIN, w->regs + DMAMODE0);
 	writel(lower_32_bits(chain.dma) | DPR_PCI, w->regs + DMADPR0);
 	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: big-endian */

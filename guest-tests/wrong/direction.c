@@ -72,7 +72,7 @@ static int no_sync(struct wrong *w)
 		goto free;
 	for (i = 0; i < 2; i++) {
 		wrong_block(w, LENGTH, DPR_TO_HOST);
-		writel(lower_32_bits(handle), w->regs + DMAPADR0);
+		writel(lower_32_bits(handle), w->regs + DMAPADR0); /* WRONG: no-sync */
 		ret = go(w);
 		w->others += READ_ONCE(buf[i]); /* WRONG: no-sync */
 	}

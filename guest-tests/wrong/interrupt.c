@@ -62,7 +62,7 @@ static int with_handler(struct wrong *w, irq_handler_t handler, u32 mode)
 		goto free;
 	writel(INTCSR_PCI | INTCSR_ENABLE0, w->regs + INTCSR);
 	wrong_block(w, LENGTH, DPR_TO_CARD);
-	writel(mode, w->regs + DMAMODE0);
+	writel(mode, w->regs + DMAMODE0); /* WRONG: kept-in */
 	writel(lower_32_bits(handle), w->regs + DMAPADR0);
 	writeb(CSR_GO, w->regs + DMACSR0);
 	ret = wait_for_completion_timeout(&w->done, WAIT) ? 0 : -ETIMEDOUT;
