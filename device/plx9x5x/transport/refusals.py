@@ -17,6 +17,8 @@ MOST: Final = 256
 """Ranges that are remembered of one client; a hostile one offers any number."""
 
 LARGEST_BUFFER: Final = 16 * MIB
+LOW: Final = MIB
+"""Below it lies a PC's first memory in many pieces; a kernel gives its device addresses from the top."""
 
 _HIT_MAX: Final = re.compile(rb"hit max regions (\d+)")
 _NOT_ADDED: Final = re.compile(rb"failed to add DMA region \[(\w+), (\w+)\).*?: (.*)")
@@ -76,9 +78,9 @@ class Refusals:
     def note_gone(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Remember what was taken back, (start, end) each; the last `MOST` are. Once mapped again, nobody asks here.
 
-        What is larger than a buffer is the guest's RAM, which was mapped until its IOMMU was on.
+        What is larger than a buffer, or low, is the guest's RAM, which was mapped until its IOMMU was on.
         """
-        self._gone.extend((start, end) for start, end in ranges if end - start <= LARGEST_BUFFER)
+        self._gone.extend((start, end) for start, end in ranges if LOW <= start and end - start <= LARGEST_BUFFER)
 
     def clear(self) -> None:
         """Forget all."""

@@ -225,3 +225,14 @@ def test_what_was_never_mapped_was_not_taken_back(memory: type[GuestMemory | Nat
         with pytest.raises(MasterAbort) as caught:
             table.read_into(BusAddr(address + 16), memoryview(bytearray(4)))
         assert type(caught.value) is kind, hex(address)
+
+
+@pytest.mark.parametrize("memory", [GuestMemory, NativeGuestMemory])
+def test_a_guests_first_memory_was_no_buffer(memory: type[GuestMemory | NativeGuestMemory]) -> None:
+    """It was mapped until the guest's IOMMU was on: a driver that gives address 0 freed nothing too early."""
+    table = memory()
+    table.map(0, 0xA_0000, memoryview(bytearray(0xA_0000)), writable=True)
+    table.unmap(0, 1 << 63)
+    with pytest.raises(MasterAbort) as caught:
+        table.read_into(BusAddr(0), memoryview(bytearray(4)))
+    assert type(caught.value) is MasterAbort
