@@ -80,7 +80,7 @@ class Refusals:
 
         What is larger than a buffer, or low, is the guest's RAM, which was mapped until its IOMMU was on.
         """
-        self._gone.extend((start, end) for start, end in ranges if LOW <= start and end - start <= LARGEST_BUFFER)
+        self._gone.extend((start, end) for start, end in ranges if start >= LOW and end - start <= LARGEST_BUFFER)
 
     def clear(self) -> None:
         """Forget all."""
