@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of a driver's code ran: by lines and functions where it has debug information, else by bytes of its functions.
 
-QEMU counts how often it ran each block of translated code. A byte ran as often as all blocks that hold it together.
-From that, of the driver's own files:
+QEMU counts how often it ran each block of translated code. A byte ran as often as all blocks that hold it together,
+but for those that only go on with another (`_Counts`). From that, of the driver's own files:
 
 - a line ran as often as the places where its statements begin, the highest of them; of a line without such places it is
   the highest of its instructions, or of where code begins that stands for a call in it;
@@ -59,21 +59,66 @@ class Coverage:
 
 
 class _Counts:
-    """How often each byte of a module's two texts ran."""
+    """Blocks of a module's two texts, and from them how often each byte ran."""
 
     def __init__(self, lines: Lines) -> None:
-        self._steps = {init: np.zeros(lines.layout.size(init=init) + 1, np.int64) for init in (False, True)}
+        self._lines = lines
+        self._blocks: dict[bool, dict[tuple[int, int], int]] = {False: {}, True: {}}
 
     def add(self, start: int, size: int, executed: int, *, init: bool) -> None:
         """A block at `start`; what is beyond the text is the kernel's padding."""
-        steps = self._steps[init]
-        last = len(steps) - 1
-        steps[min(start, last)] += min(executed, _MOST)
-        steps[min(start + size, last)] -= min(executed, _MOST)
+        blocks = self._blocks[init]
+        blocks[start, start + size] = blocks.get((start, start + size), 0) + min(executed, _MOST)
 
     def done(self) -> "_Ran":
         """Add it all up."""
-        return _Ran({init: np.cumsum(steps) for init, steps in self._steps.items()})
+        return _Ran({init: self._counted(init=init) for init in (False, True)})
+
+    def _counted(self, *, init: bool) -> npt.NDArray[np.int64]:
+        blocks = self._blocks[init]
+        last = self._lines.layout.size(init=init)
+        steps = np.zeros(last + 1, np.int64)
+        resumed = self._resumed(init=init)
+        for (start, end), executed in blocks.items():
+            if (start, end) not in resumed:
+                steps[min(start, last)] += executed
+                steps[min(end, last)] -= executed
+        counts: npt.NDArray[np.int64] = np.cumsum(steps)
+        for start, end in resumed:
+            part = counts[start:end]
+            np.maximum(part, blocks[start, end], out=part)
+        return counts
+
+    def _resumed(self, *, init: bool) -> set[tuple[int, int]]:
+        """Blocks that begin within another although nothing jumps there.
+
+        QEMU leaves a block at an access to a device, and goes on behind it with a block of its own: what follows is
+        part of both, and ran once.
+        """
+        blocks = self._blocks[init]
+        entered = {it[0].offset + it[1] for it in self._lines.symbols() if it[0].init is init}
+        text = self._lines.text(init=init)
+        entered.update(target for _, end in blocks for target in _targets(text, end))
+        found, reached, before = set(), 0, 0
+        at = -1
+        for start, end in sorted(blocks):
+            if start > at:  # only a block that begins earlier can hold it
+                at, before = start, reached
+            if start < before and start not in entered:
+                found.add((start, end))
+            reached = max(reached, end)
+        return found
+
+
+def _targets(text: bytes, end: int) -> Iterator[int]:
+    """Where the instruction that ends there may jump to: short and near jumps, with a condition or without."""
+    two, five, six = (text[max(end - length, 0) : end] for length in (2, 5, 6))
+    if len(two) == 2 and (two[0] == 0xEB or 0x70 <= two[0] < 0x80 or 0xE0 <= two[0] < 0xE4):
+        yield end + int.from_bytes(two[1:], "little", signed=True)
+    if len(five) == 5 and five[0] == 0xE9:
+        yield end + int.from_bytes(five[1:], "little", signed=True)
+    if len(six) == 6 and six[0] == 0x0F and 0x80 <= six[1] < 0x90:
+        yield end + int.from_bytes(six[2:], "little", signed=True)
 
 
 class _Ran:
@@ -128,7 +173,7 @@ def _counted(seen: Seen) -> tuple[dict[str, _Counts], list[str]]:
     for block in seen.code.blocks:
         load = block.load
         lines = known[load]
-        if lines is None:
+        if lines is None or not block.executed:
             continue
         init = not load.in_core(block.address)
         start = block.address - (load.init if init else load.core)
@@ -152,7 +197,9 @@ def _sources(lines: Lines, ran: _Ran) -> dict[str, Source]:
     for row in lines.rows():
         if (row.file, row.line) not in begun:
             line(row.file, row.line, ran.most(row.start, row.end))
-    for code in lines.codes():
+    for code in sorted(lines.codes(), key=lines.is_part):
+        if lines.is_part(code) and code.name in found.get(code.file, Source()).functions:
+            continue
         before = found.setdefault(code.file, Source()).functions.get(code.name, (code.line, 0))[1]
         found[code.file].functions[code.name] = (code.line, before + ran.of_code(code))
     for path, number, code in lines.calls():
@@ -160,7 +207,7 @@ def _sources(lines: Lines, ran: _Ran) -> dict[str, Source]:
             line(path, number, ran.of_code(code))
     for source in found.values():  # genhtml takes for granted that a function's own line has a count
         for number, count in source.functions.values():
-            source.lines.setdefault(number, count)
+            source.lines[number] = max(source.lines.get(number, 0), count)
     return found
 
 

@@ -62,6 +62,10 @@ class Code:
         """Whether an instruction there is part of it."""
         return any(low <= address < high for low, high in self.ranges)
 
+    def is_same(self, other: "Code") -> bool:
+        """Whether both are code of one function."""
+        return (self.name, self.file, self.line) == (other.name, other.file, other.line)
+
 
 class Unit:
     """One source file with what it includes, as it was compiled. All of it is read at the first question."""

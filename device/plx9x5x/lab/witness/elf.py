@@ -80,6 +80,10 @@ class Elf:
             return ""
         return _string(self.names, int(self.symbols["name"][symbol]))
 
+    def contents(self, section: int) -> bytes:
+        """A section's bytes, as far as the file has them."""
+        return _bytes_of(self.data, self.sections[section].offset, self.sections[section].size)
+
     def relocations(self, section: int) -> Table:
         """Those of a section, in the file's order."""
         tables = (it for it in self.sections if it.type == SHT_RELA and it.info == section)

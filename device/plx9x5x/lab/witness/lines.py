@@ -159,10 +159,24 @@ class Lines:
             yield from (row for row in unit.statements if self.is_own(row.file))
 
     def codes(self) -> Iterator[Code]:
-        """Functions of the driver's own files, wherever code of theirs is: inlined ones are told for each call."""
+        """Functions of the driver's own files, wherever code of theirs is: inlined ones are told for each call.
+
+        The compiler may take a function apart and inline the rest of it in itself again: that is not told.
+        """
         for unit in self._units:
             for function in unit.functions:
-                yield from (it for it in (function, *function.inlined) if it.name and self.is_own(it.file))
+                known: list[Code] = []
+                for code in (function, *function.inlined):
+                    if not code.name or not self.is_own(code.file):
+                        continue
+                    if not any(it.is_same(code) and it.depth < code.depth and it.holds(code.entry) for it in known):
+                        known.append(code)
+                yield from known
+
+    def is_part(self, code: Code) -> bool:
+        """Whether it is the rest of a function whose beginning was inlined: that begins elsewhere."""
+        init = code.entry >= INIT
+        return not code.depth and ".part." in self._symbol(code.entry - (INIT if init else CORE), init=init)[0]
 
     def calls(self) -> Iterator[tuple[str, int, Code]]:
         """Lines of the driver's own files whose calls were inlined, and the code of each."""
@@ -171,6 +185,15 @@ class Lines:
                 for code in function.inlined:
                     if code.call_line and self.is_own(code.call_file):
                         yield code.call_file, code.call_line, code
+
+    def text(self, *, init: bool) -> bytes:
+        """One of its two texts, as the file has it: addresses that the kernel fills in are not."""
+        image = bytearray(self.layout.size(init=init))
+        for it in self.layout.sections:
+            if self._elf is not None and it.init is init:
+                code = self._elf.contents(it.index)
+                image[it.offset : it.offset + len(code)] = code
+        return bytes(image)
 
     def symbols(self) -> Iterator[tuple[Placed, int, int, str]]:
         """Functions by the symbol table: section, offset in it, size, name."""

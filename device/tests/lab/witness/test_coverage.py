@@ -10,6 +10,7 @@ from plx9x5x.lab.witness import coverage, lcov
 from plx9x5x.lab.witness.codemap import Block, CodeMap, Load
 from plx9x5x.lab.witness.coverage import Coverage
 from plx9x5x.lab.witness.covered import CoverageFile
+from plx9x5x.lab.witness.lines import Lines
 from plx9x5x.lab.witness.seen import Seen
 from tests.lab.witness.made import Made, make
 
@@ -42,6 +43,10 @@ def counted(made: Made, load: Load = LOAD, *, loops: int = 10) -> list[Block]:
     ]
 
 
+def lines_of(made: Made) -> Lines:
+    return Lines.of_file("drv", made.ko)
+
+
 def measured(made: Made, *blocks: Block, loads: tuple[Load, ...] = (LOAD, AGAIN)) -> Coverage:
     return coverage.measure(Seen(CodeMap(loads, blocks), [("drv", made.ko)]))
 
@@ -60,6 +65,31 @@ def test_a_function_that_was_counted_by_hand(made: Made) -> None:
     assert found.shown[made.source("sub/help.c")] == "sub/help.c"
     for one in found.sources.values():
         assert {line for line, _ in one.functions.values()} <= one.lines.keys()
+
+
+def test_a_block_that_an_access_to_a_device_cut_in_two_ran_once(made: Made) -> None:
+    begin, end = made.function("by_own_header")
+    pieces = [block(LOAD, at, end, 3) for at in range(begin, end - 1)]
+    source = measured(made, *pieces).sources[made.source("drv.c")]
+    assert source.lines[made.line_of("drv.c", "calls status")] == 3
+    assert source.functions["by_own_header"][1] == 3
+
+
+def test_a_loop_whose_head_is_within_a_block_runs_for_both(made: Made) -> None:
+    begin, end = made.function("counted")
+    text = lines_of(made).text(init=False)
+    jumps = [
+        (at + 2, at + 2 + text[at + 1] - 256)
+        for at in range(begin, end)
+        if (text[at] == 0xEB or 0x70 <= text[at] < 0x80) and text[at + 1] >= 0x80
+    ]
+    tail, head = next((tail, head) for tail, head in jumps if begin < head < tail)
+    found = measured(made, block(LOAD, begin, tail, 1), block(LOAD, head, tail, 9), block(LOAD, head + 1, tail, 2))
+    source = found.sources[made.source("sub/help.c")]
+    assert source.functions["counted"][1] == 1
+    inside = [line for line, count in source.lines.items() if count == 10]
+    assert inside
+    assert set(source.lines.values()) <= {0, 1, 10}
 
 
 def test_loads_add_up_and_blocks_that_overlap_too(made: Made) -> None:
