@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from plx9x5x.lab.witness import elf, layout
-from plx9x5x.lab.witness.lines import Lines, Where
+from plx9x5x.lab.witness.dwarf import Code
+from plx9x5x.lab.witness.lines import CORE, Lines, Where
 from tests.lab.witness.made import Made, make
 
 FORMS = {
@@ -200,3 +201,32 @@ def test_sections_are_laid_out_as_the_kernel_does() -> None:
     assert laid.size(init=True) == 17
     assert laid.at(0x12, init=False) == (laid.named(".exit.text"), 1)
     assert laid.at(0x15, init=False) is None
+
+
+class OneUnit:
+    """A compile unit of these functions, with nothing else in it."""
+
+    folder, source, files = "/k", "/d/a.c", ()
+    ranges = ((CORE, CORE + 0x1000),)
+
+    def __init__(self, *functions: Code) -> None:
+        self.functions = functions
+
+
+def test_a_function_that_was_taken_apart_is_told_once(whole: Made) -> None:
+    def code(name: str, low: int, high: int, depth: int = 0, inlined: tuple[Code, ...] = ()) -> Code:
+        return Code(name, "/d/a.c", len(name), ((CORE + low, CORE + high),), CORE + low, depth, inlined=inlined)
+
+    rest, helper, again = code("isr", 0x10, 0x30, 1), code("help", 0x14, 0x18, 2), code("help", 0x40, 0x48, 1)
+    known = lines(whole)
+    known.__dict__["_units"] = (OneUnit(code("isr", 0, 0x50, inlined=(rest, helper, again))),)
+    assert [(it.name, it.entry - CORE) for it in known.codes()] == [("isr", 0), ("help", 0x14), ("help", 0x40)]
+
+
+def test_the_rest_of_a_function_is_a_part_of_it(tmp_path: Path) -> None:
+    made = make(tmp_path, "-g", after=("objcopy", "--redefine-sym", "helped=helped.part.0"))
+    known = lines(made)
+    assert {it.name: known.is_part(it) for it in known.codes()} == {
+        "by_own_header": False, "status": False, "direct": False, "start": False, "stop": False,
+        "helped": True, "allocated": False, "counted": False,
+    }  # fmt: skip
