@@ -26,8 +26,8 @@ class Covered:
     """What ran in one run, and with those that the file had before (`merged`, None if it had none)."""
 
     file: Path
-    lines_: Totals
-    bytes_: Totals
+    run: Totals
+    code: Totals
     merged: Totals | None = None
     unknown: tuple[str, ...] = ()
     table: str = ""
@@ -41,10 +41,10 @@ class Covered:
         if self.why:
             return [f"coverage: none, {self.why}; {self.file} is as it was"]
         said = []
-        if self.lines_.lines or not self.bytes_.lines:
-            said.append(f"coverage: {_said(self.lines_, 'lines')}")
-        if self.bytes_.lines:
-            said.append(f"coverage, by the code of what has no debug information: {_said(self.bytes_, 'bytes')}")
+        if self.run.lines or not self.code.lines:
+            said.append(f"coverage: {_said(self.run, 'lines')}")
+        if self.code.lines:
+            said.append(f"coverage, by the code of what has no debug information: {_said(self.code, 'bytes')}")
         if self.merged is not None:
             said.append(f"coverage with the runs before: {_said(self.merged, 'lines')}")
         said += [f"coverage is not known of {text}" for text in self.unknown]
@@ -54,8 +54,8 @@ class Covered:
         """For a program."""
         return {
             "file": str(self.file),
-            "run": _json(self.lines_),
-            "bytes": _json(self.bytes_),
+            "run": _json(self.run),
+            "code": _json(self.code),
             "merged": None if self.merged is None else _json(self.merged),
             "unknown": list(self.unknown),
             "why": self.why,

@@ -49,7 +49,7 @@ def test_findings_traces_and_coverage_are_written(made: Made, tmp_path: Path) ->
     ).read_text(encoding="utf-8")
     assert done.troubles == ()
     assert done.coverage is not None
-    assert (done.coverage.lines_.entered, done.coverage.lines_.functions) == (1, 8)
+    assert (done.coverage.run.entered, done.coverage.run.functions) == (1, 8)
 
 
 def test_of_what_nobody_saw_there_is_the_reason(tmp_path: Path) -> None:
