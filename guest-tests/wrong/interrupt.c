@@ -4,7 +4,8 @@
 
 #define LENGTH	64
 #define STORM	1500	/* calls after which this one stops what a machine would hang in */
-#define WAIT	(HZ / 4)
+#define HEARD	(HZ / 5)	/* by which an interrupt has come */
+#define SLOW	(2 * HZ)	/* a guest whose interrupts come late storms for so long */
 
 static bool enough(struct wrong *w)
 {
@@ -49,7 +50,7 @@ static irqreturn_t right_handler(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-static int with_handler(struct wrong *w, irq_handler_t handler, u32 mode)
+static int with_handler(struct wrong *w, irq_handler_t handler, u32 mode, unsigned long wait)
 {
 	dma_addr_t handle;
 	void *buf = dma_alloc_coherent(w->dev, LENGTH, &handle, GFP_KERNEL);
@@ -65,7 +66,7 @@ static int with_handler(struct wrong *w, irq_handler_t handler, u32 mode)
 	writel(mode, w->regs + DMAMODE0); /* WRONG: kept-in */
 	writel(lower_32_bits(handle), w->regs + DMAPADR0);
 	writeb(CSR_GO, w->regs + DMACSR0);
-	ret = wait_for_completion_timeout(&w->done, WAIT) ? 0 : -ETIMEDOUT;
+	ret = wait_for_completion_timeout(&w->done, wait) ? 0 : -ETIMEDOUT;
 	writel(0, w->regs + INTCSR);
 	wrong_stop(w, DMACSR0);
 	free_irq(w->pdev->irq, w);
@@ -76,12 +77,12 @@ free:
 
 static int no_ack(struct wrong *w)
 {
-	return with_handler(w, no_ack_handler, MODE_BLOCK | MODE_DONE_INT | MODE_INTA);
+	return with_handler(w, no_ack_handler, MODE_BLOCK | MODE_DONE_INT | MODE_INTA, SLOW);
 }
 
 static int other_ack(struct wrong *w)
 {
-	return with_handler(w, other_ack_handler, MODE_BLOCK | MODE_DONE_INT | MODE_INTA);
+	return with_handler(w, other_ack_handler, MODE_BLOCK | MODE_DONE_INT | MODE_INTA, SLOW);
 }
 
 /* Bit 17 is missing: the interrupt goes to the local side. */
@@ -89,7 +90,7 @@ static int kept_in(struct wrong *w)
 {
 	const u32 mode = MODE_BLOCK | MODE_DONE_INT; /* WRONG: kept-in */
 
-	return with_handler(w, right_handler, mode);
+	return with_handler(w, right_handler, mode, HEARD);
 }
 
 const struct wrong_case wrong_interrupt[] = {
