@@ -6,6 +6,9 @@
  * QEMU calls after a memory access. It has no such call for IN and OUT: these
  * are told before they happen, and what IN gave is not known. Their string
  * forms go through memory, so that their values are.
+ *
+ * Not seen: what a helper leaves to the kernel's memset() or memcpy(), as
+ * memset_io() may. These serve everybody, and watching them would cost too much.
  */
 #include <string.h>
 
@@ -133,16 +136,26 @@ static void on_memory(unsigned int vcpu, uint32_t info, uint64_t vaddr,
 		     value_of(info), width);
 }
 
-/* INS and OUTS: their memory access has the value, RDX the port. */
+/*
+ * INS and OUTS: their memory access has the value, RDX the port. For INS QEMU
+ * stores twice: a 0, to see whether it may, and then what the port gave.
+ */
 static void on_string(unsigned int vcpu, uint32_t info, uint64_t vaddr,
 		      void *data)
 {
+	static uint64_t tried[MAX_VCPUS];	/* each by its own thread */
 	bool in = qemu_plugin_mem_is_store(info);
 	uint64_t pc = (uint64_t)data, port;
 	bool helper = pc < facts.image_end;
 	int ring;
 
-	(void)vaddr;
+	if (vcpu >= MAX_VCPUS)
+		return;
+	if (in && tried[vcpu] != vaddr) {
+		tried[vcpu] = vaddr;
+		return;
+	}
+	tried[vcpu] = 0;
 	pthread_mutex_lock(&lock);
 	port = guest_register(vcpu, RDX) & 0xffff;
 	pthread_mutex_unlock(&lock);
