@@ -31,6 +31,10 @@ _KSYMTAB_ENTRY: Final = 12
 _MAX_SECTIONS: Final = 4096
 _MAX_NAME: Final = 512
 _WORD: Final = 2**64 - 1
+_DAMAGED: Final = (
+    *(OSError, EOFError, ValueError, struct.error),
+    *(zlib.error, lzma.LZMAError, zstandard.ZstdError, lz4.block.LZ4BlockError),
+)
 
 
 class UnreadableKernel(BadRequest):
@@ -121,7 +125,7 @@ def _inflated(payload: bytes) -> bytes:
             raise UnreadableKernel(
                 f"its compression is not known (it begins with {payload[:4].hex()}; gzip, xz, lz4 and zstd are)"
             )
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as exc:
+    except _DAMAGED as exc:
         raise UnreadableKernel(f"its payload is damaged: {exc}") from exc
     if len(elf) > MAX_IMAGE:
         raise UnreadableKernel(f"it is larger than {MAX_IMAGE // MIB} MiB")

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a kernel's image to the text that the plugin takes: what is in it, what it cannot be without, kept once."""
+
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.witness import facts
+from plx9x5x.lab.witness.kernel_image import UnreadableKernel
+from tests.lab.witness.made_kernel import PACKED, TEXT, boot_image, elf, kernel_types
+
+SYMBOLS = {
+    name: TEXT + 0x40 * number for number, name in enumerate(("dma_sync_single_for_cpu", *facts.NEEDED, "ioread32"))
+}
+SYMBOLS["page_offset_base"] = TEXT + 0x100_0000
+
+
+def kernel(*, old: bool = False, without: str = "", **symbols: int) -> bytes:
+    left = {name: at for name, at in (SYMBOLS | symbols).items() if name != without}
+    return boot_image(PACKED["lz4"](elf(left, kernel_types(old=old, without=without).btf())))
+
+
+def lines(known: facts.KernelFacts) -> dict[tuple[str, ...], list[int]]:
+    head, *rest = known.text.splitlines()
+    assert head == "plx9x5x-kernel-facts 1"
+    return {tuple(w for w in line.split()[:2]): [int(w, 16) for w in line.split()[2:]] for line in rest}
+
+
+def test_symbols_with_their_kind_and_where_they_end_at_most() -> None:
+    said = lines(facts.of_image(kernel()))
+    assert said["call", "dma_alloc_attrs"] == [TEXT + 0x40, TEXT + 0x80]
+    assert said["helper", "ioread32"] == [TEXT + 0x140, TEXT + 0x140 + 0x2000]
+    assert said["value", "page_offset_base"][0] == TEXT + 0x100_0000
+    assert ("call", "dma_set_mask") not in said
+
+
+@pytest.mark.parametrize(
+    ("old", "core", "size", "init", "init_size"),
+    [(True, 0x140, 0x14C, 0x190, 0x19C), (False, 0x140, 0x148, 0x140 + 4 * 72, 0x148 + 4 * 72)],
+)
+def test_where_a_module_says_its_code_is(old: bool, core: int, size: int, init: int, init_size: int) -> None:
+    said = lines(facts.of_image(kernel(old=old)))
+    assert said["offset", "module.core"] == [core]
+    assert said["offset", "module.core_size"] == [size]
+    assert said["offset", "module.init"] == [init]
+    assert said["offset", "module.init_size"] == [init_size]
+    assert said["offset", "device.name"] == [16]
+    assert said["offset", "sg.dma_length"] == [24]
+    assert said["offset", "page.size"] == [64]
+
+
+def test_whether_sync_calls_are_seen() -> None:
+    assert facts.of_image(kernel()).shows_sync
+    assert not facts.of_image(kernel(without="dma_sync_single_for_cpu")).shows_sync
+
+
+def test_a_member_that_few_need_may_be_missing() -> None:
+    assert ("offset", "dma_pool.dev") not in lines(facts.of_image(kernel(without="dma_pool")))
+
+
+@pytest.mark.parametrize("without", ["dma_alloc_attrs", "blocking_notifier_call_chain"])
+def test_a_kernel_that_does_not_export_what_is_needed_is_said(without: str) -> None:
+    with pytest.raises(UnreadableKernel, match=f"does not export {without}"):
+        facts.of_image(kernel(without=without))
+
+
+@pytest.mark.parametrize(("without", "says"), [("pci_dev", "pci_dev.dev"), ("sg_table", "sg_table.sgl")])
+def test_a_kernel_whose_types_lack_a_member_is_said(without: str, says: str) -> None:
+    with pytest.raises(UnreadableKernel, match=says):
+        facts.of_image(kernel(without=without))
+
+
+def test_a_kernel_without_type_information_is_said() -> None:
+    with pytest.raises(UnreadableKernel, match="CONFIG_DEBUG_INFO_BTF"):
+        facts.of_image(boot_image(elf(SYMBOLS, None)))
+
+
+def test_they_are_made_once_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, image = Cache(tmp_path / "cache"), tmp_path / "vmlinuz"
+    image.write_bytes(kernel())
+    first = facts.of_kernel(image, cache)
+    monkeypatch.setattr(facts, "of_image", lambda _: pytest.fail("made again"))
+    assert facts.of_kernel(image, cache) == first
+
+
+def test_an_image_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    cache, image = Cache(tmp_path / "cache"), tmp_path / "vmlinuz"
+    with pytest.raises(UnreadableKernel, match=r"vmlinuz cannot be read: No such file"):
+        facts.of_kernel(image, cache)
+    image.write_bytes(b"no kernel")
+    with pytest.raises(UnreadableKernel, match=r"vmlinuz: it is neither"):
+        facts.of_kernel(image, cache)
+
+
+def test_every_name_fits_one_kind() -> None:
+    names = (*facts.CALLS, *facts.HELPERS, *facts.VALUES)
+    assert len(names) == len(set(names))
+    assert set(facts.NEEDED) <= set(facts.CALLS)
+
+
+def test_the_plugin_knows_every_call_by_name() -> None:
+    plugin = Path(__file__).parents[4] / "guest-tests/witness"
+    known = (plugin / "calls.c").read_text(encoding="utf-8")
+    assert not [name for name in facts.CALLS if f'{{ "{name}", ' not in known]
+    offsets = (plugin / "facts.c").read_text(encoding="utf-8")
+    made = [words[1] for words in lines(facts.of_image(kernel())) if words[0] == "offset"]
+    assert not [name for name in made if f'{{ "{name}", ' not in offsets]
