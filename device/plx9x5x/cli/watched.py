@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +62,7 @@ def watch(witness: "Witness", chip: "Chip", sink: "TraceSink", now: Callable[[],
     from plx9x5x.rules import places
 
     witness.now = now
-    witness.doing = partial(places.doing, chip.channels)
+    witness.doing = places.Aim(chip.channels)
     witness.sink = sink.emit
 
 

@@ -65,10 +65,14 @@ class LastWrite:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The driver's own store to memory at a bus address that it gave the device."""
+    """The driver's own store to memory at a bus address that it gave the device.
+
+    `most`: only if it is known of so few bytes around it; stores that follow each other are seen as one.
+    """
 
     role: str
     address: int
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

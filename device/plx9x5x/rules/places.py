@@ -5,19 +5,24 @@ The kit knows who wrote an offset last (`plx9x5x.findings.place`), and nothing o
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from plx9x5x import events
 from plx9x5x.events import Hold, Purpose
-from plx9x5x.findings.place import Handler, Here, LastWrite, MasterCall, Source, Stored, Written
+from plx9x5x.findings.place import Handler, Here, MasterCall, Source, Stored, Written
 from plx9x5x.model.engine import Channel
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import Register
-from plx9x5x.witness.events import Mistake
+from plx9x5x.rules import words
+from plx9x5x.witness.events import Fault, Mistake
 from plx9x5x.witness.judge import Doing
 
 BARS: Final = (0, 1)
 """Where the registers are: as memory and as I/O."""
+
+_DESCRIPTOR: Final = 20
+"""Bytes of a descriptor, the longer kind."""
 
 Places = tuple[Source, ...]
 
@@ -39,41 +44,79 @@ def started(channel: int) -> Written:
 
 
 def _programmed(channel: int, register: type[Register], descriptor: int | None) -> Places:
-    """Where a value of a transfer was given: in a register, or by a store into its descriptor."""
+    """Where a value of a transfer was given: in a register, or by a store into its descriptor.
+
+    A list that was filled in at one go is seen as one store, at its first word: then the start is nearer to the truth.
+    """
     if descriptor is None:
         return written(register), started(channel)
-    stored = Stored("descriptor written", descriptor)
-    return stored, written(dma.CHANNELS[channel].pointer), started(channel)
-
-
-def doing(channels: Sequence[Channel]) -> Doing | None:
-    """What the chip is on the bus for; None for a look of its own."""
-    channel = next((it for it in channels if it.purpose is not None), None)
-    if channel is None or channel.purpose is None:
-        return None
-    names, index = channel.names, channel.index
-    words = f"DMA channel {index}, {_WORDS[channel.purpose]}"
-    if channel.purpose is not Purpose.DATA:
-        pointed = written(names.pointer), started(index)
-        return Doing(words, status=True, address_from=pointed, length_from=pointed)
-    where, in_pci = channel.descriptor or (None, True)
-    if where is not None and not in_pci:
-        pointed = written(names.pointer), started(index)
-        return Doing(words, channel.begin, address_from=pointed, length_from=pointed)
-    return Doing(
-        words,
-        channel.begin,
-        address_from=_programmed(index, names.pci_address, where),
-        length_from=_programmed(index, names.size, where),
-        started=started(index) if where is None else None,
+    return (
+        Stored("descriptor written", descriptor, _DESCRIPTOR),
+        started(channel),
+        written(dma.CHANNELS[channel].pointer),
+        Stored("descriptors written", descriptor),
     )
+
+
+class Aim:
+    """What the chip is on the bus for, of its channels; None for a look of its own."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self._channels: Final = tuple(channels)
+        self._state: Final = {
+            (index, purpose): Doing(
+                f"DMA channel {index}, {what}",
+                status=True,
+                started=started(index),
+                blames=partial(_blames_pointer, index),
+            )
+            for index in range(len(self._channels))
+            for purpose, what in _WORDS.items()
+        }
+        self._started: Final = tuple(started(index) for index in range(len(self._channels)))
+
+    def __call__(self) -> Doing | None:
+        """Look at it now."""
+        for channel in self._channels:
+            purpose = channel.purpose
+            if purpose is not None:
+                break
+        else:
+            return None
+        index = channel.index
+        state = self._state[index, purpose]
+        if purpose is not Purpose.DATA:
+            return state
+        where = channel.descriptor
+        if where is not None and words.of_ones(channel.visible):
+            return None  # nobody answered for the descriptor, and that has been said
+        return Doing(
+            state.words,
+            channel.begin,
+            whole=where is None,
+            started=self._started[index],
+            blames=partial(_blames, index, where),
+        )
+
+
+def _blames_pointer(channel: int, _: Fault) -> Places:
+    return written(dma.CHANNELS[channel].pointer), started(channel)
+
+
+def _blames(channel: int, where: tuple[int, bool] | None, fault: Fault) -> Places:
+    """The register, or the descriptor, that what is wrong with a transfer's data stands in."""
+    names = dma.CHANNELS[channel]
+    if where is not None and not where[1]:
+        return _blames_pointer(channel, fault)
+    register = {Fault.BEYOND_END: names.size, Fault.DIRECTION: names.pointer}.get(fault, names.pci_address)
+    return _programmed(channel, register, None if where is None else where[0])
 
 
 def of(event: object) -> Places:
     """Where the driver's code was that an event is about; the main place first."""
     if isinstance(event, Mistake):
         return event.sources
-    return (*_OF.get(type(event), _here)(event), LastWrite())
+    return _OF.get(type(event), _here)(event)
 
 
 def _here(_: object) -> Places:
@@ -114,8 +157,17 @@ def _closed(event: events.WindowClosed) -> Places:
     return (*(written(it) for it in shaping if it.__name__ == event.register), Here())
 
 
-def _wrapped(event: events.AddressWrapped | events.NothingToMove) -> Places:
+def _wrapped(event: events.AddressWrapped) -> Places:
+    return _programmed(event.channel, dma.CHANNELS[event.channel].pci_address, event.descriptor)
+
+
+def _empty(event: events.NothingToMove) -> Places:
     return _programmed(event.channel, dma.CHANNELS[event.channel].size, event.descriptor)
+
+
+def _started(event: events.CommandIgnored) -> Places:
+    """The access; of a start, whatever else the same write did."""
+    return Here(), started(event.channel)
 
 
 def _descriptor(event: events.DescriptorChanged) -> Places:
@@ -123,8 +175,7 @@ def _descriptor(event: events.DescriptorChanged) -> Places:
 
 
 def _chain(event: events.EndlessChain | events.RingOverrun) -> Places:
-    pointer = written(dma.CHANNELS[event.channel].pointer)
-    return Stored("descriptor written", event.address), pointer, started(event.channel)
+    return _programmed(event.channel, dma.CHANNELS[event.channel].pointer, event.address)
 
 
 _OF: Final[dict[type, Callable[[Any], Places]]] = {
@@ -134,8 +185,9 @@ _OF: Final[dict[type, Callable[[Any], Places]]] = {
     events.NeverReachedHost: _kept_in,
     events.WindowClosed: _closed,
     events.AddressWrapped: _wrapped,
-    events.NothingToMove: _wrapped,
+    events.NothingToMove: _empty,
     events.DescriptorChanged: _descriptor,
+    events.CommandIgnored: _started,
     events.EndlessChain: _chain,
     events.RingOverrun: lambda event: (Handler(), *_chain(event)),
     events.LineStuck: lambda _: (Handler(), Here()),

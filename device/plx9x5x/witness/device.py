@@ -228,9 +228,11 @@ class Witness:
         if not newest or self._reads or last is None:
             return newest  # the processor waits for its read: all that it did before is recorded
         self._wait_for(last)
-        if not last.pc:
-            return self.ledger.loads
-        at = bisect_right(self._loads, (last.seq, 1 << 64))
+        return self.load_at(last) if last.pc else self.ledger.loads
+
+    def load_at(self, spot: Spot | None) -> int:
+        """Which load of the driver a place is of; 0 if that is not known."""
+        at = bisect_right(self._loads, (spot.seq, 1 << 64)) if spot is not None and spot.pc else 0
         return self._loads[at - 1][1] if at else 0
 
     def _wait_for(self, spot: Spot) -> None:
@@ -254,7 +256,7 @@ class Witness:
             case LastWrite():
                 return self.matching.last_write
             case Stored():
-                return self.traffic.stored(source.address)
+                return self.traffic.stored(source.address, source.most)
             case Handler():
                 return self._handler
             case MasterCall():

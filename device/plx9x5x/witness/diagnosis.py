@@ -6,7 +6,7 @@ that the call was seen, and as taken back only once the device has had all the w
 (`first_due`). So a driver that stops its device by a posted write and frees then is innocent.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -35,16 +35,28 @@ class Wrong:
     """The address is that of the memory's first byte, seen otherwise."""
 
 
-def look(ledger: Ledger, begin: int, address: int, length: int, *, write: bool, first_due: int | None) -> Wrong | None:
-    """Judge `length` bytes at `address` of a transfer that began at `begin`; None if all is well."""
+def look(
+    ledger: Ledger,
+    begin: int,
+    address: int,
+    length: int,
+    *,
+    write: bool,
+    first_due: int | None,
+    load: Callable[[], int] = lambda: 0,
+) -> Wrong | Memory | None:
+    """Judge `length` bytes at `address` of a transfer that began at `begin`.
+
+    Give what is wrong; or else the memory that it is all in, None where it is right for another reason. `load` says
+    which load of the driver started it: what an earlier one has taken back was somebody else's since.
+    """
     end = address + length
-    if not begin <= address:
-        begin = address
     homes = tuple(_given(ledger, begin, first_due))
-    if any(_holds(ledger, home, address, end, write=write) for home in homes):
-        return None
+    for home in homes:
+        if _holds(ledger, home, address, end, write=write):
+            return home if home.live and home.holds(address, end) else None
     if not homes:
-        return _outside(ledger, begin, address, length, write=write, first_due=first_due)
+        return _outside(ledger, begin, address, length, first_due=first_due, load=load())
     against = next((it for it in homes if it.holds(address, end)), None)
     if against is not None:
         return Wrong(Fault.DIRECTION, against)
@@ -80,17 +92,16 @@ def _holds(ledger: Ledger, memory: Memory, start: int, end: int, *, write: bool)
 
 
 def _outside(
-    ledger: Ledger, begin: int, address: int, length: int, *, write: bool, first_due: int | None
+    ledger: Ledger, begin: int, address: int, length: int, *, first_due: int | None, load: int
 ) -> Wrong | None:
     """Judge a transfer that began in nothing that the device was given, by what may have been meant."""
-    del write
     page = next(ledger.pages.at(begin), None)
     if page is not None and ledger.unknown_pools:
         return None
     newest = tuple(islice(ledger.newest(), LOOKED_AT))
     hit = next(_given(ledger, address, first_due), None) or next(ledger.live.overlapping(address, length), None)
     meant = next((it for finds in (_swapped, _cut, _of_the_processor) if (it := finds(newest, begin))), None)
-    freed = [it for it in ledger.released.at(begin) if it.held is not Held.POOL_PAGE]
+    freed = [it for it in ledger.released.at(begin) if it.held is not Held.POOL_PAGE and it.load >= load]
     # By chance an address is often somewhere in a large buffer, and hardly ever at its very beginning.
     if freed and (meant is None or not meant.exact):
         return Wrong(Fault.FREED, max(freed, key=_when_released), hit)

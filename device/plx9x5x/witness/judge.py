@@ -7,7 +7,7 @@ and the abort has a cause of its own (`AbortCause.NOT_GIVEN`) for whoever tells 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from plx9x5x.errors import AbortCause, BusAbort
 from plx9x5x.findings.place import Seen, Source, Spot
@@ -19,21 +19,28 @@ from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.matching import Matching
 from plx9x5x.witness.traffic import Traffic
 
+if TYPE_CHECKING:
+    from plx9x5x.witness.memory import Memory
 
-@dataclass(frozen=True, slots=True)
+Sources = tuple[Source, ...]
+
+
+@dataclass(slots=True)
 class Doing:
-    """What a device is on the bus for. `begin` is where the transfer began, None: where the access does.
+    """What a device is on the bus for.
 
-    `status` says that the bytes are the device's own state in memory (descriptors), not data. `address_from` and
-    `length_from` are where the driver said so; `started` is the access that began it, if nothing else comes in between.
+    `begin` is where the transfer began, None: where the access does. `status` says that the bytes are the device's own
+    state in memory (descriptors), not data. `started` is the access that began it all; `whole` is True if that access
+    began this very transfer, and not a list of them. `blames` gives for a fault where the driver said so, and what more
+    the device has to say of it.
     """
 
     words: str = "the device"
     begin: int | None = None
     status: bool = False
-    address_from: tuple[Source, ...] = ()
-    length_from: tuple[Source, ...] = ()
+    whole: bool = False
     started: Source | None = None
+    blames: Callable[[Fault], Sources] = lambda _: ()
 
 
 class Knows(Protocol):
@@ -66,6 +73,10 @@ class Knows(Protocol):
         """Where something was done."""
         ...
 
+    def load_at(self, spot: Spot | None) -> int:
+        """Which load of the driver a place is of; 0 if that is not known."""
+        ...
+
     def tell(self, mistake: Mistake) -> None:
         """Take what is wrong."""
         ...
@@ -77,6 +88,8 @@ class JudgingBus:
     def __init__(self, bus: BusMaster, witness: Knows) -> None:
         self._bus: Final = bus
         self._witness: Final = witness
+        self._lately: dict[bool, Memory] = {}
+        """Where data, and the device's own state, was found to be right the last time: most often it is there again."""
 
     def read_into(self, address: BusAddr, into: memoryview) -> None:
         """Fill `into` from `address` on."""
@@ -92,44 +105,60 @@ class JudgingBus:
         if doing is None:
             access()
             return
-        begin = address if doing.begin is None else doing.begin
-        wrong = look(witness.ledger, begin, address, length, write=write, first_due=witness.matching.first_due)
+        started = witness.find(doing.started) if doing.started is not None else None
+        wrong = self._look(doing, started, address, length, write=write)
         try:
             access()
         except BusAbort as abort:
             if wrong is not None:
                 abort.cause = AbortCause.NOT_GIVEN
-                self._tell(wrong, doing, begin, address, length, write=write, stopped=True)
-            self._moved(doing, address, min(abort.moved, length), write=write)
+                self._tell(wrong, doing, started, address, length, write=write, stopped=True)
+            witness.traffic.moved(
+                address, min(abort.moved, length), doing, write=write, after=witness.matching.last, started=started
+            )
             raise
         if wrong is not None:
-            self._tell(wrong, doing, begin, address, length, write=write, stopped=False)
-        self._moved(doing, address, length, write=write)
+            self._tell(wrong, doing, started, address, length, write=write, stopped=False)
+        witness.traffic.moved(address, length, doing, write=write, after=witness.matching.last, started=started)
 
-    def _moved(self, doing: Doing, address: int, length: int, *, write: bool) -> None:
+    def _look(self, doing: Doing, started: Spot | None, address: int, length: int, *, write: bool) -> Wrong | None:
+        """What is wrong with an access, if anything is."""
         witness = self._witness
-        witness.traffic.moved(
+        begin = address if doing.begin is None or doing.begin > address else doing.begin
+        lately = self._lately.get(doing.status)
+        if lately and lately.live and lately.holds(begin, address + length) and lately.direction.allows(write=write):
+            return None
+        found = look(
+            witness.ledger,
+            begin,
             address,
             length,
             write=write,
-            status=doing.status,
-            after=witness.matching.last,
-            since=witness.find(doing.started) if doing.started is not None else None,
-            doing=doing.words,
-            sources=doing.address_from,
+            first_due=witness.matching.first_due,
+            load=lambda: witness.load_at(started),
         )
+        if isinstance(found, Wrong):
+            return found
+        if found is not None:
+            self._lately[doing.status] = found
+        return None
 
     def _tell(
-        self, wrong: Wrong, doing: Doing, begin: int, address: int, length: int, *, write: bool, stopped: bool
+        self, wrong: Wrong, doing: Doing, started: Spot | None, address: int, length: int, *, write: bool, stopped: bool
     ) -> None:
-        sources = doing.length_from if wrong.fault is Fault.BEYOND_END else doing.address_from
+        sources = doing.blames(wrong.fault)
         memory = wrong.memory
-        if wrong.fault is Fault.FREED and memory is not None and memory.released is not None:
-            sources = (*sources, Seen(memory.released_by, memory.released))
         if memory is not None:
+            if memory.released is not None:
+                released = Seen(memory.released_by, memory.released)
+                # Freed while it was in use, or used although it had been freed: the later of the two is the mistake.
+                late = started is not None and 0 < started.seq < memory.released.seq
+                sources = (released, *sources) if late else (*sources, released)
             sources = (*sources, Seen(memory.made_by, memory.made))
         if wrong.hit is not None and wrong.hit is not memory:
             sources = (*sources, Seen(f"what it hits {wrong.hit.made_by}", wrong.hit.made))
+        begin = address if doing.begin is None else doing.begin
+        translated = self._witness.ledger.translated
         self._witness.tell(
             WrongAccess(
                 self._witness.now(),
@@ -144,7 +173,7 @@ class JudgingBus:
                 memory,
                 wrong.hit,
                 stopped,
-                self._witness.ledger.translated,
+                translated,
                 wrong.note,
             )
         )

@@ -80,6 +80,8 @@ class Ledger:
 
     def clear(self) -> None:
         """Forget all: another guest."""
+        for memory in getattr(self, "_order", ()):
+            memory.live = False
         self.live: Spans[Memory] = Spans()
         self.pages: Spans[Memory] = Spans()
         """Pages of pools: memory of the kernel, of which the blocks are the driver's."""
@@ -360,6 +362,7 @@ class Ledger:
 
     def _take_out(self, memory: Memory) -> None:
         del self._order[memory]
+        memory.live = False
         (self.pages if memory.held is Held.POOL_PAGE else self.live).remove(memory)
         _take_from(self._by_start, (memory.held, memory.start), memory)
         if memory.list:

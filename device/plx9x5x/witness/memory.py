@@ -55,9 +55,12 @@ class Memory:
     list: int = 0
     pool: int = 0
     released: Spot | None = None
+    live: bool = True
     dirty: tuple[int, int] | None = None
     """The bytes that the device wrote last and nobody has synced since: from, to."""
     dirty_round: int = 0
+    looked: Spot | None = None
+    """Where the driver's own code last read it."""
 
     @property
     def end(self) -> int:

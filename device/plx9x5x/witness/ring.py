@@ -6,12 +6,13 @@
     launcher    memfd, magic, capacity, the card's name       QEMU    records, head, lost, state
     server      tail, where the guest has put the BARs
 
-QEMU is hostile once its guest is. So the file is read and written by calls, never mapped: one that shrinks gives short
-reads and no SIGBUS. The capacity is taken once, when the file is opened, and `head` is believed as far as the capacity
+QEMU is hostile once its guest is. A file that is sealed against shrinking is mapped, any other is read by calls: then
+one that shrinks gives short reads and no SIGBUS. The capacity is taken once, when the file is opened, and `head` is believed as far as the capacity
 goes; what is beyond makes the ring `broken` for good.
 """
 
 import fcntl
+import mmap
 import os
 import stat
 import struct
@@ -93,6 +94,7 @@ class RingReader(_Ring):
 
     def __init__(self, fd: int) -> None:
         super().__init__(fd)
+        self._mapped = _mapped(fd, HEADER_BYTES + self.capacity * RECORD_BYTES)
         self._tail = 0
         self.lost = self.unreturned = self.state = 0
         """As the header has them; looked at by `drain`."""
@@ -110,7 +112,8 @@ class RingReader(_Ring):
             return []
 
     def _drain(self, most: int) -> list[Record]:
-        head, _, self.lost, self.unreturned, self.state = _PLUGIN.unpack(os.pread(self._fd, _PLUGIN.size, HEAD_AT))
+        header = self._read(_PLUGIN.size, HEAD_AT)
+        head, _, self.lost, self.unreturned, self.state = _PLUGIN.unpack(header)
         there = head - self._tail
         if not 0 <= there <= self.capacity:
             self.broken = "the ring's head makes no sense"
@@ -120,13 +123,18 @@ class RingReader(_Ring):
         while there:
             at = self._tail % self.capacity
             count = min(there, self.capacity - at, _BATCH)
-            data = os.pread(self._fd, count * RECORD_BYTES, HEADER_BYTES + at * RECORD_BYTES)
-            found += unpack(data)
+            found += unpack(self._read(count * RECORD_BYTES, HEADER_BYTES + at * RECORD_BYTES))
             self._tail += count
             there -= count
         if found:
             os.pwrite(self._fd, self._tail.to_bytes(8, "little"), TAIL_AT)
         return found
+
+    def _read(self, count: int, at: int) -> bytes:
+        """Bytes of the file. QEMU writes the head after the records, and processors here keep such an order."""
+        if self._mapped is not None:
+            return self._mapped[at : at + count]
+        return os.pread(self._fd, count, at)
 
     def publish(self, bar: int, base: int, size: int, *, io: bool) -> None:
         """Tell where the guest has put a BAR; `size` 0 if it decodes nothing."""
@@ -138,6 +146,16 @@ class RingReader(_Ring):
             os.pwrite(self._fd, size.to_bytes(8, "little"), at + 8)
         except OSError:
             self.broken = "the ring's file cannot be written"
+
+
+def _mapped(fd: int, size: int) -> mmap.mmap | None:
+    """Map a file that cannot shrink; None for one that can."""
+    try:
+        if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+            return mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+    except OSError:
+        pass
+    return None
 
 
 class RingWriter(_Ring):

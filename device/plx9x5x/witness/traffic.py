@@ -2,26 +2,34 @@
 """What the device moved, beside what the driver's own code touched of the same bytes, and when it synced them.
 
 A *window* is the time between two accesses of the driver. In the window after access S the driver's code touched bytes
-that the device moved in the same window, or moved later by a transfer that had been started by then: it cannot have
-known that the device was done. Unless it heard of it by memory or by the interrupt:
+that the device had in hand, without having asked the device in between, so that it cannot have known. They were in hand
+
+- if the device moved them in that window;
+- if it moved them later, by a transfer that had been started by then, as a whole (no list of them);
+- if the window began and ended with the device at work inside of what was touched, in one and the same list or circle.
+
+Unless it heard of it by memory or by the interrupt, and then the window is nobody's fault:
 
 - it polled (one address again and again), or looked at a word of coherent memory;
 - it touched what the device keeps its own state in there (`status`: descriptors, counts written back);
 - the device interrupted in that window.
 
-Such a window is nobody's fault. Source of the rules for streaming memory: Linux core-api/dma-api-howto.rst.
+Source of the rules for streaming memory: Linux core-api/dma-api-howto.rst.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from plx9x5x.findings.place import Seen, Source, Spot
-from plx9x5x.witness.events import Mistake, NotSynced, Touched
+from plx9x5x.findings.place import Seen, Spot
+from plx9x5x.witness.events import Fault, Mistake, NotSynced, Touched
 from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.memory import Direction, Held, Memory
 from plx9x5x.witness.records import Record, Touch
+
+if TYPE_CHECKING:
+    from plx9x5x.witness.judge import Doing
 
 MOVES: Final = 256
 """Runs of bytes that are remembered, over all windows."""
@@ -32,27 +40,48 @@ WORD: Final = 8
 """Bytes: a touch of coherent memory that is no longer may be a look at a status word."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Move:
     """Bytes that the device wrote or read.
 
-    `after` is the place of the last access that it had got, `since` of the one that started the transfer, if known.
+    `after` is the place of the last access that it had got, `started` of the one that started it all; `whole` if that
+    one started this very transfer.
     """
 
     after: Spot | None
-    since: Spot | None
+    started: Spot | None
+    whole: bool
     write: bool
     status: bool
     start: int
     end: int
 
+    def over(self, span: tuple[int, int]) -> bool:
+        """True if it moved a byte of the span."""
+        return span[0] < self.end and self.start < span[1]
+
     def meets(self, seq: int, span: tuple[int, int]) -> bool:
         """True if it was under way in the window after access `seq`, and moved a byte of the span."""
-        if not (span[0] < self.end and self.start < span[1]):
+        if not self.over(span):
             return False
         after = self.after.seq if self.after is not None else 0
-        since = self.since.seq if self.since is not None else 0
+        since = self.started.seq if self.started is not None and self.whole else 0
         return seq == after or 0 < since <= seq <= (after or seq)
+
+
+@dataclass(slots=True, eq=False)
+class _Touch:
+    """What was touched; `before` is what the device moved last by then, if that lay inside."""
+
+    record: Record
+    span: tuple[int, int]
+    memory: Memory
+    before: _Move | None = None
+
+    @property
+    def write(self) -> bool:
+        """The driver wrote."""
+        return bool(self.record.flags & Touch.WRITE)
 
 
 class Traffic:
@@ -66,7 +95,7 @@ class Traffic:
         """Forget all."""
         self._moves: deque[_Move] = deque(maxlen=MOVES)
         self._touches: list[Record] = []
-        self._before: deque[tuple[Record, tuple[int, int], Memory]] = deque(maxlen=MOVES)
+        self._before: deque[_Touch] = deque(maxlen=TOUCHES)
         """What was touched in windows that are over, where nothing excuses it so far."""
         self._stores: deque[tuple[int, int, Spot]] = deque(maxlen=STORES)
         self._round = 0
@@ -74,34 +103,29 @@ class Traffic:
     # -- the device --------------------------------------------------------------------------------
 
     def moved(
-        self,
-        start: int,
-        length: int,
-        *,
-        write: bool,
-        status: bool,
-        after: Spot | None,
-        since: Spot | None,
-        doing: str,
-        sources: Sequence[Source],
+        self, start: int, length: int, doing: "Doing", *, write: bool, after: Spot | None, started: Spot | None
     ) -> None:
         """Note what the device did."""
         if not length:
             return
         end = start + length
-        move = _Move(after, since, write, status, start, end)
-        if not status:
-            for record, span, memory in tuple(self._before):
-                self._look(record, span, memory, (move,))
         last = self._moves[-1] if self._moves else None
-        if last and last.end == start and (last.after, last.since) == (after, since) and last.write is write:
-            last.end, last.status = end, last.status or status
+        if last is not None and last.end == start and last.after is after and last.started is started:
+            if last.write is write and last.status is doing.status:
+                last.end = end
+                move = last
+            else:
+                move = _Move(after, started, doing.whole, write, doing.status, start, end)
+                self._moves.append(move)
         else:
+            move = _Move(after, started, doing.whole, write, doing.status, start, end)
             self._moves.append(move)
+        if self._before and not doing.status:
+            self._look_back(move)
         if write and self._syncs:
             for memory in tuple(self._ledger.live.at(start)):
                 if memory.held is Held.MAPPING and memory.direction is not Direction.TO_DEVICE:
-                    self._soil(memory, start, end, doing, sources)
+                    self._soil(memory, start, end, doing)
 
     def interrupted(self) -> None:
         """The device asked for the driver: from here on it may know what has been moved."""
@@ -111,14 +135,28 @@ class Traffic:
         """The driver wrote a register: what the device does from here on may be another round."""
         self._round += 1
 
-    def _soil(self, memory: Memory, start: int, end: int, doing: str, sources: Sequence[Source]) -> None:
+    def _look_back(self, move: _Move) -> None:
+        """Look whether what the device does now had been touched before, by whom it has not waited for."""
+        for touch in tuple(self._before):
+            before, touch.before = touch.before, None
+            if touch.write is move.write:
+                touch.before = before
+                continue
+            across = before is not None and before.started is move.started and move.over(touch.span)
+            if across or move.meets(touch.record.a[5], touch.span):
+                self._before.remove(touch)
+                self._accuse(touch, move)
+
+    def _soil(self, memory: Memory, start: int, end: int, doing: "Doing") -> None:
         dirty = memory.dirty
         if dirty is not None and memory.dirty_round == self._round and start <= dirty[1] and dirty[0] <= end:
             memory.dirty = min(dirty[0], start), max(dirty[1], end)
             return
         if dirty is not None and memory.dirty_round != self._round and start < dirty[1] and dirty[0] < end:
-            both = (*sources, Seen("mapped", memory.made))
-            self._tell(NotSynced(self._now(), None, both, doing, memory, max(start, dirty[0]), min(end, dirty[1])))
+            looked = () if memory.looked is None else (Seen("read", memory.looked),)
+            sources = (*looked, *doing.blames(Fault.DIRECTION), Seen("mapped", memory.made))
+            span = max(start, dirty[0]), min(end, dirty[1])
+            self._tell(NotSynced(self._now(), None, sources, doing.words, memory, *span))
             memory.dirty = None
         if memory.dirty is not None and start == memory.dirty[1]:
             memory.dirty = memory.dirty[0], end  # goes on with what it was about
@@ -130,7 +168,7 @@ class Traffic:
     def synced(self, record: Record) -> None:
         """Take a SYNC record."""
         for memory in self._ledger.synced(record):
-            memory.dirty = None
+            memory.dirty = memory.looked = None
 
     def touched(self, record: Record) -> None:
         """Take a TOUCH record; it is judged when its window is over."""
@@ -139,12 +177,19 @@ class Traffic:
         if len(self._touches) < TOUCHES:
             self._touches.append(record)
         start, end = _on_bus(record)
-        if record.flags & Touch.WRITE and start < end:
-            self._stores.append((start, end, Spot(record.pc, record.seq)))
+        if record.flags & Touch.WRITE:
+            if start < end:
+                self._stores.append((start, end, Spot(record.pc, record.seq)))
+        elif self._syncs:
+            for memory in self._ledger.live.at(start):
+                memory.looked = Spot(record.pc, record.seq)
 
-    def stored(self, address: int) -> Spot | None:
-        """Where the driver's code last wrote to memory at a bus address."""
-        return next((spot for start, end, spot in reversed(self._stores) if start <= address < end), None)
+    def stored(self, address: int, most: int | None) -> Spot | None:
+        """Where the driver's code last wrote to memory at a bus address, in a piece of at most so many bytes."""
+        found = next((it for it in reversed(self._stores) if it[0] <= address < it[1]), None)
+        if found is None or (most is not None and found[1] - found[0] > most):
+            return None
+        return found[2]
 
     def window_over(self) -> None:
         """The driver accessed the device: judge what it touched before."""
@@ -157,32 +202,42 @@ class Traffic:
             it.status and it.meets(seq, span) for it in self._moves for span in spans
         ):
             return
-        found = list(zip(touches, spans, map(self._memory, spans), strict=True))
-        if any(memory is not None and _may_be_status(record, span, memory) for record, span, memory in found):
+        found = [
+            _Touch(record, span, memory)
+            for record, span in zip(touches, spans, strict=True)
+            if (memory := self._memory(span)) is not None
+        ]
+        if any(_may_be_status(touch) for touch in found):
             return
-        for record, span, memory in found:
-            if memory is not None and _is_dense(record, span) and not self._look(record, span, memory, self._moves):
-                self._before.append((record, span, memory))
+        for touch in found:
+            if not _is_dense(touch):
+                continue
+            other_way = [it for it in self._moves if it.write is not touch.write and not it.status]
+            move = _first(it for it in other_way if it.meets(seq, touch.span))
+            if move is not None:
+                self._accuse(touch, move)
+                continue
+            last = other_way[-1] if other_way else None
+            touch.before = last if last is not None and last.over(touch.span) else None
+            self._before.append(touch)
 
-    def _look(self, record: Record, span: tuple[int, int], memory: Memory, moves: Iterable[_Move]) -> bool:
-        write = bool(record.flags & Touch.WRITE)
-        # The driver reads what the device wrote, or writes what the device read.
-        seq = record.a[5]
-        move = next((it for it in moves if it.write is not write and not it.status and it.meets(seq, span)), None)
-        if move is None:
-            return False
-        started = (Seen("started", move.since),) if move.since is not None else ()
+    def _accuse(self, touch: _Touch, move: _Move) -> None:
+        record, memory = touch.record, touch.memory
+        started = (Seen("started", move.started),) if move.started is not None else ()
         sources = (
-            Seen("changed" if write else "read", Spot(record.pc, record.seq)),
+            Seen("changed" if touch.write else "read", Spot(record.pc, record.seq)),
             *started,
             Seen(memory.made_by, memory.made),
         )
-        start, end = max(span[0], move.start), min(span[1], move.end)
-        self._tell(Touched(self._now(), memory.load, sources, write, memory, start, end))
-        return True
+        start, end = max(touch.span[0], move.start), min(touch.span[1], move.end)
+        self._tell(Touched(self._now(), memory.load, sources, touch.write, memory, start, end))
 
     def _memory(self, span: tuple[int, int]) -> Memory | None:
         return next((it for it in self._ledger.live.at(span[0])), None)
+
+
+def _first(found: Iterable[_Move]) -> _Move | None:
+    return next(iter(found), None)
 
 
 def _on_bus(record: Record) -> tuple[int, int]:
@@ -191,11 +246,11 @@ def _on_bus(record: Record) -> tuple[int, int]:
     return handle + first - base, handle + end - base
 
 
-def _may_be_status(record: Record, span: tuple[int, int], memory: Memory) -> bool:
+def _may_be_status(touch: _Touch) -> bool:
     """True for a look at a word of coherent memory."""
-    return memory.held is not Held.MAPPING and not record.flags & Touch.WRITE and span[1] - span[0] <= WORD
+    return touch.memory.held is not Held.MAPPING and not touch.write and touch.span[1] - touch.span[0] <= WORD
 
 
-def _is_dense(record: Record, span: tuple[int, int]) -> bool:
+def _is_dense(touch: _Touch) -> bool:
     """True if so many accesses can have touched all of a span, and not only its ends."""
-    return 0 < span[1] - span[0] <= record.a[2] * WORD
+    return 0 < touch.span[1] - touch.span[0] <= touch.record.a[2] * WORD

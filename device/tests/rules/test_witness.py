@@ -202,14 +202,14 @@ CASES = {
     ),
     "dma-freed": Case(
         _freed(done=False), _freed(done=True), ("taken back", "overwritten"),
-        ("DMAPADR0 written", "started", "freed", "allocated"),
+        ("freed", "DMAPADR0 written", "started", "allocated"),
     ),
     "dma-beyond-end": Case(
         _beyond, _exact, ("beyond the end", "(100 bytes)", "it hits"), ("DMASIZ0 written", "started", "allocated"),
     ),
     "dma-direction": Case(
         _mapped(TO_DEVICE, to_pci=True), _mapped(FROM_DEVICE, to_pci=True), ("DMA_TO_DEVICE",),
-        ("DMAPADR0 written", "started", "mapped"),
+        ("DMADPR0 written", "started", "mapped"),
     ),
     "dma-cpu-address": Case(
         _to(lambda driver, handle: driver.va(handle) & 0xFFFF_FFFF), _to(lambda _, handle: handle + 4),
@@ -438,8 +438,23 @@ def test_a_wrong_address_in_a_descriptor_is_where_the_descriptor_was_written() -
         _chain(driver, buffer=OTHER, ring_at=ring_at)
         driver.run(16)
         (finding,) = driver.findings.values()
-        assert (finding.rule, finding.places[0].role) == ("dma-not-allocated", "descriptor written")
+        assert finding.rule == "dma-not-allocated"
+        assert [it.role for it in finding.places] == ["started", "DMADPR0 written", "descriptors written"]
         assert finding.count == 2
+
+
+def test_one_word_of_a_list_that_is_wrong_is_where_it_was_written() -> None:
+    with guest() as driver:
+        ring_at, buffer = driver.alloc(32), driver.alloc(128)
+        _chain(driver, buffer=buffer, ring_at=ring_at)
+        driver.run(16)
+        driver.touch(ring_at, driver.last, 16, 20, write=True)
+        driver.descriptor(ring_at + 16, OTHER, 64, IN_PCI | TO_PCI | LAST)
+        driver.write(DPR, ring_at | IN_PCI)
+        driver.start()
+        driver.run(16)
+        (finding,) = driver.findings.values()
+        assert (finding.rule, finding.places[0].role) == ("dma-not-allocated", "descriptor written")
 
 
 def test_a_ring_that_was_freed_is_read() -> None:
@@ -516,6 +531,64 @@ def test_descriptors_that_are_given_back_in_memory() -> None:
         driver.touch(buffer, seq, 0, 128)
         driver.read(CSR, 1)
         assert not driver.findings
+
+
+def _circle(driver: Guest, *, to_pci: bool) -> tuple[int, int, int]:
+    """Four descriptors in a circle, 64 bytes each, of which the first two are done; the list, the buffer, the start."""
+    ring_at, buffer = driver.alloc(64), driver.alloc(256)
+    flags = IN_PCI | (TO_PCI if to_pci else 0)
+    for at in range(4):
+        driver.descriptor(ring_at + 16 * at, buffer + 64 * at, 64, ring_at + 16 * ((at + 1) % 4) | flags)
+    driver.write(MODE, CHAIN)
+    driver.write(DPR, ring_at | IN_PCI)
+    seq = driver.start()
+    driver.run(6, 4096)
+    assert driver.chips[0].channels[0].tally.descriptors == 2
+    return ring_at, buffer, seq
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(
+    ("start", "end", "named"),
+    [(0, 256, True), (64, 192, True), (0, 128, False), (128, 256, False), (0, 64, False)],
+    ids=["all", "across", "behind", "ahead", "far behind"],
+)
+def test_what_lies_around_the_device_in_a_circle_is_not_touched(write: bool, start: int, end: int, named: bool) -> None:
+    """It works on the third quarter: behind it and ahead of it is the driver's, across it is not."""
+    with guest() as driver:
+        ring_at, buffer, _ = _circle(driver, to_pci=not write)
+        driver.read(CSR, 1)
+        driver.touch(buffer, driver.last, start, end, write=write)
+        driver.read(CSR, 1)
+        driver.run(3, 4096)
+        driver.read(CSR, 1)
+        rule = "dma-changed-busy" if write else "dma-touched-early"
+        assert driver.names == ([rule] if named else [])
+        driver.stop()
+        driver.free(ring_at, 64)
+
+
+def test_what_an_earlier_load_gave_back_is_somebody_else_s() -> None:
+    with guest() as driver:
+        buffer = driver.alloc()
+        driver.free(buffer)
+        driver.unload()
+        driver.load()
+        driver.transfer(buffer)
+        assert driver.names == ["dma-not-allocated"]
+
+
+def test_a_transfer_that_outlives_its_load_is_told_of_that_load() -> None:
+    with guest() as driver:
+        buffer = driver.alloc()
+        driver.program(buffer)
+        driver.start()
+        driver.free(buffer)
+        driver.unload()
+        driver.load()
+        driver.run()
+        assert driver.names == ["dma-freed"]
+        assert driver.findings["dma-freed"].load == 1
 
 
 # -- places and loads --------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from plx9x5x.board import load_board
 from plx9x5x.findings.finding import Finding
@@ -58,7 +57,7 @@ class Guest:
     def _make(self, bus: BusMaster, irq: IrqLine) -> Chip:
         chip = Chip(load_board("rdk-9656-lite"), bus=bus, irq=irq, trace=self.room)
         self.chips.append(chip)
-        self.witness.doing = partial(places.doing, chip.channels)
+        self.witness.doing = places.Aim(chip.channels)
         self.witness.sink = self.room.emit
         return chip
 
