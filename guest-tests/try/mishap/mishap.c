@@ -53,7 +53,7 @@ struct mishap {
 	u8 *buffer;
 	dma_addr_t bus;
 	struct completion done;
-	atomic_t mine, stray;
+	atomic_t stray;		/* interrupts without a cause, since the last line */
 	struct pci_saved_state *configuration;
 };
 
@@ -69,7 +69,6 @@ static irqreturn_t mishap_handler(int irq, void *data)
 		return IRQ_NONE;
 	}
 	writeb(BIT(0) | BIT(3), it->regs + DMACSR0);
-	atomic_inc(&it->mine);
 	complete(&it->done);
 	return IRQ_HANDLED;
 }
@@ -108,8 +107,6 @@ static void prepare(struct mishap *it, char how)
 
 	for (i = 0; i < LENGTH; i++)
 		it->buffer[i] = how == 'w' ? pattern(i) : EMPTY;
-	atomic_set(&it->mine, 0);
-	atomic_set(&it->stray, 0);
 	reinit_completion(&it->done);
 	if (how == 'w') {
 		local = TARGET;
@@ -204,7 +201,7 @@ static void move(struct mishap *it, int number, char how)
 	wrong = wrong_bytes(it, how);
 	dev_info(&it->pdev->dev,
 		 "%d %c soon=%d done=%d irqsoon=%d irq=%d stray=%d errors=%04x intcsr=%08x wrong=%d left=%u,%u id=%08x mbox=%x\n",
-		 number, how, soon, done, irq_soon, irq, atomic_read(&it->stray), errors & 0xf100, intcsr, wrong,
+		 number, how, soon, done, irq_soon, irq, atomic_xchg(&it->stray, 0), errors & 0xf100, intcsr, wrong,
 		 how == 'c' ? le32_to_cpu(list[2]) : 0, how == 'c' ? le32_to_cpu(list[6]) : 0, status, mailbox);
 	if (intcsr == ~0) {
 		/* Without its configuration the card decodes nothing; it may not be there yet. */
