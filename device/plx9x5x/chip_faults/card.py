@@ -92,10 +92,6 @@ class _Injector(Injector):
         self._excuses.begins(occurrence)
         super().see(occurrence)
 
-    def restart(self) -> None:
-        self._excuses.forget()
-        super().restart()
-
 
 def _on_bus(made: Sequence[Chip]) -> tuple[int | None, str]:
     """Which channel is on the bus, and what for."""

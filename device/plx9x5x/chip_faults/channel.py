@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _ABORT: Final = DmaCommand.abort.mask
 _ENABLE: Final = DmaCommand.enable.mask
 _RETRIES_END: Final = intr.INTCSR.retry_abort_enable.mask
+_TOLD: Final = intr.INTCSR.abort_active.mask
+"""It is 0 where aborts are kept out of INTCSR (`report_aborts`)."""
 _NOT_RETRIES: Final = intr.INTCSR.not_retry_abort.mask
 _DOING: Final = {State.FETCH: Purpose.DESCRIPTOR, State.POLL: Purpose.DESCRIPTOR, State.RETIRE: Purpose.WRITE_BACK}
 
@@ -75,7 +77,9 @@ class FaultyChannel(Channel):
         self._paid = self._asked = False
 
     def _strike(self, stream: str) -> Live | None:
-        return self._injector.strike(Occurrence(stream, self.index))
+        occurrence = Occurrence(stream, self.index)
+        self._injector.see(occurrence)
+        return self._injector.strike(occurrence)
 
     # -- what keeps it from going on ---------------------------------------------------------------
 
@@ -133,7 +137,8 @@ class FaultyChannel(Channel):
             self._not_before = self._now() + live.planned.number("by", 0)
         elif live.kind.name == k.RETRIES and self._regs[intr.INTCSR] & _RETRIES_END:
             self._fail(injected(TargetAbort(self._where(), moved=0), live.planned.text), self._doing)
-            self._regs.set_bits(intr.INTCSR, _NOT_RETRIES, to=False)
+            if self._regs[intr.INTCSR] & _TOLD:
+                self._regs.set_bits(intr.INTCSR, _NOT_RETRIES, to=False)
         else:
             self._hung = live
 

@@ -103,7 +103,7 @@ class Excuses:
             self._channels.pop(occurrence.unit, None)
 
     def forget(self) -> None:
-        """Another client comes."""
+        """The client has reset the card, or is gone."""
         self._registers.clear()
         self._channels.clear()
         self._reset = self._master = ""

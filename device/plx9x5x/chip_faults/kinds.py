@@ -3,7 +3,9 @@
 
 Streams of its own: a channel's transfer is started, has the bus, moves, ends, is aborted, latches, asks for data.
 
-Source: reference section 4 (DMACSR, DMAMODE), 3.2 (INTCSR bits 12 and 27), 7 (EEPROM); PCI Local Bus Specification 2.2.
+Source: read-back of a PEX 8311 (what an abort leaves: PCISR, INTCSR, DMACSR, PABTADR), PCI 9080 data book 1.02 (256
+retries, EOT#, DREQ#), PLX SDK (the EEPROM's content). UNVERIFIED: INTCSR bit 27 after retries, that only a reset ends a
+channel which ignores ABORT.
 """
 
 from typing import Final
@@ -130,7 +132,8 @@ OWN: Final = (
     Kind(
         WRONG_WORD, _OWN, POWER,
         "One dword of the EEPROM, by its byte offset, holds something else.",
-        "the register that is loaded from it (reference 7.1; 'plx9x5x regs' says which)",
+        "the register that is loaded from it: 0x00 IDs, 0x04 class, 0x14 LAS0RR, 0x18 LAS0BA, 0x2C LBRD0, 0x44 "
+        "subsystem IDs",
         "EEPROM wrong 0x00 = 0x12349601",
         (Slot("", What.NUMBER, required=True), Slot("=", What.NUMBER, required=True)), standing=True,
     ),

@@ -68,6 +68,9 @@ read that gave something else or a write that was lost, until that register is r
 follows from a reset that the driver did not ask for. What the driver does then is its own: one that polls for ever for
 a DONE that will not come is told so (`spinning`, [findings.md](findings.md)).
 
+The bits are those that were read back from silicon (aborts: a PEX 8311), that the PCI 9080's data book names (parity,
+EOT#, DREQ#, 256 retries) or that the PCI specification asks for; [registers.md](registers.md) has each with its source.
+
 ## The kinds
 
 This page is made from the kinds: `plx9x5x faults --markdown`; `plx9x5x faults --explain KIND` shows one of them.

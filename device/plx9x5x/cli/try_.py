@@ -26,6 +26,7 @@ modules are loaded. Without one, on a terminal, you get that shell: 'exit' power
 
   plx9x5x try ./mydrv
   plx9x5x try ./mydrv debug=1 -- 'cat /proc/interrupts; dmesg | tail'
+  plx9x5x try --fault 'channel 0: master abort at transfer 7' ./mydrv    (docs/faults.md)
   plx9x5x try --board rdk-9056-lite --copy ./mytest ./mydrv.ko -- /mytest --fast
 
 exit codes: 0; 1 the module was not built, did not load or bind, the kernel complained, or somebody was found at fault

@@ -39,6 +39,10 @@ class Hears(Protocol):
         """The device was reset, by nobody's wish."""
         ...
 
+    def forget(self) -> None:
+        """The client has reset the device, or is gone: what was wrong before is over."""
+        ...
+
 
 class FaultyDevice:
     """`device` with faults; `bus` and `line` are those that it was made with."""
@@ -167,6 +171,7 @@ class FaultyDevice:
     def reset(self, kind: ResetKind) -> None:
         """Go back to the power-on state; the plan begins afresh for another client."""
         self._device.reset(kind)
+        self._hears.forget()
         if kind is ResetKind.LOST_CLIENT:
             self._seen.clear()
             self._later.clear()

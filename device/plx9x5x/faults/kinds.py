@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong: kinds of faults as data, and what happens in a device, as a fault sees it."""
+"""What can go wrong: kinds of faults as data, and what happens in a device, as a fault sees it.
+
+Source: PCI Local Bus Specification 2.2: 3.3.3 (how accesses end), 3.7 (parity and PERR#), 2.2.6 (INTA# is a level), 6.2
+(configuration space). What registers show of it is the PLX chips', as this project's card has them.
+"""
 
 import enum
 from collections.abc import Mapping

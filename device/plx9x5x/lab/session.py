@@ -219,6 +219,7 @@ class RunResult:
                 **self.facts,
                 **({"common buffers": self.contract.line} if self.contract else {}),
                 **{f"finding {number}": str(finding) for number, finding in enumerate(self.findings, 1)},
+                **{f"fault {number}": str(it) for number, it in enumerate(self.faults, 1)},
             },
         )
 

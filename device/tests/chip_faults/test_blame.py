@@ -107,6 +107,16 @@ def test_who_polls_a_register_that_a_fault_holds_is_told_its_name() -> None:
     assert "stuck bit 4 of DMACSR0 = 0" in finding.what
 
 
+def test_a_reset_by_the_client_ends_all_excuses() -> None:
+    it = Faulty("bus mastering refused once", "ignored write of DMAPADR0")
+    it.move()
+    assert it.rules == []
+    it.chip.reset(ResetKind.POWER_ON)
+    it.chip.config_write(4, 2, 3)
+    it.move()
+    assert it.rules == ["bus-master-never"]
+
+
 def test_a_strike_is_a_line_for_people_an_event_and_a_line_of_the_trace() -> None:
     it = Faulty("channel 0: master abort at transfer 1", traced=True)
     it.move()

@@ -333,7 +333,10 @@ class TryResult:
             self.report,
             suite=f"plx9x5x.try.{self.kernel}",
             errors=self.problems,
-            properties={f"finding {number}": str(it) for number, it in enumerate(self.findings, 1)},
+            properties={
+                **{f"finding {number}": str(it) for number, it in enumerate(self.findings, 1)},
+                **{f"fault {number}": str(it) for number, it in enumerate(self.faults, 1)},
+            },
         )
 
     def _by_card(self, lines_of: Callable[[Card], tuple[str, ...]]) -> Iterator[list[str]]:
