@@ -15,6 +15,7 @@ from trying import folder, tried
 from plx9x5x.chip_faults.kinds import KINDS
 from plx9x5x.lab.guest.shapes import IOMMU, PLAIN, named
 from plx9x5x.lab.trial import TryResult
+from plx9x5x.lab.trial_plugin import Try
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(400)]
 
@@ -195,3 +196,18 @@ def test_the_verdict_says_what_struck(result: TryResult) -> None:
         "kind": "EEPROM absent",
         "struck": 1,
     }
+
+
+def test_a_fixture_takes_sentences(plx_try: Try) -> None:
+    """A right driver whose only interrupt is lost gives up, and says so; nobody is blamed."""
+    result = plx_try(folder("blink"), faults=["lost interrupt"])
+    assert any("failed with error -110" in line for line in result.kernel_said)
+    assert [(it.text, it.times) for it in result.faults] == [("lost interrupt", 1)]
+    assert (result.exit_code, result.findings) == (1, ())
+
+
+@pytest.mark.plx_board("rdk-9656-lite", faults=["bus mastering refused"])
+def test_a_marker_takes_sentences(plx_try: Try) -> None:
+    result = plx_try(folder("blink"))
+    assert [it.times for it in result.faults] == [1]
+    assert (result.exit_code, result.findings) == (1, ())

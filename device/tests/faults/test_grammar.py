@@ -208,6 +208,14 @@ def test_the_page_is_made_from_the_kinds() -> None:
     assert DOCS.read_text(encoding="utf-8") == page.markdown(KINDS), "plx9x5x faults --markdown >docs/faults.md"
 
 
+def test_pages_that_count_the_kinds_count_right() -> None:
+    texts = [
+        (DOCS.parents[1] / name).read_text(encoding="utf-8") for name in ("README.md", "docs/testing-your-driver.md")
+    ]
+    assert f"the card fails by plan, {len(KINDS)} ways" in texts[0]
+    assert f"has all {len(KINDS)} kinds" in texts[1]
+
+
 def test_a_kind_is_explained_and_listed_by_its_name() -> None:
     assert page.named("Late done", KINDS).name == "late DONE"
     text = "\n".join(page.explain(page.named("master abort", KINDS)))

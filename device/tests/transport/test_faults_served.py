@@ -80,6 +80,14 @@ def test_faults_are_the_same_on_every_transport_and_plane(folder: Path, library_
     assert "(unmapped-address)" not in log
 
 
+def test_a_trace_has_the_strike_before_what_comes_of_it(folder: Path, library_path: Path) -> None:
+    trace = folder / "trace"
+    served(folder, library_path, "--transport", "wire", "--trace", str(trace))
+    lines = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
+    at = lines.index(f"fault 1 {PLAN[0]}; write of 64 bytes at 0x100000, channel 0")
+    assert lines[at + 1] == "error 0 master abort at 0x100000, data"
+
+
 @pytest.mark.parametrize("plan", ["master abord", "@/nowhere/plan"])
 def test_a_plan_that_says_nothing_is_a_usage_error(folder: Path, library_path: Path, plan: str) -> None:
     serve = Serve(folder / "s", library_path, "--fault", plan)
