@@ -8,8 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GPL = (
-    *("guest-tests/cards/", "guest-tests/kmod/", "guest-tests/try/", "guest-tests/user/"),
-    *("guest-tests/watched/", "guest-tests/witness/", "guest-tests/wrong/"),
+    "guest-tests/cards/",
+    "guest-tests/kmod/",
+    "guest-tests/try/",
+    "guest-tests/user/",
+    "guest-tests/watched/",
+    "guest-tests/witness/",
+    "guest-tests/witness_play/",
+    "guest-tests/wrong/",
 )
 TAGGED = {".py", ".c", ".h", ".sh", ""}
 

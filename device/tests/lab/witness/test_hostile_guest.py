@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever a guest has in its registers and memory, the plugin stays in its bounds: it plays with sanitizers on.
+
+guest-tests/witness_play/play.c stands for QEMU; what it checks after each step is said there.
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from plx9x5x.lab.witness import facts
+from tests.lab.witness import test_facts
+from tests.lab.witness.made_kernel import TEXT
+
+GUEST = Path(__file__).parents[4] / "guest-tests"
+FLAGS = (
+    "-g",
+    "-O1",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-pthread",
+)
+STEPS = "1000000"
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Facts of a kernel that exports every function."""
+    names = (*facts.CALLS, *facts.HELPERS, *facts.VALUES)
+    every = {name: TEXT + 0x100_000 + 0x40 * number for number, name in enumerate(names)}
+    path = tmp_path_factory.mktemp("facts") / "facts"
+    path.write_text(facts.of_image(test_facts.kernel(**every)).text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("play") / "play"
+    compiler = shutil.which("gcc")
+    assert compiler
+    sources = [*sorted((GUEST / "witness").glob("*.c")), GUEST / "witness_play/play.c"]
+    subprocess.run([compiler, *FLAGS, "-o", made, *sources], check=True, timeout=120)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_no_guest_gets_the_plugin_out_of_its_bounds(play: Path, known: Path, seed: int) -> None:
+    done = subprocess.run([play, known, str(seed), STEPS], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-300:]
+    told = dict(map(int, line.split()) for line in done.stdout.splitlines())
+    # Each kind was reached: what is checked is all of it.
+    assert all(told[kind] for kind in range(1, 16)), told
+    assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "do not begin with"),
+        ("plx9x5x-kernel-facts 2\n", "do not begin with"),
+        ("plx9x5x-kernel-facts 1\ncall nobody 1 2\n", "is not understood: 'call nobody 1 2'"),
+        ("plx9x5x-kernel-facts 1\noffset module.name 99999999999999999\n", "is not understood"),
+        ("plx9x5x-kernel-facts 1\nimage ffffffff81000000 ffffffff82000000\n", "lack 'device.init_name'"),
+    ],
+)
+def test_facts_that_will_not_do_are_said(play: Path, tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "facts"
+    path.write_text(text)
+    done = subprocess.run([play, path, "1", "1"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("witness: ")
+    assert says in done.stderr
