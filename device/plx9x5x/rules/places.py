@@ -88,11 +88,12 @@ class Aim:
         if purpose is not Purpose.DATA:
             return state
         where = channel.descriptor
-        if where is not None and words.of_ones(channel.visible):
+        begin = channel.begin
+        if where is not None and begin is not None and begin & words.ONES == words.ONES:
             return None  # nobody answered for the descriptor, and that has been said
         return Doing(
             state.words,
-            channel.begin,
+            begin,
             whole=where is None,
             started=self._started[index],
             blames=partial(_blames, index, where),

@@ -112,13 +112,13 @@ class JudgingBus:
         except BusAbort as abort:
             if wrong is not None:
                 abort.cause = AbortCause.NOT_GIVEN
-                self._tell(wrong, doing, started, address, length, write=write, stopped=True)
+                self._tell(wrong, doing, address, length, write=write, stopped=True)
             witness.traffic.moved(
                 address, min(abort.moved, length), doing, write=write, after=witness.matching.last, started=started
             )
             raise
         if wrong is not None:
-            self._tell(wrong, doing, started, address, length, write=write, stopped=False)
+            self._tell(wrong, doing, address, length, write=write, stopped=False)
         witness.traffic.moved(address, length, doing, write=write, after=witness.matching.last, started=started)
 
     def _look(self, doing: Doing, started: Spot | None, address: int, length: int, *, write: bool) -> Wrong | None:
@@ -143,17 +143,12 @@ class JudgingBus:
             self._lately[doing.status] = found
         return None
 
-    def _tell(
-        self, wrong: Wrong, doing: Doing, started: Spot | None, address: int, length: int, *, write: bool, stopped: bool
-    ) -> None:
+    def _tell(self, wrong: Wrong, doing: Doing, address: int, length: int, *, write: bool, stopped: bool) -> None:
         sources = doing.blames(wrong.fault)
         memory = wrong.memory
         if memory is not None:
             if memory.released is not None:
-                released = Seen(memory.released_by, memory.released)
-                # Freed while it was in use, or used although it had been freed: the later of the two is the mistake.
-                late = started is not None and 0 < started.seq < memory.released.seq
-                sources = (released, *sources) if late else (*sources, released)
+                sources = self._with_release(sources, Seen(memory.released_by, memory.released))
             sources = (*sources, Seen(memory.made_by, memory.made))
         if wrong.hit is not None and wrong.hit is not memory:
             sources = (*sources, Seen(f"what it hits {wrong.hit.made_by}", wrong.hit.made))
@@ -177,3 +172,13 @@ class JudgingBus:
                 wrong.note,
             )
         )
+
+    def _with_release(self, sources: Sources, released: Seen) -> Sources:
+        """Put what was done after memory was given back first, then the call: the first one is the mistake."""
+
+        def is_later(source: Source) -> bool:
+            spot = self._witness.find(source)
+            return spot is not None and spot.seq > released.spot.seq
+
+        later = tuple(source for source in sources if is_later(source))
+        return (*later, released, *(source for source in sources if source not in later))

@@ -568,6 +568,22 @@ def test_what_lies_around_the_device_in_a_circle_is_not_touched(write: bool, sta
         driver.free(ring_at, 64)
 
 
+@pytest.mark.parametrize("freed_before", ["address", "start"])
+def test_what_was_done_after_the_free_is_the_mistake(freed_before: str) -> None:
+    with guest() as driver:
+        buffer = driver.alloc()
+        if freed_before == "address":
+            driver.free(buffer)
+        driver.program(buffer)
+        if freed_before == "start":
+            driver.free(buffer)
+        driver.start()
+        driver.run()
+        roles = [it.role for it in driver.findings["dma-freed"].places]
+        first = ["DMAPADR0 written", "started"] if freed_before == "address" else ["started"]
+        assert roles[: len(first) + 1] == [*first, "freed"]
+
+
 def test_what_an_earlier_load_gave_back_is_somebody_else_s() -> None:
     with guest() as driver:
         buffer = driver.alloc()
