@@ -7,8 +7,8 @@
     server      tail, where the guest has put the BARs
 
 QEMU is hostile once its guest is. A file that is sealed against shrinking is mapped, any other is read by calls: then
-one that shrinks gives short reads and no SIGBUS. The capacity is taken once, when the file is opened, and `head` is believed as far as the capacity
-goes; what is beyond makes the ring `broken` for good.
+one that shrinks gives short reads and no SIGBUS. The capacity is taken once, when the file is opened, and `head` is
+believed as far as the capacity goes; what is beyond makes the ring `broken` for good.
 """
 
 import fcntl
