@@ -199,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
                 signal.signal(number, end)
         ending.check()
-        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board))
+        trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board, witness))
         made: list[Chip] = []
         factory = _factory(
             board,
@@ -366,7 +366,9 @@ def _factory(
 
 
 @contextlib.contextmanager
-def _open_trace(path: Path, rule: host_clock.TimeRule, board: "Board") -> Iterator["RegisterTrace"]:
+def _open_trace(
+    path: Path, rule: host_clock.TimeRule, board: "Board", witness: "Witness | None" = None
+) -> Iterator["RegisterTrace"]:
     """Open a trace for a while, beside `path`: `_publish` gives it that name. Raises: SetupError.
 
     So a server that cannot start leaves the trace of one that runs alone. In a folder that others write in, nobody can
@@ -385,7 +387,8 @@ def _open_trace(path: Path, rule: host_clock.TimeRule, board: "Board") -> Iterat
     try:
         unpublished.sweep(path)
         names = RegisterNames(board.profile)
-        trace = RegisterTrace(unpublished.beside(path), header=f"time {rule}", names=names.of)
+        place = (lambda: None) if witness is None else witness.here
+        trace = RegisterTrace(unpublished.beside(path), header=f"time {rule}", names=names.of, place=place)
     except OSError as exc:
         raise SetupError(f"cannot write the trace {path}: {exc.strerror}", hint="name another file") from exc
     try:

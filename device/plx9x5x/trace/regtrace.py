@@ -27,7 +27,8 @@ or written there, by name (regnames.py), and after two blanks who did it, for pe
 The first line and `full` speak of the file and have no time. Traces of older versions have none at all, and no names;
 they are read as well. docs/trace.md says all this to who reads a trace.
 
-Each line is one write, in the file before the chip goes on. `idle` comes once after what it follows: a reader that has
+Where a witness is, a line waits a little for the place of its access. Else each line is one write, in the file before
+the chip goes on. `idle` comes once after what it follows: a reader that has
 seen it, and all accesses that it waits for before it, may look at memory and registers. `waiting` is said again while
 it lasts, so a reader that has changed memory waits for two more: a look lies between them.
 
@@ -39,12 +40,14 @@ import difflib
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from plx9x5x import events
+from plx9x5x.findings.place import Spot
 from plx9x5x.trace import unpublished
 from plx9x5x.units import MIB
 
@@ -62,6 +65,10 @@ _STAMPED: Final = re.compile(r"([0-9]+)\.([0-9]{9}) ")
 _NAMES: Final = " ; "
 """What stands between an access and its names."""
 _WHERE: Final = "  "
+
+HELD_NS: Final = 50_000_000
+"""A line waits so long for the place of its access, which is recorded once it has its answer."""
+HELD_MOST: Final = 256
 """What stands before the driver's line, after the names if there are any (lab.witness.places)."""
 _LAST: Final = b"full\n"
 
@@ -178,7 +185,8 @@ class RegisterTrace:
 
     It makes the file, for its owner alone; one that is there already, or a link, is an error. The first line is
     `header`, a kind and a text, if there is one. `names` says what an access to registers was, for people
-    (`plx9x5x.trace.regnames.RegisterNames`).
+    (`plx9x5x.trace.regnames.RegisterNames`). `place` gives the place in the driver's code of the access that is under
+    way, which may be known a little later: then the line and those after it wait, `HELD_NS` at most.
 
     An error of the file system ends the trace as well, without a last line: a sink must not stop the chip.
     `trouble` then says what it was. Raises: OSError from the constructor.
@@ -192,6 +200,7 @@ class RegisterTrace:
         now: Callable[[], int] = time.monotonic_ns,
         header: str = "",
         names: Callable[[events.RegionAccess], str] = lambda _: "",
+        place: Callable[[], Spot | None] = lambda: None,
     ) -> None:
         self.enabled = True
         self.trouble: str | None = None
@@ -201,7 +210,9 @@ class RegisterTrace:
             os.close(file)
         self._file = file
         self._left = limit - len(_LAST)
-        self._now, self._names = now, names
+        self._now, self._names, self._place = now, names, place
+        self._held: deque[tuple[str, Spot | None, int]] = deque()
+        """Lines that wait for their place, or behind one that does; and since when."""
         self._news = False
         self._quiet_since = 0
         self._events = 0
@@ -221,7 +232,8 @@ class RegisterTrace:
         if line is not None:
             self._news = True
             names = self._names(event) if isinstance(event, events.RegionAccess) and event.registers else ""
-            self._write(f"{_stamp(event.time)} {line}{_NAMES if names else ''}{names}")
+            spot = self._place() if isinstance(line, Access) else None
+            self._put(f"{_stamp(event.time)} {line}{_NAMES if names else ''}{names}", spot)
 
     def _stepped(self, at: int, *, goes_on: bool) -> None:
         """Say in which state a step left the chip.
@@ -229,6 +241,8 @@ class RegisterTrace:
         One that may find more to do by itself, but whose steps are without any other event, only looks in vain, at a
         descriptor that is not valid or a board that asks for nothing: it waits for others.
         """
+        if self._held:
+            self._let_go()
         nothing_happened = self._events == self._events_before
         self._events_before = self._events
         if not goes_on:
@@ -242,6 +256,7 @@ class RegisterTrace:
 
     def close(self) -> None:
         """End the trace; events that still come are dropped. May be called twice."""
+        self._let_go(all_of_them=True)
         self.enabled = False
         if self._file >= 0:
             os.close(self._file)
@@ -250,7 +265,27 @@ class RegisterTrace:
     def _say(self, state: Note, at: int) -> None:
         self._news = False
         if self.enabled:
-            self._write(f"{_stamp(at)} {state}")
+            self._put(f"{_stamp(at)} {state}")
+
+    def _put(self, line: str, spot: Spot | None = None) -> None:
+        """Write a line, now or once its place is known."""
+        if not self._held and (spot is None or spot.pc):
+            self._write(f"{line}{_mark(spot)}")
+        else:
+            self._held.append((line, spot, self._now()))
+            self._let_go()
+
+    def _let_go(self, *, all_of_them: bool = False) -> None:
+        """Write the lines whose place is known, or that have waited for long enough."""
+        late = self._now() - HELD_NS
+        while self._held:
+            line, spot, since = self._held[0]
+            waits = spot is not None and not spot.pc and since > late and len(self._held) <= HELD_MOST
+            if waits and not all_of_them:
+                return
+            self._held.popleft()
+            if self.enabled:
+                self._write(f"{line}{_mark(spot)}")
 
     def _write(self, line: str) -> None:
         data = f"{line}\n".encode("ascii", "replace")
@@ -267,6 +302,11 @@ class RegisterTrace:
         if problem is not None:
             self.enabled = False
             self.trouble = f"the register trace ended early: {problem}"
+
+
+def _mark(spot: Spot | None) -> str:
+    """What stands for the driver's line until somebody has its debug information."""
+    return f"{_WHERE}@{spot.pc:#x} #{spot.seq}" if spot is not None and spot.pc else ""
 
 
 def _stamp(ns: int) -> str:

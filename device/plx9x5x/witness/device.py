@@ -202,6 +202,10 @@ class Witness:
         """The device had it."""
         self._here, self._reads = None, False
 
+    def here(self) -> Spot | None:
+        """The place of the access that is under way."""
+        return self._here
+
     # -- what others ask ---------------------------------------------------------------------------
 
     def sees(self) -> bool:
