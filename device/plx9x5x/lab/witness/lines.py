@@ -30,6 +30,8 @@ IO_HELPER: Final = re.compile(
 )
 """Functions of the kernel that access a device for a driver."""
 _CALL: Final = 0xE8
+_CALLERS: Final = 2
+"""As many are shown."""
 _CALL_BYTES: Final = 5
 _HEADERS: Final = ("include/uapi/asm-generic/int-ll64.h", "include/linux/types.h", "include/linux/compiler_types.h")
 """One of them is part of every module."""
@@ -46,7 +48,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place of a module. `file` and `line` are '' and 0 if unknown, and so is `function`; `offset` is within it."""
+    """A place of a module. `file` and `line` are '' and 0 if unknown, and so is `function`; `offset` is within it.
+
+    `callers` are the driver's functions that this one is inlined in, innermost first: a wrapper of writel() says
+    little without them. Who calls a function that is not inlined is not known.
+    """
 
     module: str
     function: str = ""
@@ -54,18 +60,20 @@ class Where:
     size: int = 0
     file: str = ""
     line: int = 0
+    callers: tuple[Frame, ...] = ()
 
     def __str__(self) -> str:
-        return self._shown("(), ")
+        return self._shown("(), ", ", called in ")
 
     @property
     def brief(self) -> str:
         """The same for a line of a trace."""
-        return self._shown("() ")
+        return self._shown("() ", " < ")
 
-    def _shown(self, between: str) -> str:
+    def _shown(self, between: str, called_in: str) -> str:
         if self.function and self.line:
-            return f"{self.function}{between}{self.file}:{self.line}"
+            here = Frame(self.function, self.file, self.line)
+            return called_in.join(f"{it.function}{between}{it.file}:{it.line}" for it in (here, *self.callers))
         if self.function:
             return f"{self.function}+{self.offset:#x}/{self.size:#x} [{self.module}]"
         return f"{self.module}+{self.offset:#x}"
@@ -112,10 +120,14 @@ class Lines:
             call = bool(IO_HELPER.fullmatch(self._called_before(offset, init=init)))
         offset -= call
         frames = self.frames(offset, init=init)
-        own = next((it for it in frames if self.is_own(it.file)), None) or next(iter(frames), None)
+        owns = [it for it in frames if self.is_own(it.file)] or list(frames[:1])
         function, into, size = self._symbol(offset, init=init)
-        if own is not None and own.line:
-            return Where(self.name, own.function or function, into, size, self.shown(own.file), own.line)
+        if owns and owns[0].line:
+            own, *above = owns
+            callers = tuple(
+                Frame(it.function, self.shown(it.file), it.line) for it in above[:_CALLERS] if it.function and it.line
+            )
+            return Where(self.name, own.function or function, into, size, self.shown(own.file), own.line, callers)
         if function:
             return Where(self.name, function, into, size)
         return Where(self.name, offset=offset)

@@ -69,9 +69,11 @@ def test_an_access_by_a_kernels_inline_function_is_in_the_drivers_line(made: Mad
     assert at.brief == f"direct() drv.c:{made.line_of('drv.c', 'direct reads')}"
 
 
-def test_an_access_in_a_header_of_the_drivers_own_is_there(whole: Made) -> None:
+def test_an_access_in_a_wrapper_of_the_drivers_own_is_there_and_where_that_was_called(whole: Made) -> None:
     at = lines(whole).at(whole.label("readl_", within="by_own_header"))
-    assert str(at) == f"status(), regs.h:{whole.line_of('regs.h', 'status reads')}"
+    reads, calls = whole.line_of("regs.h", "status reads"), whole.line_of("drv.c", "calls status")
+    assert str(at) == f"status(), regs.h:{reads}, called in by_own_header(), drv.c:{calls}"
+    assert at.brief == f"status() regs.h:{reads} < by_own_header() drv.c:{calls}"
 
 
 def test_two_texts_are_told_apart_although_both_begin_at_0(whole: Made) -> None:
