@@ -27,8 +27,9 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver, plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
-from plx9x5x.lab.card.watching import Watching, watching
+from plx9x5x.lab.card.watching import CALLS, Watching, watching
 from plx9x5x.lab.contract import guest as contract_guest
+from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.guest import accel
 from plx9x5x.lab.guest import sources as guest_sources
@@ -127,6 +128,8 @@ class RunResult:
     server_trouble: str | None = None
     contract: ContractVerdict | None = None
     """On the guest's common buffers; None if it reported none."""
+    untrue: tuple[str, ...] = ()
+    """What the driver reported of its buffers and the kernel's calls do not show, or the other way round."""
     findings: tuple[Finding, ...] = ()
     """What the device's server saw done wrong, by whoever: cases that misuse the chip on purpose cause some."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -164,6 +167,7 @@ class RunResult:
                 found.append("nothing was tested")
         if self.contract is not None:
             found += self.contract.problems
+        found += [f"common buffers: {text}" for text in self.untrue]
         found += self.unwritten
         if self.missing:
             shown = ", ".join(self.missing[:6]) + (", ..." if len(self.missing) > 6 else "")
@@ -378,6 +382,9 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
         findings=kept.findings_of(clients := kept.records(logs / FINDINGS)),
         faults=record.of_records(clients),
     )
+    if result.contract is not None and eye.witness is not None and result.lost is None:
+        told = witnessed.differences(result.contract.seen, witnessed.read(logs / CALLS))
+        result = replace(result, untrue=told)
     junit.write(logs / "junit.xml", result.junit())
     if result.contract is not None:
         (logs / BUFFERS).write_text(contract_guest.json_lines(result.contract.observations), encoding="ascii")

@@ -20,7 +20,8 @@ from plx9x5x.findings import kept
 from plx9x5x.lab.card import plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
-from plx9x5x.lab.card.watching import Watching, watching
+from plx9x5x.lab.card.watching import CALLS, Watching, watching
+from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.launch import prepared
@@ -116,8 +117,6 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
                 wanted=spec.witness,
             )
         )
-        if eye.why and spec.witness and result.tried:
-            listener.phase(f"nobody watches the driver: {eye.why}")
         try:
             result = _boot(tc, spec, planned, guest, result, eye, listener)
         except LostVm as exc:  # the server's start; a guest's end is part of the result
@@ -134,7 +133,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
             result,
             coverage=done.coverage,
             unwritten=done.troubles,
-            cards=tuple(_card(board, logs_of(logs, number)) for number, board in enumerate(spec.boards, 1)),
+            cards=tuple(_card(board, logs_of(logs, number), eye) for number, board in enumerate(spec.boards, 1)),
             undynamic=tuple(undynamic(spec)) if result.status else (),
             **_got(spec, result, held),
         )
@@ -148,11 +147,26 @@ def logs_of(logs: Path, number: int) -> Path:
     return logs if number == 1 else logs / f"card{number}"
 
 
-def _card(board: str, logs: Path) -> Card:
+def _card(board: str, logs: Path, eye: Watching) -> Card:
     clients = kept.records(logs / FINDINGS)
     lines = (line for one in clients for line in summary.of_record(one))
     left = next((it for one in reversed(clients) if isinstance(it := one.get("registers"), dict) and it), {})
-    return Card(board, kept.findings_of(clients), tuple(lines), left, record.of_records(clients))
+    buffers = witnessed.judge(witnessed.read(logs / CALLS)) if (logs / CALLS).is_file() else None
+    return Card(
+        board,
+        kept.findings_of(clients),
+        tuple(lines),
+        left,
+        faults=record.of_records(clients),
+        buffers=buffers,
+        unwatched=eye.why or next((why for one in clients if (why := _blind(one))), ""),
+    )
+
+
+def _blind(client: Mapping[str, object]) -> str:
+    """Why the witness saw no more of a client's driver."""
+    seen = client.get("dma")
+    return str(seen.get("blind") or "") if isinstance(seen, dict) else ""
 
 
 def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:

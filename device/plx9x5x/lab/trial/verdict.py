@@ -13,6 +13,7 @@ from plx9x5x.errors import LostVm
 from plx9x5x.faults.record import Struck, never
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
+from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
 from plx9x5x.lab.report.ktap import Report
@@ -26,9 +27,8 @@ DMESG: Final = "dmesg.log"
 """What the guest's kernel said, from the first line to the command's end, whoever cleared its log."""
 
 _BUILD_LINES: Final = 30
-_NONE_SEEN: Final = (
-    "findings: none (the card gets to all of this guest's memory: a wrong address within it shows with --guest iommu)"
-)
+_NONE: Final = "findings: none"
+_NONE_SEEN: Final = f"{_NONE}; a wrong address within this guest's memory shows with --guest iommu"
 _OTHER_CARD: Final = (
     "hint: add the card's IDs to the driver's table, take the board that it wants (plx9x5x boards), or make your card "
     "a board (docs/writing-a-board.md)"
@@ -54,6 +54,10 @@ class Card:
     """What it did for the guest, a line a channel, and its interrupts."""
     registers: Mapping[str, int] = field(default_factory=dict)
     """The chip's as the guest left them, by their names."""
+    buffers: ContractVerdict | None = None
+    """nthal's on the driver's common buffers; None if it was not watched, or asked for none."""
+    unwatched: str = ""
+    """Why it is not known, or not any more, which memory the driver gave the card."""
     faults: tuple[Struck, ...] = ()
     """What was planned to fail, and how often it did."""
 
@@ -219,6 +223,7 @@ class TryResult:
             ]
         guests = (line.partition(": ")[2] for line in self._said(COMMAND, _NOT_GOT))
         found += [f"not got: {line}" for line in (*guests, *self.ungot)]
+        found += [text for card in self.cards if card.buffers is not None for text in card.buffers.problems]
         found += self.unwritten
         if self.status is None and self.report.find(COMMAND) is not None:
             found.append("the guest's report is broken: it has no exit status of the command")
@@ -272,9 +277,13 @@ class TryResult:
         elif self.lost is not None and not self.kernel_said:
             said += str(self.lost).splitlines()[1:]
         said += self.transfers
+        said += [line for lines in self._by_card(_buffers) for line in lines]
+        blind = self._by_card(lambda card: (f"not watched: {card.unwatched}",) if card.unwatched else ())
+        said += [line for lines in blind for line in lines]
         said += [line for lines in self._by_card(_faults) for line in lines]
         found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
-        none = "findings: not known" if self.server_trouble else _NONE_SEEN if self.all_mapped else "findings: none"
+        unwatched = any(card.unwatched for card in self.cards)
+        none = "findings: not known" if self.server_trouble else _NONE_SEEN if self.all_mapped and unwatched else _NONE
         said += [line for lines in found for line in lines] or [none]
         said += [] if self.coverage is None else self.coverage.lines()
         said += [f"got {path}" for path in self.got.values()]
@@ -354,6 +363,10 @@ class TryResult:
 
 def _faults(card: Card) -> tuple[str, ...]:
     return tuple(f"fault: {it}" for it in card.faults)
+
+
+def _buffers(card: Card) -> tuple[str, ...]:
+    return () if card.buffers is None else (card.buffers.line,)
 
 
 def _pci_ids(alias: str) -> str:
