@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plx9x5x import boards
-from plx9x5x.errors import PlxError
 from plx9x5x.lab.card.backend import board_backend
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestImage
@@ -129,11 +128,11 @@ class _Reader(threading.Thread):
         self.bars: dict[int, tuple[int, int, bool]] = {}
 
     def run(self) -> None:
-        asked = 0.0
+        asked, told = 0.0, False
         while not self._ended.wait(0.005):
             self.take()
-            if time.monotonic() - asked > 0.05 and len(self.bars) < 4:
-                self._tell_bars()
+            if not told and time.monotonic() - asked > 0.05:
+                told = self._tell_bars()
                 asked = time.monotonic()
 
     def take(self) -> None:
@@ -144,11 +143,9 @@ class _Reader(threading.Thread):
             tail += 1
         struct.pack_into("<Q", self._map, 32, tail if self._drain else 0)
 
-    def _tell_bars(self) -> None:
-        try:
-            said = self._qmp.execute("query-pci", {})
-        except PlxError:  # it has just ended
-            return
+    def _tell_bars(self) -> bool:
+        """Tell those that the guest has placed; False while one has no place."""
+        said = self._qmp.execute("query-pci", {})
         assert isinstance(said, list)
         card = next(card for bus in said for card in bus["devices"] if card["slot"] == SLOT)
         for region in card["regions"]:
@@ -159,6 +156,7 @@ class _Reader(threading.Thread):
                 struct.pack_into("<Q", self._map, at, region["address"])
                 struct.pack_into("<Q", self._map, at + 8, region["size"])
                 self.bars[bar] = (region["address"], region["size"], port)
+        return len(self.bars) == len(card["regions"])
 
     def finish(self) -> None:
         self._ended.set()

@@ -21,7 +21,26 @@ struct live {
 
 static struct live *live;	/* by start */
 static int n_live, room;
-static uint64_t lowest = UNKNOWN, highest;	/* read without the lock */
+
+/*
+ * How many of them lie in the pages whose number ends so: most of what a driver
+ * does is elsewhere, and is passed over without the lock.
+ */
+#define PAGE_BITS 12
+#define SLOTS 65536ull
+static uint32_t in_slot[SLOTS];
+
+static void count_pages(const struct live *one, int step)
+{
+	uint64_t page = one->start >> PAGE_BITS;
+	uint64_t pages = ((one->end - 1) >> PAGE_BITS) - page + 1;
+
+	if (pages > SLOTS)
+		pages = SLOTS;
+	while (pages--)
+		__atomic_fetch_add(&in_slot[page++ % SLOTS], step,
+				   __ATOMIC_RELAXED);
+}
 
 /* How many begin at or before `address`. */
 static int upto(uint64_t address)
@@ -58,6 +77,7 @@ static bool grown(void)
 
 static void drop(int index)
 {
+	count_pages(&live[index], -1);
 	memmove(live + index, live + index + 1,
 		(n_live - index - 1) * sizeof(*live));
 	n_live--;
@@ -85,10 +105,7 @@ void touch_live(struct ring *ring, const struct record *made)
 		.mapped = mapped,
 		.flags = made->flags,
 	};
-	if (start < lowest)
-		__atomic_store_n(&lowest, start, __ATOMIC_RELAXED);
-	if (start + size > highest)
-		__atomic_store_n(&highest, start + size, __ATOMIC_RELAXED);
+	count_pages(&live[at], 1);
 }
 
 /* By a K_FREE or K_UNMAP record; the flags that its K_ALLOC had. */
@@ -165,8 +182,8 @@ void touch_access(unsigned int vcpu, uint64_t pc, uint64_t vaddr,
 	int at;
 
 	(void)vcpu;
-	if (vaddr < __atomic_load_n(&lowest, __ATOMIC_RELAXED) ||
-	    vaddr >= __atomic_load_n(&highest, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&in_slot[(vaddr >> PAGE_BITS) % SLOTS],
+			     __ATOMIC_RELAXED))
 		return;
 	pthread_mutex_lock(&lock);
 	at = upto(vaddr) - 1;
