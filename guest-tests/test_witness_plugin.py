@@ -3,6 +3,8 @@
 
 import bisect
 import json
+import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,6 +41,7 @@ from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage, program
 from plx9x5x.lab.guest.shapes import IOMMU, PLAIN, SWIOTLB, Shape
 from plx9x5x.lab.toolchain import Toolchain, build_module, load
+from plx9x5x.lab.witness.attach import prepare
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
 
@@ -114,6 +117,38 @@ def test_a_ring_that_nobody_reads_is_lost_and_the_guest_goes_on(tmp_path: Path) 
     assert seen.lost > 1000
     assert seen.state == ENDED
     assert len(list(traced(seen.trace))) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("", "give facts=FD or facts=PATH"),
+        ("facts=/nowhere", "the facts at '/nowhere' cannot be read"),
+        ("facts={facts},ring=999", "ring=999 is no descriptor of a ring"),
+        ("facts={facts},ring={blank}", "is not a ring of version 1, or too short"),
+        ("facts={facts},code={blank}", "is no code map of version 1, or too short"),
+        ("facts={facts},nonsense=1", "no option 'nonsense=1'; there are"),
+        (f"facts={{facts}},watch={'x' * 60}", "no module's name"),
+    ],
+)
+def test_qemu_does_not_start_with_what_the_plugin_cannot_use(option: str, says: str, tmp_path: Path) -> None:
+    tc = load(kernel=kernels()[0])
+    made = prepare(tc, guest_sources.find().witness)
+    known = tmp_path / "facts"
+    known.write_text(made.facts.text)
+    blank = os.memfd_create("blank")
+    try:
+        os.ftruncate(blank, 2 * PAGE)
+        given = option.format(facts=known, blank=blank)
+        argv = [*tc.qemu.argv, *("-M", "none", "-accel", "tcg", "-nodefaults", "-display", "none")]
+        argv += ["-plugin", f"{made.plugin},{given}".rstrip(",")]
+        done = subprocess.run(
+            argv, pass_fds=(blank,), capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+        )
+    finally:
+        os.close(blank)
+    assert done.returncode == 1
+    assert any(line.startswith("witness: ") and says in line for line in done.stderr.splitlines()), done.stderr
 
 
 # What a driver says of itself, against what was seen of it.
