@@ -72,6 +72,7 @@ void sg_mapped(struct ring *ring, struct record *base, uint64_t list,
 	base->kind = K_MAP;
 	base->a[5] = list;
 	base->a[7] = segments;
+	base->width = entries;	/* dma_unmap_sg() has to be given as many */
 	if (!segments) {
 		base->a[0] = UNKNOWN;
 		ring_tell(ring, base);

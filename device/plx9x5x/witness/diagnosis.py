@@ -52,7 +52,7 @@ def look(
     """
     end = address + length
     homes = tuple(_given(ledger, begin, first_due))
-    for home in homes:
+    for home in homes if begin <= address else ():
         if _holds(ledger, home, address, end, write=write):
             return home if home.live and home.holds(address, end) else None
     if not homes:
@@ -61,6 +61,10 @@ def look(
     if against is not None:
         return Wrong(Fault.DIRECTION, against)
     home = max(homes, key=lambda it: it.end)
+    if address < begin:
+        return Wrong(
+            Fault.BEYOND_END, home, note="past the last address that the device counts to, and on from the first"
+        )
     beyond = max(home.end, address)
     near = (it for it in ledger.live.overlapping(beyond, max(end - beyond, 1)) if it not in homes)
     hit = min(near, key=lambda it: it.start, default=None)

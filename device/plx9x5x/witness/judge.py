@@ -124,10 +124,11 @@ class JudgingBus:
     def _look(self, doing: Doing, started: Spot | None, address: int, length: int, *, write: bool) -> Wrong | None:
         """What is wrong with an access, if anything is."""
         witness = self._witness
-        begin = address if doing.begin is None or doing.begin > address else doing.begin
+        begin = address if doing.begin is None else doing.begin
         lately = self._lately.get(doing.status)
-        if lately and lately.live and lately.holds(begin, address + length) and lately.direction.allows(write=write):
-            return None
+        if lately is not None and lately.live and begin <= address and lately.holds(begin, address + length):
+            if lately.direction.allows(write=write):
+                return None
         found = look(
             witness.ledger,
             begin,

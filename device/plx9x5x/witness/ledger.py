@@ -235,6 +235,7 @@ class Ledger:
             spot,
             self.loads,
             list=chain,
+            entries=record.width if chain else 0,
         )
         if self._add(memory) and chain:
             self._lists.setdefault(chain, []).append(memory)
@@ -243,7 +244,7 @@ class Ledger:
         start, size, direction, _, _, chain = record.a[:6]
         self.counts.unmappings += 1
         if chain:
-            self._unmap_list(chain, direction, spot)
+            self._unmap_list(chain, direction, record.a[7], spot)
             return
         there = [it for it in self._by_start.get((Held.MAPPING, start), ()) if not it.list]
         exact = [it for it in there if it.size == size and it.direction.value == direction]
@@ -258,13 +259,17 @@ class Ledger:
             self._wrong(_Freed.UNMAP, spot, memory, f"with {' and '.join(wrong)}")
             self._release(memory, spot)
 
-    def _unmap_list(self, chain: int, direction: int, spot: Spot) -> None:
+    def _unmap_list(self, chain: int, direction: int, entries: int, spot: Spot) -> None:
         there = self._lists.get(chain)
         if not there:
             self._unknown(_Freed.UNMAP, spot, chain, 0, what="a scatter/gather list")
             return
-        if direction != there[0].direction.value:
-            self._wrong(_Freed.UNMAP, spot, there[0], f"with direction {_named(direction)}")
+        first = there[0]
+        wrong = [f"direction {_named(direction)}"] if direction != first.direction.value else []
+        if entries and first.entries and entries != first.entries:
+            wrong.append(f"{entries} entries, where {first.entries} were mapped (dma_map_sg() may merge them)")
+        if wrong:
+            self._wrong(_Freed.UNMAP, spot, first, f"with {' and '.join(wrong)}")
         for memory in list(there):
             self._release(memory, spot)
 

@@ -53,6 +53,8 @@ class Memory:
     load: int
     managed: bool = False
     list: int = 0
+    entries: int = 0
+    """Of the list, as it was mapped; 0 if that is not known."""
     pool: int = 0
     released: Spot | None = None
     live: bool = True

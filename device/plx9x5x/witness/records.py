@@ -28,7 +28,10 @@ class Kind(enum.IntEnum):
     FREE = 3
     """a0 va, a1 handle, a2 size; flags as above."""
     MAP = 4
-    """a0 dma address, a1 size, a2 direction, a3 physical, a5 list, a6 index, a7 segments, a4 va if known."""
+    """a0 dma address, a1 size, a2 direction, a3 physical, a5 list, a6 index, a7 segments, a4 va if known.
+
+    Of a list `width` is how many entries were asked for, which an IOMMU may have merged to fewer segments.
+    """
     UNMAP = 5
     """a0 dma address, a1 size, a2 direction; of a list a5 its pointer, a7 entries asked."""
     SYNC = 6

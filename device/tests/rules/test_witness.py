@@ -356,6 +356,22 @@ def test_a_list_in_the_wrong_direction() -> None:
         assert driver.names == ["dma-free-mismatch"]
 
 
+def test_a_list_that_an_iommu_merged_is_unmapped_with_its_own_count() -> None:
+    for entries in (2, 1):
+        with guest() as driver:
+            driver.put(Kind.MAP, OTHER, 8192, FROM_DEVICE, 0, 0, LIST, 0, 1, width=2)
+            driver.put(Kind.UNMAP, OTHER, 0, FROM_DEVICE, 0, 0, LIST, 0, entries)
+            assert driver.names == ([] if entries == 2 else ["dma-free-mismatch"])
+
+
+def test_a_transfer_that_wraps_runs_past_its_buffer_alone() -> None:
+    with guest() as driver:
+        driver.host.ram((1 << 32) - 4096, 4096)
+        buffer = driver.alloc(2048, handle=(1 << 32) - 4096)
+        driver.transfer(buffer, 8192)
+        assert driver.names == ["address-wraps", "dma-beyond-end"]
+
+
 def _pool(driver: Guest, size: int = 32) -> tuple[int, int]:
     driver.put(Kind.POOL_CREATE, POOL, size, 16, 0)
     page = driver.alloc(flags=Alloc.POOL_PAGE)
