@@ -126,9 +126,9 @@ class JudgingBus:
         witness = self._witness
         begin = address if doing.begin is None else doing.begin
         lately = self._lately.get(doing.status)
-        if lately is not None and lately.live and begin <= address and lately.holds(begin, address + length):
-            if lately.direction.allows(write=write):
-                return None
+        there = lately is not None and lately.live and begin <= address and lately.holds(begin, address + length)
+        if there and lately is not None and lately.direction.allows(write=write):
+            return None
         found = look(
             witness.ledger,
             begin,
