@@ -376,7 +376,13 @@ class Ledger:
             pool.blocks.pop(memory.start, None)
 
     def _unknown(self, how: _Freed, spot: Spot, start: int, size: int, *, what: str = "") -> None:
-        before = None if what else next((it for it in self.released.at(start) if it.start == start), None)
+        mapped = how is _Freed.UNMAP
+        same = [
+            it
+            for it in self.released.at(start)
+            if not what and it.start == start and (it.held is Held.MAPPING) is mapped and it.load == self.loads
+        ]
+        before = max(same, key=lambda it: it.released.seq if it.released is not None else 0, default=None)
         sources = [Seen(how.value, spot)]
         if before is not None and before.released is not None:
             wrong = f"{how.value} twice"

@@ -331,6 +331,23 @@ def test_an_unmap_that_does_not_fit(size: int, direction: int) -> None:
         assert len([it for it in driver.room.findings if "twice" in it.what]) == 1
 
 
+def test_what_is_unmapped_twice_is_the_mapping_and_not_what_lay_there_before() -> None:
+    with guest() as driver:
+        driver.free(driver.alloc(64, handle=OTHER), 64)
+        driver.map(OTHER, 64, BOTH)
+        driver.unmap(OTHER, 64, BOTH)
+        seq = driver.last
+        driver.unmap(OTHER, 64, BOTH)
+        finding = driver.findings["dma-free-mismatch"]
+        assert [it.role for it in finding.places] == ["unmapped", "unmapped before", "mapped"]
+        assert finding.places[1].seq == seq
+        driver.unload()
+        driver.load()
+        driver.unmap(OTHER, 64, BOTH)
+        assert driver.findings
+        assert "nothing of the kind is mapped" in driver.room.findings[-1].what
+
+
 def test_lists() -> None:
     """Segments that follow each other may be one transfer; what is no list may not."""
     with guest() as driver:
