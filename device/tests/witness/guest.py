@@ -195,3 +195,13 @@ def guest(*, capacity: int = 4096, syncs: bool = False, watched: bool = True, lo
         yield made
     finally:
         os.close(fd)
+
+
+def chain(driver: Guest, *, buffer: int, ring_at: int, mode: int = CHAIN) -> int:
+    """Start a list of two descriptors of 64 bytes each to a buffer; give the seq of the start."""
+    driver.touch(ring_at, 1, 0, 32, write=True)
+    driver.descriptor(ring_at, buffer, 64, ring_at + 16 | IN_PCI | TO_PCI)
+    driver.descriptor(ring_at + 16, buffer + 64, 64, IN_PCI | TO_PCI | LAST)
+    driver.write(MODE, mode)
+    driver.write(DPR, ring_at | IN_PCI)
+    return driver.start()
