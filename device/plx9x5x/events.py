@@ -427,6 +427,8 @@ class LocalUndecoded(Fault):
     start: int = 0
     """Of the transfer: its local address and its length in bytes."""
     count: int = 0
+    descriptor: tuple[int, bool] | None = None
+    """Of the transfer: where its descriptor is, and whether that is in PCI memory. A block has none."""
 
 
 @dataclass(slots=True)

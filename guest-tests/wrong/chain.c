@@ -4,6 +4,7 @@
 
 #define LENGTH	64
 #define COUNT	4
+#define PATIENCE	24	/* waits; each has a limit */
 
 struct chain {
 	struct descriptor *desc;
@@ -41,6 +42,15 @@ static void chain_free(struct wrong *w, struct chain *chain)
 	wrong_stop(w, DMACSR0);
 	dma_free_coherent(w->dev, COUNT * LENGTH, chain->buf, chain->buf_dma);
 	dma_free_coherent(w->dev, PAGE_SIZE, chain->desc, chain->dma);
+}
+
+/* For a list as drivers do that have a second or two for all of it. */
+static void wait_long(struct wrong *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < PATIENCE && wrong_wait(w, DMACSR0); i++)
+		;
 }
 
 /* Bit 0 of the pointer is missing: the chip looks for the list in its own memory. */
@@ -83,7 +93,6 @@ static int unaligned_list(struct wrong *w)
 static int counts_gone(struct wrong *w)
 {
 	struct chain chain;
-	unsigned int i;
 
 	if (chain_new(w, &chain))
 		return -ENOMEM;
@@ -94,8 +103,7 @@ static int counts_gone(struct wrong *w)
 	chain.desc[COUNT - 1].next = cpu_to_le32(lower_32_bits(chain.dma) | DPR_PCI);
 	writel(lower_32_bits(chain.dma) | DPR_PCI, w->regs + DMADPR0);
 	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: counts-gone */
-	for (i = 0; i < 20; i++)
-		wrong_ring_let_run(w);
+	wait_long(w);
 	chain_free(w, &chain);
 	return 0;
 }
@@ -136,7 +144,7 @@ static int no_end(struct wrong *w)
 	writel(MODE_BLOCK | MODE_CHAIN, w->regs + DMAMODE0);
 	writel(lower_32_bits(chain.dma) | DPR_PCI, w->regs + DMADPR0);
 	writeb(CSR_GO, w->regs + DMACSR0); /* WRONG: no-end */
-	wrong_wait(w, DMACSR0);
+	wait_long(w);
 	chain_free(w, &chain);
 	return 0;
 }

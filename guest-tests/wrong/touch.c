@@ -3,6 +3,7 @@
 #include "wrong.h"
 
 #define LENGTH	4096
+#define TURNS	8
 
 /* What the card sends is looked at before it can be there. */
 static int read_early(struct wrong *w)
@@ -45,16 +46,23 @@ static int written_busy(struct wrong *w)
 	return 0;
 }
 
-/* A descriptor of a running list gets another address. */
+/* The descriptors of a running list get other addresses, whichever of them the card works on. */
 static int descriptor_changed(struct wrong *w)
 {
 	struct wrong_ring *ring = wrong_ring_new(w, false);
+	unsigned int turn, i;
 
 	if (!ring)
 		return -ENOMEM;
 	wrong_ring_start(w, ring);
-	wrong_ring_let_run(w);
-	WRITE_ONCE(ring->desc[0].host, ring->desc[1].host); /* WRONG: descriptor-changed */
+	for (turn = 0; turn < TURNS; turn++) {
+		wrong_ring_let_run(w);
+		for (i = 0; i < RING_BUFFERS; i++) {
+			u32 piece = (i + turn) % RING_BUFFERS * (RING_BYTES / RING_BUFFERS);
+
+			WRITE_ONCE(ring->desc[i].host, cpu_to_le32(ring->buf_dma + piece)); /* WRONG: descriptor-changed */
+		}
+	}
 	wrong_ring_let_run(w);
 	wrong_stop(w, DMACSR0);
 	wrong_ring_free(w, ring);

@@ -209,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
             speed=speed,
             report_aborts=not args.quiet_aborts,
             rule=rule,
-            thorough=args.findings == ALL,
+            # With a witness every access and every descriptor is Python's anyway.
+            thorough=args.findings == ALL or (witness is not None and args.findings != OFF),
             faults=faults,
             witness=witness,
         )

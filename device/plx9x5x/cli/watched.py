@@ -64,6 +64,7 @@ def watch(witness: "Witness", chip: "Chip", sink: "TraceSink", now: Callable[[],
     witness.now = now
     witness.doing = places.Aim(chip.channels)
     witness.sink = sink.emit
+    witness.loaded = chip.say_again
 
 
 @contextlib.contextmanager

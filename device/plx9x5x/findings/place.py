@@ -67,12 +67,21 @@ class LastWrite:
 class Stored:
     """The driver's own store to memory at a bus address that it gave the device.
 
-    `most`: only if it is known of so few bytes around it; stores that follow each other are seen as one.
+    `most`: only if it is known of so few bytes around it; stores that follow each other are seen as one. `soon`: the
+    device saw it before anybody told of it, so that a store which is told of next is nearer to the truth.
     """
 
     role: str
     address: int
     most: int | None = None
+    soon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The last write of any BAR, if the interrupt handler made it since the device asked for an interrupt."""
+
+    role: str = "answered by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ class Seen:
     spot: Spot = field(compare=False)
 
 
-Source = Here | Written | LastWrite | Stored | Handler | MasterCall | Seen
+Source = Here | Written | LastWrite | Answered | Stored | Handler | MasterCall | Seen
 
 
 class Whereabouts(Protocol):

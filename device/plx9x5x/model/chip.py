@@ -398,11 +398,17 @@ class Chip:
             )
         for channel in self.channels:
             channel.forget_tally()
+        self.say_again()
         self._doorbells = self._mailboxes = self._interrupts.rises = 0
         if self._native:
             self._native.rises = 0
         self._patience.forget()
         self._shut.clear()
+
+    def say_again(self) -> None:
+        """What has been said once may be said again: another driver drives the chip, or another load of it."""
+        for channel in self.channels:
+            channel.say_again()
         self._missing_told.clear()
         self._told_shut = False
 
@@ -830,6 +836,6 @@ class Chip:
         self._trace.emit(
             events.LocalUndecoded(
                 now, address, length, channel.index, channel.purpose, None, near, channel.visible,
-                start, count,
+                start, count, channel.descriptor,
             )
         )  # fmt: skip

@@ -409,8 +409,12 @@ class Channel:
         return dataclasses.replace(self._counts)
 
     def forget_tally(self) -> None:
-        """Count afresh, for another client; what has been said once may be said again."""
+        """Count afresh, for another client."""
         self._counts = events.ChannelTally()
+        self.say_again()
+
+    def say_again(self) -> None:
+        """What has been said once may be said again, of another driver."""
         self._told_of_empty = self._told_of_wrap = self._told_of_demand = False
 
     @property

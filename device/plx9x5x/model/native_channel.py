@@ -165,6 +165,10 @@ class NativeChannel(Channel):
         super().forget_tally()
         for name in _IN_C:
             setattr(self._walk, name, 0)
+
+    def say_again(self) -> None:
+        """What has been said once may be said again, of another driver."""
+        super().say_again()
         self._walk.empty_told = self._walk.wrap_told = False
 
     def _look_for_odd(self, transfer: Transfer, descriptor: int | None) -> None:

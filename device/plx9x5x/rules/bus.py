@@ -219,7 +219,8 @@ RULES: Final = (
     Rule(
         "address-wraps", Who.DRIVER, "a transfer runs past 4 GiB",
         "The chip counts 32 bits of the PCI address and carries nothing into DMADAC: what follows 0xffffffff is "
-        "address 0 of the same 4 GiB, which belongs to somebody else. Said once a client and channel.",
+        "address 0 of the same 4 GiB, which belongs to somebody else. Said once for each channel of a "
+        "client, or load of the driver that the witness sees.",
         "writel(0xfffff000, regs + DMAPADR0);\nwritel(0x1004, regs + DMASIZ0);",
         "writel(0xfffff000, regs + DMAPADR0);\nwritel(0x1000, regs + DMASIZ0);",
         looks=when(events.AddressWrapped, _wrapped),

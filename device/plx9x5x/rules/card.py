@@ -207,7 +207,8 @@ RULES: Final = (
     Rule(
         "register-missing", Who.DRIVER, "a write to a register that this chip lacks",
         "The offset holds a register on other chips of the family and nothing on this one. Zeros, reads, and reserved "
-        "offsets and bits are legal and never reported. Said once a client.",
+        "offsets and bits are legal and never reported. Said once for a client, or load of "
+        "the driver that the witness sees.",
         "writel(upper_32_bits(h), regs + DMADAC0); /* on a 9080 */",
         "dma_set_mask_and_coherent(d, DMA_BIT_MASK(32));",
         looks=when(events.RegisterMissing, _missing),
@@ -223,7 +224,7 @@ RULES: Final = (
         "decode-off", Who.DRIVER, "a BAR was written while the device may not decode it",
         "PCICR bits 1 (memory) and 0 (I/O) are 0: before the device is enabled, after it was disabled, or after a "
         "reset that took them back with all of configuration space. Reads are what a handler on a shared line does. "
-        "Said once a client.",
+        "Said once for a client, or load of the driver that the witness sees.",
         "pci_disable_device(pdev);\nwritel(0, regs + INTCSR);", "writel(0, regs + INTCSR);\npci_disable_device(pdev);",
         certain=False, looks=when(events.DecodeOff, _decode_off),
     ),

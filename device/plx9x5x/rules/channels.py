@@ -169,14 +169,14 @@ RULES: Final = (
     Rule(
         "no-demand", Who.DRIVER, "demand mode where nobody drives DREQ#",
         "DMAMODE bit 12 lets the board pace the transfer by DREQ#; a board that never drives the pin never lets it "
-        "move. Said once a client and channel.",
+        "move. Said once for each channel of a client, or load of the driver that the witness sees.",
         "writel(mode | BIT(12), regs + DMAMODE0);", "writel(mode & ~BIT(12), regs + DMAMODE0);",
         certain=False, looks=when(TransferHeld, _no_dreq),
     ),
     Rule(
         "size-zero", Who.DRIVER, "a transfer of no bytes",
         "A block or a descriptor with size 0 ends at once and reports success. Descriptors that valid mode skips are "
-        "right. Said once a client and channel.",
+        "right. Said once for each channel of a client, or load of the driver that the witness sees.",
         "writeb(0x03, regs + DMACSR0); /* DMASIZ0 is 0 */",
         "writel(len, regs + DMASIZ0);\nwriteb(0x03, regs + DMACSR0);",
         certain=False, looks=when(events.NothingToMove, _nothing),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from plx9x5x import events
 from plx9x5x.events import Hold, Purpose
-from plx9x5x.findings.place import Handler, Here, MasterCall, Source, Stored, Written
+from plx9x5x.findings.place import Answered, Handler, Here, MasterCall, Source, Stored, Written
 from plx9x5x.model.engine import Channel
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import Register
@@ -146,6 +146,11 @@ def _undecoded(event: events.LocalUndecoded) -> Places:
     if event.purpose is not Purpose.DATA:
         return written(names.pointer), started(event.channel)
     inside = any(base <= event.start < base + size for _, base, size in event.nearest)
+    if event.descriptor is not None:
+        at, in_pci = event.descriptor
+        if in_pci:
+            return _programmed(event.channel, names.local_address, at)
+        return written(names.pointer), started(event.channel)
     return written(names.size if inside else names.local_address), written(names.pointer), started(event.channel)
 
 
@@ -172,7 +177,7 @@ def _started(event: events.CommandIgnored) -> Places:
 
 
 def _descriptor(event: events.DescriptorChanged) -> Places:
-    return Stored("descriptor changed", event.address), started(event.channel)
+    return Stored("descriptor changed", event.address, soon=True), started(event.channel)
 
 
 def _chain(event: events.EndlessChain | events.RingOverrun) -> Places:
@@ -191,7 +196,8 @@ _OF: Final[dict[type, Callable[[Any], Places]]] = {
     events.CommandIgnored: _started,
     events.EndlessChain: _chain,
     events.RingOverrun: lambda event: (Handler(), *_chain(event)),
-    events.LineStuck: lambda _: (Handler(), Here()),
-    events.DeliveredAgain: lambda _: (Handler(),),
+    # Where the handler wrote something, that was not what the chip waits for.
+    events.LineStuck: lambda _: (Answered(), Handler(), Here()),
+    events.DeliveredAgain: lambda _: (Answered(), Handler()),
     events.ResetWhileBusy: lambda event: (Here(), started(event.channel)),
 }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from plx9x5x.findings.place import Handler, Here, LastWrite, MasterCall, Seen, Source, Spot, Stored, Written
+from plx9x5x.findings.place import Answered, Handler, Here, LastWrite, MasterCall, Seen, Source, Spot, Stored, Written
 from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, PciDevice, RegionSpec, ResetKind
 from plx9x5x.witness.events import Mistake
 from plx9x5x.witness.judge import Doing, JudgingBus
@@ -39,6 +39,8 @@ WAIT_NS: Final = 2_000_000
 """For the record of a write, when a finding is about to be told."""
 WAITS_NS: Final = 500_000_000
 """Of one client, together."""
+HANDLER_BYTES: Final = 1024
+"""Code from a handler's entry on that is taken for the handler's."""
 MOST_LOADS: Final = 4096
 _NAP_S: Final = 50e-6
 
@@ -50,7 +52,7 @@ _TYPE_64: Final = 4
 class Witness:
     """Of one card. `say` gets the one line that it is blind, `sink` takes the mistakes; `syncs`: calls are recorded.
 
-    `now` is the device's clock, and `doing` what it is on the bus for: whoever makes the device sets both.
+    `now` is the device's clock, `doing` what it is on the bus for: whoever makes the device sets both, and `loaded`.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Witness:
         self._say, self._log, self._host_ns = say, log, host_ns
         self.now: Callable[[], int] = host_ns
         self.doing: Callable[[], Doing | None] = Doing
+        self.loaded: Callable[[], None] = lambda: None
+        """Called when a driver is loaded."""
         self.matching: Final = Matching(host_ns)
         self.ledger: Final = Ledger(self.tell, self._time)
         self.traffic: Final = Traffic(self.ledger, self.tell, self._time, syncs=syncs)
@@ -84,6 +88,7 @@ class Witness:
         self._handler: Spot | None = None
         self._master: Spot | None = None
         self._here: Spot | None = None
+        self._write_at_rise: Spot | None = None
         self._reads = False
         self._waits_left = WAITS_NS
         self._draining = False
@@ -167,6 +172,7 @@ class Witness:
                 self.ledger.take(record)
                 if record.kind == Kind.MODULE and not record.flags & GONE and len(self._loads) < MOST_LOADS:
                     self._loads.append((record.seq, self.ledger.loads))
+                    self.loaded()
         if self._log is not None:
             self._log.take(record)
 
@@ -202,6 +208,11 @@ class Witness:
         """The device had it."""
         self._here, self._reads = None, False
 
+    def rises(self) -> None:
+        """The device asks for an interrupt: a driver may know what has been done."""
+        self._write_at_rise = self.matching.last_write
+        self.traffic.interrupted()
+
     def here(self) -> Spot | None:
         """The place of the access that is under way."""
         return self._here
@@ -234,6 +245,12 @@ class Witness:
         self._wait_for(last)
         return self.load_at(last) if last.pc else self.ledger.loads
 
+    def load_of(self, spot: Spot | None) -> int:
+        """Which load of the driver an access is of that may have been made just now."""
+        if spot is not None and not spot.pc:
+            self._wait_for(spot)
+        return self.load_at(spot) or self.ledger.loads
+
     def load_at(self, spot: Spot | None) -> int:
         """Which load of the driver a place is of; 0 if that is not known."""
         at = bisect_right(self._loads, (spot.seq, 1 << 64)) if spot is not None and spot.pc else 0
@@ -259,14 +276,23 @@ class Witness:
                 return self.matching.written(source.offset, source.bars)
             case LastWrite():
                 return self.matching.last_write
+            case Answered():
+                return self._answer()
             case Stored():
-                return self.traffic.stored(source.address, source.most)
+                return self.traffic.stored(source.address, source.most, soon=source.soon)
             case Handler():
                 return self._handler
             case MasterCall():
                 return self._master
             case Seen():
                 return source.spot
+
+    def _answer(self) -> Spot | None:
+        """The last write, if the handler made it since the device asked for it."""
+        last, handler = self.matching.last_write, self._handler
+        if last is None or handler is None or last is self._write_at_rise:
+            return None
+        return last if handler.pc <= last.pc < handler.pc + HANDLER_BYTES else None
 
     def summary(self) -> dict[str, object]:
         """What the guest's driver did with DMA memory, for programs."""
@@ -302,9 +328,9 @@ class WitnessedLine:
             self._line.sent = count
 
     def set(self, level: bool) -> None:
-        """Drive the line; a driver that it rises for may know what has been done."""
+        """Drive the line."""
         if level and not self._line.level:
-            self._witness.traffic.interrupted()
+            self._witness.rises()
         self._line.set(level)
 
 
@@ -358,6 +384,7 @@ class WitnessedDevice:
             if at < len(self._config):
                 self._config[at] = byte
         if offset < _BASES_END and offset + width > _COMMAND:
+            self._witness.drain()  # it may be a driver's probe: then what is said once is said of this one too
             self._publish()
 
     def reset(self, kind: ResetKind) -> None:

@@ -47,8 +47,9 @@ def look(
 ) -> Wrong | Memory | None:
     """Judge `length` bytes at `address` of a transfer that began at `begin`.
 
-    Give what is wrong; or else the memory that it is all in, None where it is right for another reason. `load` says
-    which load of the driver started it: what an earlier one has taken back was somebody else's since.
+    A transfer whose addresses have gone round has come to lower ones than it began at. Give what is wrong; or else the
+    memory that it is all in, None where it is right for another reason. `load` says which load of the driver started
+    it: what an earlier one has taken back was somebody else's since.
     """
     end = address + length
     homes = tuple(_given(ledger, begin, first_due))
@@ -62,9 +63,8 @@ def look(
         return Wrong(Fault.DIRECTION, against)
     home = max(homes, key=lambda it: it.end)
     if address < begin:
-        return Wrong(
-            Fault.BEYOND_END, home, note="past the last address that the device counts to, and on from the first"
-        )
+        hit = next(ledger.live.overlapping(address, length), None)
+        return Wrong(Fault.BEYOND_END, home, hit, f"its addresses went round, and on at {address:#x}")
     beyond = max(home.end, address)
     near = (it for it in ledger.live.overlapping(beyond, max(end - beyond, 1)) if it not in homes)
     hit = min(near, key=lambda it: it.start, default=None)

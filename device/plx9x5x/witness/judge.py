@@ -73,8 +73,8 @@ class Knows(Protocol):
         """Where something was done."""
         ...
 
-    def load_at(self, spot: Spot | None) -> int:
-        """Which load of the driver a place is of; 0 if that is not known."""
+    def load_of(self, spot: Spot | None) -> int:
+        """Which load of the driver an access is of."""
         ...
 
     def tell(self, mistake: Mistake) -> None:
@@ -136,7 +136,7 @@ class JudgingBus:
             length,
             write=write,
             first_due=witness.matching.first_due,
-            load=lambda: witness.load_at(started),
+            load=lambda: witness.load_of(started),
         )
         if isinstance(found, Wrong):
             return found

@@ -98,6 +98,8 @@ class Traffic:
         self._before: deque[_Touch] = deque(maxlen=TOUCHES)
         """What was touched in windows that are over, where nothing excuses it so far."""
         self._stores: deque[tuple[int, int, Spot]] = deque(maxlen=STORES)
+        self._awaited: deque[tuple[int, Spot, int]] = deque(maxlen=TOUCHES)
+        """Addresses, places that a store which is not recorded yet would tell better, and how long they wait."""
         self._round = 0
 
     # -- the device --------------------------------------------------------------------------------
@@ -180,19 +182,31 @@ class Traffic:
         if record.flags & Touch.WRITE:
             if start < end:
                 self._stores.append((start, end, Spot(record.pc, record.seq)))
+                for address, spot, _ in self._awaited:
+                    if start <= address < end:
+                        spot.pc, spot.seq = record.pc, record.seq
         elif self._syncs:
             for memory in self._ledger.live.at(start):
                 memory.looked = Spot(record.pc, record.seq)
 
-    def stored(self, address: int, most: int | None) -> Spot | None:
-        """Where the driver's code last wrote to memory at a bus address, in a piece of at most so many bytes."""
+    def stored(self, address: int, most: int | None, *, soon: bool = False) -> Spot | None:
+        """Where the driver's code last wrote to memory at a bus address, in a piece of at most so many bytes.
+
+        `soon`: what it did in the window that is not over yet counts too, and the place is known then.
+        """
         found = next((it for it in reversed(self._stores) if it[0] <= address < it[1]), None)
-        if found is None or (most is not None and found[1] - found[0] > most):
-            return None
-        return found[2]
+        unclear = found is None or (most is not None and found[1] - found[0] > most)
+        spot = None if found is None or unclear else found[2]
+        if not soon:
+            return spot
+        later = Spot() if spot is None else Spot(spot.pc, spot.seq)
+        # The access with which this window began may be recorded last of all.
+        self._awaited.append((address, later, 1))
+        return later
 
     def window_over(self) -> None:
         """The driver accessed the device: judge what it touched before."""
+        self._awaited = deque(((at, spot, left - 1) for at, spot, left in self._awaited if left), maxlen=TOUCHES)
         touches, self._touches = self._touches, []
         if not touches or len(touches) >= TOUCHES:
             return

@@ -59,6 +59,7 @@ class Guest:
         self.chips.append(chip)
         self.witness.doing = places.Aim(chip.channels)
         self.witness.sink = self.room.emit
+        self.witness.loaded = chip.say_again
         return chip
 
     def boot(self, *, watched: bool = True) -> None:

@@ -45,7 +45,10 @@ class Boot:
 
 
 def plan(switches: Sequence[Switch], shape: Shape, kernel: str, *, apart: bool) -> Iterator[Boot]:
-    """Put switches into guests: those that can share one share it, unless all are to be `apart`."""
+    """Put switches into guests: those that can share one share it, unless all are to be `apart`.
+
+    Of those that come last a guest has one.
+    """
     together: dict[str, list[Switch]] = {}
     for switch in switches:
         board = switch.board or boards.DEFAULT
@@ -54,7 +57,11 @@ def plan(switches: Sequence[Switch], shape: Shape, kernel: str, *, apart: bool) 
         else:
             together.setdefault(board, []).append(switch)
     for board, sharing in together.items():
-        yield Boot(shape, kernel, board, tuple(sharing))
+        ends = [it for it in sharing if it.last]
+        for switch in ends[1:]:
+            yield Boot(shape, kernel, board, (switch,))
+        shared = (*(it for it in sharing if not it.last), *ends[:1])
+        yield Boot(shape, kernel, board, shared)
 
 
 def throw(

@@ -18,7 +18,7 @@ _MARK: Final = re.compile(r"/\* WRONG: ([\w-]+) \*/$")
 _CASE: Final = re.compile(r'^\t\{ "([\w-]+)", \w+', re.MULTILINE)
 _RIGHT: Final = "right_"
 """How the files begin whose switches do right."""
-_KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "also", "alone", "board"))
+_KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "also", "alone", "last", "board"))
 _KEYS_OF_RIGHT: Final = frozenset(("name", "what", "alone", "board"))
 
 
@@ -32,7 +32,8 @@ class Switch:
 
     `lines` are the places that are at fault, as `FILE:LINE`. `rule` is to be named, in the guests of `in_shapes`
     another one, or none where that is empty: nobody could see it there. `also` are rules that may be named beside it.
-    `alone`: it takes a guest of its own. `board` is another card than the usual one.
+    `alone`: it takes a guest of its own; `last`: in its guest nothing comes after it. `board` is another card than the
+    usual one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Switch:
     also: frozenset[str] = frozenset()
     in_shapes: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    last: bool = False
     board: str | None = None
     lines: tuple[str, ...] = ()
 
@@ -114,6 +116,7 @@ def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch
         also=frozenset(row.get("also", ())),
         in_shapes=in_shapes,
         alone=row.get("alone", False),
+        last=row.get("last", False),
         board=row.get("board"),
         lines=marks[row["name"]],
     )
