@@ -159,9 +159,9 @@ static int sg_count(struct wrong *w)
 	if (ret)
 		goto free_desc;
 	for_each_sg(sg, it, 2, i) { /* WRONG: sg-count */
-		desc[i].host = cpu_to_le32(sg_dma_address(it));
-		desc[i].local = cpu_to_le32(local);
-		desc[i].size = cpu_to_le32(sg_dma_len(it));
+		desc[i].host = cpu_to_le32(sg_dma_address(it)); /* WRONG: sg-count */
+		desc[i].local = cpu_to_le32(local); /* WRONG: sg-count */
+		desc[i].size = cpu_to_le32(sg_dma_len(it)); /* WRONG: sg-count */
 		desc[i].next = cpu_to_le32(lower_32_bits(handle + (i + 1) * sizeof(*desc)) | DPR_PCI);
 		local += sg_dma_len(it);
 	}

@@ -17,7 +17,7 @@ static bool enough(struct wrong *w)
 }
 
 /* Says that it was its own, and leaves the cause where it is. */
-static irqreturn_t no_ack_handler(int irq, void *data)
+static irqreturn_t no_ack_handler(int irq, void *data) /* WRONG: no-ack */
 {
 	struct wrong *w = data;
 

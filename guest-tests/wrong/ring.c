@@ -71,9 +71,10 @@ void wrong_ring_let_run(struct wrong *w)
 {
 	unsigned int i;
 
-	for (i = 0; i < 8; i++) {
+	/* Asleep: an emulator whose guest asks it all the time does little else. */
+	for (i = 0; i < 4; i++) {
 		readb(w->regs + DMACSR0);
-		udelay(50);
+		usleep_range(300, 600);
 	}
 }
 
