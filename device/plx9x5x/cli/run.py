@@ -120,7 +120,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             results = [_one_of_several(spec, board) for board in wanted]
             run_view.say(["", *run_view.table_of_boards(results)])
-            run_view.say(next((it.coverage.lines() for it in reversed(results) if it.coverage is not None), []))
+            of_all = [it.coverage for it in results if it.coverage is not None and it.coverage.file is not None]
+            run_view.say(of_all[-1].lines() if of_all else [])
         code = session.exit_code_of(results)
         if code:
             break
@@ -180,6 +181,7 @@ def _one_of_several(spec: "RunSpec", board: str) -> "RunResult":
     run_view.say(
         [
             *run_view.verdict_lines(result),
+            *(result.coverage.lines() if result.coverage is not None and result.coverage.file is None else ()),
             *(f"fault: {it}" for it in result.faults),
             run_view.logs_line(result),
             result.totals(),

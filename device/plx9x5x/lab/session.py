@@ -137,7 +137,7 @@ class RunResult:
     """What was planned to fail, and how often it did."""
     board: str = boards.DEFAULT
     coverage: Covered | None = None
-    """Which of the driver's code ran, if that was asked for."""
+    """Which of the driver's code ran, if it was watched or that was asked for."""
     unwritten: tuple[str, ...] = ()
     """What of it could not be written, a line each."""
 

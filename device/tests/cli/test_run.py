@@ -199,6 +199,11 @@ def test_coverage_is_told_and_with_all_boards_that_of_the_last_with_those_before
         main_module.main(["run", "--coverage", str(tmp_path / "c"), "--board", board])
         said = capsys.readouterr().out.splitlines()
         assert said.count(f"coverage: none, KVM has no plugins; {tmp_path}/c is as it was") == 1
+    unasked = replace(covered, file=None, why="")
+    monkeypatch.setattr(session, "run", lambda *_, **__: replace(result, coverage=unasked))
+    for board, times in (("all", len(driver.BOARDS)), ("9080-401b", 1)):
+        main_module.main(["run", "--board", board])
+        assert capsys.readouterr().out.splitlines().count(unasked.lines()[0]) == times
     assert isinstance(told := replace(result, coverage=covered).json()["coverage"], dict)
     assert told["why"] == "KVM has no plugins"
     assert result.json()["coverage"] is None

@@ -97,7 +97,7 @@ class TryResult:
     ungot: tuple[str, ...] = ()
     """What could not be written of them."""
     coverage: Covered | None = None
-    """Which of the driver's code ran, if that was asked for."""
+    """Which of the driver's code ran, if it was watched or that was asked for."""
     unwritten: tuple[str, ...] = ()
     """What else could not be written."""
 

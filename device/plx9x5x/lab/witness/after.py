@@ -7,7 +7,7 @@ from pathlib import Path
 
 from plx9x5x.errors import SetupError
 from plx9x5x.lab.witness import coverage, places
-from plx9x5x.lab.witness.covered import TABLE, CoverageFile, Covered
+from plx9x5x.lab.witness.covered import TABLE, CoverageFile, Covered, without_file
 from plx9x5x.lab.witness.seen import Seen
 
 
@@ -34,7 +34,10 @@ def finish(
     target: CoverageFile | None = None,
     logs: Path,
 ) -> After:
-    """Give places in the kept `findings` and the register `traces` their lines; add what ran to `target`."""
+    """Give places in the kept `findings` and the register `traces` their lines; find out what ran.
+
+    It is added to `target`. Without `target` nothing is said of what ran if no module was loaded.
+    """
     if isinstance(seen, Unseen):
         return After(None if target is None else target.without(seen.why))
     troubles = []
@@ -45,9 +48,10 @@ def finish(
         except OSError as exc:
             troubles.append(f"{path} has no lines of the driver: {exc.strerror}")
     covered = None
-    if target is not None:
+    if target is not None or seen.code.loads:
         try:
-            covered = target.add(coverage.measure(seen))
+            found = coverage.measure(seen)
+            covered = without_file(found) if target is None else target.add(found)
             (logs / TABLE).write_text(covered.table, encoding="utf-8")
         except SetupError as exc:
             troubles.append(str(exc))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `--coverage FILE` leaves: a tracefile of lcov that runs are added to, and the words of the verdict."""
+"""What the verdict says of a driver's code that ran, and what `--coverage FILE` leaves: a tracefile of lcov."""
 
 import contextlib
 import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,14 +18,19 @@ from plx9x5x.lab.witness.lcov import NoTracefile, Source
 TABLE: Final = "coverage.txt"
 """Every function and how much of it ran, among the logs."""
 _NAMES: Final = 8
-"""Functions that the verdict names."""
+"""Functions that the verdict names, of those that were never entered."""
+_FEW: Final = 3
+"""As many if nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What ran in one run, and with those that the file had before (`merged`, None if it had none)."""
+    """What ran in one run, and with those that the file had before (`merged`, None if it had none).
 
-    file: Path
+    `file` is None if nobody asked for one: then there are no more than the words.
+    """
+
+    file: Path | None
     run: Totals
     code: Totals
     merged: Totals | None = None
@@ -41,19 +46,20 @@ class Covered:
         if self.why:
             return [f"coverage: none, {self.why}; {self.file} is as it was"]
         said = []
+        most = _FEW if self.file is None else _NAMES
         if self.run.lines or not self.code.lines:
-            said.append(f"coverage: {_said(self.run, 'lines')}")
+            said.append(f"coverage: {_said(self.run, 'lines', most)}")
         if self.code.lines:
-            said.append(f"coverage, by the code of what has no debug information: {_said(self.code, 'bytes')}")
+            said.append(f"coverage, by the code of what has no debug information: {_said(self.code, 'bytes', most)}")
         if self.merged is not None:
-            said.append(f"coverage with the runs before: {_said(self.merged, 'lines')}")
+            said.append(f"coverage with the runs before: {_said(self.merged, 'lines', most)}")
         said += [f"coverage is not known of {text}" for text in self.unknown]
-        return [*said, f"coverage: {self.file}"]
+        return said if self.file is None else [*said, f"coverage: {self.file}"]
 
     def json(self) -> dict[str, object]:
         """For a program."""
         return {
-            "file": str(self.file),
+            "file": None if self.file is None else str(self.file),
             "run": _json(self.run),
             "code": _json(self.code),
             "merged": None if self.merged is None else _json(self.merged),
@@ -62,14 +68,14 @@ class Covered:
         }
 
 
-def _said(totals: Totals, unit: str) -> str:
+def _said(totals: Totals, unit: str, most: int) -> str:
     if not totals.lines:
         return f"no {unit} of the driver's are known"
     words = f"{totals.percent} % of {totals.lines} {unit}, {totals.entered} of {totals.functions} functions"
     if not totals.never:
         return words
-    names = ", ".join(map(str, totals.never[:_NAMES]))
-    more = len(totals.never) - _NAMES
+    names = ", ".join(map(str, totals.never[:most]))
+    more = len(totals.never) - most
     return f"{words}; never entered: {names}{f' and {more} more ({TABLE})' if more > 0 else ''}"
 
 
@@ -90,6 +96,18 @@ def _table(functions: Iterator[Function]) -> Iterator[str]:
     for it in functions:
         how = f"{it.ran:>7} of {it.size:>7} bytes" if it.size else f"entered {it.entered} times"
         yield f"{it}: {how}\n"
+
+
+def without_file(found: Coverage) -> Covered:
+    """What ran in one run, for its verdict and its logs alone."""
+    listed = (*coverage.functions_of(found.sources, found.shown), *found.functions)
+    return Covered(
+        None,
+        coverage.totals(found.sources, found.shown),
+        coverage.totals_of_bytes(found.functions),
+        unknown=found.unknown,
+        table="".join(_table(iter(listed))),
+    )
 
 
 class CoverageFile:
@@ -136,15 +154,8 @@ class CoverageFile:
             lcov.add(both, found.sources)
             self._replace(lcov.write(both))
         ours = {path: source for path, source in both.items() if path in found.sources}
-        listed = (*coverage.functions_of(found.sources, found.shown), *found.functions)
-        return Covered(
-            self._path,
-            coverage.totals(found.sources, found.shown),
-            coverage.totals_of_bytes(found.functions),
-            coverage.totals(ours, found.shown) if before.keys() & found.sources.keys() else None,
-            found.unknown,
-            "".join(_table(iter(listed))),
-        )
+        merged = coverage.totals(ours, found.shown) if before.keys() & found.sources.keys() else None
+        return replace(without_file(found), file=self._path, merged=merged)
 
     def without(self, why: str) -> Covered:
         """What is said of a run of which nothing was seen."""

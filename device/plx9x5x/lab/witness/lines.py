@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -123,10 +124,10 @@ class Lines:
         owns = [it for it in frames if self.is_own(it.file)] or list(frames[:1])
         function, into, size = self._symbol(offset, init=init)
         if owns and owns[0].line:
-            own, *above = owns
-            callers = tuple(
-                Frame(it.function, self.shown(it.file), it.line) for it in above[:_CALLERS] if it.function and it.line
-            )
+            own = owns[0]
+            # The compiler may take a function apart and inline the rest of it in itself: that is no call.
+            calls = [it for below, it in pairwise(owns) if it.function not in ("", below.function) and it.line]
+            callers = tuple(Frame(it.function, self.shown(it.file), it.line) for it in calls[:_CALLERS])
             return Where(self.name, own.function or function, into, size, self.shown(own.file), own.line, callers)
         if function:
             return Where(self.name, function, into, size)

@@ -62,6 +62,25 @@ def test_of_what_nobody_saw_there_is_the_reason(tmp_path: Path) -> None:
     assert after.finish(Unseen("KVM has no plugins"), logs=tmp_path) == After()
 
 
+def test_without_a_file_what_ran_is_said_and_kept_among_the_logs(made: Made, tmp_path: Path) -> None:
+    done = after.finish(seen(made), logs=tmp_path)
+    assert done.coverage is not None
+    assert done.coverage.json()["file"] is None
+    (line,) = done.coverage.lines()
+    never = ", ".join(str(it) for it in done.coverage.run.never[:3])
+    assert line.endswith(f"1 of 8 functions; never entered: {never} and 4 more (coverage.txt)")
+    assert [it.name for it in tmp_path.iterdir()] == ["coverage.txt"]
+
+
+def test_of_modules_that_were_never_loaded_nothing_is_said_unless_asked(made: Made, tmp_path: Path) -> None:
+    nothing = Seen(CodeMap((), ()), [("drv", made.ko.read_bytes())])
+    assert after.finish(nothing, logs=tmp_path) == After()
+    with CoverageFile(tmp_path / "cov.info") as target:
+        done = after.finish(nothing, target=target, logs=tmp_path)
+    assert done.coverage is not None
+    assert (done.coverage.run.entered, done.coverage.run.functions) == (0, 8)
+
+
 def test_what_cannot_be_written_is_told_and_the_rest_is_done(made: Made, tmp_path: Path) -> None:
     findings, trace = files(made, tmp_path)
     trace.unlink()

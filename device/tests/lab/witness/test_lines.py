@@ -12,7 +12,7 @@ import pytest
 
 from plx9x5x.lab.witness import elf, layout
 from plx9x5x.lab.witness.dwarf import Code
-from plx9x5x.lab.witness.lines import CORE, Lines, Where
+from plx9x5x.lab.witness.lines import CORE, Frame, Lines, Where
 from tests.lab.witness.made import Made, make
 
 FORMS = {
@@ -74,6 +74,16 @@ def test_an_access_in_a_wrapper_of_the_drivers_own_is_there_and_where_that_was_c
     reads, calls = whole.line_of("regs.h", "status reads"), whole.line_of("drv.c", "calls status")
     assert str(at) == f"status(), regs.h:{reads}, called in by_own_header(), drv.c:{calls}"
     assert at.brief == f"status() regs.h:{reads} < by_own_header() drv.c:{calls}"
+
+
+def test_the_rest_of_a_function_that_the_compiler_inlined_in_it_was_not_called(
+    whole: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = (Frame("ack", "a.c", 3), Frame("isr", "a.c", 9), Frame("isr", "a.c", 8), Frame("poll", "a.c", 20))
+    monkeypatch.setattr(Lines, "frames", lambda *_, **__: frames)
+    assert lines(whole).at(0).brief == "ack() a.c:3 < isr() a.c:9 < poll() a.c:20"
+    monkeypatch.setattr(Lines, "frames", lambda *_, **__: frames[1:])
+    assert lines(whole).at(0).brief == "isr() a.c:9 < poll() a.c:20"
 
 
 def test_two_texts_are_told_apart_although_both_begin_at_0(whole: Made) -> None:
