@@ -82,6 +82,12 @@ void tell_entry(struct open_call *call, struct record *record)
 		record->kind = K_MASTER;
 		tell(call, record);
 		break;
+	case CONFIG:		/* pdev, where, value */
+		record->kind = K_CONFIG;
+		a[0] = (uint32_t)arg[1];
+		a[1] = (uint32_t)arg[2];
+		tell(call, record);
+		break;
 	case IRQ_FREE:		/* irq, dev_id */
 		record->kind = K_IRQ;
 		record->flags = 1;

@@ -401,7 +401,7 @@ static void *seen(int fd, size_t size)
 	return at == MAP_FAILED ? exit(2), NULL : at;
 }
 
-static uint64_t told[16], last;
+static uint64_t told[K_CONFIG + 1], last;
 
 /* Take what is there, as a server would; now and then not. */
 static bool take(struct ring_header *ring)
@@ -413,7 +413,7 @@ static bool take(struct ring_header *ring)
 	while (ring->tail < ring->head) {
 		const struct record *one = &records[ring->tail % CAPACITY];
 
-		if (one->kind < K_ACCESS || one->kind > K_TOUCH ||
+		if (one->kind < K_ACCESS || one->kind > K_CONFIG ||
 		    one->seq <= last || one->cpu >= VCPUS ||
 		    one->text[TEXT_BYTES - 1])
 			return false;
@@ -510,7 +510,7 @@ int main(int argc, char **argv)
 	on_end(NULL);
 	if (!take(ring) || ring->state != STATE_ENDED || ring->lost)
 		return 1;
-	for (int kind = K_ACCESS; kind <= K_TOUCH; kind++)
+	for (int kind = K_ACCESS; kind <= K_CONFIG; kind++)
 		printf("%d %lu\n", kind, told[kind]);
 	return 0;
 }

@@ -89,6 +89,8 @@ class Witness:
         self._master: Spot | None = None
         self._here: Spot | None = None
         self._write_at_rise: Spot | None = None
+        self._config: tuple[int, Spot] | None = None
+        """What a driver is about to write of configuration space: offset and place."""
         self._reads = False
         self._waits_left = WAITS_NS
         self._draining = False
@@ -166,6 +168,9 @@ class Witness:
                 self.traffic.synced(record)
             case Kind.IRQ:
                 self._take_irq(record)
+            case Kind.CONFIG:
+                if self.ledger.module_at(record.pc) is not None:
+                    self._config = record.a[0], Spot(record.pc, record.seq)
             case Kind.MASTER:
                 self._master = Spot(record.pc, record.seq)
             case _:
@@ -203,6 +208,12 @@ class Witness:
         self._reads = not write
         if write:
             self.traffic.wrote_device()
+
+    def configures(self, offset: int) -> None:
+        """The device is about to get a write of its configuration space."""
+        self.drain()
+        config, self._config = self._config, None
+        self._here = config[1] if config is not None and config[0] == offset else None
 
     def ends(self) -> None:
         """The device had it."""
@@ -379,12 +390,16 @@ class WitnessedDevice:
     def config_write(self, offset: int, width: int, data: int) -> None:
         """Write configuration space; where the BARs lie goes into the ring."""
         self._there = True
-        self.device.config_write(offset, width, data)
+        # It may be a driver's probe, too: then what is said once is said of this one as well.
+        self._witness.configures(offset)
+        try:
+            self.device.config_write(offset, width, data)
+        finally:
+            self._witness.ends()
         for at, byte in enumerate(data.to_bytes(width, "little"), offset):
             if at < len(self._config):
                 self._config[at] = byte
         if offset < _BASES_END and offset + width > _COMMAND:
-            self._witness.drain()  # it may be a driver's probe: then what is said once is said of this one too
             self._publish()
 
     def reset(self, kind: ResetKind) -> None:

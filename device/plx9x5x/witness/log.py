@@ -18,6 +18,7 @@ _ARGUMENTS: Final[dict[int, tuple[str, ...]]] = {
     Kind.SYNC: ("handle", "size", "direction", "", "", "list"),
     Kind.MASK: ("mask", "refused"),
     Kind.MASTER: (),
+    Kind.CONFIG: ("offset", "value"),
     Kind.IRQ: ("irq", "handler", "thread", "irq_flags", "dev_id", "result"),
     Kind.POOL_CREATE: ("pool", "size", "align", "boundary"),
     Kind.POOL_ALLOC: ("va", "handle", "pool"),

@@ -54,6 +54,8 @@ class Kind(enum.IntEnum):
     TOUCH = 15
     """The driver's own code read or wrote its DMA memory since the last ACCESS: a0 first va, a1 end, a2 times,
     a3 va of the allocation's start, a4 its handle, a5 seq of the ACCESS before; flags 1 write, 2 a poll."""
+    CONFIG = 16
+    """A call that is about to write configuration space: a0 offset, a1 value."""
 
 
 class Access(enum.IntFlag):

@@ -23,7 +23,7 @@ from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.witness.btf import Btf
 from plx9x5x.lab.witness.kernel_image import KernelImage, UnreadableKernel
 
-_RECIPE: Final = 1
+_RECIPE: Final = 2
 _HEAD: Final = "plx9x5x-kernel-facts 1"
 _FILE: Final = "facts"
 _LONGEST: Final = 0x2000
@@ -40,6 +40,7 @@ _CALLS: Final = """
     dma_pool_create dma_pool_create_node dmam_pool_create dma_pool_alloc dma_pool_free dma_pool_destroy
     dmam_pool_destroy
     pci_set_master pci_clear_master pci_disable_device
+    pci_write_config_byte pci_write_config_word pci_write_config_dword
     request_threaded_irq free_irq devm_request_threaded_irq devm_free_irq pci_request_irq pci_free_irq
     request_any_context_irq devm_request_any_context_irq
     blocking_notifier_call_chain blocking_notifier_call_chain_robust
