@@ -170,7 +170,8 @@ class Witness:
                 self._take_irq(record)
             case Kind.CONFIG:
                 if self.ledger.module_at(record.pc) is not None:
-                    self._config = record.a[0], Spot(record.pc, record.seq)
+                    # The call itself, which ends before what it returns to.
+                    self._config = record.a[0], Spot(record.pc - 1, record.seq)
             case Kind.MASTER:
                 self._master = Spot(record.pc, record.seq)
             case _:

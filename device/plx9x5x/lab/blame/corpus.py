@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from plx9x5x.errors import BadRequest
 from plx9x5x.lab.guest.shapes import SHAPES
+from plx9x5x.lab.toolchain import KERNEL_SERIES
 
 TABLE: Final = "corpus.toml"
 MODULE: Final = "wrong"
@@ -18,7 +19,7 @@ _MARK: Final = re.compile(r"/\* WRONG: ([\w-]+) \*/$")
 _CASE: Final = re.compile(r'^\t\{ "([\w-]+)", \w+', re.MULTILINE)
 _RIGHT: Final = "right_"
 """How the files begin whose switches do right."""
-_KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "also", "alone", "last", "board"))
+_KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "unseen", "also", "alone", "last", "board"))
 _KEYS_OF_RIGHT: Final = frozenset(("name", "what", "alone", "board"))
 
 
@@ -31,9 +32,9 @@ class Switch:
     """One thing that the driver does, wrong or right.
 
     `lines` are the places that are at fault, as `FILE:LINE`. `rule` is to be named, in the guests of `in_shapes`
-    another one, or none where that is empty: nobody could see it there. `also` are rules that may be named beside it.
-    `alone`: it takes a guest of its own; `last`: in its guest nothing comes after it. `board` is another card than the
-    usual one.
+    another one, or none where that is empty: nobody could see it there, nor with the kernels of `unseen`. `also` are
+    rules that may be named beside it. `alone`: it takes a guest of its own; `last`: in its guest nothing comes after
+    it. `board` is another card than the usual one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Switch:
     rule: str = ""
     also: frozenset[str] = frozenset()
     in_shapes: Mapping[str, str] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
     alone: bool = False
     last: bool = False
     board: str | None = None
@@ -53,9 +55,9 @@ class Switch:
         """The module's, that throws it."""
         return f"{'right' if self.right else 'bug'}={self.name}"
 
-    def rule_in(self, shape: str) -> str:
-        """The rule that is to be named in a guest of that shape; empty if none may be."""
-        return self.in_shapes.get(shape, self.rule)
+    def rule_in(self, shape: str, kernel: str) -> str:
+        """The rule that is to be named in such a guest; empty if none may be."""
+        return "" if kernel in self.unseen else self.in_shapes.get(shape, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch
     in_shapes = row.get("in", {})
     if strange := [name for name in in_shapes if name not in SHAPES]:
         raise CorpusWrong(f"{row['name']}: there is no guest shape '{strange[0]}'")
+    if strange := [name for name in row.get("unseen", ()) if name not in KERNEL_SERIES]:
+        raise CorpusWrong(f"{row['name']}: there is no kernel '{strange[0]}'")
     if row["name"] not in marks:
         raise CorpusWrong(f"{row['name']}: no line of the sources ends in /* WRONG: {row['name']} */")
     return Switch(
@@ -115,6 +119,7 @@ def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch
         rule=row["rule"],
         also=frozenset(row.get("also", ())),
         in_shapes=in_shapes,
+        unseen=frozenset(row.get("unseen", ())),
         alone=row.get("alone", False),
         last=row.get("last", False),
         board=row.get("board"),

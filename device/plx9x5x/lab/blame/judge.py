@@ -10,7 +10,7 @@ from typing import Final
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab.blame.corpus import Switch
 
-_WHERE: Final = re.compile(r"([^\s/]+:\d+)$")
+_WHERE: Final = re.compile(r"([^\s/]+:\d+)(?=$|,)")
 
 
 class Verdict(enum.Enum):
@@ -65,13 +65,13 @@ class Judged:
     who: str = ""
     line: Line = Line.NONE
     where: str = ""
-    """The place that was told first, as `FILE:LINE`."""
+    """The place that was told first, as `FILE:LINE`, and where that is inlined."""
     strange: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line for people."""
         switch = self.said.switch
-        rule = switch.rule_in(self.said.shape)
+        rule = switch.rule_in(self.said.shape, self.said.kernel)
         more = {
             Verdict.MISSED: f"{rule} was not named; {self._heard}",
             Verdict.ACCUSED: f"{', '.join(self.strange)} of what {'is right' if switch.right else 'is another matter'}",
@@ -93,7 +93,7 @@ def judge(said: Said, rules: Collection[str]) -> Judged:
     switch = said.switch
     if said.trouble:
         return Judged(said, Verdict.LOST)
-    rule = switch.rule_in(said.shape)
+    rule = switch.rule_in(said.shape, said.kernel)
     # A rule that is named where it was to be nothing is strange there, `also` or not.
     allowed = {rule, *switch.also} if rule else frozenset[str]()
     strange = tuple(dict.fromkeys(it.rule for it in said.findings if it.rule not in allowed))
@@ -109,15 +109,18 @@ def judge(said: Said, rules: Collection[str]) -> Judged:
     places = places_of(named)
     line = Line.NONE
     if places:
-        right = [place in switch.lines for place in places]
+        right = [any(frame in switch.lines for frame in place) for place in places]
         line = Line.RIGHT if right[0] else Line.BESIDE if any(right) else Line.WRONG
-    return Judged(said, Verdict.NAMED, named.who.value, line, places[0] if places else "")
+    return Judged(said, Verdict.NAMED, named.who.value, line, " < ".join(places[0]) if places else "")
 
 
-def places_of(finding: Finding) -> tuple[str, ...]:
-    """The places of a finding as `FILE:LINE`, the main one first; those that are not known are left out."""
+def places_of(finding: Finding) -> tuple[tuple[str, ...], ...]:
+    """The places of a finding, the main one first; those that are not known are left out.
+
+    Each as `FILE:LINE`, and those of the functions that it is inlined in.
+    """
     places = finding.json().get("places", ())
     if not isinstance(places, list):
         return ()
-    found = (_WHERE.search(str(place.get("where", ""))) for place in places if isinstance(place, dict))
-    return tuple(it[1] for it in found if it is not None)
+    found = (tuple(_WHERE.findall(str(place.get("where", "")))) for place in places if isinstance(place, dict))
+    return tuple(it for it in found if it)
