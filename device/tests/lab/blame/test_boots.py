@@ -28,6 +28,8 @@ def test_switches_share_a_guest_unless_they_cannot() -> None:
         (boards.DEFAULT, (SWAP, POOL)),
         ("9080-401b", (other,)),
     ]
+    ends = [replace(POOL, name=name, last=True) for name in ("first", "second")]
+    assert [it.switches for it in plan((*ends, SWAP), PLAIN, "6.1", apart=False)] == [(ends[1],), (SWAP, ends[0])]
     assert [it.switches for it in plan((SWAP, LEFT), PLAIN, "6.1", apart=True)] == [(SWAP,), (LEFT,)]
 
 

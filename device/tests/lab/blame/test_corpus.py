@@ -9,6 +9,7 @@ import pytest
 from plx9x5x.lab.blame import corpus
 from plx9x5x.lab.blame.corpus import CorpusWrong
 from plx9x5x.lab.guest.shapes import SHAPES
+from plx9x5x.lab.toolchain import KERNEL_SERIES
 
 ROOT = Path(__file__).parents[4]
 WRONG = ROOT / "guest-tests" / "wrong"
@@ -28,6 +29,7 @@ had = "many"
 rule = "byte-order"
 in.plain = ""
 in.high = "other"
+unseen = ["6.12"]
 also = ["third"]
 [[right]]
 name = "pool"
@@ -45,8 +47,9 @@ def test_a_switch_has_what_the_table_and_the_marks_say(tmp_path: Path) -> None:
     swap, pool = corpus.read(written(tmp_path)).switches
     assert (swap.parameter, pool.parameter) == ("bug=swap", "right=pool")
     assert swap.lines == ("a.c:1", "a.c:3")
-    assert [swap.rule_in(name) for name in ("plain", "high", "iommu")] == ["", "other", "byte-order"]
-    assert (pool.rule_in("plain"), pool.also, swap.also) == ("", frozenset(), {"third"})
+    assert [swap.rule_in(name, "6.1") for name in ("plain", "high", "iommu")] == ["", "other", "byte-order"]
+    assert swap.rule_in("high", "6.12") == ""
+    assert (pool.rule_in("plain", "6.1"), pool.also, swap.also) == ("", frozenset(), {"third"})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,7 @@ def test_a_switch_has_what_the_table_and_the_marks_say(tmp_path: Path) -> None:
         ({"table": TABLE.replace('had = "many"\n', "")}, "swap lacks 'had'"),
         ({"table": TABLE.replace("also", "alos")}, "swap has 'alos', which means nothing"),
         ({"table": TABLE.replace("in.high", "in.low")}, "swap: there is no guest shape 'low'"),
+        ({"table": TABLE.replace("6.12", "2.4")}, "swap: there is no kernel '2.4'"),
         ({"table": TABLE.replace("[[right]]", "[[wight]]")}, "has a table 'wight'"),
         ({"right": ""}, "'pool' stands 1 times in corpus.toml, 0 in the sources"),
     ],
@@ -81,7 +85,9 @@ def test_the_corpus_has_as_many_as_were_promised() -> None:
     assert len(found.bugs) >= 40
     assert len(found.rights) >= 10
     for bug in found.bugs:
-        assert any(bug.rule_in(shape) for shape in SHAPES), f"{bug.name} is seen nowhere"
+        assert any(bug.rule_in(shape, kernel) for shape in SHAPES for kernel in KERNEL_SERIES), (
+            f"{bug.name} is seen nowhere"
+        )
 
 
 def test_no_source_of_the_corpus_is_too_long() -> None:

@@ -51,6 +51,7 @@ def test_a_guest_that_was_lost_says_nothing_of_the_rule() -> None:
     [
         (["go(), a.c:7"], Line.RIGHT),
         (["go(), /x/y/a.c:9", "b(), b.c:1"], Line.RIGHT),
+        (["set(), b.c:1, called in go(), a.c:7, called in all(), a.c:20"], Line.RIGHT),
         (["b(), b.c:1", "go(), a.c:7"], Line.BESIDE),
         (["b(), b.c:1"], Line.WRONG),
         (["go(), a.c:70"], Line.WRONG),
@@ -61,4 +62,5 @@ def test_a_guest_that_was_lost_says_nothing_of_the_rule() -> None:
 def test_the_line_is_right_if_it_is_the_first_place(wheres: list[str], line: Line) -> None:
     judged = judge(Said(SWAP, "high", "6.1", (finding("dma-byte-order", *wheres),)), RULES)
     assert (judged.verdict, judged.line) == (Verdict.NAMED, line)
-    assert judged.where == (wheres[0].rsplit("/")[-1].rsplit(" ")[-1] if line is not Line.NONE else "")
+    frames = [it.split("/")[-1].split(" ")[-1] for it in wheres[0].split(", called in ")] if wheres else []
+    assert judged.where == (" < ".join(frames) if line is not Line.NONE else "")
