@@ -23,6 +23,12 @@ bits. Reads are, where they come by the thousand and wait for nothing, or go whe
 
 `serve --findings off` says nothing, `cheap` (the default) what costs nothing to see, `all` also what is marked
 *thorough* below: then every access and every descriptor is Python's, and data moves at the speed of `--plane python`.
+With the witness that is so anyway, and what is thorough is looked for, too.
+
+A wrong address is named by the same rule in a guest without an IOMMU and behind one. The words differ by what became of
+it: `nothing stopped it: that memory was read` (or `overwritten`) where the device got at whatever lies there, `the
+IOMMU stopped it` or `the bus stopped it, since nothing answers there` where it did not. Without the witness only the
+last two are seen, as `unmapped-address` and its like.
 
 `serve --summary FILE` adds a JSON object for each client, on a line of its own:
 

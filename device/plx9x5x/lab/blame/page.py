@@ -115,3 +115,27 @@ def rules_on(page: str) -> dict[str, str]:
     rows = (line.removeprefix("| ").split(" | ") for line in page.splitlines() if line.startswith("| `"))
     rules = ((cells[0].strip("`"), _RULE.match(" ".join(cells[_RULE_CELL:]))) for cells in rows)
     return {name: "" if rule is None else rule[1] for name, rule in rules}
+
+
+def said_on(page: str, shape: str, kernel: str) -> dict[str, str]:
+    """What a page says of each switch in such a guest, in `Verdict`'s words; nothing of a guest that it has not."""
+    found: dict[str, str] = {}
+    column = -1
+    for line in page.splitlines():
+        cells = line.removeprefix("| ").removesuffix(" |").split(" | ")
+        if line.startswith(("| bug |", "| right |")):
+            column = cells.index(shape) if shape in cells else -1
+        elif line.startswith("| `") and column >= 0:
+            found |= {cells[0].strip("`"): word for word in _words_of(cells[column], kernel)}
+    return found
+
+
+def _words_of(cell: str, kernel: str) -> Iterable[str]:
+    """The word for a kernel, of what `_cell` made."""
+    for part in cell.split(", "):
+        kernels: list[str] = []
+        words: list[str] = []
+        for word in part.split(" "):
+            (kernels if word[:1].isdigit() and not words else words).append(word)
+        if kernel in kernels or not kernels:
+            yield " ".join(words) or Verdict.NAMED.value

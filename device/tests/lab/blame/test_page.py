@@ -39,6 +39,11 @@ def test_the_page_counts() -> None:
 
 def test_a_page_is_read_back() -> None:
     assert page.rules_on(page.render(SMALL, judged())) == {"swap": "dma-byte-order", "left": "dma-left", "pool": ""}
+    text = page.render(SMALL, judged())
+    assert page.said_on(text, "plain", "6.1") == {"swap": "-", "left": "named", "pool": "-"}
+    assert page.said_on(text, "plain", "6.12") == {"swap": "-", "left": "MISSED", "pool": "ACCUSED dma-left"}
+    assert page.said_on(text, "high", "6.12") == {"swap": "named", "left": "not run", "pool": "not run"}
+    assert page.said_on(text, "iommu", "6.1") == {}
 
 
 def test_the_page_in_docs_is_of_this_corpus() -> None:
