@@ -16,6 +16,8 @@ README = pages.ROOT / "README.md"
 BAD = re.compile(r"^bad \((\d+)\): ", re.MULTILINE)
 A_STORM = re.compile(r"^\d+ bytes right, \d+ interrupts$", re.MULTILINE)
 """How many interrupts a storm has, and whom it wakes, is chance."""
+TOO_EARLY = re.compile(r"^finding: driver, likely: .*\(dma-touched-early\)\n", re.MULTILINE)
+"""Whom it wakes before the card is done reads what the card still writes."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def same(step: pages.Step, said: str) -> None:
     lasting = pages.lasting(said)
     printed = pages.lasting(step.prints or "")
     if "interrupt-not-acknowledged" in printed:
-        lasting, printed = (A_STORM.sub("A STORM", text) for text in (lasting, printed))
+        lasting, printed = (TOO_EARLY.sub("", A_STORM.sub("A STORM", text)) for text in (lasting, printed))
     assert lasting == printed, step.commands
 
 

@@ -18,7 +18,9 @@ _VARIES = (
     (re.compile(r"^(bound \S+ to \w+ in) \d+ ms$", re.MULTILINE), r"\1 TIME"),
     (re.compile(r"^logs: .*/runs/\d{8}-\d{6}-\d+(\.\d+)?$", re.MULTILINE), "logs: FOLDER"),
     (re.compile(r"(passed|failed) in \d+\.\d+s( \(.*\))?"), r"\1 in TIME"),
-    (re.compile(r"\b(W 0 0x084 4) 0x\w+ ; DMAPADR0=(0x\w+) address=\2$", re.MULTILINE), r"\1 ; DMAPADR0=BUS"),
+    (re.compile(r"\b(W 0 0x084 4) 0x\w+ ; DMAPADR0=(0x\w+) address=\2(?=  |$)", re.MULTILINE), r"\1 ; DMAPADR0=BUS"),
+    (re.compile(r"\b(bytes at|buffer) 0x\w+(?:-0x\w+)?"), r"\1 BUS"),
+    (re.compile(r"^(coverage:) \d+ (% of \d+ lines)", re.MULTILINE), r"\1 N \2"),
 )
 
 

@@ -27,7 +27,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver, plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
-from plx9x5x.lab.card.watching import CALLS, Watching, watching
+from plx9x5x.lab.card.watching import CALLS, Watching, blind, watching
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.contract.guest import ContractVerdict
@@ -382,7 +382,9 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
         findings=kept.findings_of(clients := kept.records(logs / FINDINGS)),
         faults=record.of_records(clients),
     )
-    if result.contract is not None and eye.witness is not None and result.lost is None:
+    if lacks := blind(clients):
+        result = replace(result, facts={**result.facts, "witness": f"blind: {lacks}"})
+    elif result.contract is not None and eye.witness is not None and result.lost is None:
         told = witnessed.differences(result.contract.seen, witnessed.read(logs / CALLS))
         result = replace(result, untrue=told)
     junit.write(logs / "junit.xml", result.junit())

@@ -61,6 +61,21 @@ def test_coverage_is_asked_for(asked: list[TrySpec], tmp_path: Path) -> None:
     assert [spec.coverage for spec in asked] == [tmp_path / "cov.info"]
 
 
+@pytest.mark.parametrize("verb", [("try", "./mine"), ("run",)])
+def test_coverage_of_what_is_not_watched_is_refused(
+    verb: tuple[str, ...], asked: list[TrySpec], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*verb, "--no-witness", "--coverage", "c"]) == 2
+    assert "--coverage is what the witness sees: leave out --no-witness" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_a_driver_is_watched_unless_that_is_not_wanted(asked: list[TrySpec]) -> None:
+    for words in ((), ("--no-witness",)):
+        cli.main(["try", *words, "./mine"])
+    assert [spec.witness for spec in asked] == [True, False]
+
+
 def test_a_coverage_file_that_is_none_is_refused_before_anything_is_fetched_or_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

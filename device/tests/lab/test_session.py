@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verdict on a run, the folders of its logs, and what a run needs around it."""
 
+import json
 import os
 import sys
 from dataclasses import replace
@@ -21,11 +22,14 @@ from plx9x5x.lab.guest.machine import EDU
 from plx9x5x.lab.guest.shapes import HIGH, IOMMU, PointlessMemory
 from plx9x5x.lab.guest.vm import LostGuest
 from plx9x5x.lab.host import placement, runs
-from plx9x5x.lab.host.server import DeviceServer
+from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import parse
 from plx9x5x.lab.session import RunResult, RunSpec
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
+from plx9x5x.lab.witness import attach
+from plx9x5x.lab.witness.attach import Prepared
+from plx9x5x.lab.witness.facts import KernelFacts
 from plx9x5x.transport.choice import TooManyMappings
 from tests.lab.contract import guest_words
 from tests.lab.elf import module
@@ -218,6 +222,35 @@ class TestRun:
         got = session.run(RunSpec(mode=session.NO_DEVICE))
         assert got.contract is not None
         assert len(from_json_lines((got.logs / session.BUFFERS).read_text().splitlines())) == 3
+
+    @pytest.mark.parametrize(
+        ("kinds", "lost", "said"),
+        [
+            (("module", "alloc", "free"), "", []),
+            (("module", "alloc"), "", ["the driver tells of it, no call shows it: free of 2 pages"]),
+            (("module",), "9 records were lost", []),
+        ],
+    )
+    def test_what_the_driver_tells_of_its_buffers_is_held_against_its_calls_if_all_were_seen(
+        self, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...], lost: str, said: list[str]
+    ) -> None:
+        calls = "".join(f"{json.dumps(call)}\n" for call in guest_words.CALLS if call["kind"] in kinds)
+
+        def start(*, backend: Backend, **_: object) -> FakeServer:
+            record = {"channels": [], "findings": [], "dma": {"blind": lost}}
+            for option, text in (("--witness-log", calls), ("--summary", f"{json.dumps(record)}\n")):
+                Path(backend.argv[backend.argv.index(option) + 1]).write_text(text, encoding="ascii")
+            return FakeServer(None)
+
+        monkeypatch.setattr(DeviceServer, "start", start)
+        monkeypatch.setattr(session.GuestVm, "run_ktap", lambda *_: guest_words.report(guest_words.GOOD))
+        monkeypatch.setattr(attach, "prepare", lambda *_: Prepared(Path("w.so"), KernelFacts("")))
+        got = session.run(RunSpec())
+        assert [line.partition(" at ")[0] for line in got.untrue] == said
+        assert [it for it in got.problems if it.startswith("common buffers: ")] == [
+            f"common buffers: {line}" for line in got.untrue
+        ]
+        assert got.facts["witness"] == (f"blind: {lost}" if lost else "QEMU's plugin")
 
     def test_server_that_does_not_start_is_a_setup_error(self) -> None:
         with pytest.raises(SetupError, match="no board is named 'none'"):

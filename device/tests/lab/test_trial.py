@@ -3,6 +3,7 @@
 
 import errno
 import io
+import json
 import socket
 import struct
 import time
@@ -14,6 +15,8 @@ import pytest
 from plx9x5x.errors import LostVm
 from plx9x5x.faults.record import Struck
 from plx9x5x.findings.finding import Finding, Who
+from plx9x5x.lab.card.backend import FINDINGS
+from plx9x5x.lab.card.watching import CALLS, Watching
 from plx9x5x.lab.guest.modules import Module
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report, parse
@@ -24,6 +27,7 @@ from plx9x5x.lab.trial.image import copied, taker
 from plx9x5x.lab.trial.once import Pump
 from plx9x5x.lab.trial.verdict import Card
 from plx9x5x.lab.witness.covered import CoverageFile
+from tests.lab.contract import guest_words
 
 CARD = "pci:v000010B5d00009601sv000010B5sd00009656bc06sc80i00"
 OTHER = "pci:v000010B5d00009080sv000010B5sd00002400bc*sc*i*"
@@ -308,6 +312,38 @@ def test_where_all_of_memory_is_open_to_the_card_no_finding_says_so() -> None:
     assert "not watched: kvm" in unseen.lines()
     assert "--guest iommu" in line
     assert "findings: not known" in replace(result(*GOOD), server_trouble="what it found could not be written").lines()
+
+
+@pytest.mark.parametrize("lost", ["", "9 records were lost"])
+def test_buffers_are_judged_by_the_calls_if_all_of_them_were_seen(tmp_path: Path, lost: str) -> None:
+    calls = [*guest_words.CALLS[:2], {**guest_words.CALLS[0], "seq": 4, "gone": True}]
+    (tmp_path / CALLS).write_text("".join(f"{json.dumps(call)}\n" for call in calls), encoding="ascii")
+    record = {"channels": [], "findings": [], "dma": {"blind": lost}}
+    (tmp_path / FINDINGS).write_text(f"{json.dumps(record)}\n", encoding="ascii")
+    got = replace(result(*GOOD), cards=(once._card("a-board", tmp_path, Watching(None)),))
+    never_freed = [it for it in got.problems if it.startswith("common buffers: CB-84 is violated")]
+    if lost:
+        assert (never_freed, got.exit_code) == ([], 0)
+        assert f"not watched: {lost}" in got.lines()
+    else:
+        assert (len(never_freed), got.exit_code) == (1, 1)
+        (line,) = [it for it in got.lines() if it.startswith("common buffers: ")]
+        assert line.startswith("common buffers: 1 observed, ")
+        assert not [it for it in got.lines() if it.startswith("not watched")]
+
+
+def test_lines_of_buffers_and_of_what_was_not_watched_say_which_card(tmp_path: Path) -> None:
+    (tmp_path / CALLS).write_text("".join(f"{json.dumps(call)}\n" for call in guest_words.CALLS), encoding="ascii")
+    cards = once._card("a", tmp_path, Watching(None)), once._card("b", tmp_path / "gone", Watching(None, "kvm"))
+    said = replace(result(*GOOD), cards=cards).lines()
+    assert [it.partition(" observed")[0] for it in said if "common buffers" in it] == ["card 1 (a): common buffers: 1"]
+    assert [it for it in said if "not watched" in it] == ["card 2 (b): not watched: kvm"]
+
+
+def test_a_driver_that_asked_for_no_buffer_has_no_line_of_them(tmp_path: Path) -> None:
+    (tmp_path / CALLS).write_text(json.dumps(guest_words.CALLS[0]), encoding="ascii")
+    got = replace(result(*GOOD), cards=(once._card("a", tmp_path, Watching(None)),))
+    assert not [it for it in got.lines() if "common buffers" in it]
 
 
 def test_an_oops_that_ends_the_guest_is_shown_with_the_drivers_function() -> None:

@@ -10,7 +10,7 @@
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,6 +49,15 @@ class Watching:
             return Seen(codemap.read(self.witness.code), modules)
         except codemap.BadCodeMap as exc:
             return Unseen(f"what QEMU's plugin left cannot be read ({exc})")
+
+
+def blind(clients: Iterable[Mapping[str, object]]) -> str:
+    """Why not all was seen of a card's driver, by what the server kept of its clients; '' if it was.
+
+    Then its calls are not all there, and nothing follows from those that lack.
+    """
+    told = (it.get("dma") for it in clients)
+    return next((str(why) for it in told if isinstance(it, dict) and (why := it.get("blind"))), "")
 
 
 @contextlib.contextmanager

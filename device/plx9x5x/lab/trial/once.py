@@ -20,7 +20,7 @@ from plx9x5x.findings import kept
 from plx9x5x.lab.card import plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
-from plx9x5x.lab.card.watching import CALLS, Watching, watching
+from plx9x5x.lab.card.watching import CALLS, Watching, blind, watching
 from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.folder import SharedFolder
@@ -151,7 +151,8 @@ def _card(board: str, logs: Path, eye: Watching) -> Card:
     clients = kept.records(logs / FINDINGS)
     lines = (line for one in clients for line in summary.of_record(one))
     left = next((it for one in reversed(clients) if isinstance(it := one.get("registers"), dict) and it), {})
-    buffers = witnessed.judge(witnessed.read(logs / CALLS)) if (logs / CALLS).is_file() else None
+    why = eye.why or blind(clients)
+    buffers = witnessed.judge(witnessed.read(logs / CALLS)) if not why and (logs / CALLS).is_file() else None
     return Card(
         board,
         kept.findings_of(clients),
@@ -159,14 +160,8 @@ def _card(board: str, logs: Path, eye: Watching) -> Card:
         left,
         faults=record.of_records(clients),
         buffers=buffers,
-        unwatched=eye.why or next((why for one in clients if (why := _blind(one))), ""),
+        unwatched=why,
     )
-
-
-def _blind(client: Mapping[str, object]) -> str:
-    """Why the witness saw no more of a client's driver."""
-    seen = client.get("dma")
-    return str(seen.get("blind") or "") if isinstance(seen, dict) else ""
 
 
 def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:

@@ -53,6 +53,18 @@ GOOD = [BEGIN, *used(), "past order=1 cpu=0", "gone order=1 cpu=0", *alloc(), *f
 """One buffer's life."""
 
 
+TEXT = 0xFFFF_FFFF_C020_0000
+CALLS: Sequence[dict[str, object]] = (
+    {"kind": "module", "seq": 1, "pc": 0, "name": "plx_test", "gone": False, "module": 5}
+    | {"core": TEXT, "core_size": 4096, "init": 0, "init_size": 0},
+    {"kind": "alloc", "seq": 2, "pc": TEXT + 8, "va": VA, "handle": LA, "size": 4097, "physical": LA}
+    | {"gfp": 0, "attrs": 0, "pool_page": False, "managed": False},
+    {"kind": "free", "seq": 3, "pc": TEXT + 16, "va": VA, "handle": LA, "size": 4097}
+    | {"pool_page": False, "managed": False},
+)
+"""Its calls, as a server keeps them (calls.jsonl)."""
+
+
 def report(lines: Sequence[str], *, case: str = "a") -> Report:
     """A report of one case that said `lines`; those from `end` on come after it, as the guest does it."""
     cut = next((i for i, line in enumerate(lines) if line.startswith("end")), len(lines))
