@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -108,6 +109,28 @@ def test_a_driver_is_judged_and_its_calls_are_kept(fd: int, folder: Path, librar
     assert [it["kind"] for it in calls] == ["module", "alloc", "module"]
     assert (calls[1]["handle"], calls[1]["size"]) == (RAM, 4096)
     assert log.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_thorough_is_looked_for_too(fd: int, folder: Path) -> None:
+    """Every descriptor is Python's in any case: a ring that goes round before anybody looks is told."""
+    summary = folder / "findings.jsonl"
+    with serving(fd, folder / "s", "--summary", summary) as server:
+        with VfioUserClient(folder / "s") as client, closing(SharedRam(64 * KIB)) as ram:
+            client.map(RAM, 64 * KIB, ram.fd)
+            driver = Driver(client, fd)
+            driver.call(Kind.ALLOC, 0xFFFF_8880_0010_0000, RAM, 64 * KIB, RAM)
+            ram.bytes[:16] = struct.pack("<4I", RAM + 4096, 0, 64, RAM | 9)
+            driver.write(0x80, 0x243)
+            driver.write(0x90, RAM | 9)
+            driver.write(CSR, 3, 1)
+            time.sleep(0.2)
+            driver.write(CSR, 0, 1)
+            driver.write(CSR, 4, 1)
+            until(driver.done)
+        until(lambda: summary.exists() and summary.read_text() != "")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+    assert [it.rule for it in kept.read(summary)] == ["ring-overrun"]
 
 
 def test_a_descriptor_that_is_no_ring_is_refused(folder: Path) -> None:
