@@ -16,6 +16,7 @@ from which_kernel import kernels
 from witnessing import (
     ACCESS,
     ALLOC,
+    CONFIG,
     FREE,
     IRQ,
     MAP,
@@ -262,6 +263,14 @@ def test_single_mappings_and_their_syncs(called: Watched) -> None:
         seen = [record.a[:3] for record in syncs if record.flags == flag]
         # Where the kernel does not show them, they come to it only for memory that is bounced.
         assert seen == lines if called.shows_sync else seen in (lines, [])
+
+
+def test_writes_of_configuration_space(called: Watched) -> None:
+    """Those of the driver; the kernel makes its own."""
+    written = [numbers(words) for _, words in told(called, "config")]
+    assert len(written) == 3
+    assert [record.a[:2] for record in by(called, CONFIG, "in_config")] == written
+    assert len(called.of(CONFIG)) > 3
 
 
 def test_lists_of_any_length(called: Watched) -> None:

@@ -178,6 +178,29 @@ static noinline int in_lists(struct device *dev)
 	return 0;
 }
 
+static noinline int in_config(struct pci_dev *pdev)
+{
+	u8 line;
+	u16 status;
+	u32 command;
+	int err;
+
+	told("function in_config %px", in_config);
+	err = pci_read_config_byte(pdev, PCI_INTERRUPT_LINE, &line);
+	err = err ?: pci_read_config_word(pdev, PCI_STATUS, &status);
+	err = err ?: pci_read_config_dword(pdev, PCI_COMMAND, &command);
+	if (err)
+		return pcibios_err_to_errno(err);
+	command &= 0xffff;
+	told("config %d %d", PCI_INTERRUPT_LINE, line);
+	told("config %d %d", PCI_STATUS, status);
+	told("config %d %u", PCI_COMMAND, command);
+	pci_write_config_byte(pdev, PCI_INTERRUPT_LINE, line);
+	pci_write_config_word(pdev, PCI_STATUS, status);
+	pci_write_config_dword(pdev, PCI_COMMAND, command);
+	return 0;
+}
+
 static noinline int in_resource(struct pci_dev *pdev)
 {
 	phys_addr_t where = pci_resource_start(pdev, DRAM);
@@ -209,5 +232,7 @@ int watched_calls(struct pci_dev *pdev)
 		err = in_lists(dev);
 	if (!err)
 		err = in_resource(pdev);
+	if (!err)
+		err = in_config(pdev);
 	return err;
 }
