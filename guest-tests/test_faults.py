@@ -206,6 +206,14 @@ def test_a_fixture_takes_sentences(plx_try: Try) -> None:
     assert (result.exit_code, result.findings) == (1, ())
 
 
+@pytest.mark.parametrize("register", ["DMAPADR0", "DMASIZ0"])
+def test_a_driver_that_is_watched_is_not_blamed_for_a_lost_write(plx_try: Try, register: str) -> None:
+    result = plx_try(folder("blink"), faults=[f"ignored write of {register}"])
+    assert [it.times for it in result.faults] == [1]
+    assert result.findings == ()
+    assert result.coverage is not None, "nobody watched"
+
+
 @pytest.mark.plx_board("rdk-9656-lite", faults=["bus mastering refused"])
 def test_a_marker_takes_sentences(plx_try: Try) -> None:
     result = plx_try(folder("blink"))

@@ -30,11 +30,17 @@ _LOG: Final = logging.getLogger("plx9x5x.faults")
 
 @dataclass(frozen=True, slots=True)
 class FaultyCard:
-    """A card: the `device` that a transport serves, and the `chip` in it."""
+    """A card: the `device` that a transport serves, and the `chip` in it. `excuses` are what a witness has to tell."""
 
     device: FaultyDevice
     chip: Chip
     injector: Injector
+    excuses: Excuses
+
+    @property
+    def parts(self) -> tuple[FaultyDevice, Chip, Excuses]:
+        """What whoever serves it needs."""
+        return self.device, self.chip, self.excuses
 
 
 def make(
@@ -75,7 +81,7 @@ def make(
         **options,
     )
     made.append(chip)
-    return FaultyCard(FaultyDevice(chip, injector, faulty, line, excuses), chip, injector)
+    return FaultyCard(FaultyDevice(chip, injector, faulty, line, excuses), chip, injector, excuses)
 
 
 _OF_LINE: Final = frozenset(kind.name for kind in k.KINDS if kind.stream == INTERRUPT)

@@ -355,10 +355,10 @@ def _factory(
             report_aborts=report_aborts,
             thorough=thorough,
         )
-        device, chip = (built, built) if isinstance(built, Chip) else (built.device, built.chip)
+        device, chip, excuses = (built, built, None) if isinstance(built, Chip) else built.parts
         made.append(chip)
         if witness is not None:
-            watched.watch(witness, chip, sink, clock.now)
+            watched.watch(witness, chip, sink, clock.now, excuses)
         return device
 
     if witness is not None:

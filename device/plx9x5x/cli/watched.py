@@ -16,6 +16,7 @@ from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import SetupError
 
 if TYPE_CHECKING:
+    from plx9x5x.chip_faults.excuse import Excuses
     from plx9x5x.model.chip import Chip
     from plx9x5x.ports import TraceSink
     from plx9x5x.witness.device import Witness
@@ -57,14 +58,22 @@ def opened(args: argparse.Namespace) -> Iterator["Witness | None"]:
             _LOG.warning("%s", log.trouble)
 
 
-def watch(witness: "Witness", chip: "Chip", sink: "TraceSink", now: Callable[[], int]) -> None:
-    """Tell the witness of the chip that it watches: its time, what it is on the bus for, who hears of mistakes."""
+def watch(
+    witness: "Witness", chip: "Chip", sink: "TraceSink", now: Callable[[], int], excuses: "Excuses | None" = None
+) -> None:
+    """Tell the witness of the chip that it watches: its time, what it is on the bus for, who hears of mistakes.
+
+    Of a chip with a plan of faults, `excuses` hear first: they know whose mistake it is.
+    """
     from plx9x5x.rules import places
 
     witness.now = now
     witness.doing = places.Aim(chip.channels)
     witness.sink = sink.emit
     witness.loaded = chip.say_again
+    if excuses is not None:
+        witness.sink = excuses.emit
+        excuses.place = witness.here
 
 
 @contextlib.contextmanager

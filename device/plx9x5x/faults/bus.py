@@ -20,7 +20,10 @@ _ABORTS: Final = {Effect.MASTER_ABORT: MasterAbort, Effect.TARGET_ABORT: TargetA
 
 
 class FaultyBus:
-    """`scope` is the device's; `spoilt` hears of a part whose data came wrong. `gone`: the device is pulled out."""
+    """`scope` is the device's; `spoilt` hears of a part whose data came, or went, wrong.
+
+    `gone`: the device is pulled out.
+    """
 
     def __init__(
         self, bus: BusMaster, injector: Injector, scope: Scope, spoilt: Callable[[int | None, str, Live], None]
@@ -60,6 +63,7 @@ class FaultyBus:
             if good:
                 self._bus.write_from(address, data[:good])
             raise self._abort(live, address, good)
+        self._spoilt(occurrence.unit, occurrence.purpose, live)
         if effect is Effect.DROP:
             return
         wrong = bytearray(data)

@@ -69,6 +69,7 @@ class Aim:
                 status=True,
                 started=started(index),
                 blames=partial(_blames_pointer, index),
+                unit=index,
             )
             for index in range(len(self._channels))
             for purpose, what in _WORDS.items()
@@ -97,6 +98,7 @@ class Aim:
             whole=where is None,
             started=self._started[index],
             blames=partial(_blames, index, where),
+            unit=index,
         )
 
 

@@ -49,7 +49,7 @@ class Room:
             self._summary = event
         elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
             self._sum_up(event.registers)
-        elif isinstance(event, Event | Mistake) and not (isinstance(event, Fault) and event.injected):
+        elif isinstance(event, Event | Mistake) and not (isinstance(event, Fault | Mistake) and event.injected):
             self.docket.take(event, event.time)
 
     def conclude(self) -> None:

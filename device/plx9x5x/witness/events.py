@@ -2,7 +2,7 @@
 """What the witness finds wrong, as typed events. `time` is the device's clock; addresses are the device's."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plx9x5x.findings.place import Source
 from plx9x5x.witness.memory import Memory
@@ -26,11 +26,15 @@ class Mistake:
     """Root of them.
 
     `load` is which load of the driver, None: the one that is there now. `sources` are where the driver's code was.
+    `unit` is which of the device's like parts it is about, None: any. `injected` is the planned fault that caused it,
+    in its own words: then the driver did not.
     """
 
     time: int
     load: int | None
     sources: tuple[Source, ...]
+    unit: int | None = field(default=None, kw_only=True)
+    injected: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,13 @@ class NotSynced(Mistake):
 
 @dataclass(frozen=True, slots=True)
 class Touched(Mistake):
-    """The driver's own code touched bytes while the device moved them: read what it wrote, or wrote what it read."""
+    """The driver's own code touched bytes while the device moved them: read what it wrote, or wrote what it read.
+
+    `after` is the seq of the access that it had made last.
+    """
 
     write: bool
     memory: Memory
     start: int
     end: int
+    after: int

@@ -32,7 +32,7 @@ class Doing:
     `begin` is where the transfer began, None: where the access does. `status` says that the bytes are the device's own
     state in memory (descriptors), not data. `started` is the access that began it all; `whole` is True if that access
     began this very transfer, and not a list of them. `blames` gives for a fault where the driver said so, and what more
-    the device has to say of it.
+    the device has to say of it. `unit` is which of its like parts is at work.
     """
 
     words: str = "the device"
@@ -41,6 +41,7 @@ class Doing:
     whole: bool = False
     started: Source | None = None
     blames: Callable[[Fault], Sources] = lambda _: ()
+    unit: int | None = None
 
 
 class Knows(Protocol):
@@ -171,6 +172,7 @@ class JudgingBus:
                 stopped,
                 translated,
                 wrong.note,
+                unit=doing.unit,
             )
         )
 

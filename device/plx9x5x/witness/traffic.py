@@ -45,7 +45,7 @@ class _Move:
     """Bytes that the device wrote or read.
 
     `after` is the place of the last access that it had got, `started` of the one that started it all; `whole` if that
-    one started this very transfer.
+    one started this very transfer. `unit` is the part of the device that did.
     """
 
     after: Spot | None
@@ -55,6 +55,7 @@ class _Move:
     status: bool
     start: int
     end: int
+    unit: int | None
 
     def over(self, span: tuple[int, int]) -> bool:
         """True if it moved a byte of the span."""
@@ -113,14 +114,14 @@ class Traffic:
         end = start + length
         last = self._moves[-1] if self._moves else None
         if last is not None and last.end == start and last.after is after and last.started is started:
-            if last.write is write and last.status is doing.status:
+            if last.write is write and last.status is doing.status and last.unit == doing.unit:
                 last.end = end
                 move = last
             else:
-                move = _Move(after, started, doing.whole, write, doing.status, start, end)
+                move = _Move(after, started, doing.whole, write, doing.status, start, end, doing.unit)
                 self._moves.append(move)
         else:
-            move = _Move(after, started, doing.whole, write, doing.status, start, end)
+            move = _Move(after, started, doing.whole, write, doing.status, start, end, doing.unit)
             self._moves.append(move)
         if self._before and not doing.status:
             self._look_back(move)
@@ -158,7 +159,7 @@ class Traffic:
             looked = () if memory.looked is None else (Seen("read", memory.looked),)
             sources = (*looked, *doing.blames(Fault.DIRECTION), Seen("mapped", memory.made))
             span = max(start, dirty[0]), min(end, dirty[1])
-            self._tell(NotSynced(self._now(), None, sources, doing.words, memory, *span))
+            self._tell(NotSynced(self._now(), None, sources, doing.words, memory, *span, unit=doing.unit))
             memory.dirty = None
         if memory.dirty is not None and start == memory.dirty[1]:
             memory.dirty = memory.dirty[0], end  # goes on with what it was about
@@ -244,7 +245,9 @@ class Traffic:
             Seen(memory.made_by, memory.made),
         )
         start, end = max(touch.span[0], move.start), min(touch.span[1], move.end)
-        self._tell(Touched(self._now(), memory.load, sources, touch.write, memory, start, end))
+        self._tell(
+            Touched(self._now(), memory.load, sources, touch.write, memory, start, end, record.a[5], unit=move.unit)
+        )
 
     def _memory(self, span: tuple[int, int]) -> Memory | None:
         return next((it for it in self._ledger.live.at(span[0])), None)

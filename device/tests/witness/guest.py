@@ -6,14 +6,16 @@ A call is a record; an access is a record and, at once or later (`posted`), the 
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from plx9x5x.board import load_board
+from plx9x5x.chip_faults import card, names
+from plx9x5x.cli import watched as cli
 from plx9x5x.findings.finding import Finding
 from plx9x5x.model.chip import Chip
-from plx9x5x.ports import BusMaster, IrqLine, ResetKind
-from plx9x5x.rules import places
+from plx9x5x.model.clock import VirtualClock
+from plx9x5x.ports import BusMaster, IrqLine, PciDevice, ResetKind
 from plx9x5x.rules.room import Room
 from plx9x5x.transport.loopback import Loopback
 from plx9x5x.units import KIB, MIB
@@ -34,9 +36,13 @@ BOTH, TO_DEVICE, FROM_DEVICE = 0, 1, 2
 
 
 class Guest:
-    """A card, 2 MiB of memory at `RAM`, and a driver whose every step is at its own program counter."""
+    """A card, 2 MiB of memory at `RAM`, and a driver whose every step is at its own program counter.
 
-    def __init__(self, fd: int, *, syncs: bool = False, watched: bool = True) -> None:
+    `faults` are sentences of a plan, by which the card fails.
+    """
+
+    def __init__(self, fd: int, *, syncs: bool = False, watched: bool = True, faults: Sequence[str] = ()) -> None:
+        self._plan, self.clock = faults, VirtualClock()
         self.said: list[str] = []
         self.kept: list[dict[str, object]] = []
         self.writer = RingWriter(fd)
@@ -54,13 +60,18 @@ class Guest:
         self._free = RAM + 64 * KIB
         self.boot(watched=watched)
 
-    def _make(self, bus: BusMaster, irq: IrqLine) -> Chip:
-        chip = Chip(load_board("rdk-9656-lite"), bus=bus, irq=irq, trace=self.room)
+    def _make(self, bus: BusMaster, irq: IrqLine) -> PciDevice:
+        board = load_board("rdk-9656-lite")
+        if self._plan:
+            plan = names.plan(self._plan, board.profile)
+            made = card.make(plan, board, bus=bus, irq=irq, clock=self.clock, trace=self.room, say=self.said.append)
+            device, chip, excuses = made.parts
+        else:
+            device = chip = Chip(board, bus=bus, irq=irq, clock=self.clock, trace=self.room)
+            excuses = None
         self.chips.append(chip)
-        self.witness.doing = places.Aim(chip.channels)
-        self.witness.sink = self.room.emit
-        self.witness.loaded = chip.say_again
-        return chip
+        cli.watch(self.witness, chip, self.room, self.clock.now, excuses)
+        return device
 
     def boot(self, *, watched: bool = True) -> None:
         """The kernel finds the card, and loads the driver."""
@@ -187,10 +198,17 @@ class Guest:
 
 
 @contextmanager
-def guest(*, capacity: int = 4096, syncs: bool = False, watched: bool = True, loaded: bool = True) -> Iterator[Guest]:
+def guest(
+    *,
+    capacity: int = 4096,
+    syncs: bool = False,
+    watched: bool = True,
+    loaded: bool = True,
+    faults: Sequence[str] = (),
+) -> Iterator[Guest]:
     fd = ring.create("0000:00:02.0", capacity)
     try:
-        made = Guest(fd, syncs=syncs, watched=watched)
+        made = Guest(fd, syncs=syncs, watched=watched, faults=faults)
         if loaded:
             made.load()
         yield made
