@@ -34,6 +34,7 @@ static const struct call_type types[] = {
 	{ "dma_map_sg_attrs", MAP_SG, OF_RDI, true, 0 },
 	{ "dma_unmap_sg_attrs", UNMAP_SG, OF_RDI, false, 0 },
 	{ "dma_map_sgtable", MAP_TABLE, OF_RDI, true, 0 },
+	{ "dma_iova_link", UNFOLLOWED, OF_RDI, false, 0 },
 	{ "dma_sync_single_for_cpu", SYNC, OF_RDI, false, 0 },
 	{ "dma_sync_single_for_device", SYNC, OF_RDI, false, 1 },
 	{ "dma_sync_sg_for_cpu", SYNC_SG, OF_RDI, false, 0 },
@@ -148,12 +149,14 @@ static void forget(int index)
 	n_open--;
 }
 
+/* Whether what is live, or may be used, hangs on how the call ended. */
 static bool has_outcome(const struct open_call *call)
 {
 	switch (call->type->what) {
 	case OUTER:
 	case OUTER_MANAGED:
 	case OUTER_IRQ:
+	case IRQ:
 	case UNMAP:
 	case POOL_FREE:
 	case POOL_DESTROY:
@@ -264,6 +267,9 @@ static void enter(unsigned int vcpu, const struct call_type *type)
 			    call.arg[2], call.pc);
 		return;
 	}
+	/* Until the kernel proved to be the expected one this may be any code. */
+	if (type->device == OF_ALL && !module_seen())
+		return;
 	if (type->device != OF_ALL) {
 		call.ring = ring_of_device(device_of(type, call.arg));
 		if (!call.ring)
@@ -273,6 +279,8 @@ static void enter(unsigned int vcpu, const struct call_type *type)
 	outer = outermost(call.rsp);
 	if (outer)
 		inside(&call, outer);
+	if (type->what == UNFOLLOWED && !call.silent)
+		ring_missed(call.ring);
 	tell_entry(&call, &record);
 	if (!type->returns)
 		return;
@@ -287,7 +295,6 @@ void call_enter(unsigned int vcpu, void *data)
 	const struct hook *hook = data;
 
 	pthread_mutex_lock(&lock);
-	rings_state(STATE_SEEN);
 	enter(vcpu, hook->type);
 	pthread_mutex_unlock(&lock);
 }

@@ -7,6 +7,7 @@
 
 enum what {
 	OUTER,			/* nothing by itself */
+	UNFOLLOWED,		/* gives the device memory in a way that is not recorded */
 	OUTER_MANAGED, OUTER_IRQ,
 	ALLOC, ALLOC_PAGES, ALLOC_PIECES, FREE, FREE_PAGES, FREE_PIECES,
 	MAP_PAGE, MAP_PHYS, MAP_SG, MAP_TABLE, UNMAP, UNMAP_SG, SYNC, SYNC_SG,

@@ -149,6 +149,10 @@ static bool parse(char *text)
 			complain("the facts lack '%s'", offset_names[i].name);
 			return false;
 		}
+	if (!facts.page_offset_base || !facts.vmemmap_base) {
+		complain("the facts lack 'page_offset_base' or 'vmemmap_base'");
+		return false;
+	}
 	if (facts.image < 1ull << 63 || facts.image_end <= facts.image) {
 		complain("the facts do not say where the kernel lies");
 		return false;
@@ -195,13 +199,6 @@ static const struct hook *hook_before(uint64_t address)
 			high = middle;
 	}
 	return low ? &hooks[low - 1] : NULL;
-}
-
-const struct hook *hook_at(uint64_t address)
-{
-	const struct hook *hook = hook_before(address);
-
-	return hook && hook->address == address ? hook : NULL;
 }
 
 const struct hook *hook_around(uint64_t address)

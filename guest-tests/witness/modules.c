@@ -169,6 +169,12 @@ static void gone(unsigned int vcpu, int index, uint64_t pc)
 	n_loaded--;
 }
 
+/* Whether the kernel has announced one: its structures are as the facts say. */
+bool module_seen(void)
+{
+	return notify_list;
+}
+
 static bool in_module_space(uint64_t address)
 {
 	return address >= facts.image_end && address < MODULES_END;
@@ -196,6 +202,7 @@ void module_coming(unsigned int vcpu, uint64_t chain, uint64_t up,
 	    guest_u32(module + facts.off.module_state) != COMING)
 		return;
 	notify_list = chain;
+	rings_state(STATE_SEEN);
 	guest_string(module + facts.off.module_name, name, sizeof(name));
 	fresh.core = guest_u64(module + facts.off.core);
 	fresh.core_size = guest_u32(module + facts.off.core_size);

@@ -13,7 +13,7 @@
 #include "witness.h"
 
 #define MAGIC "PLXWIT1"
-#define MAX_CAPACITY (1ull << 24)
+#define MAX_CAPACITY (1ull << 20)
 #define NAP_NS 200000
 
 struct ring rings[MAX_RINGS];

@@ -163,7 +163,11 @@ void tell_return(struct open_call *call, struct record *record,
 	case ALLOC_PAGES:	/* dev, size, handle *, direction, gfp */
 		a[4] = (uint32_t)arg[4];
 		at = value ? page_physical(value) : 0;
-		tell_alloc(call, record, direct_map(at), at);
+		if (value && !direct_map(at) && !call->silent)
+			/* It was given, and nobody knows which memory. */
+			ring_missed(call->ring);
+		else
+			tell_alloc(call, record, direct_map(at), at);
 		break;
 	case MAP_PAGE:		/* dev, page, offset, size, direction */
 		at = page_physical(arg[1]);

@@ -127,7 +127,6 @@ extern unsigned int n_vcpus;
 
 /* facts.c: what the kernel is like */
 bool facts_read(const char *where);
-const struct hook *hook_at(uint64_t address);
 const struct hook *hook_around(uint64_t address);
 
 /* guest.c: registers and memory of the guest; only in callbacks, locked */
@@ -181,6 +180,7 @@ void module_coming(unsigned int vcpu, uint64_t chain, uint64_t up,
 		   uint64_t down, uint64_t module, uint64_t pc);
 void module_told(unsigned int vcpu, uint64_t chain, uint64_t state,
 		 uint64_t module, uint64_t pc);
+bool module_seen(void);
 int module_at(uint64_t address);		/* a watched one; -1: none */
 int block_of(int module, uint64_t address, uint32_t bytes, uint32_t insns);
 struct per_vcpu block_count(int block);

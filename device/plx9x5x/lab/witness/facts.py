@@ -33,7 +33,7 @@ _CALLS: Final = """
     dma_alloc_attrs dma_free_attrs dmam_alloc_attrs dmam_free_coherent dma_alloc_pages dma_free_pages
     dma_alloc_noncontiguous dma_free_noncontiguous
     dma_map_page_attrs dma_unmap_page_attrs dma_map_phys dma_unmap_phys dma_map_resource dma_unmap_resource
-    dma_map_sg_attrs dma_unmap_sg_attrs dma_map_sgtable
+    dma_map_sg_attrs dma_unmap_sg_attrs dma_map_sgtable dma_iova_link
     dma_sync_single_for_cpu dma_sync_single_for_device dma_sync_sg_for_cpu dma_sync_sg_for_device
     __dma_sync_single_for_cpu __dma_sync_single_for_device __dma_sync_sg_for_cpu __dma_sync_sg_for_device
     dma_set_mask dma_set_coherent_mask
