@@ -63,11 +63,12 @@ class Finding:
     load: int = 0
 
     def __str__(self) -> str:
-        """One line: `driver, likely: what in my_start(), my.c:12 [evidence]. remedy (rule)`."""
+        """One line: `driver, likely, in my_start(), my.c:12: what [evidence]. remedy (rule)`."""
         shown = ", ".join(f"{name} {value}" for name, value in self.evidence)
+        where = self.places[0].where if self.places else ""
         parts = [
-            f"{self.who.value}{'' if self.certain else ', likely'}: {self.what}",
-            f" in {self.places[0].where}" if self.places and self.places[0].where else "",
+            f"{self.who.value}{'' if self.certain else ', likely'}",
+            f", in {where}: {self.what}" if where else f": {self.what}",
             f" [{shown}]" if shown else "",
             f". {self.remedy}" if self.remedy else "",
             f" ({self.rule})",
