@@ -5,12 +5,15 @@
 
     waits --point, then delay--> due --strikes `times`, or `lasts_ns` are over--> over
 
+`lasts_ns` count from when it is due; of a prompt one, which has to begin first, from when it began: nobody may have
+looked at the device at the time.
+
 Everything is counted from a client's first access; another client finds the plan afresh. The same plan, seed and
 occurrences strike alike: each sentence has a random generator of its own.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from plx9x5x.faults.kinds import READ, WRITE, Kind, Occurrence, Strike
@@ -68,7 +71,7 @@ class Live:
         if self.planned.times is not None and self.struck >= self.planned.times:
             return False
         lasts = self.planned.lasts_ns
-        if lasts is not None and self.ends_at is None and self.planned.point is not None:
+        if lasts is not None and self.ends_at is None and self.planned.point is not None and not self.kind.prompt:
             self.ends_at = self.due_at + lasts
         return self.ends_at is None or now < self.ends_at
 
@@ -188,7 +191,7 @@ class Injector:
         times += [
             live.due_at
             for live in self._prompt
-            if live.planned.point is not None and live.due_at is not None and not live.struck
+            if live.due_at is not None and live.kind.name in self._doers and _comes_by_itself(live)
         ]
         return min(times, default=None)
 
@@ -211,11 +214,11 @@ class Injector:
         return [live.json() for live in self.lives]
 
 
+def _comes_by_itself(live: Live) -> bool:
+    """True for a prompt one that waits for its time, or its point, alone: that needs no occurrence of its own."""
+    return live.planned.point is not None and not live.struck
+
+
 def _first(live: Live, now: int) -> bool:
-    """True if its point, or its time, has come and it has not struck: that needs no occurrence of its own."""
-    return live.planned.point is not None and not live.struck and live.is_due(now)
-
-
-def of_card(plan: Sequence[Planned], card: int) -> tuple[Planned, ...]:
-    """Those that are meant for one card."""
-    return tuple(planned for planned in plan if planned.card == card)
+    """True if its point, or its time, has come and it has not struck."""
+    return _comes_by_itself(live) and live.is_due(now)
