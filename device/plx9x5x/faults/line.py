@@ -2,7 +2,9 @@
 """INTA# that fails by plan: a decorator around `plx9x5x.ports.IrqLine`.
 
 The device sees the level that it drives; what reaches the host may be another. A pulse is one delivery: a line that
-rises and falls at once makes a client interrupt its guest once.
+rises and falls at once makes a client interrupt its guest once. While the host is being interrupted, or has masked the
+line, it would see nothing of it: the pulse waits until it can, however long that takes. Another one that comes
+meanwhile is one with it, as on a line that is low already.
 """
 
 from typing import Final
@@ -12,8 +14,8 @@ from plx9x5x.faults.kinds import INTERRUPT, Effect, Occurrence
 from plx9x5x.ports import IrqLine
 
 AGAIN_NS: Final = 100_000
-"""How long a pulse that nobody could take waits before it is tried again."""
-_TRIES: Final = 50
+"""How long a pulse that nobody could take waits before it is tried again, at first; then each time twice as long."""
+AGAIN_MOST_NS: Final = 10_000_000
 
 
 class FaultyLine:
@@ -28,7 +30,7 @@ class FaultyLine:
         self._doubles = False
         self._stuck: Live | None = None
         self._pulse_at: int | None = None
-        self._tries = 0
+        self._again_ns = AGAIN_NS
         injector.on("spurious interrupt", lambda _: self.pulse())
 
     @property
@@ -100,18 +102,22 @@ class FaultyLine:
         self._drive(self._level and not self.withheld)
 
     def pulse(self) -> None:
-        """Have the host interrupted once. One that is being interrupted cannot be told: that is tried again."""
-        self._tries = 0
+        """Have the host interrupted once, as soon as it can be."""
+        self._again_ns = AGAIN_NS
         self._pulse()
 
     def _pulse(self) -> None:
-        if self._pin.level or getattr(self._pin, "masked", False):
-            self._tries += 1
-            self._pulse_at = self._injector.clock.now() + AGAIN_NS if self._tries < _TRIES else None
+        if self._unheard():
+            self._pulse_at = self._injector.clock.now() + self._again_ns
+            self._again_ns = min(2 * self._again_ns, AGAIN_MOST_NS)
             return
         self._pulse_at = None
         self._drive(True)
         self._drive(False)
+
+    def _unheard(self) -> bool:
+        """True while the host would see nothing of a pulse."""
+        return self._gone or self._pin.level or bool(getattr(self._pin, "masked", False))
 
     def tick(self) -> None:
         """Let time pass."""
@@ -121,7 +127,7 @@ class FaultyLine:
         if self._late_at is not None and now >= self._late_at:
             self.withheld, self._late_at = False, None
             self._drive(True)
-        if self._pulse_at is not None and now >= self._pulse_at:
+        if self._pulse_at is not None and (now >= self._pulse_at or not self._unheard()):
             self._pulse()
         if self._stuck is not None and not self._is_stuck() and not self._level:
             self._drive(False)

@@ -330,6 +330,11 @@ class WitnessedLine:
         return self._line.level
 
     @property
+    def masked(self) -> bool:
+        """True while the host would see no edge, where the line knows."""
+        return bool(getattr(self._line, "masked", False))
+
+    @property
     def sent(self) -> int:
         """Edges that somebody took, where the line counts them."""
         return int(getattr(self._line, "sent", 0))

@@ -6,21 +6,26 @@ import pytest
 from plx9x5x.board import load_board
 from plx9x5x.chip_faults import names
 from plx9x5x.faults.injector import Injector
-from plx9x5x.faults.line import AGAIN_NS, FaultyLine
+from plx9x5x.faults.line import AGAIN_MOST_NS, AGAIN_NS, FaultyLine
 from plx9x5x.model.clock import VirtualClock
 from plx9x5x.transport.intx import IntxLine
+from plx9x5x.witness.device import WitnessedLine
 
 READER = names.reader(load_board("rdk-9656-lite").profile)
 MS = 1_000_000
 
 
 class Wired:
-    def __init__(self, *sentences: str) -> None:
-        self.edges = 0
+    def __init__(self, *sentences: str, watched: bool = False) -> None:
+        self.edges = self.rises_seen = 0
         self.clock = VirtualClock()
         self.pin = IntxLine(self._edge)
         self.injector = Injector(READER.plan(sentences), clock=self.clock)
-        self.line = FaultyLine(self.pin, self.injector)
+        self.line = FaultyLine(WitnessedLine(self.pin, self) if watched else self.pin, self.injector)
+
+    def rises(self) -> None:
+        """What a witness hears."""
+        self.rises_seen += 1
 
     def _edge(self) -> bool:
         self.edges += 1
@@ -66,12 +71,45 @@ def test_a_pulse_waits_for_a_client_that_is_being_interrupted() -> None:
     assert (it.edges, it.line.next_at()) == (2, None)
 
 
-def test_a_pulse_for_a_client_that_never_unmasks_is_given_up() -> None:
-    it = Wired("doubled interrupt")
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_pulse_is_kept_until_the_client_unmasks_however_late(watched: bool) -> None:
+    it = Wired("doubled interrupt", watched=watched)
     it.line.set(True)
     it.line.set(False)
-    for _ in range(100):
-        it.wait(AGAIN_NS)
+    looks = 0
+    while it.clock.now() < 1_000 * MS:
+        looks += 1
+        due = it.line.next_at()
+        assert due is not None
+        it.wait(due - it.clock.now())
+    assert it.edges == 1
+    assert looks < 1_000 * MS / AGAIN_MOST_NS + 20, "it looks again and again, for nothing"
+    it.pin.unmask()
+    it.wait(AGAIN_MOST_NS)
+    assert (it.edges, it.line.next_at()) == (2, None)
+
+
+def test_a_spurious_interrupt_that_comes_while_the_line_is_up_comes_once_it_is_down() -> None:
+    it = Wired("lost interrupt at interrupt 9")
+    it.line.set(True)
+    it.line.pulse()
+    it.wait(100 * MS)
+    assert it.edges == 1
+    it.serve()  # told once more at the unmask: the cause is still there
+    assert it.edges == 2
+    it.pin.unmask()
+    it.wait(0)
+    assert (it.edges, it.line.next_at()) == (3, None)
+
+
+def test_a_pulse_of_a_card_that_is_gone_comes_once_it_is_back() -> None:
+    it = Wired("lost interrupt at interrupt 9")
+    it.line.gone = True
+    it.line.pulse()
+    it.wait(AGAIN_NS)
+    assert it.edges == 0
+    it.line.gone = False
+    it.wait(AGAIN_MOST_NS)
     assert (it.edges, it.line.next_at()) == (1, None)
 
 
