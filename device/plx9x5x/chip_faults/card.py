@@ -118,9 +118,8 @@ def spoilt(board: Board, plan: Sequence[Planned]) -> Board:
             board = replace(board, eeprom=replace(eeprom, image=b""))
         elif eeprom is not None and name == k.WRONG_WORD:
             image = bytearray(eeprom.image.ljust(eeprom.part.size, b"\xff"))
-            at, value = planned.number("", 0) & ~3, planned.number("=", 0)
-            if at + 4 <= len(image):
-                image[at : at + 2] = (value >> 16 & 0xFFFF).to_bytes(2, "little")
-                image[at + 2 : at + 4] = (value & 0xFFFF).to_bytes(2, "little")
+            at, value = planned.number("", 0), planned.number("=", 0)
+            image[at : at + 2] = (value >> 16).to_bytes(2, "little")
+            image[at + 2 : at + 4] = (value & 0xFFFF).to_bytes(2, "little")
             board = replace(board, eeprom=replace(eeprom, image=bytes(image)))
     return board

@@ -8,6 +8,7 @@ retries, EOT#, DREQ#), PLX SDK (the EEPROM's content). UNVERIFIED: INTCSR bit 27
 channel which ignores ABORT.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from plx9x5x.events import Purpose
@@ -21,7 +22,9 @@ POWER: Final = "power-on"
 _DESCRIPTOR: Final = frozenset({Purpose.DESCRIPTOR.value})
 _WRITE_BACK: Final = frozenset({Purpose.WRITE_BACK.value})
 _OWN: Final = Effect.OWN
-_WRITES: Final = Slot("on", What.DIRECTION, "write")
+_MOST_BYTES: Final = (1 << 23) - 1
+"""Of a transfer: DMASIZ."""
+_DWORD: Final = (1 << 32) - 1
 
 STUCK_BUSY, LATE_DONE, SHORT, IGNORED_START, IGNORED_ABORT = (
     "stuck busy", "late DONE", "short transfer", "START ignored", "ABORT ignored",
@@ -40,19 +43,19 @@ OWN: Final = (
         "corrupted descriptor", Effect.FLIP, BUS,
         "A bit of a descriptor is wrong as it is fetched: bit 0 of its first byte, or bit N of that byte.",
         "the register that the bit belongs to: DMAPADR, in valid mode DMASIZ",
-        "corrupted descriptor at access 2", (Slot("", What.NUMBER),), _DESCRIPTOR, by_unit=True,
+        "corrupted descriptor at access 2", (Slot("", What.NUMBER, most=7),), _DESCRIPTOR, by_unit=True,
     ),
     Kind(
         "write-back abort", Effect.TARGET_ABORT, BUS,
         "In clear-count mode (DMAMODE bit 16) the write of a descriptor's count ends in a target abort.",
         "as with 'target abort'; the data has moved, the descriptor keeps its count",
-        "write-back abort at access 1", (_WRITES,), _WRITE_BACK, by_unit=True,
+        "write-back abort at access 1", (), _WRITE_BACK, by_unit=True,
     ),
     Kind(
         "dropped write-back", Effect.DROP, BUS,
         "In clear-count mode the write of a descriptor's count is lost on its way to memory.",
         "none; the descriptor keeps its count (and VALID), DONE and the interrupt come as ever",
-        "dropped write-back at access 2", (_WRITES,), _WRITE_BACK, by_unit=True,
+        "dropped write-back at access 2", (), _WRITE_BACK, by_unit=True,
     ),
     Kind(
         STUCK_BUSY, _OWN, END,
@@ -71,7 +74,7 @@ OWN: Final = (
         "The transfer ends before its count: EOT# where none was meant. Half of it, or N bytes, have moved.",
         "DONE and the interrupt as ever; with clear count the descriptor gets the residue; the rest of the memory "
         "keeps what it held. With DMAMODE bit 19 only the descriptor ends",
-        "short transfer of 100 bytes at transfer 4", (Slot("of", What.NUMBER),), by_unit=True,
+        "short transfer of 100 bytes at transfer 4", (Slot("of", What.NUMBER, most=_MOST_BYTES),), by_unit=True,
     ),
     Kind(
         IGNORED_START, _OWN, START,
@@ -135,8 +138,44 @@ OWN: Final = (
         "the register that is loaded from it: 0x00 IDs, 0x04 class, 0x14 LAS0RR, 0x18 LAS0BA, 0x2C LBRD0, 0x44 "
         "subsystem IDs",
         "EEPROM wrong 0x00 = 0x12349601",
-        (Slot("", What.NUMBER, required=True), Slot("=", What.NUMBER, required=True)), standing=True,
+        (Slot("", What.NUMBER, required=True), Slot("=", What.NUMBER, required=True, most=_DWORD)), standing=True,
     ),
 )  # fmt: skip
 
-KINDS: Final = (*kit.KINDS, *OWN)
+_SHOWS: Final = {
+    "master abort": "PCISR bit 13; INTCSR bit 14, and bit 25 (channel 0) or 26 (channel 1) at 0; PABTADR has the "
+    "address; DONE stays 0 until software aborts",
+    "target abort": "PCISR bit 12; INTCSR, PABTADR and DONE as with a master abort",
+    "parity error": "chip reads memory: PCISR bit 15, and 8 if PCICR bit 6 is set; chip writes memory (PERR# from the "
+    "target): PCISR bit 8 if PCICR bit 6 is set. One bit of the data is wrong",
+    "dropped write": "none; memory keeps what it held, DONE and the interrupt come as ever",
+    "lost interrupt": "INTCSR tells the cause as ever; no handler is called",
+    "late interrupt": "INTCSR tells the cause at once; the handler is called later",
+    "doubled interrupt": "INTCSR bits 13 to 15 and 21, 22 are 0 when the handler looks",
+    "spurious interrupt": "INTCSR bits 13 to 15 and 21, 22 are 0 when the handler looks",
+    "stuck interrupt": "INTCSR shows that the cause was taken back, and the handler is called again and again",
+    "bus mastering refused": "PCICR bit 2 reads 0; a transfer that is started waits, DONE 0",
+    "wrong device ID": "PCIIDR [31:16]: no driver takes the card, or the wrong one does",
+    "no interrupt pin": "PCIIPR is 0; the kernel gives the driver no interrupt",
+    "reset": "PCICR, BARs, INTCSR and all channels have their reset values; reads of BARs give ones until PCICR bit 1 "
+    "is set",
+}
+"""What this family's registers show of what can befall any device."""
+
+_EXAMPLES: Final = {
+    "spurious interrupt": "spurious interrupt 1 ms after write of DMACSR0",
+    "surprise removal": "surprise removal 5 ms after write of DMACSR0",
+    "bad read": "bad read of INTCSR at read 3 of INTCSR",
+    "stale register": "stale register of DMACSR0 for 100 times",
+    "stuck bit": "stuck bit 4 of DMACSR0 = 1",
+    "ignored write": "ignored write of DMACSR0 = 0x03",
+    "reset": "reset 1 ms after write of DMACSR0 = 0x03",
+}
+
+
+def _here(kind: Kind) -> Kind:
+    """A kind of any device in words of this one."""
+    return replace(kind, shows=_SHOWS.get(kind.name, kind.shows), example=_EXAMPLES.get(kind.name, kind.example))
+
+
+KINDS: Final = (*map(_here, kit.KINDS), *OWN)

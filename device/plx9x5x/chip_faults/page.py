@@ -39,7 +39,7 @@ a line, and `#` before comments. Up to {MOST} sentences, a file up to {MOST_BYTE
 | | `at address A..B`: accesses of the bus that touch these addresses; beside another WHEN, too |
 | | `T after POINT`, as in `5 ms after write of DMACSR0 = 3`, and `after T`: since software first accessed a BAR |
 | HOW OFTEN | `once`, `for N times`, `for T`, `from then on`, `every N`: each N-th of what the kind is about |
-| CHANCE | `with probability P`, a number from 0 to 1 |
+| CHANCE | `with probability P`, a number above 0, up to 1 |
 
 T is a number and `us`, `ms` or `s`, of the card's time. REGISTER is a name of the data book (`plx9x5x regs`), or a
 place, as in `BAR2+0x10` (a dword) or `BAR2` (all of it); registers that valid mode moves keep the name that they have

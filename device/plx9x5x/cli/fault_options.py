@@ -45,7 +45,7 @@ class Served:
         if arguments:
             from plx9x5x.chip_faults import names
 
-            self._plan = names.plan(arguments, board.profile)
+            self._plan = names.plan(arguments, board)
 
     def __bool__(self) -> bool:
         return bool(self._plan)

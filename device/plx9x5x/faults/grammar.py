@@ -15,9 +15,10 @@
 Case and spaces are free; `#` begins a comment. What comes after the kind may be in any order, each once.
 """
 
+import contextlib
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -40,11 +41,14 @@ _CLAUSES: Final = ("at", "after", "every", "once", "for", "from", "with")
 _POINTS: Final = ("transfer", "access", "read", "write", "interrupt", "address")
 _LIST: Final = "'plx9x5x faults' lists the kinds"
 _BAR: Final = re.compile(r"BAR([0-5])", re.ASCII | re.IGNORECASE)
-_CARD: Final = re.compile(r"\bcard\s+([0-9]{1,9})\s*:", re.ASCII | re.IGNORECASE)
 _WHOLE_BAR: Final = 1 << 32
+_WIDEST: Final = 8
+"""Bytes of an access."""
 
 Names = Callable[[str], "Place | None"]
 """Finds a register by its name, in any case; None if there is none."""
+Check = Callable[[Planned], None]
+"""Refuses what a device cannot do, though it is a sentence. Raises: FaultPlan."""
 
 
 def near(word: str, known: Iterable[str]) -> str:
@@ -55,12 +59,25 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 class Sentences:
-    """Reads sentences. `names` finds registers by name, `known` lists their names for those who mistype one."""
+    """Reads sentences. `names` finds registers by name, `known` lists their names for those who mistype one.
 
-    def __init__(self, kinds: Sequence[Kind], names: Names, known: Iterable[str] = ()) -> None:
+    `units` is how many like parts (channels) the device has, `check` looks at what was read.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[Kind],
+        names: Names,
+        known: Iterable[str] = (),
+        *,
+        units: int = 0,
+        check: Check = lambda _: None,
+    ) -> None:
+        self.units: Final = units
+        self._check = check
         self._kinds = k.known(tuple(kinds))
         self._names, self._known = names, tuple(known)
-        self._longest = max(map(len, self._kinds))
+        self._longest = max(map(len, self._kinds), default=0)
 
     def plan(self, arguments: Iterable[str]) -> tuple[Planned, ...]:
         """Read sentences, and files of them: `@FILE`, or the path of one that is there. Raises: FaultPlan."""
@@ -68,10 +85,16 @@ class Sentences:
 
     def read(self, text: str) -> Planned:
         """Read one. Raises: FaultPlan."""
-        try:
-            return _Reading(text, self).whole()
-        except FaultPlan as exc:
-            raise FaultPlan(f"--fault {_short(text)!r}: {exc}") from None
+        with _named(text):
+            planned = _Reading(text, self).whole()
+            self._check(planned)
+            return planned
+
+    @staticmethod
+    def card(text: str) -> int:
+        """The card that a sentence is about, whose reader can read the rest. Raises: FaultPlan."""
+        with _named(text):
+            return _Reading(text).prefixes()[0]
 
     def kind_at(self, words: Sequence[str]) -> tuple[Kind, int]:
         """The kind whose name the words begin with, the longest one, and its words. Raises: FaultPlan."""
@@ -105,12 +128,6 @@ def expanded(arguments: Iterable[str]) -> list[str]:
     return texts
 
 
-def card_of(text: str) -> int:
-    """The card that a sentence names; the first, if it names none."""
-    found = _CARD.search(text)
-    return int(found[1]) if found is not None else 1
-
-
 def sentences(argument: str) -> list[str]:
     """Those of one argument: itself, or those of a file, one a line. Raises: FaultPlan."""
     if argument.startswith("@"):
@@ -137,15 +154,25 @@ def _of_file(path: Path) -> list[str]:
     return found
 
 
+@contextlib.contextmanager
+def _named(text: str) -> Iterator[None]:
+    """Have what is wrong with a sentence name it."""
+    try:
+        yield
+    except FaultPlan as exc:
+        raise FaultPlan(f"--fault {_short(text)!r}: {exc}") from None
+
+
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 class _Reading:
-    """One sentence on its way from words to a `Planned`."""
+    """One sentence on its way from words to a `Planned`; without `sentences` it has its prefixes alone."""
 
-    def __init__(self, text: str, sentences: Sentences) -> None:
-        self.text, self._all = " ".join(_without_comment(text).split()), sentences
+    def __init__(self, text: str, sentences: Sentences | None = None) -> None:
+        self.text = " ".join(_without_comment(text).split())
+        self._all = sentences or Sentences((), lambda _: None)
         if len(text) > _LONGEST:
             raise FaultPlan(f"it has more than {_LONGEST} characters")
         self._words = _tokens(_without_comment(text))
@@ -170,14 +197,15 @@ class _Reading:
         self._at += 1
         return self._words[self._at - 1]
 
-    def _number(self, what: str, least: int = 0) -> int:
+    def _number(self, what: str, least: int = 0, most: int = _MOST_NUMBER) -> int:
         word = self._next(what)
         try:
             value = int(word, 16) if word[:2].lower() == "0x" else int(word, 10)
         except ValueError:
             raise FaultPlan(f"'{word}' stands where {what} is expected") from None
-        if not least <= value <= _MOST_NUMBER:
-            raise FaultPlan(f"{word} is no {what.removeprefix('a ')}: it is {least} or more, and has 64 bits")
+        if not least <= value <= most:
+            bound = "has 64 bits" if most == _MOST_NUMBER else f"{_hex(most)} at most"
+            raise FaultPlan(f"{word} is no {what.removeprefix('a ')}: it is {least} or more, and {bound}")
         return value
 
     def _fraction(self, what: str) -> float:
@@ -186,12 +214,16 @@ class _Reading:
             raise FaultPlan(f"'{word}' stands where {what} is expected")
         return float(word)
 
-    def _time(self) -> int:
+    def _time(self, *, of_use: bool = False) -> int:
+        """Nanoseconds; `of_use`: more than none."""
         number = self._fraction("a time")
         unit = self._next("its unit, us, ms or s").lower()
         if unit not in _UNITS:
             raise FaultPlan(f"'{unit}' is no unit of time: us, ms or s")
-        return nanoseconds(number, unit)
+        time = nanoseconds(number, unit)
+        if of_use and not time:
+            raise FaultPlan(f"{number:g} {unit} is no time at all")
+        return time
 
     def _is_time(self) -> bool:
         return self._peek()[:1].isdigit() and self._peek(1) in _UNITS
@@ -200,7 +232,10 @@ class _Reading:
 
     def whole(self) -> Planned:
         """Read all of it."""
-        card, unit = self._prefixes()
+        card, unit = self.prefixes()
+        if unit is not None and unit >= self._all.units:
+            are = f"they are 0 to {self._all.units - 1}" if self._all.units else "there are none"
+            raise FaultPlan(f"there is no channel {unit}: {are}")
         words = [word.lower() for word in self._words[self._at :]]
         kind, used = self._all.kind_at(words)
         self._at += used
@@ -213,7 +248,8 @@ class _Reading:
             planned = self._clause(planned, seen)
         return self._checked(planned, seen)
 
-    def _prefixes(self) -> tuple[int, int | None]:
+    def prefixes(self) -> tuple[int, int | None]:
+        """The card, from 1, and the channel."""
         card, unit = 1, None
         seen: set[str] = set()
         while (word := self._peek()) in ("card", "channel") and self._peek(2) == ":":
@@ -221,11 +257,11 @@ class _Reading:
                 raise FaultPlan(f"'{word}' is said twice")
             seen.add(word)
             self._at += 1
-            number = self._number(f"the {word}'s number", least=int(word == "card"))
+            number = self._number(f"the {word}'s number")
+            if word == "card" and not number:
+                raise FaultPlan("there is no card 0; cards are counted from 1")
             self._at += 1
             card, unit = (number, unit) if word == "card" else (card, number)
-        if unit is not None and unit > 1:
-            raise FaultPlan(f"there is no channel {unit}: 0 and 1")
         return card, unit
 
     def _slots(self, kind: Kind) -> dict[str, k.Value]:
@@ -250,7 +286,7 @@ class _Reading:
     def _value(self, slot: Slot) -> k.Value:
         match slot.what:
             case What.TIME:
-                return self._time()
+                return self._time(of_use=True)
             case What.REGISTER:
                 return self._register()
             case What.DIRECTION:
@@ -259,7 +295,7 @@ class _Reading:
                     raise FaultPlan(f"'{word}' stands where 'read' or 'write' is expected")
                 return word
             case What.NUMBER:
-                value = self._number("a number")
+                value = self._number("a number", slot.least, _MOST_NUMBER if slot.most is None else slot.most)
                 self._take("bytes")
                 return value
 
@@ -291,8 +327,8 @@ class _Reading:
             if not self._take("probability"):
                 raise FaultPlan("after 'with' comes 'probability', and a number from 0 to 1")
             chance = self._fraction("a probability, a number from 0 to 1")
-            if not chance <= 1:
-                raise FaultPlan(f"{chance:g} is no probability: a number from 0 to 1")
+            if not 0 < chance <= 1:
+                raise FaultPlan(f"{chance:g} is no probability of use: a number above 0, up to 1")
             return replace(planned, chance=chance)
         self._note("often", seen)
         if self._take("once"):
@@ -304,7 +340,7 @@ class _Reading:
             return replace(planned, times=None)
         if self._take("for"):
             if self._is_time():
-                return replace(planned, lasts_ns=self._time(), times=None)
+                return replace(planned, lasts_ns=self._time(of_use=True), times=None)
             times = self._number("a number of times, or a time", least=1)
             if not self._take("times"):
                 raise FaultPlan(f"after 'for {times}' comes 'times', or us, ms or s")
@@ -347,6 +383,7 @@ class _Reading:
     def _checked(self, planned: Planned, seen: set[str]) -> Planned:
         """Refuse what does not go together; give what was left out."""
         kind = planned.kind
+        _fits(planned)
         if kind.standing and seen:
             raise FaultPlan(f"'{kind.name}' is so from power-on: it takes no time and no count")
         if planned.addresses is not None and kind.stream != k.BUS:
@@ -356,6 +393,29 @@ class _Reading:
         if planned.chance < 1 and "often" not in seen and planned.point is None:
             return replace(planned, times=None)
         return planned
+
+
+def _fits(planned: Planned) -> None:
+    """Refuse numbers that no bit of a register has. Raises: FaultPlan."""
+    place, point = planned.place, planned.point
+    if place is not None and planned.kind.effect is k.Effect.STUCK_BIT:
+        bit = planned.number("", 0)
+        if bit >= 8 * place.width:
+            raise FaultPlan(f"{place.name} has no bit {bit}: they are 0 to {8 * place.width - 1}")
+    elif place is not None:
+        _fit(place, planned.number("=", 0))
+    if point is not None and point.place is not None and point.value is not None:
+        _fit(point.place, point.value)
+
+
+def _fit(place: Place, value: int) -> None:
+    bits = 8 * min(place.width, _WIDEST)
+    if value >= 1 << bits:
+        raise FaultPlan(f"{place.name} cannot be {_hex(value)}: it has {bits} bits")
+
+
+def _hex(value: int) -> str:
+    return str(value) if value < 10 else f"{value:#x}"
 
 
 def _slots_of(kind: Kind) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 """What can go wrong: kinds of faults as data, and what happens in a device, as a fault sees it.
 
 Source: PCI Local Bus Specification 2.2: 3.3.3 (how accesses end), 3.7 (parity and PERR#), 2.2.6 (INTA# is a level), 6.2
-(configuration space). What registers show of it is the PLX chips', as this project's card has them.
+(configuration space). What the registers of a device show beside is that device's to say.
 """
 
 import enum
@@ -109,6 +109,9 @@ class Slot:
     what: What
     default: int | str | None = None
     required: bool = False
+    least: int = 0
+    most: int | None = None
+    """Of a number; None: 64 bits."""
 
 
 Value: TypeAlias = "int | str | Place"
@@ -201,21 +204,20 @@ KINDS: Final = (
     Kind(
         "master abort", Effect.MASTER_ABORT, BUS,
         "Nobody claims the address (no DEVSEL#): the chip ends the access and stops.",
-        "PCISR bit 13; INTCSR bit 14, and bit 25 (channel 0) or 26 (channel 1) at 0; PABTADR has the address; DONE "
-        "stays 0 until software aborts",
+        "status register bit 13",
         "channel 0: master abort at transfer 7", (_DIRECTION,), frozenset({DATA}), by_unit=True,
     ),
     Kind(
         "target abort", Effect.TARGET_ABORT, BUS,
         "Whoever claimed the address gives up (STOP# without DEVSEL#): the chip ends the access and stops.",
-        "PCISR bit 12; INTCSR, PABTADR and DONE as with a master abort",
+        "status register bit 12",
         "target abort on write at address 0x10000..0x1ffff", (_DIRECTION,), frozenset({DATA}), by_unit=True,
     ),
     Kind(
         "parity error", Effect.PARITY, BUS,
         "One bit flips on the bus and PAR shows it. The transfer goes on, with the wrong bit.",
-        "chip reads memory: PCISR bit 15, and 8 if PCICR bit 6 is set; chip writes memory (PERR# from the target): "
-        "PCISR bit 8 if PCICR bit 6 is set. One bit of the data is wrong",
+        "chip reads memory: status register bit 15, and 8 if command bit 6 is set; chip writes memory (PERR# from the "
+        "target): bit 8 if command bit 6 is set. One bit of the data is wrong",
         "channel 1: parity error on read at access 3", (_DIRECTION,), frozenset({DATA}), by_unit=True,
     ),
     Kind(
@@ -227,37 +229,37 @@ KINDS: Final = (
     Kind(
         "dropped write", Effect.DROP, BUS,
         "A write of the chip is accepted on its way to memory and lost there.",
-        "none; memory keeps what it held, DONE and the interrupt come as ever",
+        "none; memory keeps what it held, the device's end and its interrupt come as ever",
         "channel 1: dropped write at transfer 2", (), frozenset({DATA}), by_unit=True,
     ),
     Kind(
         "lost interrupt", Effect.LOST, INTERRUPT,
         "INTA# does not get through, until it falls and rises again.",
-        "INTCSR tells the cause as ever; no handler is called",
+        "the device tells the cause as ever; no handler is called",
         "lost interrupt at interrupt 3",
     ),
     Kind(
         "late interrupt", Effect.LATE, INTERRUPT,
         "INTA# gets through, some time after it was asserted; not at all if its cause was taken back meanwhile.",
-        "INTCSR tells the cause at once; the handler is called later",
+        "the device tells the cause at once; the handler is called later",
         "late interrupt by 20 ms", (Slot("by", What.TIME, 10_000_000),),
     ),
     Kind(
         "doubled interrupt", Effect.DOUBLE, INTERRUPT,
         "INTA# is delivered a second time after its cause was taken back: a slow bridge, or a line that is shared.",
-        "INTCSR bits 13 to 15 and 21, 22 are 0 when the handler looks",
+        "the device names no cause when the handler looks",
         "doubled interrupt every 2",
     ),
     Kind(
         "spurious interrupt", Effect.SPURIOUS, READ,
         "INTA# is delivered once, and the chip has no cause: another device on the line.",
-        "INTCSR bits 13 to 15 and 21, 22 are 0 when the handler looks",
-        "spurious interrupt 1 ms after write of DMACSR0", prompt=True,
+        "the device names no cause when the handler looks",
+        "spurious interrupt 1 ms after write of BAR0", prompt=True,
     ),
     Kind(
         "stuck interrupt", Effect.STUCK, INTERRUPT,
         "INTA# stays low once it was asserted: the pin, or another device on the line.",
-        "INTCSR shows that the cause was taken back, and the handler is called again and again",
+        "the device shows that the cause was taken back, and the handler is called again and again",
         "stuck interrupt for 50 ms", lasting=True,
     ),
     Kind(
@@ -265,29 +267,29 @@ KINDS: Final = (
         "The card is pulled out, or loses its power: nobody answers any more. If it comes back ('for T'), it is as "
         "after power-on, without BARs and command bits.",
         "all reads give ones, of BARs and of configuration space; writes vanish; no DMA, INTA# is released",
-        "surprise removal 5 ms after write of DMACSR0", lasting=True, prompt=True,
+        "surprise removal 5 ms after write of BAR0", lasting=True, prompt=True,
     ),
     Kind(
         "bad read", Effect.READ_AS, READ,
         "A read by software fails on the way (master or target abort at the bridge above) and gives ones; or another "
         "value, if the sentence says one.",
         "the value that was read; the next read is right",
-        "bad read of INTCSR at read 3 of INTCSR", (Slot("of", What.REGISTER), Slot("=", What.NUMBER, -1)),
+        "bad read of BAR0+0x10 at read 3 of BAR0+0x10", (Slot("of", What.REGISTER), Slot("=", What.NUMBER, -1)),
     ),
     Kind(
         "stale register", Effect.STALE, READ,
         "A register goes on reading as it did when it was read last: a read that was answered from a bridge's buffer.",
         "the register; what it stands for goes on",
-        "stale register of DMACSR0 for 100 times", (Slot("of", What.REGISTER, required=True),), lasting=True,
+        "stale register of BAR0+0x10 for 100 times", (Slot("of", What.REGISTER, required=True),), lasting=True,
     ),
     Kind(
         "stuck bit", Effect.STUCK_BIT, READ,
         "One bit of a register reads as 0 or 1, whatever is written and whatever happens.",
         "the bit",
-        "stuck bit 4 of DMACSR0 = 1",
+        "stuck bit 4 of BAR0+0x10 = 1",
         (
             Slot("", What.NUMBER, required=True), Slot("of", What.REGISTER, required=True),
-            Slot("=", What.NUMBER, required=True),
+            Slot("=", What.NUMBER, required=True, most=1),
         ),
         lasting=True,
     ),
@@ -295,12 +297,12 @@ KINDS: Final = (
         "ignored write", Effect.IGNORE, WRITE,
         "A posted write of software is lost on its way.",
         "the register keeps its value",
-        "ignored write of DMACSR0 = 0x03", (Slot("of", What.REGISTER, required=True), Slot("=", What.NUMBER)),
+        "ignored write of BAR0+0x10 = 0x03", (Slot("of", What.REGISTER, required=True), Slot("=", What.NUMBER)),
     ),
     Kind(
         "bus mastering refused", Effect.IGNORE_BITS, WRITE,
         "Bit 2 of the command register cannot be set, as where the slot has no REQ#/GNT# pair.",
-        "PCICR bit 2 reads 0; a transfer that is started waits, DONE 0",
+        "command bit 2 reads 0; a transfer that is started waits",
         "bus mastering refused", place=_COMMAND, bits=_BUS_MASTER, lasting=True,
     ),
     Kind(
@@ -312,21 +314,20 @@ KINDS: Final = (
     Kind(
         "wrong device ID", Effect.READ_AS, READ,
         "The card says that it is another one: the EEPROM of another board.",
-        "PCIIDR [31:16]: no driver takes the card, or the wrong one does",
+        "the device ID: no driver takes the card, or the wrong one does",
         "wrong device ID = 0x9999", (Slot("=", What.NUMBER, required=True),), place=_ID, lasting=True,
     ),
     Kind(
         "no interrupt pin", Effect.READ_AS, READ,
         "The interrupt pin register reads 0: the card says that it has no INTA#.",
-        "PCIIPR is 0; the kernel gives the driver no interrupt",
+        "the interrupt pin is 0; the kernel gives the driver no interrupt",
         "no interrupt pin", place=_PIN, lasting=True,
     ),
     Kind(
         "reset", Effect.RESET, READ,
         "RST# is asserted and released: the chip is as after power-on, in the middle of what it does.",
-        "PCICR, BARs, INTCSR and all channels have their reset values; reads of BARs give ones until PCICR bit 1 is "
-        "set",
-        "reset 1 ms after write of DMACSR0 = 0x03", prompt=True,
+        "all registers have their reset values; reads of BARs give ones until command bit 1 is set",
+        "reset 1 ms after write of BAR0+0x10 = 0x03", prompt=True,
     ),
 )  # fmt: skip
 

@@ -33,7 +33,7 @@ class Faulty(Bench):
         self.kept: list[dict[str, object]] = []
         self.room = Room(self.findings_said.append, keep=self.kept.append)
         made = load_board(board)
-        plan = names.plan(sentences, made.profile)
+        plan = names.plan(sentences, made)
 
         def make(bus: Any, irq: Any) -> Any:
             self.card = card.make(

@@ -12,7 +12,7 @@ from plx9x5x.plane.choice import Plane
 from plx9x5x.ports import ResetKind
 from tests.chip_faults.faulty import Faulty
 
-READER = names.reader(load_board("rdk-9656-lite").profile)
+READER = names.reader(load_board("rdk-9656-lite"))
 WHENS = (
     "",
     " at transfer 1",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sentences of a plan: what they mean, what is refused and in which words, and that no text does anything else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from plx9x5x.board import load_board
 from plx9x5x.chip_faults import names, page
 from plx9x5x.chip_faults.kinds import KINDS
 from plx9x5x.faults import grammar
+from plx9x5x.faults import kinds as kit
 from plx9x5x.faults.plan import At, FaultPlan, Planned
 
-READER = names.reader(load_board("rdk-9656-lite").profile)
+READER = names.reader(load_board("rdk-9656-lite"))
 DOCS = Path(__file__).parents[3] / "docs/faults.md"
 
 
@@ -85,7 +87,23 @@ def test_addresses_registers_and_comments() -> None:
         ("master abort with luck", "after 'with' comes 'probability'"),
         ("master abort at address 9..3", "the addresses end at 0x3"),
         ("lost interrupt at address 9", "has no address on the bus"),
-        ("channel 2: master abort", "there is no channel 2"),
+        ("channel 2: master abort", "there is no channel 2: they are 0 to 1"),
+        ("stuck bit 40 of DMACSR0 = 1", "DMACSR0 has no bit 40: they are 0 to 7"),
+        ("stuck bit 32 of BAR2+0x10 = 1", "BAR2+0x10 has no bit 32"),
+        ("stuck bit 4 of INTCSR = 7", "7 is no number: it is 0 or more, and 1 at most"),
+        ("corrupted descriptor 99", "99 is no number: it is 0 or more, and 7 at most"),
+        ("short transfer of 0x800000", "0x7fffff at most"),
+        ("ignored write of DMACSR0 = 0x103", "DMACSR0 cannot be 0x103: it has 8 bits"),
+        ("master abort at write of DMACSR0 = 0x103", "DMACSR0 cannot be 0x103"),
+        ("bad read of INTCSR = 0x100000000", "INTCSR cannot be 0x100000000"),
+        ("wrong device ID = 0x12345", "device ID cannot be 0x12345"),
+        ("EEPROM wrong 0xffff = 1", "0xffff is no dword of the EEPROM: a multiple of 4, up to 0xfc"),
+        ("EEPROM wrong 0x02 = 1", "0x2 is no dword"),
+        ("EEPROM wrong 0x00 = 0x100000000", "0xffffffff at most"),
+        ("write-back abort on read", "'on' is not understood here"),
+        ("slow bus by 0 ms", "0 ms is no time at all"),
+        ("surprise removal for 0 us", "0 us is no time at all"),
+        ("master abort with probability 0", "0 is no probability of use"),
         ("channel 0: lost interrupt", "no affair of one channel"),
         ("ignored write", "'ignored write' wants 'of' and a register, as in"),
         ("stuck bit of DMACSR0 = 1", "'stuck bit' wants a number"),
@@ -200,8 +218,37 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 def test_a_chip_has_no_register_of_another() -> None:
     with pytest.raises(FaultPlan, match="PCIARB"):
-        names.plan(["bad read of PCIARB"], load_board("rdk-9054-lite").profile)
-    assert names.plan(["bad read of PCIARB"], load_board("rdk-9656-lite").profile)
+        names.plan(["bad read of PCIARB"], load_board("rdk-9054-lite"))
+    assert names.plan(["bad read of PCIARB"], load_board("rdk-9656-lite"))
+
+
+@pytest.mark.parametrize("kind", ["EEPROM absent", "EEPROM blank", "EEPROM wrong 0x00 = 1"])
+def test_an_eeprom_that_is_not_there_cannot_fail(kind: str) -> None:
+    bare = replace(load_board("rdk-9656-lite"), eeprom=None)
+    with pytest.raises(FaultPlan, match="rdk-9656-lite has no EEPROM"):
+        names.plan([kind], bare)
+
+
+def test_the_offsets_of_an_eeprom_are_those_of_the_boards_part() -> None:
+    assert names.plan(["EEPROM wrong 0xfc = 1"], load_board("rdk-9656-lite"))
+    with pytest.raises(FaultPlan, match="up to 0x7c"):
+        names.plan(["EEPROM wrong 0xfc = 1"], load_board("9080-401b"))
+
+
+def test_kinds_of_any_device_know_no_register_of_a_chip() -> None:
+    for kind in kit.KINDS:
+        said = f"{kind.silicon} {kind.shows} {kind.example}"
+        assert [name for name in names.places(load_board("rdk-9656-lite").profile) if name in said] == [], kind.name
+        assert grammar.Sentences(kit.KINDS, lambda _: None, units=2).read(kind.example).kind is kind
+
+
+def test_a_device_has_as_many_channels_as_it_says() -> None:
+    def reader(units: int) -> grammar.Sentences:
+        return grammar.Sentences(kit.KINDS, lambda _: None, units=units)
+
+    assert reader(3).read("channel 2: master abort").unit == 2
+    with pytest.raises(FaultPlan, match="there is no channel 0: there are none"):
+        reader(0).read("channel 0: master abort")
 
 
 def test_the_page_is_made_from_the_kinds() -> None:

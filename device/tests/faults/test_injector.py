@@ -10,7 +10,7 @@ from plx9x5x.faults.kinds import WRITE, Occurrence
 from plx9x5x.model.clock import VirtualClock
 from tests.chip_faults.faulty import Faulty
 
-READER = names.reader(load_board("rdk-9656-lite").profile)
+READER = names.reader(load_board("rdk-9656-lite"))
 US, MS = 1_000, 1_000_000
 SENTENCE = "surprise removal 5 ms after write of MBOX3 for 1 us"
 

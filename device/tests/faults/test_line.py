@@ -11,7 +11,7 @@ from plx9x5x.model.clock import VirtualClock
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.witness.device import WitnessedLine
 
-READER = names.reader(load_board("rdk-9656-lite").profile)
+READER = names.reader(load_board("rdk-9656-lite"))
 MS = 1_000_000
 
 

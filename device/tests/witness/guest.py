@@ -63,7 +63,7 @@ class Guest:
     def _make(self, bus: BusMaster, irq: IrqLine) -> PciDevice:
         board = load_board("rdk-9656-lite")
         if self._plan:
-            plan = names.plan(self._plan, board.profile)
+            plan = names.plan(self._plan, board)
             made = card.make(plan, board, bus=bus, irq=irq, clock=self.clock, trace=self.room, say=self.said.append)
             device, chip, excuses = made.parts
         else:

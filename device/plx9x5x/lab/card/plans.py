@@ -14,10 +14,10 @@ def of_cards(arguments: Sequence[str], boards: Sequence[str]) -> tuple[tuple[str
 
     Raises: FaultPlan for one that says nothing, or names a card or a register that is not there; NoSuchBoard.
     """
-    readers = [names.reader(load_board(board).profile) for board in boards]
+    readers = [names.reader(load_board(board)) for board in boards]
     found: list[list[str]] = [[] for _ in boards]
     for text in grammar.expanded(arguments):
-        card = grammar.card_of(text)
+        card = grammar.Sentences.card(text)
         if not 1 <= card <= len(boards):
             raise FaultPlan(f"--fault {text!r}: there is no card {card}; cards are counted from 1 to {len(boards)}")
         found[card - 1].append(readers[card - 1].read(text).text)

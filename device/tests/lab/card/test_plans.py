@@ -15,6 +15,21 @@ def test_a_sentence_is_the_first_cards_or_of_that_which_it_names() -> None:
     assert of_cards(plan, TWO) == (("stuck busy", "bad read of INTCSR"), ("Card 2 : channel 1: no grant",))
 
 
+@pytest.mark.parametrize("said", ["card 0x2: stuck busy", "channel 0: CARD 2: stuck busy # as on card 1:"])
+def test_a_card_is_named_as_the_sentence_is_read(said: str) -> None:
+    assert [len(card) for card in of_cards([said], TWO)] == [0, 1]
+
+
+@pytest.mark.parametrize("said", ["stuck busy # as on card 2: there", "stuck busy"])
+def test_what_a_comment_names_is_no_card(said: str) -> None:
+    assert of_cards([said], TWO) == (("stuck busy",), ())
+
+
+def test_a_number_of_a_card_that_is_none_is_refused() -> None:
+    with pytest.raises(FaultPlan, match="--fault 'card x: stuck busy': 'x' stands where the card's number"):
+        of_cards(["card x: stuck busy"], TWO)
+
+
 def test_registers_are_those_of_the_card() -> None:
     assert of_cards(["card 2: bad read of PCIARB"], TWO)[1]
     with pytest.raises(FaultPlan, match="PCIARB"):
@@ -23,7 +38,7 @@ def test_registers_are_those_of_the_card() -> None:
 
 @pytest.mark.parametrize("card", [0, 3])
 def test_a_card_that_is_not_there_is_refused(card: int) -> None:
-    with pytest.raises(FaultPlan, match="cards are counted from 1 to 2"):
+    with pytest.raises(FaultPlan, match=f"there is no card {card}; cards are counted from 1"):
         of_cards([f"card {card}: stuck busy"], TWO)
 
 
