@@ -7,16 +7,6 @@
 
 #define LENGTH	1024
 
-static int go(struct wrong *w)
-{
-	int ret;
-
-	writeb(CSR_GO, w->regs + DMACSR0);
-	ret = wrong_wait(w, DMACSR0);
-	wrong_stop(w, DMACSR0);
-	return ret;
-}
-
 /* The processor's address of the memory, where an IOMMU or a bounce buffer stands between. */
 static int physical_address(struct wrong *w)
 {
@@ -30,7 +20,7 @@ static int physical_address(struct wrong *w)
 	if (!dma_mapping_error(w->dev, handle)) {
 		wrong_block(w, LENGTH, DPR_TO_CARD);
 		writel(virt_to_phys(buf), w->regs + DMAPADR0); /* WRONG: physical-address */
-		ret = go(w);
+		ret = wrong_go(w);
 		dma_unmap_single(w->dev, handle, LENGTH, DMA_TO_DEVICE);
 	}
 	free_page((unsigned long)buf);
@@ -48,7 +38,7 @@ static int pointer(struct wrong *w)
 		return -ENOMEM;
 	wrong_block(w, LENGTH, DPR_TO_CARD);
 	writel((u32)(unsigned long)buf, w->regs + DMAPADR0); /* WRONG: pointer */
-	ret = go(w);
+	ret = wrong_go(w);
 	dma_free_coherent(w->dev, 4 * PAGE_SIZE, buf, handle);
 	return ret;
 }
@@ -63,7 +53,7 @@ static int vmalloc_memory(struct wrong *w)
 		return -ENOMEM;
 	wrong_block(w, LENGTH, DPR_TO_CARD);
 	writel(virt_to_phys(buf), w->regs + DMAPADR0); /* WRONG: vmalloc */
-	ret = go(w);
+	ret = wrong_go(w);
 	vfree(buf);
 	return ret;
 }
@@ -85,7 +75,7 @@ static int truncated(struct wrong *w)
 	if (!dma_mapping_error(w->dev, handle)) {
 		wrong_block(w, LENGTH, DPR_TO_CARD);
 		writel(handle, w->regs + DMAPADR0); /* WRONG: truncated */
-		ret = go(w);
+		ret = wrong_go(w);
 		dma_unmap_page(w->dev, handle, PAGE_SIZE, DMA_TO_DEVICE);
 	}
 free:
@@ -106,7 +96,7 @@ static int above_mask(struct wrong *w)
 	wrong_block(w, LENGTH, DPR_TO_CARD);
 	writel(upper_32_bits(address), w->regs + DMADAC0);
 	writel(lower_32_bits(address), w->regs + DMAPADR0); /* WRONG: above-mask */
-	ret = go(w);
+	ret = wrong_go(w);
 	writel(0, w->regs + DMADAC0);
 	__free_page(page);
 	return ret;
@@ -122,7 +112,7 @@ static int byte_swapped(struct wrong *w)
 		return -ENOMEM;
 	wrong_block(w, LENGTH, DPR_TO_CARD);
 	iowrite32be(handle, w->regs + DMAPADR0); /* WRONG: byte-swapped */
-	ret = go(w);
+	ret = wrong_go(w);
 	dma_free_coherent(w->dev, LENGTH, buf, handle);
 	return ret;
 }
@@ -138,7 +128,7 @@ static int null_handle(struct wrong *w)
 		return -ENOMEM;
 	wrong_block(w, LENGTH, DPR_TO_CARD);
 	writel(lower_32_bits(w->handle), w->regs + DMAPADR0); /* WRONG: null-handle */
-	ret = go(w);
+	ret = wrong_go(w);
 	dma_free_coherent(w->dev, LENGTH, buf, handle);
 	return ret;
 }
@@ -157,7 +147,7 @@ static int other_device(struct wrong *w)
 	if (buf) {
 		wrong_block(w, LENGTH, DPR_TO_CARD);
 		writel(lower_32_bits(handle), w->regs + DMAPADR0); /* WRONG: other-device */
-		ret = go(w);
+		ret = wrong_go(w);
 		dma_free_coherent(&bridge->dev, LENGTH, buf, handle);
 	}
 	pci_dev_put(bridge);
@@ -177,7 +167,7 @@ static int too_long(struct wrong *w)
 	wrong_block(w, 0, DPR_TO_CARD);
 	writel(lower_32_bits(handle), w->regs + DMAPADR0);
 	writel(length * sizeof(u32), w->regs + DMASIZ0); /* WRONG: too-long */
-	ret = go(w);
+	ret = wrong_go(w);
 	dma_free_coherent(w->dev, length, buf, handle);
 	return ret;
 }
@@ -197,7 +187,7 @@ static int rounded_up(struct wrong *w)
 		wrong_block(w, 0, DPR_TO_CARD);
 		writel(lower_32_bits(handle), w->regs + DMAPADR0);
 		writel(ALIGN(length, 4), w->regs + DMASIZ0); /* WRONG: rounded-up */
-		ret = go(w);
+		ret = wrong_go(w);
 		dma_unmap_single(w->dev, handle, length, DMA_TO_DEVICE);
 	}
 	kfree(buf);
@@ -216,7 +206,7 @@ static int neighbour(struct wrong *w)
 		return -ENOMEM;
 	wrong_block(w, size, DPR_TO_CARD);
 	writel(lower_32_bits(handle) + count * size, w->regs + DMAPADR0); /* WRONG: neighbour */
-	ret = go(w);
+	ret = wrong_go(w);
 	dma_free_coherent(w->dev, count * size, buf, handle);
 	return ret;
 }
@@ -230,7 +220,7 @@ static int wrapped(struct wrong *w)
 
 	wrong_block(w, LENGTH, DPR_TO_CARD);
 	writel(lower_32_bits(handle - header), w->regs + DMAPADR0); /* WRONG: wrapped */
-	ret = go(w);
+	ret = wrong_go(w);
 	return ret;
 }
 

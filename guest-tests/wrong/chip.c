@@ -6,6 +6,7 @@
 #include "wrong.h"
 
 #define WAIT_MS		50
+#define STOP_MS		1000	/* memory goes after it: a slow bus has time to end what it is at */
 
 /**
  * wrong_block() - set up channel 0 for a block at the card's address 0
@@ -23,16 +24,9 @@ void wrong_block(struct wrong *w, u32 length, u32 direction)
 	writel(direction, w->regs + DMADPR0);
 }
 
-/**
- * wrong_wait() - poll a channel until DONE
- * @w: the card
- * @csr: DMACSR0 or DMACSR1
- *
- * Return: 0 or -ETIMEDOUT.
- */
-int wrong_wait(struct wrong *w, u32 csr)
+static int wait_until(struct wrong *w, u32 csr, unsigned int ms)
 {
-	ktime_t limit = ktime_add_ms(ktime_get(), WAIT_MS);
+	ktime_t limit = ktime_add_ms(ktime_get(), ms);
 	bool late;
 
 	for (;;) {
@@ -46,6 +40,18 @@ int wrong_wait(struct wrong *w, u32 csr)
 }
 
 /**
+ * wrong_wait() - poll a channel until DONE
+ * @w: the card
+ * @csr: DMACSR0 or DMACSR1
+ *
+ * Return: 0 or -ETIMEDOUT.
+ */
+int wrong_wait(struct wrong *w, u32 csr)
+{
+	return wait_until(w, csr, WAIT_MS);
+}
+
+/**
  * wrong_stop() - end what a channel does: pause, abort, wait for DONE
  * @w: the card
  * @csr: DMACSR0 or DMACSR1
@@ -56,7 +62,23 @@ int wrong_stop(struct wrong *w, u32 csr)
 {
 	writeb(0, w->regs + csr);
 	writeb(CSR_ABORT, w->regs + csr);
-	return wrong_wait(w, csr);
+	return wait_until(w, csr, STOP_MS);
+}
+
+/**
+ * wrong_go() - start channel 0, await it, and bring it to rest, whatever came of the wait
+ * @w: the card
+ *
+ * Return: 0 or -ETIMEDOUT.
+ */
+int wrong_go(struct wrong *w)
+{
+	int ret;
+
+	writeb(CSR_GO, w->regs + DMACSR0);
+	ret = wrong_wait(w, DMACSR0);
+	wrong_stop(w, DMACSR0);
+	return ret;
 }
 
 static void rest(struct wrong *w, u32 mode, u32 csr)

@@ -6,16 +6,6 @@
 
 #define LENGTH	2048
 
-static int go(struct wrong *w)
-{
-	int ret;
-
-	writeb(CSR_GO, w->regs + DMACSR0);
-	ret = wrong_wait(w, DMACSR0);
-	wrong_stop(w, DMACSR0);
-	return ret;
-}
-
 /* Mapped for what the card sends; bit 3 of DMADPR0 was forgotten. */
 static int direction_bit(struct wrong *w)
 {
@@ -30,7 +20,7 @@ static int direction_bit(struct wrong *w)
 		wrong_block(w, LENGTH, DPR_TO_HOST);
 		writel(lower_32_bits(handle), w->regs + DMAPADR0);
 		writel(DPR_TO_CARD, w->regs + DMADPR0); /* WRONG: direction-bit */
-		ret = go(w);
+		ret = wrong_go(w);
 		dma_unmap_single(w->dev, handle, LENGTH, DMA_FROM_DEVICE);
 	}
 	kfree(buf);
@@ -50,7 +40,7 @@ static int mapped_wrong_way(struct wrong *w)
 	if (!dma_mapping_error(w->dev, handle)) {
 		wrong_block(w, LENGTH, DPR_TO_HOST);
 		writel(lower_32_bits(handle), w->regs + DMAPADR0);
-		ret = go(w);
+		ret = wrong_go(w);
 		dma_unmap_single(w->dev, handle, LENGTH, DMA_TO_DEVICE);
 	}
 	kfree(buf);
@@ -73,7 +63,7 @@ static int no_sync(struct wrong *w)
 	for (i = 0; i < 2; i++) {
 		wrong_block(w, LENGTH, DPR_TO_HOST);
 		writel(lower_32_bits(handle), w->regs + DMAPADR0); /* WRONG: no-sync */
-		ret = go(w);
+		ret = wrong_go(w);
 		w->others += READ_ONCE(buf[i]); /* WRONG: no-sync */
 	}
 	dma_unmap_single(w->dev, handle, LENGTH, DMA_FROM_DEVICE);

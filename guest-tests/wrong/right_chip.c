@@ -43,6 +43,7 @@ static int shared_interrupt(struct wrong *w)
 		writeb(CSR_GO, w->regs + DMACSR0);
 		if (!wait_for_completion_timeout(&w->done, WAIT))
 			ret = -ETIMEDOUT;
+		wrong_stop(w, DMACSR0);
 	}
 	writel(0, w->regs + INTCSR);
 	free_irq(w->pdev->irq, w);
@@ -85,6 +86,7 @@ static int two_channels(struct wrong *w)
 	writel(DPR_TO_CARD, w->regs + DMADPR1);
 	writeb(CSR_GO, w->regs + DMACSR1);
 	ret = wrong_wait(w, DMACSR1);
+	wrong_stop(w, DMACSR1);
 	wrong_stop(w, DMACSR0);
 	wrong_ring_free(w, ring);
 	return ret;

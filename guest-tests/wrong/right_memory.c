@@ -11,8 +11,7 @@ static int block(struct wrong *w, dma_addr_t handle, u32 length, u32 direction)
 {
 	wrong_block(w, length, direction);
 	writel(lower_32_bits(handle), w->regs + DMAPADR0);
-	writeb(CSR_GO, w->regs + DMACSR0);
-	return wrong_wait(w, DMACSR0);
+	return wrong_go(w);
 }
 
 /* A request is cancelled in the middle: stopped, seen to be stopped, and freed at once. */

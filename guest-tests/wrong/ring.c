@@ -78,12 +78,7 @@ void wrong_ring_let_run(struct wrong *w)
 	}
 }
 
-/**
- * wrong_ring_free_buffer() - let its buffer go
- * @w: the card
- * @ring: not in use any more
- */
-void wrong_ring_free_buffer(struct wrong *w, struct wrong_ring *ring)
+static void free_buffer(struct wrong *w, struct wrong_ring *ring)
 {
 	if (ring->streaming) {
 		if (ring->buf_dma && !dma_mapping_error(w->dev, ring->buf_dma))
@@ -103,7 +98,7 @@ void wrong_ring_free_buffer(struct wrong *w, struct wrong_ring *ring)
  */
 void wrong_ring_free(struct wrong *w, struct wrong_ring *ring)
 {
-	wrong_ring_free_buffer(w, ring);
+	free_buffer(w, ring);
 	if (ring->desc)
 		dma_free_coherent(w->dev, RING_BUFFERS * sizeof(*ring->desc), ring->desc, ring->desc_dma);
 	kfree(ring);

@@ -41,12 +41,10 @@
 #define MODE_BLOCK	0x43u		/* 32 bits wide, READY# */
 #define MODE_CHAIN	BIT(9)
 #define MODE_DONE_INT	BIT(10)
-#define MODE_HOLD	BIT(11)		/* the local address stays */
 #define MODE_DEMAND	BIT(12)
 #define MODE_COUNT	BIT(16)		/* the count is written back */
 #define MODE_INTA	BIT(17)
 #define MODE_VALID	BIT(20)
-#define MODE_VALID_STOP	BIT(21)
 
 #define DPR_PCI		BIT(0)		/* the next descriptor is in host memory */
 #define DPR_END		BIT(1)
@@ -122,6 +120,7 @@ extern const struct wrong_case right_chip[];
 void wrong_block(struct wrong *w, u32 length, u32 direction);
 int wrong_wait(struct wrong *w, u32 csr);
 int wrong_stop(struct wrong *w, u32 csr);
+int wrong_go(struct wrong *w);
 void wrong_recover(struct wrong *w);
 
 /* ring.c: a circle of descriptors to the card, which runs until it is stopped */
@@ -139,7 +138,6 @@ struct wrong_ring {
 struct wrong_ring *wrong_ring_new(struct wrong *w, bool streaming);
 void wrong_ring_start(struct wrong *w, struct wrong_ring *ring);
 void wrong_ring_let_run(struct wrong *w);
-void wrong_ring_free_buffer(struct wrong *w, struct wrong_ring *ring);
 void wrong_ring_free(struct wrong *w, struct wrong_ring *ring);
 
 #endif /* WRONG_H */
