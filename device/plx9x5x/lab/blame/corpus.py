@@ -19,8 +19,8 @@ _MARK: Final = re.compile(r"/\* WRONG: ([\w-]+) \*/$")
 _CASE: Final = re.compile(r'^\t\{ "([\w-]+)", \w+', re.MULTILINE)
 _RIGHT: Final = "right_"
 """How the files begin whose switches do right."""
-_KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "unseen", "also", "alone", "last", "board"))
-_KEYS_OF_RIGHT: Final = frozenset(("name", "what", "alone", "board"))
+KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "unseen", "also", "last", "board"))
+_KEYS_OF_RIGHT: Final = frozenset(("name", "what", "board"))
 
 
 class CorpusWrong(BadRequest):
@@ -33,8 +33,8 @@ class Switch:
 
     `lines` are the places that are at fault, as `FILE:LINE`. `rule` is to be named, in the guests of `in_shapes`
     another one, or none where that is empty: nobody could see it there, nor with the kernels of `unseen`. `also` are
-    rules that may be named beside it. `alone`: it takes a guest of its own; `last`: in its guest nothing comes after
-    it. `board` is another card than the usual one.
+    rules that may be named beside it. `last`: in its guest nothing comes after it. `board` is another card than the
+    usual one.
     """
 
     name: str
@@ -45,7 +45,6 @@ class Switch:
     also: frozenset[str] = frozenset()
     in_shapes: Mapping[str, str] = field(default_factory=dict)
     unseen: frozenset[str] = frozenset()
-    alone: bool = False
     last: bool = False
     board: str | None = None
     lines: tuple[str, ...] = ()
@@ -53,11 +52,15 @@ class Switch:
     @property
     def parameter(self) -> str:
         """The module's, that throws it."""
-        return f"{'right' if self.right else 'bug'}={self.name}"
+        return f"{'right' if self.right else 'bug'}={self.name}" if self.name else "(no switch)"
 
     def rule_in(self, shape: str, kernel: str) -> str:
         """The rule that is to be named in such a guest; empty if none may be."""
         return "" if kernel in self.unseen else self.in_shapes.get(shape, self.rule)
+
+
+REST: Final = Switch("", right=True, what="what belongs to no switch")
+"""A guest's first load, which throws none, and all else that is said of a guest and of none of its switches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def read(folder: Path) -> Corpus:
 
 
 def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch:
-    _check(row, _KEYS, needs=("name", "what", "had", "rule"))
+    _check(row, KEYS, needs=("name", "what", "had", "rule"))
     in_shapes = row.get("in", {})
     if strange := [name for name in in_shapes if name not in SHAPES]:
         raise CorpusWrong(f"{row['name']}: there is no guest shape '{strange[0]}'")
@@ -120,7 +123,6 @@ def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch
         also=frozenset(row.get("also", ())),
         in_shapes=in_shapes,
         unseen=frozenset(row.get("unseen", ())),
-        alone=row.get("alone", False),
         last=row.get("last", False),
         board=row.get("board"),
         lines=marks[row["name"]],
@@ -129,7 +131,7 @@ def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch
 
 def _right(row: Mapping[str, Any]) -> Switch:
     _check(row, _KEYS_OF_RIGHT, needs=("name", "what"))
-    return Switch(row["name"], right=True, what=row["what"], alone=row.get("alone", False), board=row.get("board"))
+    return Switch(row["name"], right=True, what=row["what"], board=row.get("board"))
 
 
 def _check(row: Mapping[str, Any], known: frozenset[str], *, needs: tuple[str, ...]) -> None:

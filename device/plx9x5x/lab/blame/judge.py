@@ -3,13 +3,17 @@
 
 import enum
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab.blame.corpus import Switch
 
+_LINES: Final = 10
+"""Of so many mistakes that are named the wrong line may be missed once."""
+_BOOKS: Final = frozenset(("dma-free-mismatch", "dma-left"))
+"""Rules of mistakes by which nthal's contract is violated as well."""
 _WHERE: Final = re.compile(r"([^\s/]+:\d+)(?=$|,)")
 
 
@@ -19,14 +23,12 @@ class Verdict(enum.Enum):
     NAMED = "named"
     UNSEEN = "-"
     """Nothing was said, and nothing was to be: there it does no harm, or none that anybody could see."""
-    UNRULED = "no rule"
-    """No rule that this plx9x5x has is meant to see it."""
     MISSED = "MISSED"
     """The rule was not named."""
     ACCUSED = "ACCUSED"
     """Something was said that has nothing to do with it."""
     LOST = "LOST"
-    """The guest did not come so far."""
+    """The guest did not come so far, or the driver could not do what it was to."""
 
     @property
     def good(self) -> bool:
@@ -54,6 +56,8 @@ class Said:
     kernel: str
     findings: tuple[Finding, ...] = ()
     trouble: str = ""
+    broken: tuple[str, ...] = ()
+    """Clauses of nthal that it violated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,6 @@ class Judged:
             Verdict.MISSED: f"{rule} was not named; {self._heard}",
             Verdict.ACCUSED: f"{', '.join(self.strange)} of what {'is right' if switch.right else 'is another matter'}",
             Verdict.LOST: self.said.trouble,
-            Verdict.UNRULED: f"there is no rule {rule}; {self._heard}",
             Verdict.NAMED: f"{rule}" + (f" in {self.where} ({self.line.value})" if self.where else ""),
         }.get(self.verdict, "")
         guest = f"{self.said.kernel} {self.said.shape}"
@@ -88,21 +91,21 @@ class Judged:
         return f"heard: {names}" if names else "nothing was said"
 
 
-def judge(said: Said, rules: Collection[str]) -> Judged:
-    """Judge one switch in one guest; `rules` are the names of those that there are."""
+def judge(said: Said) -> Judged:
+    """Judge one switch in one guest."""
     switch = said.switch
-    if said.trouble:
+    if said.trouble and not (switch.right and (said.findings or said.broken)):
         return Judged(said, Verdict.LOST)
     rule = switch.rule_in(said.shape, said.kernel)
     # A rule that is named where it was to be nothing is strange there, `also` or not.
     allowed = {rule, *switch.also} if rule else frozenset[str]()
     strange = tuple(dict.fromkeys(it.rule for it in said.findings if it.rule not in allowed))
+    if rule not in _BOOKS:
+        strange += said.broken
     if strange:
         return Judged(said, Verdict.ACCUSED, strange=strange)
     if not rule:
         return Judged(said, Verdict.UNSEEN)
-    if rule not in rules:
-        return Judged(said, Verdict.UNRULED)
     named = next((it for it in said.findings if it.rule == rule), None)
     if named is None:
         return Judged(said, Verdict.MISSED)
@@ -119,8 +122,15 @@ def places_of(finding: Finding) -> tuple[tuple[str, ...], ...]:
 
     Each as `FILE:LINE`, and those of the functions that it is inlined in.
     """
-    places = finding.json().get("places", ())
-    if not isinstance(places, list):
-        return ()
-    found = (tuple(_WHERE.findall(str(place.get("where", "")))) for place in places if isinstance(place, dict))
+    found = (tuple(_WHERE.findall(place.where)) for place in finding.places)
     return tuple(it for it in found if it)
+
+
+def lines_missed(judged: Sequence[Judged]) -> str:
+    """Why the lines are not told well enough, which is in nine of ten that are named; empty if they are."""
+    named = [it for it in judged if it.verdict is Verdict.NAMED]
+    missed = [it for it in named if it.line is not Line.RIGHT]
+    if len(missed) * _LINES <= max(len(named), _LINES):
+        return ""
+    names = ", ".join(dict.fromkeys(it.said.switch.name for it in missed))
+    return f"{len(named) - len(missed)} of {len(named)} are named with the wrong line first, and not {names}"

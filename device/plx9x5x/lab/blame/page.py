@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from plx9x5x.lab.blame.corpus import Corpus, Switch
+from plx9x5x.lab.blame.corpus import REST, Corpus, Switch
 from plx9x5x.lab.blame.judge import Judged, Line, Verdict
 
 NAME: Final = "blame.md"
@@ -25,6 +25,8 @@ nothing was said, and nothing was to be, for there the mistake does no harm that
 right by luck, lists that are not merged). Not as it should be: {bad}. *Line* says whether
 the first place that the finding names is the wrong line of the sources (`yes`), or another of its places is (`beside`).
 """
+_STRANGE: Final = "+"
+"""Between rules of one cell; a comma is between kernels."""
 _RULE: Final = re.compile(r"\[([\w-]+)\]")
 _RULE_CELL: Final = 3
 """Of a bug's row; that of a right one has a guest's cell there, or nothing."""
@@ -46,6 +48,8 @@ def render(corpus: Corpus, judged: Sequence[Judged]) -> str:
     lines += ["", "## Right, although it does not look so", "", "Nothing may be said of these."]
     lines += ["", _row(head), _row("---" for _ in head)]
     lines += [_row(_right(it, by_switch.get(it.parameter, ()), shapes, kernels)) for it in corpus.rights]
+    if beside := [it for it in by_switch.get(REST.parameter, ()) if not it.verdict.good]:
+        lines += ["", "## Beside the switches", "", *(f"- {' '.join(str(it).split())}" for it in beside)]
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +90,7 @@ def _cell(judged: Iterable[Judged], shape: str, kernels: Sequence[str]) -> str:
 def _word(judged: Judged | None) -> str:
     if judged is None:
         return "not run"
-    more = f" {', '.join(judged.strange)}" if judged.strange else ""
+    more = f" {_STRANGE.join(judged.strange)}" if judged.strange else ""
     return judged.verdict.value + more
 
 

@@ -10,6 +10,7 @@ from plx9x5x.lab.blame import corpus
 from plx9x5x.lab.blame.corpus import CorpusWrong
 from plx9x5x.lab.guest.shapes import SHAPES
 from plx9x5x.lab.toolchain import KERNEL_SERIES
+from plx9x5x.rules.catalog import RULES
 
 ROOT = Path(__file__).parents[4]
 WRONG = ROOT / "guest-tests" / "wrong"
@@ -88,6 +89,24 @@ def test_the_corpus_has_as_many_as_were_promised() -> None:
         assert any(bug.rule_in(shape, kernel) for shape in SHAPES for kernel in KERNEL_SERIES), (
             f"{bug.name} is seen nowhere"
         )
+
+
+def test_each_rule_of_the_corpus_is_a_rule() -> None:
+    rules = {rule.name for rule in RULES}
+    for bug in corpus.read(WRONG).bugs:
+        assert {bug.rule, *bug.also, *bug.in_shapes.values()} - {""} <= rules, bug.name
+
+
+def test_forty_mistakes_and_more_have_a_source() -> None:
+    """A commit of Linux, or an issue or pull request of GitHub, in which somebody made that mistake."""
+    source = re.compile(r"[\w.-]+/[\w.-]+#\d+\b|\b[0-9a-f]{12}\b")
+    assert sum(source.search(bug.had) is not None for bug in corpus.read(WRONG).bugs) >= 40
+
+
+def test_the_table_says_which_keys_it_has() -> None:
+    head = (WRONG / corpus.TABLE).read_text(encoding="utf-8").partition("\n\n")[0]
+    told = {name.partition(".")[0] for name in re.findall(r"^#   (\w[\w.]*) ", head, re.MULTILINE)}
+    assert told == corpus.KEYS
 
 
 def test_no_source_of_the_corpus_is_too_long() -> None:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """docs/blame.md: what is made of verdicts, and that it is of the corpus that there is."""
 
+import re
+
 from plx9x5x.lab.blame import corpus, page
+from plx9x5x.lab.blame.corpus import REST
 from plx9x5x.lab.blame.judge import Judged, Said, judge
-from tests.lab.blame.samples import LEFT, POOL, RULES, SMALL, SWAP, finding
+from tests.lab.blame.samples import LEFT, POOL, SMALL, SWAP, finding
 from tests.lab.blame.test_corpus import ROOT, WRONG
 
 
@@ -18,7 +21,7 @@ def judged() -> list[Judged]:
         Said(POOL, "plain", "6.1"),
         Said(POOL, "plain", "6.12", (finding("dma-left"),)),
     ]
-    return [judge(it, RULES) for it in said]
+    return [judge(it) for it in said]
 
 
 def test_each_switch_is_a_row_with_a_cell_for_each_shape() -> None:
@@ -44,6 +47,30 @@ def test_a_page_is_read_back() -> None:
     assert page.said_on(text, "plain", "6.12") == {"swap": "-", "left": "MISSED", "pool": "ACCUSED dma-left"}
     assert page.said_on(text, "high", "6.12") == {"swap": "named", "left": "not run", "pool": "not run"}
     assert page.said_on(text, "iommu", "6.1") == {}
+
+
+def test_several_rules_of_one_guest_are_read_back() -> None:
+    two = finding("dma-left"), finding("dma-freed")
+    said = [Said(POOL, "plain", "6.1", two), Said(POOL, "plain", "6.12", two), Said(POOL, "high", "6.1", two)]
+    text = page.render(SMALL, [judge(it) for it in (*said, Said(POOL, "high", "6.12"))])
+    guests = [("plain", "6.1"), ("plain", "6.12"), ("high", "6.1")]
+    assert [page.said_on(text, *it)["pool"] for it in guests] == ["ACCUSED dma-left+dma-freed"] * 3
+    assert page.said_on(text, "high", "6.12")["pool"] == "-"
+
+
+def test_what_belongs_to_no_switch_stands_on_the_page_if_it_is_wrong() -> None:
+    good, bad = Said(REST, "plain", "6.1"), Said(REST, "high", "6.1", trouble="an oops")
+    assert "Beside the switches" not in page.render(SMALL, [*judged(), judge(good)])
+    text = page.render(SMALL, [*judged(), judge(good), judge(bad)])
+    assert text.endswith("## Beside the switches\n\n- LOST (no switch) 6.1 high an oops\n")
+
+
+def test_the_pages_say_how_many_mistakes_there_are() -> None:
+    found = corpus.read(WRONG)
+    for name in ("README.md", "CHANGELOG.md"):
+        told = re.findall(r"(\d+) mistakes that drivers made", (ROOT / name).read_text(encoding="utf-8"))
+        assert told == [str(len(found.bugs))], name
+    assert f"and {len(found.rights)} that only" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_page_in_docs_is_of_this_corpus() -> None:
