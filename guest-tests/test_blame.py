@@ -12,13 +12,10 @@ from plx9x5x.lab.blame.boots import plan, throw
 from plx9x5x.lab.blame.judge import Judged, Line, Verdict, judge
 from plx9x5x.lab.guest.shapes import IOMMU, PLAIN, Shape
 from plx9x5x.lab.toolchain import build_module, load
-from plx9x5x.rules.catalog import RULES
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
 FOUND = corpus.read(Path(folder("wrong")).parents[1] / "wrong")
-NAMES = {rule.name for rule in RULES}
-
 
 PAGE = (Path(FOUND.folder).parents[1] / "docs" / page.NAME).read_text(encoding="utf-8")
 
@@ -26,7 +23,7 @@ PAGE = (Path(FOUND.folder).parents[1] / "docs" / page.NAME).read_text(encoding="
 def thrown(*names: str, shape: Shape) -> list[Judged]:
     """These switches, all of them without a name, each loaded once: in one guest, but for those that need another."""
     boot = max(plan(FOUND.select(names), shape, kernels()[0], apart=False), key=lambda it: len(it.switches))
-    return [judge(said, NAMES) for said in throw(boot, FOUND)]
+    return [judge(said) for said in throw(boot, FOUND)]
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +63,13 @@ def test_lists_that_an_iommu_merges_are_told_there() -> None:
         "sg-list": Verdict.UNSEEN,
         "valid-bits": Verdict.UNSEEN,
     }, [str(it) for it in judged]
+
+
+def test_what_is_right_is_right_on_a_slow_bus_too() -> None:
+    """Its waits run out, and it stops the channel before it lets the memory go."""
+    rights = tuple(it.name for it in FOUND.rights if it.board is None)
+    (boot,) = plan(FOUND.select(rights), PLAIN, kernels()[0], apart=False)
+    judged = [judge(said) for said in throw(boot, FOUND, faults=("slow bus by 100 ms",))]
+    assert not [str(it) for it in judged if it.verdict is Verdict.ACCUSED]
+    late = {it.said.switch.name for it in judged if it.said.trouble == "its driver could not do it: -110"}
+    assert {"bidirectional", "exact-end", "sg-list"} <= late, [str(it) for it in judged]
