@@ -216,9 +216,7 @@ static uint64_t device_of(const struct call_type *type, const uint64_t *arg)
 	case OF_PCI:
 		return arg[0] + facts.off.pci_dev;
 	case OF_POOL:
-		return facts.off.pool_dev == UNKNOWN ?
-			       UNKNOWN :
-			       guest_u64(arg[0] + facts.off.pool_dev);
+		return guest_u64(arg[0] + facts.off.pool_dev);
 	default:
 		return arg[0];
 	}

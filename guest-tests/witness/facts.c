@@ -42,7 +42,7 @@ static const struct {
 	{ "sg_table.sgl", &facts.off.sgl, false },
 	{ "sg_table.nents", &facts.off.nents, false },
 	{ "sg_table.orig_nents", &facts.off.orig_nents, false },
-	{ "dma_pool.dev", &facts.off.pool_dev, true },
+	{ "dma_pool.dev", &facts.off.pool_dev, false },
 };
 
 #define N_OFFSETS (sizeof(offset_names) / sizeof(*offset_names))

@@ -14,7 +14,7 @@ a variable of the kernel. END is the next exported address: what is not exported
 
 import bisect
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,11 +23,16 @@ from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.witness.btf import Btf
 from plx9x5x.lab.witness.kernel_image import KernelImage, UnreadableKernel
 
-_RECIPE: Final = 2
+_RECIPE: Final = 3
 _HEAD: Final = "plx9x5x-kernel-facts 1"
 _FILE: Final = "facts"
 _LONGEST: Final = 0x2000
-_SYNC: Final = "dma_sync_single_for_cpu"
+_SYNCS: Final = (
+    "dma_sync_single_for_cpu",
+    "dma_sync_single_for_device",
+    "dma_sync_sg_for_cpu",
+    "dma_sync_sg_for_device",
+)
 
 _CALLS: Final = """
     dma_alloc_attrs dma_free_attrs dmam_alloc_attrs dmam_free_coherent dma_alloc_pages dma_free_pages
@@ -46,13 +51,34 @@ _CALLS: Final = """
     blocking_notifier_call_chain blocking_notifier_call_chain_robust
 """
 CALLS: Final = tuple(_CALLS.split())
-"""Functions whose calls the plugin records; those that a kernel does not export, it has not, or has under others."""
+"""Functions whose calls the plugin records, of all kernels; each kernel exports some of them."""
 NEEDED: Final = (
-    "dma_alloc_attrs",
-    "dma_free_attrs",
-    "blocking_notifier_call_chain",
-    "blocking_notifier_call_chain_robust",
+    ("dma_alloc_attrs",),
+    ("dma_free_attrs",),
+    ("dma_map_page_attrs", "dma_map_phys"),
+    ("dma_unmap_page_attrs", "dma_unmap_phys"),
+    ("dma_map_sg_attrs",),
+    ("dma_unmap_sg_attrs",),
+    ("dma_pool_create", "dma_pool_create_node"),
+    ("dma_pool_alloc",),
+    ("dma_pool_free",),
+    ("dma_pool_destroy",),
+    ("dma_set_mask",),
+    ("dma_set_coherent_mask",),
+    ("blocking_notifier_call_chain",),
+    ("blocking_notifier_call_chain_robust",),
 )
+"""One of each: a driver's memory that is given, or its mask that is set, by a function under another name would be
+taken for memory that was never given."""
+PAIRS: Final = (
+    ("dma_alloc_pages", "dma_free_pages"),
+    ("dma_alloc_noncontiguous", "dma_free_noncontiguous"),
+    ("dmam_alloc_attrs", "dmam_free_coherent"),
+    ("dma_map_page_attrs", "dma_unmap_page_attrs"),
+    ("dma_map_phys", "dma_unmap_phys"),
+    ("dma_map_resource", "dma_unmap_resource"),
+)
+"""Where the kernel exports one it has to export the other: what is given is seen taken back, and only that."""
 _HELPERS: Final = """
     ioread8 ioread16 ioread16be ioread32 ioread32be ioread64_lo_hi ioread64_hi_lo ioread64be_lo_hi ioread64be_hi_lo
     iowrite8 iowrite16 iowrite16be iowrite32 iowrite32be iowrite64_lo_hi iowrite64_hi_lo iowrite64be_lo_hi
@@ -62,6 +88,7 @@ _HELPERS: Final = """
 HELPERS: Final = tuple(_HELPERS.split())
 """Functions of the kernel that access devices for drivers."""
 VALUES: Final = ("page_offset_base", "vmemmap_base")
+"""Where the kernel's two maps begin: needed to say which memory a page is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +103,7 @@ class KernelFacts:
     @property
     def shows_sync(self) -> bool:
         """True if sync calls are seen."""
-        return f"\ncall {_SYNC} " in self.text
+        return all(f"\ncall {name} " in self.text for name in _SYNCS)
 
 
 def of_image(image: bytes) -> KernelFacts:
@@ -88,7 +115,7 @@ def of_image(image: bytes) -> KernelFacts:
     first, end = kernel.text()
     lines = [_HEAD, f"image {first:x} {end:x}"]
     symbols = kernel.exported()
-    if lacking := [name for name in NEEDED if name not in symbols]:
+    if lacking := _lacking(symbols):
         raise UnreadableKernel(f"it does not export {', '.join(lacking)}")
     places = sorted(set(symbols.values()))
     for kind, names in (("call", CALLS), ("helper", HELPERS), ("value", VALUES)):
@@ -99,6 +126,17 @@ def of_image(image: bytes) -> KernelFacts:
                 lines.append(f"{kind} {name} {address:x} {min(limit, address + _LONGEST):x}")
     lines += [f"offset {name} {value:x}" for name, value in _offsets(Btf(section.data))]
     return KernelFacts("\n".join(lines) + "\n")
+
+
+def _lacking(symbols: Container[str]) -> list[str]:
+    """What a kernel that exports `symbols` hides, without which its drivers' memory cannot be judged."""
+    groups = (*NEEDED, *((name,) for name in VALUES))
+    lacking = [" or ".join(names) for names in groups if not any(name in symbols for name in names)]
+    for pair in PAIRS:
+        there, absent = ([name for name in pair if (name in symbols) is is_there] for is_there in (True, False))
+        if there and absent:
+            lacking.append(f"{absent[0]} beside {there[0]}")
+    return lacking
 
 
 def of_kernel(vmlinuz: Path, cache: Cache) -> KernelFacts:
@@ -145,13 +183,11 @@ def _offsets(btf: Btf) -> Iterator[tuple[str, int]]:
         ("sg_table.sgl", btf.offset("sg_table", "sgl")),
         ("sg_table.nents", btf.offset("sg_table", "nents")),
         ("sg_table.orig_nents", btf.offset("sg_table", "orig_nents")),
+        ("dma_pool.dev", btf.offset("dma_pool", "dev")),
     )
     for name, value in wanted:
         if value is None:
             raise UnreadableKernel(f"its type information does not tell {name}")
         yield name, value
-    optional = (
-        ("sg.dma_length", btf.offset("scatterlist", "dma_length")),
-        ("dma_pool.dev", btf.offset("dma_pool", "dev")),
-    )
-    yield from ((name, value) for name, value in optional if value is not None)
+    if (value := btf.offset("scatterlist", "dma_length")) is not None:
+        yield "sg.dma_length", value
