@@ -414,6 +414,7 @@ def enter_copy(tree: Path) -> None:
     checkout = {str(ROOT / folder) for folder in SOURCE_ROOTS}
     sys.path[:] = [str(tree / folder) for folder in SOURCE_ROOTS] + [path for path in sys.path if path not in checkout]
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a fork has none of its parent's threads
+    os.environ["PLX_LONG"] = "1"  # each property with all of its examples
     for name in PRELOAD:
         importlib.import_module(name)
     phases = hypothesis.Phase.explicit, hypothesis.Phase.generate  # no shrinking: nobody reads the example

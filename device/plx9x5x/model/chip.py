@@ -819,8 +819,7 @@ class Chip:
         self.local_side.reset()
         for channel in self.channels:
             channel.reset()
-            self._places.arrange_channel(channel.index)
-        self._places.arrange_ports()
+        self._places.arrange()
         self._local = LocalBus(self.board.windows, self._undecoded, self.local_side.new_pins)
         for channel in self.channels:
             channel.see_board(self._local)

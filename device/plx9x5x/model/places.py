@@ -35,18 +35,28 @@ class Places:
             bar = decoding.get(index)
             page.open(bar is not None and bar.registers > 0 and not traced)
 
+    def arrange(self) -> None:
+        """Look at all that decides, after a reset."""
+        self._move({**self._of_channel(0), **self._of_channel(1), **self._of_ports()})
+
     def arrange_channel(self, index: int) -> None:
         """Look at the mode of a DMA channel."""
+        self._move(self._of_channel(index))
+
+    def arrange_ports(self) -> None:
+        """Show the queue ports or the mailboxes."""
+        self._move(self._of_ports())
+
+    def _of_channel(self, index: int) -> dict[int, int]:
         names = dma.CHANNELS[index]
         order = (names.pci_address.offset, names.local_address.offset, names.size.offset)
         valid = self._registers[names.mode] & dma.DmaMode.valid_mode.mask
         shown = (order[2], order[0], order[1]) if valid else order
-        self._move(dict(zip(order, shown, strict=True)))
+        return dict(zip(order, shown, strict=True))
 
-    def arrange_ports(self) -> None:
-        """Show the queue ports or the mailboxes."""
+    def _of_ports(self) -> dict[int, int]:
         ports = self._registers[intr.QSR] & intr.QSR.i2o_enable.mask
-        self._move({port.offset: port.offset | (SHADOW if ports else 0) for port in (intr.IQP, intr.OQP)})
+        return {port.offset: port.offset | (SHADOW if ports else 0) for port in (intr.IQP, intr.OQP)}
 
     def _move(self, where: Mapping[int, int]) -> None:
         """Show some dwords elsewhere from now on. A driver writes DMAMODE before each transfer and moves nothing."""

@@ -18,6 +18,7 @@ from tests.boards_of_drivers.can_bench import (
     CanBench,
     extended,
 )
+from tests.length import tries
 from tests.model.bench import Trace
 
 
@@ -250,7 +251,7 @@ accesses = st.tuples(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=tries(35, 100))
 @given(st.lists(accesses, max_size=60), st.lists(st.booleans(), min_size=60, max_size=60))
 def test_whatever_a_driver_does_nothing_grows_or_hangs_and_a_reset_mends_it(
     done: list[tuple[int, int, int, int]], writes: list[bool]
@@ -306,7 +307,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=tries(15, 40))
 @given(moves)
 def test_both_planes_tell_the_same_at_the_same_time(moves: list[tuple[int, str, int]]) -> None:
     told = []

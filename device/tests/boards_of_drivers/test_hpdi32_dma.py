@@ -51,6 +51,7 @@ from tests.boards_of_drivers.card import (
     text,
     unpacked,
 )
+from tests.length import tries
 from tests.scenarios.gsc_hpdi import BLOCK, BLOCKS, GscHpdi
 from tests.scenarios.support import CSR, INTCSR, PADR, bit, serve
 
@@ -412,7 +413,7 @@ ACCESSES = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(20, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(accesses=ACCESSES, fast=st.booleans())
 def test_whatever_a_guest_does_the_card_neither_raises_nor_grows(
     accesses: list[tuple[str, int, int, int]], fast: bool, plane: str

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from plx9x5x_boards.hpdi32.cable import NS_PER_S, PRBS_WORDS, Cable, Counter, Prbs15, Source
 from plx9x5x_boards.hpdi32.fifos import Receiver, Transmitter
+from tests.length import tries
 
 Step = tuple[str, int]
 
@@ -35,7 +36,7 @@ def test_the_pseudo_random_words_are_those_of_a_shift_register() -> None:
 
 
 @pytest.mark.parametrize("source", [Counter(), Prbs15()], ids=lambda source: type(source).__name__)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(20, 60), deadline=None)
 @given(
     first=st.one_of(st.integers(0, 1 << 40), st.just((1 << 32) - 3)),
     count=st.integers(0, 300),
@@ -50,7 +51,7 @@ def test_a_source_gives_the_same_words_however_they_are_asked_for(
     assert whole.tolist() == [*source.words(first, at), *source.words(first + at, count - at)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(65, 200), deadline=None)
 @given(rate=st.integers(1, 50_000_000), line=st.integers(1, 4096), count=st.integers(1, 1 << 33))
 def test_words_have_come_at_the_time_that_they_take_and_no_sooner(rate: int, line: int, count: int) -> None:
     cable = Cable(Counter(), rate, line)
@@ -88,7 +89,7 @@ class WordByWord:
         return lost
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(50, 150), deadline=None)
 @given(
     depth=st.integers(1, 40),
     line=st.integers(1, 12),
@@ -124,7 +125,7 @@ def test_the_receiver_keeps_and_loses_what_a_list_of_words_would(depth: int, lin
             assert fifo.level_at(reached) > fifo.level >= fifo.level_at(reached - 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=tries(50, 150), deadline=None)
 @given(
     depth=st.integers(1, 40),
     steps=st.lists(

@@ -43,6 +43,7 @@ from tests.boards_of_drivers.card import (
     TX_WORDS,
     Card,
 )
+from tests.length import tries
 
 AFTER_RESET = {
     REVISION: 0x8000, CONTROL: 0, STATUS: IDLE_FLAGS, TX_ALMOST: 0, RX_ALMOST: 0, FEATURES: 0x2B, 0x1C: 0, 0x20: 0,
@@ -92,7 +93,7 @@ def test_what_only_says_something_is_not_written(card: Card) -> None:
     assert {at: card.get(at) for at in AFTER_RESET} == AFTER_RESET
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(20, 60), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -11,6 +11,7 @@ from plx9x5x.faults.plan import FaultPlan
 from plx9x5x.plane.choice import Plane
 from plx9x5x.ports import ResetKind
 from tests.chip_faults.faulty import Faulty
+from tests.length import tries
 
 READER = names.reader(load_board("rdk-9656-lite"))
 WHENS = (
@@ -59,7 +60,7 @@ ACCESS = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=tries(40, 120), deadline=None)
 @given(
     st.lists(
         st.builds(sentence, st.integers(0, len(KINDS) - 1), st.sampled_from(WHENS), st.sampled_from(OFTEN)), max_size=6

@@ -12,6 +12,7 @@ from plx9x5x import events
 from plx9x5x.board import Board, Eeprom, EepromPart, board_names
 from plx9x5x.ports import RegionSpec, ResetKind
 from plx9x5x.regs.intr import OPQIS
+from tests.length import tries
 from tests.model.bench import (
     CHAIN,
     CNTRL,
@@ -100,7 +101,7 @@ writes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=tries(35, 100))
 @given(sequence=writes)
 def test_any_register_write_sequence_equals_an_oracle(
     sequence: list[tuple[int, int, int, int]], new_bench: Callable[[], Bench]
@@ -448,7 +449,7 @@ accesses = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=tries(25, 80))
 @given(sequence=accesses, seed=st.integers(0, 255), name=st.sampled_from(board_names()))
 def test_no_access_sequence_raises_or_hangs(
     sequence: list[tuple[str, int, int, int, int]], seed: int, name: str, new_bench: Callable[[str], Bench]

@@ -17,6 +17,7 @@ from plx9x5x.board import Window, load_board
 from plx9x5x.model import heldport
 from plx9x5x.model.engine import MAX_BURST, TRANSACTION_COST, State
 from plx9x5x.units import LocalAddr
+from tests.length import tries
 from tests.model.bench import (
     ABORT,
     CHAIN,
@@ -825,7 +826,7 @@ def chains(draw: st.DrawFn) -> tuple[list[Descriptor], int, bool]:
     return list(order), draw(st.sampled_from([300, 4096, 10_000, 70_000])), draw(st.booleans())
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=tries(25, 80))
 @given(case=chains(), index=st.integers(0, 1))
 def test_any_chain_equals_memcpy(
     case: tuple[list[Descriptor], int, bool], index: int, new_bench: Callable[[], Bench]
@@ -851,7 +852,7 @@ def test_any_chain_equals_memcpy(
     assert bench.local(0, 0x2_0000) == bytes(local)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=tries(35, 100))
 @given(raw=st.binary(min_size=64, max_size=256), mode=st.integers(0, 0x3F_FFFF), pointer=st.integers(0, 0xFFFF_FFFF))
 def test_a_hostile_chain_neither_raises_nor_hangs(
     raw: bytes, mode: int, pointer: int, new_bench: Callable[[], Bench]

@@ -13,6 +13,7 @@ from plx9x5x.errors import SetupError
 from plx9x5x.model import heldport
 from plx9x5x.peripheral import LocalPins
 from plx9x5x.units import KIB, LocalAddr
+from tests.length import tries
 from tests.model.bench import ABORT, DONE, ENABLE, Bench
 
 RAM = Bench.RAM
@@ -97,7 +98,7 @@ def bench_of(target: Fifo) -> Bench:
     return Bench(board_of(target))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(20, 60), deadline=None)
 @given(
     st.sampled_from(list(WIDTH_OF)),
     st.integers(1, 300),

@@ -21,6 +21,7 @@ from plx9x5x.regs.config import PMCSR
 from plx9x5x.regs.intr import OPQIS
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.units import LocalAddr
+from tests.length import tries
 from tests.model.bench import MODE
 from tests.model.plane_worlds import (
     CHAIN,
@@ -188,7 +189,7 @@ def compare(native: World, python: World, op: object) -> None:
         assert mine[what] == value, (what, op)
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(20, 60))
 @given(
     st.sampled_from(["rdk-9656-lite", "rdk-9656-lite", "rdk-9054-lite", "9080-401b"]),
     histories,
@@ -216,7 +217,7 @@ def test_planes_are_in_the_same_state_after_every_step(
     compare(native, python, "the end")
 
 
-@settings(max_examples=40)
+@settings(max_examples=tries(15, 40))
 @given(
     st.lists(
         st.one_of(

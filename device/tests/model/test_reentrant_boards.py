@@ -13,6 +13,7 @@ from plx9x5x.board import Board, Window
 from plx9x5x.peripheral import LocalPins, Pin
 from plx9x5x.ports import ResetKind
 from plx9x5x.units import KIB, LocalAddr
+from tests.length import tries
 from tests.model.bench import (
     ABORT,
     BUS_MASTER,
@@ -153,7 +154,7 @@ def test_a_channel_that_the_board_starts_gets_its_turn_in_the_same_step(board: B
 @given(
     plan=st.dictionaries(st.integers(1, 12), st.sampled_from(ACTS), max_size=6), to=st.sampled_from(["local", "pci"])
 )
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=tries(20, 60))
 def test_no_board_brings_the_chip_down(plan: dict[int, Act], to: str, new_bench: Callable[..., Bench]) -> None:
     bench = meddled(new_bench().chip.board, dict(plan))
     start = bench.put_chain([Descriptor(bench.RAM + n * 64, n * 64, 64, 8 if to == "pci" else 0) for n in range(6)])

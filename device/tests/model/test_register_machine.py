@@ -13,6 +13,7 @@ from plx9x5x.ports import ResetKind
 from tests.behaviour.cases_local import _cells
 from tests.behaviour.driver import FAMILY
 from tests.behaviour.in_process import InProcess
+from tests.length import tries
 
 INTCSR, CNTRL, P2L, L2P = 0x68, 0x6C, 0x60, 0x64
 ALIASES = {0x78: 0x40, 0x7C: 0x44, 0xAC: 0x08}
@@ -178,5 +179,5 @@ class Registers(RuleBasedStateMachine):
             assert self.driver.read(CNTRL) >> 20 & 1, "CNTRL remembers that LINTo# was driven"
 
 
-Registers.TestCase.settings = settings(deadline=None, max_examples=25, stateful_step_count=25)
+Registers.TestCase.settings = settings(deadline=None, max_examples=tries(10, 25), stateful_step_count=25)
 TestRegisters = Registers.TestCase

@@ -17,6 +17,7 @@ from plx9x5x.regs import config as cfg
 from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import Access, Register, RegisterFile, Write, bit, bits
 from plx9x5x.transport.loopback import Loopback
+from tests.length import tries
 from tests.model.bench import Trace
 
 SRC = "test"
@@ -101,7 +102,7 @@ ACCESSES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=tries(35, 100), deadline=None)
 @given(st.lists(ACCESSES, max_size=40))
 def test_a_page_and_python_cannot_be_told_apart(accesses: list[tuple[str, int, int, int]]) -> None:
     native, reference = Client(native=True), Client(native=False)

@@ -13,6 +13,7 @@ from plx9x5x.plane.choice import Plane
 from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.guest_memory import Far, FarFault, GuestMemory, Unreachable
 from plx9x5x.units import KIB, BusAddr
+from tests.length import tries
 
 PAGE = 4 * KIB
 TOP = 1 << 64
@@ -253,7 +254,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=tries(65, 200))
 @given(ACTIONS)
 def test_any_history_equals_an_array_of_cells(actions: list[tuple[str, int, int]]) -> None:
     """The oracle is one cell a byte: None (unmapped), or [value, writable, shared]."""
@@ -440,7 +441,7 @@ FAR_ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=tries(20, 60))
 @given(FAR_ACTIONS, st.integers(1, 20), st.integers(0, 2 * SPACE))
 def test_both_memories_do_the_same_with_any_history(actions: list[tuple[str, int, int]], piece: int, end: int) -> None:
     """Each against the same actions, with stores of its own."""

@@ -12,6 +12,7 @@ from plx9x5x.ports import ResetKind
 from plx9x5x.witness import ledger as ledgers
 from plx9x5x.witness import ring
 from plx9x5x.witness.records import Kind, Mask
+from tests.length import tries
 from tests.witness.guest import BAR0, BOTH, CSR, RAM, Guest, guest
 
 SMALL = st.sampled_from([0, 1, 2, 7, 64, 4096, RAM, RAM + 64, RAM + 4096, BAR0, BAR0 + CSR, 1 << 32, (1 << 64) - 1])
@@ -35,7 +36,7 @@ def play(driver: Guest) -> None:
     assert driver.device.wait_ns() is not None
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=tries(20, 60), suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(RECORDS, st.booleans())
 def test_any_records(records: list[tuple[int, int, list[int], int]], watched: bool) -> None:
     with guest(watched=watched) as driver:
@@ -50,7 +51,7 @@ def test_any_records(records: list[tuple[int, int, list[int], int]], watched: bo
         assert driver.kept
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=tries(15, 40), deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=64)), min_size=1, max_size=6), st.binary()
 )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from plx9x5x.units import KIB
 from plx9x5x.witness.records import FOR_DEVICE, Kind
+from tests.length import tries
 from tests.witness.guest import BLOCK, BOTH, CSR, FROM_DEVICE, MODE, PADR, RAM, SIZ, TO_DEVICE, TO_PCI, Guest, guest
 from tests.witness.guest import DPR as POINTER
 
@@ -112,7 +113,9 @@ def other_work(driver: Guest, late: Late) -> None:
 PLAYS = st.lists(st.sampled_from([coherent, stopped, mapped, listed, other_work]), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=tries(20, 60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(PLAYS, st.data())
 def test_a_driver_that_keeps_the_rules_is_never_accused(plays: list[object], data: st.DataObject) -> None:
     with guest(syncs=True) as driver:
@@ -127,7 +130,7 @@ def test_a_driver_that_keeps_the_rules_is_never_accused(plays: list[object], dat
         assert not driver.witness.blind
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=tries(10, 30), deadline=None)
 @given(st.data())
 def test_one_that_frees_too_early_is_accused_of_that_alone(data: st.DataObject) -> None:
     """Whatever arrives when: the device works on memory that is gone, unless it was done before."""

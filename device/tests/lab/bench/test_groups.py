@@ -3,6 +3,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,7 +123,9 @@ def test_the_harness_measures_everything_that_needs_no_guest_and_starts_nothing(
     assert os.sched_getaffinity(0) == cores
 
 
-def test_the_script_shows_what_it_measured_and_shows_it_again_from_its_json(tmp_path: Path) -> None:
+def test_the_script_shows_what_it_measured_and_shows_it_again_from_its_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     figures = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, SCRIPT, "--quick", "--only", "registers", "--json", figures],
@@ -133,8 +136,11 @@ def test_the_script_shows_what_it_measured_and_shows_it_again_from_its_json(tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     (part,) = Results.from_json(json.loads(figures.read_text(encoding="utf-8"))).parts
     assert part.group == "registers"
-    again = subprocess.run([sys.executable, SCRIPT, "--from", figures], capture_output=True, text=True, check=True)
-    assert again.stdout == done.stdout
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--from", str(figures)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == done.stdout
 
 
 @pytest.mark.parametrize(
@@ -145,10 +151,14 @@ def test_the_script_shows_what_it_measured_and_shows_it_again_from_its_json(tmp_
         (("--only", "sockets"), "no group 'sockets'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(options: tuple[str, ...], says: str) -> None:
-    done = subprocess.run([sys.executable, SCRIPT, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert says in done.stderr
+def test_what_cannot_be_meant_is_refused(
+    options: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *options])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_what_others_use_of_the_cores_is_a_share_of_all_of_them() -> None:

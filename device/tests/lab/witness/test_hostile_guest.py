@@ -5,6 +5,8 @@ guest-tests/witness_play stands for QEMU: play.c says what it checks after each 
 step is known.
 """
 
+import fcntl
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from plx9x5x.lab.witness import facts
 from tests.lab.witness import test_facts
 from tests.lab.witness.made_kernel import TEXT
+from tests.length import tries
 
 GUEST = Path(__file__).parents[4] / "guest-tests"
 FLAGS = (
@@ -26,7 +29,7 @@ FLAGS = (
     "-Werror",
     "-pthread",
 )
-STEPS = "1000000"
+STEPS = str(tries(300_000, 1_000_000))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +43,27 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def play(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("play") / "play"
+def play(request: pytest.FixtureRequest) -> Path:
+    """The program; it takes seconds to compile, and is kept for as long as what it is made of stays the same."""
     compiler = shutil.which("gcc")
     assert compiler
     sources = [path for folder in ("witness", "witness_play") for path in sorted((GUEST / folder).glob("*.c"))]
-    subprocess.run([compiler, *FLAGS, "-o", made, *sources], check=True, timeout=120)
+    version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=60).stdout
+    digest = hashlib.sha256(b"\0".join([version, *map(str.encode, FLAGS)]))
+    for path in (*sources, *sorted(GUEST.glob("witness*/*.h"))):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    assert request.config.cache
+    folder = request.config.cache.mkdir("witness_play")
+    made = folder / digest.hexdigest()
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            part = folder / "part"
+            subprocess.run([compiler, *FLAGS, "-o", part, *sources], check=True, timeout=120)
+            for old in folder.iterdir():
+                if old.name not in ("lock", "part"):
+                    old.unlink()
+            part.replace(made)
     return made
 
 

@@ -26,8 +26,9 @@ from plx9x5x.transport.wire.codec import (
     Version,
 )
 from plx9x5x.units import MIB
+from tests.length import tries
 
-few = settings(max_examples=60)
+few = settings(max_examples=tries(20, 60))
 pages = st.integers(1, 1 << 40).map(lambda n: n * PAGE)
 READERS: list[Callable[[bytes], object]] = [
     Version.unpack,

@@ -16,6 +16,7 @@ from plx9x5x.transport.wire import codec
 from plx9x5x.transport.wire.codec import HEADER, MAX_BODY, MAX_FDS, FramingLost
 from plx9x5x.transport.wire.hot import NativeInbox, taker
 from plx9x5x.transport.wire.inbox import Inbox, SocketInbox
+from tests.length import tries
 from tests.transport.support import open_descriptors, send_with
 
 Taken = list[tuple[int, bytes, int, bool]]
@@ -65,7 +66,7 @@ def pair(make: Callable[[socket.socket], Inbox]) -> Iterator[Pair]:
     made.close()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=tries(15, 40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.binary(max_size=40), st.integers(0, 3)), min_size=1, max_size=8),
     st.lists(st.integers(1, 60), max_size=12),
