@@ -248,10 +248,6 @@ static int mishap_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (!it->buffer)
 		return -ENOMEM;
 	pci_set_master(pdev);
-	pci_save_state(pdev);
-	it->configuration = pci_store_saved_state(pdev);
-	if (!it->configuration)
-		return -ENOMEM;
 	dev_info(&pdev->dev, "card %d: device=%04x cntrl=%08x local=%d irq=%d\n", ++cards, pdev->device,
 		 readl(it->regs + CNTRL), !!it->local, !!pdev->irq);
 	if (!pdev->irq || !it->local)
@@ -259,6 +255,11 @@ static int mishap_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	error = devm_request_irq(&pdev->dev, pdev->irq, mishap_handler, IRQF_SHARED, "mishap", it);
 	if (error)
 		return error;
+	/* Last of what can fail: nothing but remove gives it back. */
+	pci_save_state(pdev);
+	it->configuration = pci_store_saved_state(pdev);
+	if (!it->configuration)
+		return -ENOMEM;
 	if (letters[0] != 'd')
 		fill(it);
 	for (i = 0; letters[i]; i++)
