@@ -70,6 +70,13 @@ def test_the_cards_of_drivers_are_made_of_what_the_page_for_authors_names() -> N
     assert allowed == [f"{BOARDS}.** -> {module}" for module in sorted(set(named))]
 
 
+def test_the_rooms_of_faults_have_a_type_for_everything() -> None:
+    rooms = [*(ROOT / "device/plx9x5x/faults").glob("*.py"), *(ROOT / "device/plx9x5x/chip_faults").glob("*.py")]
+    files = [*rooms, ROOT / "device/plx9x5x/cli/fault_options.py"]
+    assert len(files) > len(rooms) > 10
+    assert [path.name for path in files if re.search(r"\bAny\b(?! )", path.read_text(encoding="utf-8"))] == []
+
+
 def test_every_file_that_the_page_names_is_there() -> None:
     named = set(re.findall(r"`((?:[\w-]+/)+[\w.-]*)`", PAGE))
     places = (ROOT, ROOT / "device", ROOT / "device/plx9x5x", ROOT / "guest-tests", ROOT / "hal/nthal")

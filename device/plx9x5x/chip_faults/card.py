@@ -5,7 +5,7 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from plx9x5x.board import Board
 from plx9x5x.chip_faults import kinds as k
@@ -16,10 +16,11 @@ from plx9x5x.events import FaultStruck
 from plx9x5x.faults.bus import FaultyBus
 from plx9x5x.faults.device import FaultyDevice
 from plx9x5x.faults.injector import Injector
-from plx9x5x.faults.kinds import INTERRUPT, Strike
+from plx9x5x.faults.kinds import INTERRUPT, Occurrence, Strike
 from plx9x5x.faults.line import FaultyLine
 from plx9x5x.faults.plan import Planned
 from plx9x5x.model.chip import Chip
+from plx9x5x.model.timing import BusSpeed
 from plx9x5x.ports import BusMaster, Clock, IrqLine, NullTrace, TraceSink
 
 SAID: Final = 5
@@ -52,10 +53,12 @@ def make(
     clock: Clock,
     trace: TraceSink | None = None,
     seed: int = 0,
+    speed: BusSpeed | None = None,
+    report_aborts: bool = True,
+    thorough: bool = False,
     say: Callable[[str], None] = _LOG.warning,
-    **options: Any,
 ) -> FaultyCard:
-    """Make a card that fails by `plan`; `say` gets a line for a strike, `options` are the chip's."""
+    """Make a card that fails by `plan`; `say` gets a line for a strike. The rest is as for `Chip`."""
     sink = trace or NullTrace()
     made: list[Chip] = []
     known = names.places(board.profile)
@@ -78,7 +81,9 @@ def make(
         clock=clock,
         trace=excuses,
         channel=functools.partial(FaultyChannel, injector=injector),
-        **options,
+        speed=speed,
+        report_aborts=report_aborts,
+        thorough=thorough,
     )
     made.append(chip)
     return FaultyCard(FaultyDevice(chip, injector, faulty, line, excuses), chip, injector, excuses)
@@ -90,11 +95,13 @@ _OF_LINE: Final = frozenset(kind.name for kind in k.KINDS if kind.stream == INTE
 class _Injector(Injector):
     """Tells the excuses of each transfer that begins."""
 
-    def __init__(self, plan: Sequence[Planned], *, excuses: Excuses, **options: Any) -> None:
-        super().__init__(plan, **options)
+    def __init__(
+        self, plan: Sequence[Planned], *, excuses: Excuses, clock: Clock, seed: int, tell: Callable[[Strike], None]
+    ) -> None:
+        super().__init__(plan, clock=clock, seed=seed, tell=tell)
         self._excuses = excuses
 
-    def see(self, occurrence: Any) -> None:
+    def see(self, occurrence: Occurrence) -> None:
         self._excuses.begins(occurrence)
         super().see(occurrence)
 

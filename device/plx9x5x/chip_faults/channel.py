@@ -9,7 +9,7 @@
                                     --late DONE---> waits ------------------------------------------> IDLE
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x.chip_faults import kinds as k
 from plx9x5x.errors import TargetAbort
@@ -19,11 +19,15 @@ from plx9x5x.faults.injector import Injector, Live
 from plx9x5x.faults.kinds import TRANSFER, Occurrence
 from plx9x5x.model.engine import TRANSACTION_COST, Channel, State
 from plx9x5x.regs import intr
-from plx9x5x.regs.dma import DmaCommand
+from plx9x5x.regs.dma import ChannelRegisters, DmaCommand
 from plx9x5x.units import BusAddr
 
 if TYPE_CHECKING:
+    from plx9x5x.model.engine import ChannelHost
+    from plx9x5x.model.localbus import LocalBus
     from plx9x5x.model.transfer import Transfer
+    from plx9x5x.ports import BusMaster, Clock, TraceSink
+    from plx9x5x.regs.kernel import RegisterFile
 
 _ABORT: Final = DmaCommand.abort.mask
 _ENABLE: Final = DmaCommand.enable.mask
@@ -37,7 +41,20 @@ _DOING: Final = {State.FETCH: Purpose.DESCRIPTOR, State.POLL: Purpose.DESCRIPTOR
 class FaultyChannel(Channel):
     """A `Channel` with faults of `injector`."""
 
-    def __init__(self, index: int, *args: Any, injector: Injector, **options: Any) -> None:
+    def __init__(
+        self,
+        index: int,
+        names: ChannelRegisters,
+        *,
+        injector: Injector,
+        registers: "RegisterFile",
+        bus: "BusMaster",
+        local: "LocalBus",
+        host: "ChannelHost",
+        clock: "Clock",
+        trace: "TraceSink",
+        count_to_pci: bool,
+    ) -> None:
         self._injector = injector
         self._hung: Live | None = None
         self._ends_at: int | None = None
@@ -49,7 +66,17 @@ class FaultyChannel(Channel):
         self._starved: Live | None = None
         self._asked = False
         """It is settled whether DREQ# comes in this transfer."""
-        super().__init__(index, *args, **options)
+        super().__init__(
+            index,
+            names,
+            registers=registers,
+            bus=bus,
+            local=local,
+            host=host,
+            clock=clock,
+            trace=trace,
+            count_to_pci=count_to_pci,
+        )
 
     # -- START, ABORT ------------------------------------------------------------------------------
 

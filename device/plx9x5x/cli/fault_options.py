@@ -2,16 +2,19 @@
 """`--fault` of `serve`, `run` and `try`: what it means is the same (docs/faults.md)."""
 
 import argparse
-import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from plx9x5x.board import Board
     from plx9x5x.chip_faults.card import FaultyCard
     from plx9x5x.faults.injector import Injector
+    from plx9x5x.faults.plan import Planned
+    from plx9x5x.model.timing import BusSpeed
+    from plx9x5x.ports import BusMaster, Clock, IrqLine, TraceSink
 
-_MOST_SEED: Final = 1 << 64
+MOST_SEED: Final = (1 << 32) - 1
+"""The guest's test driver takes no more."""
 
 Keep = Callable[[dict[str, object]], None]
 
@@ -28,11 +31,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def seed(text: str) -> int:
-    """Read an argument: what chance begins with. Raises: ArgumentTypeError."""
-    if not text.isdecimal() or not int(text) < _MOST_SEED:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
-    return int(text)
+def add_seed(parser: argparse.ArgumentParser, told: str, *, default: int | None = 0) -> None:
+    """Declare `--seed`; without a default there is another number every time, and 0 is none."""
+    least = 0 if default is not None else 1
+
+    def seed(text: str) -> int:
+        """Read it. Raises: ArgumentTypeError."""
+        if not text.isdecimal() or not least <= int(text) <= MOST_SEED:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {MOST_SEED}")
+        return int(text)
+
+    parser.add_argument("--seed", metavar="N", type=seed, default=default, help=told)
 
 
 class Served:
@@ -40,8 +49,8 @@ class Served:
 
     def __init__(self, arguments: Sequence[str], board: "Board", seed: int) -> None:
         self._seed = seed
-        self._plan: tuple[Any, ...] = ()
-        self._injectors: list[Injector] = []
+        self._plan: tuple[Planned, ...] = ()
+        self._injector: Injector | None = None
         if arguments:
             from plx9x5x.chip_faults import names
 
@@ -50,12 +59,34 @@ class Served:
     def __bool__(self) -> bool:
         return bool(self._plan)
 
-    def make(self, board: "Board", **options: Any) -> "FaultyCard":
-        """Make the card; `options` are the chip's."""
+    def make(
+        self,
+        board: "Board",
+        *,
+        bus: "BusMaster",
+        irq: "IrqLine",
+        clock: "Clock",
+        trace: "TraceSink",
+        speed: "BusSpeed | None",
+        report_aborts: bool,
+        thorough: bool,
+    ) -> "FaultyCard":
+        """Make the card, as `Chip` is made."""
         from plx9x5x.chip_faults import card
 
-        made = card.make(self._plan, board, seed=self._seed, **options)
-        self._injectors.append(made.injector)
+        made = card.make(
+            self._plan,
+            board,
+            bus=bus,
+            irq=irq,
+            clock=clock,
+            trace=trace,
+            seed=self._seed,
+            speed=speed,
+            report_aborts=report_aborts,
+            thorough=thorough,
+        )
+        self._injector = made.injector
         return made
 
     def recorded(self, keep: Keep) -> Keep:
@@ -64,8 +95,10 @@ class Served:
             return keep
 
         def more(record: dict[str, object]) -> None:
-            with contextlib.suppress(IndexError):
-                record = {**record, "faults": self._injectors[-1].record()}
+            if self._injector is not None:
+                record = {**record, "faults": self._injector.record()}
+                # That client is over: a server that ends sums up before it hangs up, and then once more.
+                self._injector.restart()
             keep(record)
 
         return more

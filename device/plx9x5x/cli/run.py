@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import guest_options
+from plx9x5x.cli import fault_options, guest_options
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
@@ -62,11 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON too")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
-    parser.add_argument(
-        "--seed",
-        metavar="N",
-        type=_seed,
-        help="repeat the random lengths of a run that gave this number; of --fault too",
+    fault_options.add_seed(
+        parser, "repeat the random lengths of a run that gave this number, and the chances of --fault", default=None
     )
     parser.add_argument("--mode", default="test", help=argparse.SUPPRESS)  # break the run on purpose: initramfs/init
 
@@ -110,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         coverage=args.coverage,
         faults=tuple(args.fault),
     )
-    for board in wanted if args.fault else ():  # what is wrong with a plan is said before anything is started
+    for board in wanted[1:] if args.fault else ():  # of the first a run says so itself, before it starts anything
         plans.of_cards(args.fault, (board,))
     for turn in range(args.repeat):
         if args.repeat > 1:
@@ -206,9 +203,3 @@ def _program() -> str:
     if not beside.is_file():
         return f"{sys.executable} -m plx9x5x"
     return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 1 << 32:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {(1 << 32) - 1}")
-    return int(text)

@@ -117,9 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="let the card's time pass X times as fast (%(default)g)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the bus's waits and of --fault (%(default)s)"
-    )
+    fault_options.add_seed(parser, "of the bus's waits and of --fault (%(default)s)")
     fault_options.add(parser)
     parser.add_argument(
         "--quiet-aborts",

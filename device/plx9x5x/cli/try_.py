@@ -91,13 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gdb", action="store_true", help="hold the probe, say how gdb attaches, and wait for Enter before it"
     )
-    parser.add_argument(
-        "--seed",
-        metavar="N",
-        type=fault_options.seed,
-        default=0,
-        help="what chance in --fault begins with (%(default)s)",
-    )
+    fault_options.add_seed(parser, "what chance in --fault begins with (%(default)s)")
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write each register access to FILE (docs/trace.md)")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the result as JUnit XML too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write what came of it as JSON too")

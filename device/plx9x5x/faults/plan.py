@@ -3,7 +3,7 @@
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,6 +93,13 @@ class Planned:
             return True
         first, last = self.addresses
         return occurrence.address <= last and first < occurrence.address + max(1, occurrence.length)
+
+
+def listed(faults: object) -> tuple[str, ...]:
+    """Sentences as somebody gave them in Python. Raises: TypeError for one alone, which is a row of letters."""
+    if isinstance(faults, str | bytes) or not isinstance(faults, Iterable):
+        raise TypeError(f"faults takes a list of sentences, not {faults!r}: say faults=[{faults!r}]")
+    return tuple(map(str, faults))
 
 
 def nanoseconds(number: float, unit: str) -> int:

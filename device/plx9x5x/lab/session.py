@@ -9,6 +9,7 @@
 
 import contextlib
 import difflib
+import secrets
 import subprocess
 import time
 import xml.etree.ElementTree as ET
@@ -60,6 +61,9 @@ class NoSuchCase(BadRequest):
     """The test program has no case of that name."""
 
 
+_MOST_SEED: Final = (1 << 32) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """What to run. `only` is one case; `mode` is the guest's (its init script names them); 'tcg', 'kvm' or 'auto'.
@@ -71,7 +75,7 @@ class RunSpec:
     kernel: str | None = None
     guest: Shape = PLAIN
     memory_mib: int | None = None
-    accel: str = "tcg"
+    accel: str = accel.TCG
     timeout_s: float = defaults.TIMEOUT_S
     mode: str = "test"
     only: str | None = None
@@ -80,7 +84,7 @@ class RunSpec:
     more_devices: tuple[Device, ...] = ()
     """Plugged in after the board."""
     seed: int | None = None
-    """Of the guest's random lengths; None for others every time."""
+    """Of the guest's random lengths and of chance in `faults`; None for another one every time."""
     transport: str = transports.AUTO
     """Who speaks vfio-user (`plx9x5x.transport.choice`)."""
     plane: Plane | None = None
@@ -315,6 +319,11 @@ def check_case(name: str, names: Sequence[str]) -> None:
         raise NoSuchCase(f"no case '{name}'{hint} (run --list)")
 
 
+def drawn() -> int:
+    """A seed, as the guest's test program takes it: it has to be said, and not to be secret."""
+    return 1 + secrets.randbelow(_MOST_SEED)
+
+
 def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress | None = None) -> RunResult:
     """Do one run. A lost guest is a result, not an exception: it may have reported much before.
 
@@ -325,6 +334,7 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
 
 
 def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: CoverageFile | None) -> RunResult:
+    spec = replace(spec, seed=spec.seed or drawn())
     if spec.faults:
         spec = replace(spec, faults=plans.of_cards(spec.faults, (spec.board,))[0])
     memory_mib = spec.guest.memory(spec.memory_mib)
@@ -353,6 +363,7 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
             "transport": f"{carrier.transport.value} ({carrier.why})",
             "plane": "python, by the plan of faults" if spec.faults else choose(spec.plane).value,
             "accelerator": f"{accelerator} ({why})",
+            **({"seed": f"{spec.seed} (--seed)"} if spec.faults else {}),
         },
     )
     wanted = spec.witness and spec.mode not in (NO_DEVICE, BENCH)

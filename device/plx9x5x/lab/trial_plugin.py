@@ -31,6 +31,7 @@ class Try(Protocol):
 
 def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") -> "dict[str, Any]":
     """Fields of a TrySpec from what a test wrote, which may be as on the command line. Raises: TypeError."""
+    from plx9x5x.faults.plan import listed  # noqa: PLC0415
     from plx9x5x.lab import trial  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import named  # noqa: PLC0415
 
@@ -45,7 +46,9 @@ def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") ->
     for name in ("input", "trace", "coverage", "get_into"):
         if isinstance(asked.get(name), str):
             asked[name] = Path(asked[name])
-    asked["faults"] = tuple(f"@{beside(word[1:])}" if word[:1] == "@" else word for word in asked.get("faults", ()))
+    asked["faults"] = tuple(
+        f"@{beside(word[1:])}" if word[:1] == "@" else word for word in listed(asked.get("faults", ()))
+    )
     for name in ("append", "boards", "get"):
         value = asked.get(name, ())
         asked[name] = tuple(value.split()) if name == "append" and isinstance(value, str) else tuple(value)
@@ -93,6 +96,7 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
             "memory_mib": setting(request, "memory_mib", None),
             "timeout_s": setting(request, "timeout_s", defaults.TIMEOUT_S),
             "faults": setting(request, "faults", ()),
+            "seed": setting(request, "seed", 0),
         }
         asked = _fields({**of_the_marker, **options}, beside)
         spec = trial.TrySpec(trial.parse([beside(word) for word in modules]), command, **asked)

@@ -93,6 +93,15 @@ def test_faults_and_their_seed_are_asked_for(asked: list[TrySpec]) -> None:
     assert (asked[0].faults, asked[0].seed) == (("stuck busy", "card 2: reset at access 1"), 5)
 
 
+@pytest.mark.parametrize("verb", [["try", "./m"], ["run"], ["serve", "--socket-path", "/tmp/none"]])
+@pytest.mark.parametrize("seed", ["x", "-1", "4294967296", "1.5"])
+def test_a_seed_is_read_alike_by_all(verb: list[str], seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*verb, "--seed", seed])
+    assert caught.value.code == 2
+    assert "to 4294967295" in capsys.readouterr().err
+
+
 def test_it_is_done_again_until_something_is_wrong(asked: list[TrySpec], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["try", "--repeat", "3", "./mine"]) == 3
     assert len(asked) == 1

@@ -34,18 +34,28 @@ def test_marker_that_says_what_nobody_asks_is_refused(mark: pytest.MarkDecorator
         setting(request_with(mark), "memory_mib", 256)
 
 
-def test_faults_of_the_marker_are_the_servers(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """The fixture's function, with a toolchain that has a library and nothing else."""
+def words_of_the_server(mark: pytest.MarkDecorator, tmp_path: Path) -> list[str]:
+    """By the fixture's function, with a toolchain that has a library and nothing else."""
     made = plx_backend.__wrapped__  # type: ignore[attr-defined]
     node = SimpleNamespace(
-        iter_markers=lambda _: [pytest.mark.plx_board(faults=["stuck  BUSY at transfer 2"]).mark],
+        iter_markers=lambda _: [mark.mark],
         get_closest_marker=lambda _: None,
         add_report_section=lambda *_: None,
     )
     toolchain = SimpleNamespace(libvfio_user=tmp_path / "lib.so")
     backend = next(made(SimpleNamespace(node=node), toolchain, tmp_path))
-    words = list(backend.argv)
+    return list(backend.argv)
+
+
+def test_faults_of_the_marker_are_the_servers(tmp_path: Path) -> None:
+    words = words_of_the_server(pytest.mark.plx_board(faults=["stuck  BUSY at transfer 2"], seed=5), tmp_path)
     assert words[words.index("--fault") + 1] == "stuck BUSY at transfer 2"
+    assert words[words.index("--seed") + 1] == "5"
+
+
+def test_a_sentence_alone_in_the_marker_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="faults takes a list of sentences"):
+        words_of_the_server(pytest.mark.plx_board(faults="stuck busy"), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from plx9x5x.lab.card import driver, ground
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.guest import accel
 from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.image import GuestImage
 from plx9x5x.lab.guest.machine import EDU
 from plx9x5x.lab.guest.shapes import HIGH, IOMMU, PointlessMemory
 from plx9x5x.lab.guest.vm import LostGuest
@@ -194,6 +195,31 @@ class TestRun:
         assert served[served.index("--trace") + 1] == str(Path("t.log").absolute())
         assert b'name="plx9x5x.guest.6.1.0-test.9080-401b"' in got.junit()
         assert (got.json()["board"], got.json()["passed"], got.json()["exit_code"]) == ("9080-401b", got.passed, 0)
+
+    @pytest.mark.parametrize("asked", [None, 42])
+    def test_the_guest_and_the_faults_have_one_seed(self, asked: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        served: list[str] = []
+        told: list[tuple[str, ...]] = []
+        made = driver.driver_image
+
+        def image(*given: object, arguments: tuple[str, ...], **more: object) -> GuestImage:
+            told.append(arguments)
+            return made(*given, arguments=arguments, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(driver, "driver_image", image)
+        monkeypatch.setattr(
+            DeviceServer, "start", lambda *, backend, **_: served.extend(backend.argv) or FakeServer(None)
+        )
+        seeds = []
+        for _ in range(2):
+            served.clear()
+            got = session.run(RunSpec(faults=("bad read with probability 0.5",), seed=asked))
+            seed = served[served.index("--seed") + 1]
+            assert told[-1] == ("--seed", seed)
+            assert got.facts["seed"] == f"{seed} (--seed)"
+            seeds.append(int(seed))
+        assert seeds == [42, 42] if asked else seeds[0] != seeds[1]
+        assert all(0 < seed < 1 << 32 for seed in seeds)
 
     def test_guests_memory_is_its_shapes_unless_it_is_named(self) -> None:
         for memory, want in ((None, "6144M"), (4096, "4096M")):

@@ -42,6 +42,16 @@ def test_faults_are_sentences_or_files_beside_the_test() -> None:
     assert asked["faults"] == ("stuck busy", "@/tests/plans/a")
 
 
+@pytest.mark.parametrize("wrong", ["lost interrupt", 3])
+def test_a_sentence_alone_is_refused(wrong: object) -> None:
+    with pytest.raises(TypeError, match=rf"faults takes a list of sentences.*say faults=\[{wrong!r}\]"):
+        fields(faults=wrong)
+
+
+def test_a_seed_goes_with_faults() -> None:
+    assert fields(faults=["stuck busy"], seed=5)["seed"] == 5
+
+
 def test_what_it_does_not_know_is_refused_with_what_there_is() -> None:
     with pytest.raises(TypeError, match=r"plx_try knows no 'geust'; it takes command, .*board, ro, rw"):
         fields(geust="iommu")

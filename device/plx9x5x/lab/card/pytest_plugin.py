@@ -23,6 +23,7 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
 
     With the marker `plx_device` it is a device of one's own. A test that fails shows what was found done wrong.
     """
+    from plx9x5x.faults.plan import listed  # noqa: PLC0415
     from plx9x5x.findings.kept import read  # noqa: PLC0415
     from plx9x5x.lab.card.backend import FINDINGS, board_backend  # noqa: PLC0415
     from plx9x5x.lab.card.plans import of_cards  # noqa: PLC0415
@@ -41,7 +42,8 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
         libvfio_user=plx_toolchain.libvfio_user,
         transport=carrier.transport.value,
         summary=kept,
-        faults=of_cards(setting(request, "faults", ()), (board,))[0],
+        faults=of_cards(listed(setting(request, "faults", ())), (board,))[0],
+        seed=setting(request, "seed", 0),
     )
     if said := "\n".join(map(str, read(kept))):
         request.node.add_report_section("teardown", "device findings", said)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.lab.card.backend import Watched
+from plx9x5x.lab.guest.accel import TCG
 from plx9x5x.lab.guest.machine import card_address, guest_name
 from plx9x5x.lab.toolchain import Toolchain
 from plx9x5x.lab.witness import attach, codemap
@@ -25,7 +26,6 @@ from plx9x5x.lab.witness.seen import Seen
 
 CALLS: Final = "calls.jsonl"
 """What a server keeps of the driver's calls of the DMA API, among its logs: one a line."""
-_TCG: Final = "tcg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def watching(
     if not modules:
         yield Watching(None, "no module is known that could be watched")
         return
-    if accelerator != _TCG:
+    if accelerator != TCG:
         yield Watching(None, f"{accelerator} runs the guest's code where QEMU does not see it (--accel tcg)")
         return
     with contextlib.ExitStack() as stack:

@@ -12,7 +12,9 @@ from plx9x5x.lab.guest.machine import VmSpec
 from plx9x5x.lab.host.process import Child, tail_of
 from plx9x5x.lab.toolchain import Toolchain
 
-CHOICES: Final = ("tcg", "kvm", "auto")
+TCG: Final = "tcg"
+"""QEMU's own: where it sees the guest's code."""
+CHOICES: Final = (TCG, "kvm", "auto")
 KVM: Final = Path("/dev/kvm")
 PROOF_S: Final = 2.0
 _PROOF: Final = "plx9x5x-kvm-works"
@@ -27,16 +29,16 @@ def choose(wish: str, tc: Toolchain) -> tuple[str, str]:
     """Give the accelerator for `wish`, and why. Raises: NoSuchAccelerator, SetupError for a kvm that is not there."""
     match wish:
         case "tcg":
-            return "tcg", "asked for"
+            return TCG, "asked for"
         case "kvm":
             if not _usable():
                 raise SetupError(f"{KVM} cannot be opened", hint="run as a member of the group kvm, or use --accel tcg")
             return "kvm", "asked for"
         case "auto":
             if not _usable():
-                return "tcg", f"{KVM} cannot be opened"
+                return TCG, f"{KVM} cannot be opened"
             if not prove_kvm(tc):
-                return "tcg", f"{KVM} is there, but a guest did not boot with it within {PROOF_S:g} s"
+                return TCG, f"{KVM} is there, but a guest did not boot with it within {PROOF_S:g} s"
             return "kvm", "a guest booted with it"
         case _:
             raise NoSuchAccelerator(f"no accelerator '{wish}'; there are {', '.join(CHOICES)}")

@@ -23,6 +23,7 @@ from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.card.watching import CALLS, Watching, blind, watching
 from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.guest import sources as guest_sources
+from plx9x5x.lab.guest.accel import TCG
 from plx9x5x.lab.guest.folder import SharedFolder
 from plx9x5x.lab.guest.launch import prepared
 from plx9x5x.lab.guest.machine import card_address, shared_folder, vfio_user_pci
@@ -45,7 +46,6 @@ from plx9x5x.rules import summary
 from plx9x5x.units import MIB
 
 _LOG_MOST: Final = 64 * MIB
-_ACCELERATOR: Final = "tcg"
 _LAST_WORDS_S: Final = 2.0
 _SLOW_S: Final = 20.0
 _LOOK_S: Final = 0.1
@@ -113,7 +113,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
                 guest_sources.find().witness,
                 cards=len(spec.boards),
                 modules=result.tried,
-                accelerator=_ACCELERATOR,
+                accelerator=TCG,
                 wanted=spec.witness,
             )
         )
@@ -269,7 +269,7 @@ def _boot(
                     companions=(*others, *given),
                     gdb=gdb,
                     qmp=qmp,
-                    accel=_ACCELERATOR,
+                    accel=TCG,
                     witness=eye.witness,
                 )
             )
