@@ -42,3 +42,11 @@ def test_the_full_text_of_each_licence_is_there() -> None:
     assert set(texts) == {"Apache-2.0", "GPL-2.0-only"}
     assert "Version 2.0, January 2004" in texts["Apache-2.0"]
     assert "Version 2, June 1991" in texts["GPL-2.0-only"]
+
+
+@pytest.mark.parametrize("page", ["LICENSE", "CONTRIBUTING.md"])
+def test_the_pages_name_each_folder_under_the_gpl(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert [
+        it for it in GPL if not re.search(rf"\b{it.split('/')[1]}\b", text.partition("## Licences")[2] or text)
+    ] == []
