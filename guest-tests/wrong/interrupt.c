@@ -5,7 +5,7 @@
 #define LENGTH	64
 #define STORM	1500	/* calls after which this one stops what a machine would hang in */
 #define HEARD	(HZ / 5)	/* by which an interrupt has come */
-#define SLOW	(2 * HZ)	/* a guest whose interrupts come late storms for so long */
+#define SLOW	(10 * HZ)	/* a guest whose interrupts come late, on a machine that is busy, storms for so long */
 
 static bool enough(struct wrong *w)
 {

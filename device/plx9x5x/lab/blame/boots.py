@@ -122,16 +122,20 @@ def sort(boot: Boot, result: trial.TryResult) -> Iterator[Said]:
         yield Said(switch, shape, kernel, tuple(own), trouble, _broken(calls, load))
     loads = range(_FIRST_SWITCH, _FIRST_SWITCH + len(boot.switches))
     # Of a guest that was lost its switches say so.
-    problems = () if lost else (*_problems(result), *calls.problems)
+    problems = () if lost else (*_problems(boot, result), *calls.problems)
     strays = tuple(it for it in result.findings if it.load and it.load not in loads)
     broken = (clause for load in range(1, len(calls.loads) + 1) if load not in loads for clause in _broken(calls, load))
     yield Said(REST, shape, kernel, strays, "; ".join(problems), tuple(broken))
 
 
-def _problems(result: trial.TryResult) -> tuple[str, ...]:
-    """What was wrong with a guest; but for the clauses of nthal that it violated, which are those of a load."""
+def _problems(boot: Boot, result: trial.TryResult) -> tuple[str, ...]:
+    """What was wrong with a guest; but for the clauses of nthal that it violated, which are those of a load.
+
+    Nor is it what Linux said of a mistake that it sees too, in a frame of which the kernel's words name the function.
+    """
     of_loads = {line for card in result.cards if card.buffers is not None for line in card.buffers.problems}
-    return tuple(line for line in result.problems if line not in of_loads)
+    seen = tuple(f", in {it.kernel}+" for it in boot.switches if it.kernel)
+    return tuple(line for line in result.problems if line not in of_loads and not any(it in line for it in seen))
 
 
 def _calls(result: trial.TryResult) -> witnessed.Calls:

@@ -19,7 +19,7 @@ _MARK: Final = re.compile(r"/\* WRONG: ([\w-]+) \*/$")
 _CASE: Final = re.compile(r'^\t\{ "([\w-]+)", \w+', re.MULTILINE)
 _RIGHT: Final = "right_"
 """How the files begin whose switches do right."""
-KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "unseen", "also", "last", "board"))
+KEYS: Final = frozenset(("name", "what", "had", "rule", "in", "unseen", "also", "kernel", "last", "board"))
 _KEYS_OF_RIGHT: Final = frozenset(("name", "what", "board"))
 
 
@@ -33,8 +33,8 @@ class Switch:
 
     `lines` are the places that are at fault, as `FILE:LINE`. `rule` is to be named, in the guests of `in_shapes`
     another one, or none where that is empty: nobody could see it there, nor with the kernels of `unseen`. `also` are
-    rules that may be named beside it. `last`: in its guest nothing comes after it. `board` is another card than the
-    usual one.
+    rules that may be named beside it, `kernel` is its function in which Linux itself may complain. `last`: in its guest
+    nothing comes after it. `board` is another card than the usual one.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Switch:
     had: str = ""
     rule: str = ""
     also: frozenset[str] = frozenset()
+    kernel: str = ""
     in_shapes: Mapping[str, str] = field(default_factory=dict)
     unseen: frozenset[str] = frozenset()
     last: bool = False
@@ -121,6 +122,7 @@ def _bug(row: Mapping[str, Any], marks: Mapping[str, tuple[str, ...]]) -> Switch
         had=row["had"],
         rule=row["rule"],
         also=frozenset(row.get("also", ())),
+        kernel=row.get("kernel", ""),
         in_shapes=in_shapes,
         unseen=frozenset(row.get("unseen", ())),
         last=row.get("last", False),

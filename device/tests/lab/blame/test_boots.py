@@ -128,3 +128,11 @@ def calls(*, left: tuple[int, ...]) -> Iterator[dict[str, object]]:
         if load not in left:
             yield {**memory, "kind": "free", "seq": 10 * load + 1}
         yield {**module, "gone": True}
+
+
+@pytest.mark.parametrize(("function", "kept"), [("swap_it", False), ("swap_items", True), ("go", True)])
+def test_what_linux_says_of_a_mistake_that_it_sees_is_no_trouble(function: str, kept: bool, tmp_path: Path) -> None:
+    told = f"WARNING: CPU: 0 PID: 9 at dma-iommu.c:1, in {function}+0x73/0xb0 [wrong]"
+    boot = Boot(PLAIN, "6.1", "b", (replace(SWAP, kernel="swap_it"), POOL))
+    *_, rest = sort(boot, result(tmp_path, TWO, trouble=told))
+    assert rest.trouble == (f"QEMU: {told}" if kept else "")
