@@ -8,7 +8,7 @@
 
 - An access that no watched code made has no record. It waits a little, and is let go.
 - A record whose access never comes is passed over: once a later record of its processor has met its access, for one
-  processor's accesses arrive in order; or once `PASSED` later ones of any processor have.
+  processor's accesses arrive in order; or once more later ones of any have than there are processors.
 - QEMU may split an access: a record is met piece by piece.
 - The value of a read is not compared: the record comes after the answer and may not have it.
 
@@ -26,8 +26,8 @@ from plx9x5x.findings.place import Spot
 from plx9x5x.witness.records import Access, Record
 
 PASSED: Final = 16
-"""Later records of other processors that must have met their accesses before one is passed over: more than there are
-processors between an access and its record."""
+"""Later records of other processors that must have met their accesses before one is passed over, at least: more than
+there are processors, each of which may stand between an access and its record."""
 MOST_GOT: Final = 512
 MOST_DUE: Final = 1 << 16
 LOOKS: Final = 64
@@ -63,6 +63,8 @@ class _Due:
     cpu: int
     spot: Spot
     met: bool = False
+    waits: bool = True
+    """It is in the table by offset."""
 
 
 class Matching:
@@ -83,7 +85,8 @@ class Matching:
         self._passed_by: dict[int, int] = {}
         """By processor: the newest of its records that has met its access."""
         self._newest: list[int] = []
-        """The `PASSED` newest records that met their accesses, as a heap."""
+        """The newest records that met their accesses, `_passed` at most, as a heap."""
+        self._passed = PASSED
         self._written: dict[int, dict[int, Spot]] = {}
         self.last: Spot | None = None
         """Of the last access that the device got."""
@@ -125,6 +128,7 @@ class Matching:
     def record(self, record: Record, bar: int, offset: int) -> None:
         """Take the record of an access to a BAR."""
         write = bool(record.flags & Access.WRITE)
+        self._passed = max(self._passed, record.cpu + 2)
         left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
         while left.width and (got := self._take_got((bar, left.offset, write), left)) is not None:
             got.spot.pc, got.spot.seq = record.pc, record.seq
@@ -181,11 +185,12 @@ class Matching:
         if not waiting:
             return None
         while waiting and self._is_over(waiting[0]):
-            waiting.popleft()
+            waiting.popleft().waits = False
         found = None
         for at, due in zip(range(LOOKS), waiting, strict=False):
             if not self._is_over(due) and width <= due.width and value & _ones(width) == due.value & _ones(width):
                 found = due
+                found.waits = False
                 del waiting[at]
                 break
         if not waiting:
@@ -194,6 +199,7 @@ class Matching:
             return None
         _consume(found, width)
         if found.width:
+            found.waits = True
             self._due.setdefault((key[0], found.offset, True), deque()).appendleft(found)
         else:
             self._met(found)
@@ -212,7 +218,7 @@ class Matching:
         seq = due.spot.seq
         if seq > self._passed_by.get(due.cpu, 0):
             self._passed_by[due.cpu] = seq
-        if len(self._newest) < PASSED:
+        if len(self._newest) < self._passed:
             heapq.heappush(self._newest, seq)
         elif seq > self._newest[0]:
             heapq.heapreplace(self._newest, seq)
@@ -221,15 +227,18 @@ class Matching:
         """True if its access has come, or will not come any more."""
         seq = due.spot.seq
         return (
-            due.met or seq < self._passed_by.get(due.cpu, 0) or (len(self._newest) == PASSED and seq < self._newest[0])
+            due.met
+            or seq < self._passed_by.get(due.cpu, 0)
+            or (len(self._newest) == self._passed and seq < self._newest[0])
         )
 
     def _drop(self, due: _Due) -> None:
         """Take it out of the table by offset, if it is still there."""
         key = (due.bar, due.offset, True)
-        waiting = self._due.get(key)
-        if not waiting or due not in waiting:
+        if not due.waits:
             return
+        due.waits = False
+        waiting = self._due[key]
         waiting.remove(due)
         if not waiting:
             del self._due[key]

@@ -156,3 +156,15 @@ def test_one_processor_is_followed_exactly(accesses: list[tuple[int, int, bool, 
     arrive(len(posted))
     assert all(spot.seq == seq for seq, spot in spots)
     assert ways.matching.first_due is None
+
+
+def test_as_many_processors_as_there_are_may_stand_between_an_access_and_its_record() -> None:
+    """With more of them than usual, more must have gone by before a write counts as one that never comes."""
+    ways = Ways()
+    many = 3 * PASSED
+    mine = ways.record(4, 1, cpu=many)
+    for cpu in range(many):
+        ways.record(8, cpu, cpu=cpu)
+        ways.access(8, cpu)
+        assert ways.matching.first_due == mine
+    assert ways.access(4, 1).seq == mine
