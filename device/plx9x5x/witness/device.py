@@ -12,7 +12,6 @@ Nothing here raises or blocks on what a guest or its QEMU does. Once something w
 """
 
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Final
@@ -24,15 +23,21 @@ from plx9x5x.witness.judge import Doing, JudgingBus
 from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.log import CallLog
 from plx9x5x.witness.matching import Matching
+from plx9x5x.witness.modules import Handlers, Module
 from plx9x5x.witness.records import GONE, Access, Kind, Record
 from plx9x5x.witness.ring import SAW_KERNEL, RingReader
 from plx9x5x.witness.traffic import Traffic
 
 DRAIN_NS: Final = 20_000_000
 """The ring is looked at so often while a client is there."""
-BATCH: Final = 4096
-BATCHES: Final = 64
-"""Of one look: a guest that writes faster than we read does not keep us here."""
+BATCH: Final = 128
+"""Records between two looks at the clock."""
+LOOK_NS: Final = 20_000_000
+"""Of the processor's time, for one look at the ring: what a guest records does not keep us here."""
+CATCH_UP_NS: Final = 1_000_000_000
+"""The same, where an access of the device is to be judged, for which all before it must be known."""
+MOST_TOLD: Final = 64
+"""Reasons that are said."""
 EVERY: Final = 64
 """Accesses between two looks at the ring."""
 WAIT_NS: Final = 2_000_000
@@ -41,7 +46,6 @@ WAITS_NS: Final = 500_000_000
 """Of one client, together."""
 HANDLER_BYTES: Final = 1024
 """Code from a handler's entry on that is taken for the handler's."""
-MOST_LOADS: Final = 4096
 _NAP_S: Final = 50e-6
 
 _COMMAND, _BASES, _BASES_END = 0x04, 0x10, 0x28
@@ -64,10 +68,11 @@ class Witness:
         syncs: bool = False,
         log: CallLog | None = None,
         host_ns: Callable[[], int] = time.monotonic_ns,
+        spent_ns: Callable[[], int] = time.thread_time_ns,
     ) -> None:
         self.ring: Final = ring
         self.sink = sink
-        self._say, self._log, self._host_ns = say, log, host_ns
+        self._say, self._log, self._host_ns, self._spent_ns = say, log, host_ns, spent_ns
         self.now: Callable[[], int] = host_ns
         self.doing: Callable[[], Doing | None] = Doing
         self.loaded: Callable[[], None] = lambda: None
@@ -84,8 +89,7 @@ class Witness:
 
     def _forget(self) -> None:
         self.blind = ""
-        self._loads: list[tuple[int, int]] = []
-        self._handler: Spot | None = None
+        self._handlers = Handlers()
         self._master: Spot | None = None
         self._here: Spot | None = None
         self._write_at_rise: Spot | None = None
@@ -95,6 +99,8 @@ class Witness:
         self._waits_left = WAITS_NS
         self._draining = False
         self._since = 0
+        self.behind = False
+        """More has been recorded than the last look took."""
 
     def clear(self) -> None:
         """The client is gone, and its guest with it."""
@@ -116,24 +122,34 @@ class Witness:
 
     # -- the ring ----------------------------------------------------------------------------------
 
-    def drain(self) -> None:
-        """Take what has been recorded."""
+    def drain(self, most_ns: int = LOOK_NS) -> bool:
+        """Take what has been recorded by now, in so much of the processor's time; False if some is left."""
         if self._draining:
-            return
+            return True
         self._draining = True
         try:
-            for _ in range(BATCHES):
-                records = self.ring.drain(BATCH)
-                for record in records:
-                    self._take(record)
-                if len(records) < BATCH:
-                    break
+            self.behind = not self._drain(most_ns)
         finally:
             self._draining = False
         self._since = 0
         if self._log is not None:
             self._log.flush()
         self._look_for_gaps()
+        return not self.behind
+
+    def _drain(self, most_ns: int) -> bool:
+        for record in self.ring.drain(BATCH):
+            self._take(record)
+        # What comes from here on is another look's.
+        left = self.ring.left
+        until = self._spent_ns() + most_ns if left else 0
+        while left > 0 and not self.ring.broken:
+            if self._spent_ns() >= until:
+                return False
+            for record in self.ring.drain(min(BATCH, left)):
+                self._take(record)
+            left -= BATCH
+        return True
 
     def _look_for_gaps(self) -> None:
         ring = self.ring
@@ -151,51 +167,66 @@ class Witness:
         if self.blind:
             return
         self.blind = why
-        if why not in self._told_blind and len(self._told_blind) < BATCHES:
+        if why not in self._told_blind and len(self._told_blind) < MOST_TOLD:
             self._told_blind.add(why)
             self._say(f"the witness is blind from here on: {why}; no use of DMA memory is judged")
 
     def _take(self, record: Record) -> None:
-        match record.kind:
+        """Take one. Once blind, only what places need: who is loaded, which access is whose."""
+        kind, blind = record.kind, bool(self.blind)
+        match kind:
             case Kind.ACCESS:
-                self.traffic.window_over()
+                if not blind:
+                    self.traffic.window_over()
                 self._take_access(record)
                 return
             case Kind.TOUCH:
                 self.traffic.touched(record)
                 return
-            case Kind.SYNC:
-                self.traffic.synced(record)
+            case Kind.MODULE:
+                self.ledger.take(record)
+                if not record.flags & GONE:
+                    self.loaded()
             case Kind.IRQ:
                 self._take_irq(record)
-            case Kind.CONFIG:
-                if self.ledger.module_at(record.pc) is not None:
-                    # The call itself, which ends before what it returns to.
-                    self._config = record.a[0], Spot(record.pc - 1, record.seq)
-            case Kind.MASTER:
-                self._master = Spot(record.pc, record.seq)
             case _:
-                self.ledger.take(record)
-                if record.kind == Kind.MODULE and not record.flags & GONE and len(self._loads) < MOST_LOADS:
-                    self._loads.append((record.seq, self.ledger.loads))
-                    self.loaded()
+                self._take_call(record, blind=blind)
         if self._log is not None:
             self._log.take(record)
+
+    def _take_call(self, record: Record, *, blind: bool) -> None:
+        """Take a call that somebody made for this very device."""
+        module = self.ledger.modules.at(record.pc)
+        self._handlers.uses(module)
+        if record.kind == Kind.CONFIG:
+            if module is not None:
+                # The call itself, which ends before what it returns to.
+                self._config = record.a[0], Spot(record.pc - 1, record.seq)
+        elif record.kind == Kind.MASTER:
+            self._master = Spot(record.pc, record.seq)
+        elif blind:
+            pass
+        elif record.kind == Kind.SYNC:
+            self.traffic.synced(record)
+        else:
+            self.ledger.take(record)
 
     def _take_access(self, record: Record) -> None:
         address, io = record.a[0], bool(record.flags & Access.PORT)
         for bar, (base, size, is_io) in enumerate(self.bars):
             if is_io is io and base <= address < base + size:
+                self._handlers.uses(self.ledger.modules.at(record.pc))
                 self.matching.record(record, bar, address - base)
                 return
 
     def _take_irq(self, record: Record) -> None:
-        """Note the handler of the driver: of all that the guest registers, the last one that is a module's."""
+        """Note a handler, if it is a module's own."""
         if record.flags & GONE or record.a[5]:
             return
         for entry in record.a[1:3]:
-            if entry and self.ledger.module_at(entry) is not None:
-                self._handler = Spot(entry, record.seq)
+            module = self.ledger.modules.at(entry) if entry else None
+            if module is not None:
+                self._handlers.add(module, Spot(entry, record.seq))
                 return
 
     # -- accesses ----------------------------------------------------------------------------------
@@ -233,7 +264,8 @@ class Witness:
 
     def sees(self) -> bool:
         """Take what has been recorded; True if an access of the device can be judged."""
-        self.drain()
+        if not self.drain() and not self.blind and not self.drain(CATCH_UP_NS):
+            self._go_blind("more is recorded than can be looked at")
         if not self.blind and self.ring.state < SAW_KERNEL:
             self._go_blind(
                 "QEMU records nothing"
@@ -250,23 +282,19 @@ class Witness:
     def load(self) -> int:
         """Which load of the driver what happens now belongs to."""
         self.drain()
-        newest = self.ledger.loads
+        newest = self.ledger.modules.newest
         last = self.matching.last
-        if not newest or self._reads or last is None:
-            return newest  # the processor waits for its read: all that it did before is recorded
-        self._wait_for(last)
-        return self.load_at(last) if last.pc else self.ledger.loads
+        if newest is None or self._reads or last is None:
+            return self.ledger.modules.load  # the processor waits for its read: all that it did before is recorded
+        return self.ledger.load_of(self.module_of(last))
 
-    def load_of(self, spot: Spot | None) -> int:
-        """Which load of the driver an access is of that may have been made just now."""
+    def module_of(self, spot: Spot | None) -> Module | None:
+        """Whose code an access is, which may have been made just now; of what nobody knows, whoever came last."""
         if spot is not None and not spot.pc:
             self._wait_for(spot)
-        return self.load_at(spot) or self.ledger.loads
-
-    def load_at(self, spot: Spot | None) -> int:
-        """Which load of the driver a place is of; 0 if that is not known."""
-        at = bisect_right(self._loads, (spot.seq, 1 << 64)) if spot is not None and spot.pc else 0
-        return self._loads[at - 1][1] if at else 0
+        modules = self.ledger.modules
+        module = modules.at_time(spot.pc, spot.seq) if spot is not None and spot.pc else None
+        return module if module is not None else modules.newest
 
     def _wait_for(self, spot: Spot) -> None:
         """Wait until the record of an access has come: it is made right after the access."""
@@ -293,7 +321,7 @@ class Witness:
             case Stored():
                 return self.traffic.stored(source.address, source.most, soon=source.soon)
             case Handler():
-                return self._handler
+                return self._handlers.spot
             case MasterCall():
                 return self._master
             case Seen():
@@ -301,7 +329,7 @@ class Witness:
 
     def _answer(self) -> Spot | None:
         """The last write, if the handler made it since the device asked for it."""
-        last, handler = self.matching.last_write, self._handler
+        last, handler = self.matching.last_write, self._handlers.spot
         if last is None or handler is None or last is self._write_at_rise:
             return None
         return last if handler.pc <= last.pc < handler.pc + HANDLER_BYTES else None
@@ -311,7 +339,7 @@ class Witness:
         return {
             **asdict(self.ledger.counts),
             "live": self.ledger.held,
-            "loads": self.ledger.loads,
+            "loads": self.ledger.modules.count,
             "accesses": self.matching.accesses,
             "matched": self.matching.matched,
             "blind": self.blind,
@@ -428,6 +456,8 @@ class WitnessedDevice:
         wait = self.device.wait_ns()
         if not self._there:
             return wait
+        if self._witness.behind:
+            return 0
         return DRAIN_NS if wait is None else min(wait, DRAIN_NS)
 
     def _publish(self) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from plx9x5x.witness.events import Fault
 from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.memory import Held, Memory
+from plx9x5x.witness.modules import Module
 
 LOOKED_AT: Final = 1024
 """The newest buffers that are tried as the one that was meant."""
@@ -43,13 +44,13 @@ def look(
     *,
     write: bool,
     first_due: int | None,
-    load: Callable[[], int] = lambda: 0,
+    module: Callable[[], Module | None] = lambda: None,
 ) -> Wrong | Memory | None:
     """Judge `length` bytes at `address` of a transfer that began at `begin`.
 
     A transfer whose addresses have gone round has come to lower ones than it began at. Give what is wrong; or else the
-    memory that it is all in, None where it is right for another reason. `load` says which load of the driver started
-    it: what an earlier one has taken back was somebody else's since.
+    memory that it is all in, None where it is right for another reason. `module` says whose start it was: what an
+    earlier load of a driver has taken back was somebody else's since.
     """
     end = address + length
     homes = tuple(_given(ledger, begin, first_due))
@@ -57,7 +58,7 @@ def look(
         if _holds(ledger, home, address, end, write=write):
             return home if home.live and home.holds(address, end) else None
     if not homes:
-        return _outside(ledger, begin, address, length, first_due=first_due, load=load())
+        return _outside(ledger, begin, address, length, first_due=first_due, module=module())
     against = next((it for it in homes if it.holds(address, end)), None)
     if against is not None:
         return Wrong(Fault.DIRECTION, against)
@@ -96,7 +97,7 @@ def _holds(ledger: Ledger, memory: Memory, start: int, end: int, *, write: bool)
 
 
 def _outside(
-    ledger: Ledger, begin: int, address: int, length: int, *, first_due: int | None, load: int
+    ledger: Ledger, begin: int, address: int, length: int, *, first_due: int | None, module: Module | None
 ) -> Wrong | None:
     """Judge a transfer that began in nothing that the device was given, by what may have been meant."""
     page = next(ledger.pages.at(begin), None)
@@ -105,7 +106,7 @@ def _outside(
     newest = tuple(islice(ledger.newest(), LOOKED_AT))
     hit = next(_given(ledger, address, first_due), None) or next(ledger.live.overlapping(address, length), None)
     meant = next((it for finds in (_swapped, _cut, _of_the_processor) if (it := finds(newest, begin))), None)
-    freed = [it for it in ledger.released.at(begin) if it.held is not Held.POOL_PAGE and it.load >= load]
+    freed = [it for it in ledger.released.at(begin) if it.held is not Held.POOL_PAGE and it.may_be_of(module)]
     # By chance an address is often somewhere in a large buffer, and hardly ever at its very beginning.
     if freed and (meant is None or not meant.exact):
         return Wrong(Fault.FREED, max(freed, key=_when_released), hit)

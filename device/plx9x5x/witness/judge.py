@@ -21,6 +21,7 @@ from plx9x5x.witness.traffic import Traffic
 
 if TYPE_CHECKING:
     from plx9x5x.witness.memory import Memory
+    from plx9x5x.witness.modules import Module
 
 Sources = tuple[Source, ...]
 
@@ -74,8 +75,8 @@ class Knows(Protocol):
         """Where something was done."""
         ...
 
-    def load_of(self, spot: Spot | None) -> int:
-        """Which load of the driver an access is of."""
+    def module_of(self, spot: Spot | None) -> "Module | None":
+        """Whose code an access is."""
         ...
 
     def tell(self, mistake: Mistake) -> None:
@@ -137,7 +138,7 @@ class JudgingBus:
             length,
             write=write,
             first_due=witness.matching.first_due,
-            load=lambda: witness.load_of(started),
+            module=lambda: witness.module_of(started),
         )
         if isinstance(found, Wrong):
             return found

@@ -11,18 +11,19 @@ import enum
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, TypeVar
 
 from plx9x5x.findings.place import Seen, Spot
 from plx9x5x.witness.events import FreeMismatch, LeftBehind, Mistake
-from plx9x5x.witness.memory import ALL_ONES, Direction, Held, Memory, Module
-from plx9x5x.witness.records import FAILED, GONE, Alloc, Kind, Mask, Record
-from plx9x5x.witness.spans import Crowded, Spans
+from plx9x5x.witness.memory import ALL_ONES, Direction, Held, Memory, is_translated
+from plx9x5x.witness.modules import Module, Modules
+from plx9x5x.witness.records import FAILED, Alloc, Kind, Mask, Record
+from plx9x5x.witness.spans import CROWD, Apart, Crowded, Spans
 
 MOST_LIVE: Final = 1 << 16
 MOST_RELEASED: Final = 4096
 MOST_POOLS: Final = 4096
-MOST_MODULES: Final = 256
 MOST_SEGMENTS: Final = 4096
 """Of one list that are looked at for one call."""
 DEFAULT_MASK: Final = 0xFFFF_FFFF
@@ -30,6 +31,9 @@ DEFAULT_MASK: Final = 0xFFFF_FFFF
 
 
 _KeyT = TypeVar("_KeyT")
+
+_Set = dict[Memory, None]
+"""In the order in which they came. Nothing here is looked for in a list: a guest may hold all that is kept at once."""
 
 
 class _Freed(enum.Enum):
@@ -55,7 +59,8 @@ class Counts:
 class _Pool:
     size: int
     made: Spot
-    load: int
+    module: Module | None
+    order: int
     blocks: dict[int, Memory] = field(default_factory=dict)
 
 
@@ -87,17 +92,21 @@ class Ledger:
         """Pages of pools: memory of the kernel, of which the blocks are the driver's."""
         self.released: Spans[Memory] = Spans()
         self._released: OrderedDict[tuple[int, int], Memory] = OrderedDict()
-        self._order: dict[Memory, None] = {}
+        self._apart: dict[Held, Apart[Memory]] = {held: Apart() for held in Held if held is not Held.MAPPING}
+        """Allocations by their place; mappings may overlap."""
+        self._order: _Set = {}
         """What is live, oldest first."""
-        self._by_start: dict[tuple[Held, int], list[Memory]] = {}
-        self._lists: dict[int, list[Memory]] = {}
+        self._by_start: dict[tuple[Held, int], _Set] = {}
+        self._by_va: dict[tuple[Held, int], _Set] = {}
+        """Allocations by their CPU address."""
+        self._by_module: dict[Module, _Set] = {}
+        self._lists: dict[int, _Set] = {}
         self.pools: dict[int, _Pool] = {}
         self.unknown_pools = False
         """Blocks were seen of a pool that was not: then nothing is known of what is between blocks."""
         self.translated = False
         """An allocation has another address for the device than for the processor's memory: there is an IOMMU."""
-        self.modules: dict[int, Module] = {}
-        self.loads = 0
+        self.modules = Modules()
         self.mask = self.coherent_mask = DEFAULT_MASK
         self.counts = Counts()
         self.overflowed = ""
@@ -117,13 +126,9 @@ class Ledger:
         """What is live, the newest first, without the pages of pools."""
         return (it for it in reversed(self._order) if it.held is not Held.POOL_PAGE)
 
-    def module_at(self, pc: int) -> Module | None:
-        """Whose code a program counter is; the newest load of it."""
-        return next((it for it in reversed(self.modules.values()) if it.holds(pc)), None)
-
     def segments(self, memory: Memory) -> Iterable[Memory]:
         """The live mappings of the same list, itself among them."""
-        return self._lists.get(memory.list, (memory,)) if memory.list else (memory,)
+        return self._lists.get(memory.list, {memory: None}) if memory.list else (memory,)
 
     # -- allocations -------------------------------------------------------------------------------
 
@@ -141,11 +146,12 @@ class Ledger:
             va,
             physical,
             spot,
-            self.loads,
+            self.modules.at(spot.pc),
+            self.modules.count,
             managed=bool(record.flags & Alloc.MANAGED),
         )
         self.counts.allocations += not page
-        self.translated = self.translated or physical not in (0, handle)
+        self.translated = self.translated or is_translated(handle, physical)
         self._drop_stale(memory)
         self._add(memory)
 
@@ -156,8 +162,8 @@ class Ledger:
         page = bool(record.flags & Alloc.POOL_PAGE)
         self.counts.frees += not page
         held = Held.POOL_PAGE if page else Held.ALLOCATION
-        memory = self._first(held, handle)
-        if memory is None and (memory := self._by_va(held, va)) is not None:
+        memory = _oldest(self._by_start, (held, handle))
+        if memory is None and (memory := _oldest(self._by_va, (held, va))) is not None:
             self._wrong(_Freed.FREE, spot, memory, f"with handle {handle:#x}, which is not its own")
         elif memory is None:
             if not page:
@@ -174,7 +180,7 @@ class Ledger:
     def _pool_create(self, record: Record, spot: Spot) -> None:
         pool, size = record.a[:2]
         if pool and len(self.pools) < MOST_POOLS:
-            self.pools[pool] = _Pool(size or 1, spot, self.loads)
+            self.pools[pool] = _Pool(size or 1, spot, self.modules.at(spot.pc), self.modules.count)
 
     def _pool_alloc(self, record: Record, spot: Spot) -> None:
         va, handle, number = record.a[:3]
@@ -185,7 +191,8 @@ class Ledger:
             self.unknown_pools = True
         else:
             self.counts.allocations += 1
-            memory = Memory(Held.BLOCK, handle, pool.size, Direction.BOTH, va, 0, spot, self.loads, pool=number)
+            module, order = self.modules.at(spot.pc), self.modules.count
+            memory = Memory(Held.BLOCK, handle, pool.size, Direction.BOTH, va, 0, spot, module, order, pool=number)
             self._drop_stale(memory)
             if self._add(memory):
                 pool.blocks[handle] = memory
@@ -209,7 +216,7 @@ class Ledger:
         if pool is None or not pool.blocks:
             return
         blocks = list(pool.blocks.values())
-        self._left(blocks, "when its pool was destroyed", pool.load, Seen("pool destroyed", spot))
+        self._left(blocks, "when its pool was destroyed", self.load_of(pool.module), Seen("pool destroyed", spot))
         for memory in blocks:
             self._release(memory, spot)
 
@@ -233,12 +240,13 @@ class Ledger:
             va,
             physical,
             spot,
-            self.loads,
+            self.modules.at(spot.pc),
+            self.modules.count,
             list=chain,
             entries=record.width if chain else 0,
         )
         if self._add(memory) and chain:
-            self._lists.setdefault(chain, []).append(memory)
+            self._lists.setdefault(chain, {})[memory] = None
 
     def _unmap(self, record: Record, spot: Spot) -> None:
         start, size, direction, _, _, chain = record.a[:6]
@@ -264,7 +272,7 @@ class Ledger:
         if not there:
             self._unknown(_Freed.UNMAP, spot, chain, 0, what="a scatter/gather list")
             return
-        first = there[0]
+        first = next(iter(there))
         wrong = [f"direction {_named(direction)}"] if direction != first.direction.value else []
         if entries and first.entries and entries != first.entries:
             wrong.append(f"{entries} entries, where {first.entries} were mapped (dma_map_sg() may merge them)")
@@ -277,7 +285,7 @@ class Ledger:
         """The live mappings that a SYNC record is about."""
         start, _, _, _, _, chain = record.a[:6]
         if chain:
-            return tuple(self._lists.get(chain, ())[:MOST_SEGMENTS])
+            return tuple(islice(self._lists.get(chain, ()), MOST_SEGMENTS))
         return tuple(it for it in self.live.at(start) if it.held is Held.MAPPING)
 
     # -- masks and modules -------------------------------------------------------------------------
@@ -294,20 +302,16 @@ class Ledger:
             self.mask = mask
 
     def _module(self, record: Record, _: Spot) -> None:
-        number, *texts = record.a[:5]
-        if not record.flags & GONE:
-            self.loads += 1
-            self.modules.pop(number, None)
-            while len(self.modules) >= MOST_MODULES:
-                del self.modules[next(iter(self.modules))]
-            self.modules[number] = Module(record.text, self.loads, *texts)
+        module = self.modules.take(record)
+        if module is None or not module.gone:
             return
-        module = self.modules.pop(number, None)
-        if module is None:
-            return
-        mine = [it for it in self._order if it.load == module.load and module.holds(it.made.pc) and not it.managed]
+        mine = [it for it in self._by_module.pop(module, ()) if not it.managed]
         for held in (Held.ALLOCATION, Held.BLOCK, Held.MAPPING):
             self._left([it for it in mine if it.held is held], f"when {module.name} was unloaded", module.load)
+
+    def load_of(self, module: Module | None) -> int:
+        """Which load of its driver something is of: of what nobody did who is watched, the one that is there."""
+        return module.load if module is not None else self.modules.load
 
     def _left(self, memories: list[Memory], when: str, load: int, *sources: Seen) -> None:
         """Tell of what stays behind: one line for each place that asked for it."""
@@ -321,33 +325,33 @@ class Ledger:
 
     # ----------------------------------------------------------------------------------------------
 
-    def _first(self, held: Held, start: int) -> Memory | None:
-        there = self._by_start.get((held, start))
-        return there[0] if there else None
-
-    def _by_va(self, held: Held, va: int) -> Memory | None:
-        """An allocation by its CPU address: looked for only when a free has no handle of anything."""
-        return next((it for it in self._order if it.held is held and it.va == va), None)
-
     def _add(self, memory: Memory) -> bool:
         """Keep it; False where there is no room, and then nothing can be said of any access."""
         spans = self.pages if memory.held is Held.POOL_PAGE else self.live
         if memory.start + memory.size > ALL_ONES or len(self.live) + len(self.pages) >= MOST_LIVE:
             self.overflowed = f"the guest holds more than {MOST_LIVE} buffers"
             return False
-        try:
-            spans.add(memory)
-        except Crowded:
+        there = self._by_start.setdefault((memory.held, memory.start), {})
+        crowded = len(there) >= CROWD
+        if not crowded:
+            try:
+                spans.add(memory)
+            except Crowded:
+                crowded = True
+        if crowded:
             self.overflowed = "the guest maps one page too many times at once"
             return False
-        self._order[memory] = None
-        self._by_start.setdefault((memory.held, memory.start), []).append(memory)
+        self._order[memory] = there[memory] = None
+        if memory.module is not None:
+            self._by_module.setdefault(memory.module, {})[memory] = None
+        if memory.held is not Held.MAPPING:
+            self._by_va.setdefault((memory.held, memory.va), {})[memory] = None
+            self._apart[memory.held].add(memory)
         return True
 
     def _drop_stale(self, memory: Memory) -> None:
         """Forget allocations that lie where a new one does: the kernel that had them is gone, as after a reboot."""
-        spans = self.pages if memory.held is Held.POOL_PAGE else self.live
-        for old in [it for it in spans.overlapping(memory.start, memory.size) if it.held is memory.held]:
+        for old in self._apart[memory.held].overlapping(memory.start, memory.size):
             self._take_out(old)
 
     def _release(self, memory: Memory, spot: Spot) -> None:
@@ -370,6 +374,11 @@ class Ledger:
         memory.live = False
         (self.pages if memory.held is Held.POOL_PAGE else self.live).remove(memory)
         _take_from(self._by_start, (memory.held, memory.start), memory)
+        if memory.held is not Held.MAPPING:
+            _take_from(self._by_va, (memory.held, memory.va), memory)
+            self._apart[memory.held].remove(memory)
+        if memory.module in self._by_module:
+            _take_from(self._by_module, memory.module, memory)
         if memory.list:
             _take_from(self._lists, memory.list, memory)
         if memory.pool and (pool := self.pools.get(memory.pool)) is not None:
@@ -377,10 +386,11 @@ class Ledger:
 
     def _unknown(self, how: _Freed, spot: Spot, start: int, size: int, *, what: str = "") -> None:
         mapped = how is _Freed.UNMAP
+        module = self.modules.at(spot.pc)
         same = [
             it
             for it in self.released.at(start)
-            if not what and it.start == start and (it.held is Held.MAPPING) is mapped and it.load == self.loads
+            if not what and it.start == start and (it.held is Held.MAPPING) is mapped and it.may_be_of(module)
         ]
         before = max(same, key=lambda it: it.released.seq if it.released is not None else 0, default=None)
         sources = [Seen(how.value, spot)]
@@ -389,12 +399,13 @@ class Ledger:
             sources += [Seen(f"{before.released_by} before", before.released), Seen(before.made_by, before.made)]
         else:
             wrong = f"{how.value}, and nothing of the kind is {'mapped' if how is _Freed.UNMAP else 'allocated'}"
-        self._tell(FreeMismatch(self._now(), self.loads, tuple(sources), what, start, size, wrong, before))
+        self._tell(FreeMismatch(self._now(), self.load_of(module), tuple(sources), what, start, size, wrong, before))
 
     def _wrong(self, how: _Freed, spot: Spot, memory: Memory, wrong: str) -> None:
         sources = Seen(how.value, spot), Seen(memory.made_by, memory.made)
         told = f"{how.value} {wrong}"
-        self._tell(FreeMismatch(self._now(), self.loads, sources, "", memory.start, memory.size, told, memory))
+        load = self.load_of(self.modules.at(spot.pc))
+        self._tell(FreeMismatch(self._now(), load, sources, "", memory.start, memory.size, told, memory))
 
 
 _DIRECTIONS: Final = frozenset(it.value for it in Direction)
@@ -404,8 +415,12 @@ def _named(direction: int) -> str:
     return Direction(direction).words if direction in _DIRECTIONS else str(direction)
 
 
-def _take_from(table: dict[_KeyT, list[Memory]], key: _KeyT, memory: Memory) -> None:
+def _oldest(table: dict[_KeyT, _Set], key: _KeyT) -> Memory | None:
+    return next(iter(table.get(key, ())), None)
+
+
+def _take_from(table: dict[_KeyT, _Set], key: _KeyT, memory: Memory) -> None:
     there = table[key]
-    there.remove(memory)
+    del there[memory]
     if not there:
         del table[key]

@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A piece of memory that a guest gave its device, and a module of the guest's kernel."""
+"""A piece of memory that a guest gave its device."""
 
 import enum
 from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.findings.place import Spot
+from plx9x5x.witness.modules import Module
 
 ALL_ONES: Final = (1 << 64) - 1
+
+
+def is_translated(handle: int, physical: int) -> bool:
+    """True if memory has another address for the device than for the processor's memory: there is an IOMMU.
+
+    `physical` is 0 where it is not known.
+    """
+    return physical not in (0, handle)
 
 
 class Held(enum.Enum):
@@ -40,7 +49,8 @@ class Direction(enum.Enum):
 class Memory:
     """`size` bytes from bus address `start`; `va` and `physical` are 0 where they are not known.
 
-    `list` is the scatter/gather list that a mapping is a segment of, `pool` a block's pool.
+    `list` is the scatter/gather list that a mapping is a segment of, `pool` a block's pool. `module` is whose call it
+    was, None: nobody's who is watched; `order` how many modules had been loaded by then.
     """
 
     held: Held
@@ -50,7 +60,8 @@ class Memory:
     va: int
     physical: int
     made: Spot
-    load: int
+    module: Module | None
+    order: int
     managed: bool = False
     list: int = 0
     entries: int = 0
@@ -68,6 +79,12 @@ class Memory:
     def end(self) -> int:
         """The address after its last byte."""
         return self.start + self.size
+
+    def may_be_of(self, module: Module | None) -> bool:
+        """True if what a module does may be about it: what an earlier load gave back was somebody else's since."""
+        if self.module is None:
+            return module is None or self.order >= module.order
+        return self.module is module or not self.module.gone
 
     @property
     def made_by(self) -> str:
@@ -89,19 +106,3 @@ class Memory:
         if self.held is Held.MAPPING:
             return f"{told} ({self.size} bytes, {self.direction.words})"
         return f"{told} ({self.size} bytes{', of a pool' if self.held is not Held.ALLOCATION else ''})"
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A loaded module: its name, which load it is, and where its text lies."""
-
-    name: str
-    load: int
-    core: int
-    core_size: int
-    init: int
-    init_size: int
-
-    def holds(self, pc: int) -> bool:
-        """True if the code at `pc` is the module's."""
-        return self.core <= pc < self.core + self.core_size or self.init <= pc < self.init + self.init_size

@@ -98,6 +98,8 @@ class RingReader(_Ring):
         self._tail = 0
         self.lost = self.unreturned = self.state = 0
         """As the header has them; looked at by `drain`."""
+        self.left = 0
+        """Records that were there, and not taken, when `drain` looked last."""
         self.broken = ""
         """Why nothing can be read any more, in words."""
 
@@ -118,6 +120,7 @@ class RingReader(_Ring):
         if not 0 <= there <= self.capacity:
             self.broken = "the ring's head makes no sense"
             return []
+        self.left = max(there - most, 0)
         there = min(there, most)
         found: list[Record] = []
         while there:

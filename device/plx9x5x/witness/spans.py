@@ -5,6 +5,7 @@ A span stands in the class of its length (up to a power of two), and there in th
 touches. `CROWD` in one block are the most: a guest that maps one page thousands of times is not followed.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -85,6 +86,34 @@ class Spans(Generic[SpanT]):
                     if span.start < start + size and start < span.start + span.size and id(span) not in seen:
                         seen.add(id(span))
                         yield span
+
+
+class Apart(Generic[SpanT]):
+    """A set of spans of which no two overlap, in order: what a range hits is found whatever its length."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._spans: dict[int, SpanT] = {}
+
+    def add(self, span: SpanT) -> None:
+        """Add one that overlaps none."""
+        insort(self._starts, span.start)
+        self._spans[span.start] = span
+
+    def remove(self, span: SpanT) -> None:
+        """Take one out that is in."""
+        del self._spans[span.start]
+        del self._starts[bisect_left(self._starts, span.start)]
+
+    def overlapping(self, start: int, size: int) -> list[SpanT]:
+        """Those that share an address with a range."""
+        found = []
+        for at in range(bisect_left(self._starts, start + size) - 1, -1, -1):
+            span = self._spans[self._starts[at]]
+            if span.start + span.size <= start:
+                break
+            found.append(span)
+        return found
 
 
 def _blocks(span: Span, power: int) -> tuple[int, ...]:

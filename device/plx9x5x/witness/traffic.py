@@ -245,9 +245,8 @@ class Traffic:
             Seen(memory.made_by, memory.made),
         )
         start, end = max(touch.span[0], move.start), min(touch.span[1], move.end)
-        self._tell(
-            Touched(self._now(), memory.load, sources, touch.write, memory, start, end, record.a[5], unit=move.unit)
-        )
+        load = self._ledger.load_of(memory.module)
+        self._tell(Touched(self._now(), load, sources, touch.write, memory, start, end, record.a[5], unit=move.unit))
 
     def _memory(self, span: tuple[int, int]) -> Memory | None:
         return next((it for it in self._ledger.live.at(span[0])), None)
