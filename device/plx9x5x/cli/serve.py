@@ -226,7 +226,8 @@ def run(args: argparse.Namespace) -> int:
             _publish(trace, args.trace)
         try:
             print(f"board {board.name}: {board.summary}")
-            print(choice.describe(plane))
+            by = "the plan of faults" if faults.lines() else "the witness" if witness is not None else ""
+            print(choice.describe(plane, by=by))
             print(make_server.chosen)
             print("".join(f"{line}\n" for line in faults.lines()), end="")
             print(

@@ -371,7 +371,7 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
         tc, sources.witness, cards=1, modules=(driver.DRIVER,), accelerator=accelerator, wanted=wanted
     ) as eye:
         if wanted:
-            result = replace(result, facts={**result.facts, "witness": eye.why or "QEMU's plugin"})
+            result = replace(result, facts={**result.facts, **_seen_by(eye, spec)})
         try:
             spec = replace(spec, accel=accelerator, transport=carrier.transport.value)
             result = _boot(spec, tc, image, result, eye, clock=clock, watcher=watcher)
@@ -404,6 +404,13 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
     if not result.ok:
         runs.mark_failed(logs)
     return result
+
+
+def _seen_by(eye: Watching, spec: RunSpec) -> dict[str, str]:
+    """What a run says of its witness; the device under one is Python's, whichever plane was asked for."""
+    if eye.witness is None:
+        return {"witness": eye.why}
+    return {"witness": "QEMU's plugin", **({} if spec.faults else {"plane": "python, by the witness"})}
 
 
 def _boot(

@@ -51,8 +51,10 @@ def lack() -> str:
     return ""
 
 
-def describe(plane: Plane) -> str:
-    """One line for people: which plane, and why if it is Python's by lack of the other."""
+def describe(plane: Plane, *, by: str = "") -> str:
+    """One line for people: which plane, and why if it is Python's by lack of the other, or `by` what else."""
+    if by:
+        return f"plane {Plane.PYTHON.value}, by {by}"
     if plane is Plane.PYTHON and (why := lack()):
         return f"plane {plane.value}: the native one is not there, {why}; {HINT}"
     return f"plane {plane.value}"

@@ -277,6 +277,7 @@ class TestRun:
             f"common buffers: {line}" for line in got.untrue
         ]
         assert got.facts["witness"] == (f"blind: {lost}" if lost else "QEMU's plugin")
+        assert got.facts["plane"] == "python, by the witness"
 
     def test_server_that_does_not_start_is_a_setup_error(self) -> None:
         with pytest.raises(SetupError, match="no board is named 'none'"):

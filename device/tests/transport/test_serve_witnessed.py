@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`plx9x5x serve --witness-fd`: in the jail, on both transports, beside a client whose driver is recorded."""
 
+import itertools
 import json
 import os
 import signal
@@ -77,6 +78,24 @@ def fd() -> Iterator[int]:
     made = ring.create("0000:00:02.0", 1024)
     yield made
     os.close(made)
+
+
+def test_it_says_that_all_is_pythons_with_a_witness(fd: int, tmp_path: Path) -> None:
+    argv = ["-m", "plx9x5x", "serve", "--socket-path", tmp_path / "s", "--transport", "wire"]
+    for options, says in (
+        (("--witness-fd", fd), "plane python, by the witness"),
+        (("--witness-fd", fd, "--fault", "lost interrupt once"), "plane python, by the plan of faults"),
+        (("--plane", "python"), "plane python"),
+    ):
+        with subprocess.Popen(
+            [sys.executable, *map(str, (*argv, *options))], stdout=subprocess.PIPE, text=True, pass_fds=[fd]
+        ) as server:
+            try:
+                assert server.stdout is not None
+                said = list(itertools.takewhile(lambda line: not line.startswith("listening on "), server.stdout))
+            finally:
+                server.kill()
+        assert f"{says}\n" in said
 
 
 @pytest.mark.parametrize("carrier", ["wire", "libvfio"])

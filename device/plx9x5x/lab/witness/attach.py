@@ -12,9 +12,7 @@
 
 import contextlib
 import fcntl
-import mmap
 import os
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,18 +22,12 @@ from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab.toolchain import Toolchain, kmod, loader
 from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.doctor import Line
-from plx9x5x.lab.witness import facts
+from plx9x5x.lab.witness import codemap, facts
 from plx9x5x.lab.witness.facts import KernelFacts
 from plx9x5x.lab.witness.kernel_image import UnreadableKernel
+from plx9x5x.witness import ring
 
 PLUGIN: Final = "witness"
-PAGE: Final = mmap.PAGESIZE
-RING_RECORDS: Final = 1 << 16
-MAX_MODULES: Final = 1024
-MAX_BLOCKS: Final = 65536
-_RECORD: Final = 128
-_BLOCK: Final = 32
-_DEVICE: Final = 31
 
 
 class NoWitness(SetupError):
@@ -112,39 +104,31 @@ def report(kernel: str | None, source: Path) -> Line:
 
 @contextlib.contextmanager
 def attached(
-    prepared: Prepared, *, devices: Sequence[str], watch: Sequence[str], records: int = RING_RECORDS
+    prepared: Prepared, *, devices: Sequence[str], watch: Sequence[str], records: int = ring.CAPACITY
 ) -> Iterator[Witness]:
     """Make the memory for cards at these places of the guest ("0000:00:02.0") and modules of these names ('*': all).
 
-    `records`, a power of two, is what a ring holds. Raises: NoWitness if there is no memory for that.
+    `records`, a power of two, is what a ring holds. Raises: NoWitness if there is no memory for that; RingRefused for a
+    place or a number that no ring takes.
     """
     with contextlib.ExitStack() as stack:
         try:
-            facts_fd = _memory(stack, "facts", prepared.facts.text.encode("ascii"))
-            rings = tuple(_memory(stack, "ring", *_ring(device, records)) for device in devices)
-            code = _memory(stack, "code", *_code_map())
+            facts_fd = _memory(stack, "facts")
+            os.pwrite(facts_fd, prepared.facts.text.encode("ascii"), 0)
+            rings = tuple(_closed(stack, ring.create(device, records)) for device in devices)
+            codemap.prepare(code := _memory(stack, "code"))
+            for fd in (facts_fd, code):
+                fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         except OSError as exc:
             raise NoWitness(f"no memory to share with QEMU: {exc.strerror}", hint="allow memfd_create") from exc
         yield Witness(prepared.plugin, prepared.facts, facts_fd, rings, code, tuple(watch))
 
 
-def _ring(device: str, records: int) -> tuple[bytes, int]:
-    """A ring's head, and its size."""
-    name = device.encode("ascii")[:_DEVICE]
-    head = struct.pack("<8sIIQQQQQII32s", b"PLXWIT1\0", 1, _RECORD, records, 0, 0, 0, 0, 0, 0, name)
-    return head, PAGE + records * _RECORD
+def _memory(stack: contextlib.ExitStack, name: str) -> int:
+    """Shared memory, empty, whose size can be sealed."""
+    return _closed(stack, os.memfd_create(f"plx9x5x-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
 
 
-def _code_map() -> tuple[bytes, int]:
-    head = struct.pack("<8sIIQQ", b"PLXCODE1", 1, 0, MAX_MODULES, MAX_BLOCKS)
-    return head, PAGE + MAX_MODULES * _RECORD + MAX_BLOCKS * _BLOCK
-
-
-def _memory(stack: contextlib.ExitStack, name: str, content: bytes, size: int = 0) -> int:
-    """Shared memory that begins with `content`; its size cannot be changed, by whoever else has it."""
-    fd = os.memfd_create(f"plx9x5x-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+def _closed(stack: contextlib.ExitStack, fd: int) -> int:
     stack.callback(os.close, fd)
-    os.ftruncate(fd, size or len(content))
-    os.pwrite(fd, content, 0)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     return fd

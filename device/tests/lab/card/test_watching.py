@@ -15,7 +15,10 @@ from plx9x5x.lab.witness.facts import KernelFacts
 from plx9x5x.lab.witness.seen import Seen
 from plx9x5x.witness.ring import RingReader
 
-SHOWS = KernelFacts("plx9x5x-kernel-facts 1\ncall dma_sync_single_for_cpu ffffffff81000000 ffffffff81000040\n")
+SYNCS = (f"dma_sync_{kind}_for_{whom}" for kind in ("single", "sg") for whom in ("cpu", "device"))
+SHOWS = KernelFacts(
+    "plx9x5x-kernel-facts 1\n" + "".join(f"call {name} ffffffff81000000 ffffffff81000040\n" for name in SYNCS)
+)
 HIDES = KernelFacts("plx9x5x-kernel-facts 1\n")
 TC = Toolchain(
     Qemu(("/no/qemu",), "9", "host"),

@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from plx9x5x.lab.guest.machine import VmSpec
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
-from plx9x5x.lab.witness import attach, facts
+from plx9x5x.lab.witness import attach, codemap, facts
 from plx9x5x.lab.witness.attach import NoWitness, Prepared, attached, prepare
+from plx9x5x.witness import ring
+from plx9x5x.witness.ring import RingRefused
 from tests.lab.witness import test_facts
 
 SAYS = """#!/bin/sh
@@ -109,6 +112,34 @@ def test_qemu_gets_a_ring_for_each_card_one_map_and_the_facts() -> None:
     for fd in witness.fds:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(fd)
+
+
+def test_a_place_or_a_number_that_no_ring_takes_is_refused() -> None:
+    made = Prepared(Path("witness.so"), facts.KernelFacts(""))
+    long = "0000:" * 8
+    with (
+        pytest.raises(RingRefused, match=f"'{long}' is longer than 31 bytes"),
+        attached(made, devices=(long,), watch=()),
+    ):
+        pass
+    with (
+        pytest.raises(RingRefused, match="a power of two"),
+        attached(made, devices=("0000:00:02.0",), watch=(), records=2 * ring.MOST_CAPACITY),
+    ):
+        pass
+
+
+def test_what_the_makers_of_rings_and_maps_allow_the_plugin_takes() -> None:
+    source = Path(__file__).parents[4] / "guest-tests/witness"
+
+    def limit(file: str, name: str) -> int:
+        found = re.search(rf"#define {name} \(?(\d+)(?:ull)?(?: << (\d+)\))?\n", (source / file).read_text("utf-8"))
+        assert found, name
+        return int(found[1]) << int(found[2] or 0)
+
+    assert limit("ring.c", "MAX_CAPACITY") == ring.MOST_CAPACITY
+    assert limit("modules.c", "MOST_MODULES") >= codemap.MAX_MODULES
+    assert limit("modules.c", "MOST_BLOCKS") >= codemap.MAX_BLOCKS
 
 
 def test_qemus_command_line_has_the_plugin_where_there_is_one(tmp_path: Path) -> None:
