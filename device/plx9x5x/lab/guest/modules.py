@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.errors import SetupError
+from plx9x5x.lab.toolchain.kmod import MODULE_NAME
 
 _SUFFIXES: Final = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
 _ELF64_LITTLE: Final = b"\x7fELF\x02\x01"
+_THIS_MODULE: Final = slice(24, 80)
+"""Where struct module has its name: behind a state and a list's head, in every Linux since 2.6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,12 @@ class ModuleTree:
                 visit(needed, (*above, name))
             order[name] = module
 
+        for module in own:
+            if mine[module.name].data != module.data:
+                raise SetupError(
+                    f"two files hold a module that calls itself '{module.name}'",
+                    hint="a kernel takes one of that name: try them one after the other",
+                )
         for name in (*names, *mine):
             visit(canonical(name), ())
         return list(order.values())
@@ -103,7 +112,24 @@ def read_module(path: Path) -> Module:
     if not data.startswith(_ELF64_LITTLE):
         kind = "compressed by zstd, which is not supported here" if name.endswith(".zst") else "no 64-bit ELF file"
         raise SetupError(f"the module {path} is {kind}", hint="name the plain .ko file of an x86-64 module")
-    return Module(canonical(name.partition(".ko")[0]), data)
+    own = own_name(data)
+    called = own or canonical(name.partition(".ko")[0])
+    if not MODULE_NAME.fullmatch(called):
+        whose = "calls itself" if own else "would be called"
+        raise SetupError(
+            f"the module {path} {whose} {called[:80]!r}, which is no name of a module",
+            hint="names have letters, digits and _, at most 55 of them",
+        )
+    return Module(called, data)
+
+
+def own_name(elf: bytes) -> str:
+    """The name that a module has in the kernel, whatever its file is called; '' if it does not say.
+
+    The kernel takes it from the module's own struct module; .modinfo has it too, for tools.
+    """
+    name = _section(elf, b".gnu.linkonce.this_module")[_THIS_MODULE].partition(b"\0")[0]
+    return canonical(name.decode("utf-8", "replace") or modinfo(elf).get("name", ""))
 
 
 def canonical(name: str) -> str:

@@ -15,6 +15,9 @@ from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.toolchain.kernels import GuestKernel
 from plx9x5x.lab.toolchain.qemu import Qemu
 
+MODULE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,55}")
+"""What modules are called: MODULE_NAME_LEN of the kernel's linux/module.h is 56 on 64 bits, with the NUL."""
+
 _RECIPE: Final = "2"
 _EXPORTED: Final = "Module.symvers"
 _STATIC_FLAGS: Final = ("-static", "-O2", "-Wall", "-Wextra", "-Werror")

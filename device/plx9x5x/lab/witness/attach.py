@@ -28,6 +28,7 @@ from plx9x5x.lab.witness.kernel_image import UnreadableKernel
 from plx9x5x.witness import ring
 
 PLUGIN: Final = "witness"
+MAX_WATCHED: Final = 64
 
 
 class NoWitness(SetupError):
@@ -108,9 +109,16 @@ def attached(
 ) -> Iterator[Witness]:
     """Make the memory for cards at these places of the guest ("0000:00:02.0") and modules of these names ('*': all).
 
-    `records`, a power of two, is what a ring holds. Raises: NoWitness if there is no memory for that; RingRefused for a
-    place or a number that no ring takes.
+    `records`, a power of two, is what a ring holds. Raises: NoWitness if there is no memory for that, if a name is none
+    or there are more than the plugin takes; RingRefused for a place or a number that no ring takes.
     """
+    for name in watch:
+        if name != "*" and not kmod.MODULE_NAME.fullmatch(name):  # a comma would begin another option of QEMU's
+            raise NoWitness(
+                f"{name[:80]!r} is no name of a module", hint="names have letters, digits and _, 55 at most"
+            )
+    if len(watch) > MAX_WATCHED:
+        raise NoWitness(f"{len(watch)} modules are too many to be watched", hint=f"try at most {MAX_WATCHED} at once")
     with contextlib.ExitStack() as stack:
         try:
             facts_fd = _memory(stack, "facts")

@@ -92,3 +92,46 @@ def test_damaged_elf_gives_no_error(at: int, data: bytes) -> None:
 
 def test_modinfo_is_read() -> None:
     assert modinfo(module(depends="a,b", license="GPL")) == {"depends": "a,b", "license": "GPL"}
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (module(this_module=b"atk"), "atk"),
+        (module(this_module=b"atk", name="other"), "atk"),  # the kernel goes by its struct module
+        (module(name="my-drv"), "my_drv"),
+        (module(license="GPL"), "foo"),  # says nothing
+        (module(this_module=b""), "foo"),
+    ],
+)
+def test_module_has_its_own_name_whatever_its_file_is_called(tmp_path: Path, data: bytes, name: str) -> None:
+    (tmp_path / "foo.ko").write_bytes(data)
+    assert read_module(tmp_path / "foo.ko").name == name
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "words"),
+    [
+        ("x,file=libz.so.1.ko", module(license="GPL"), "would be called 'x,file=libz.so.1'"),
+        ("foo.ko", module(this_module=b"x,file=libz.so.1"), "calls itself 'x,file=libz.so.1'"),
+        ("foo.ko", module(this_module=b"../../init"), "calls itself"),
+        ("foo.ko", module(name="x" * 56), "calls itself"),
+        ("foo.ko", module(name="a\nb"), "calls itself"),
+    ],
+)
+def test_what_is_no_name_of_a_module_is_refused(tmp_path: Path, file: str, data: bytes, words: str) -> None:
+    (tmp_path / file).write_bytes(data)
+    with pytest.raises(SetupError, match=words):
+        read_module(tmp_path / file)
+
+
+def test_odd_file_name_is_no_matter_where_the_module_says_its_own(tmp_path: Path) -> None:
+    (tmp_path / "x,file=libz.so.1.ko").write_bytes(module(this_module=b"atk"))
+    assert read_module(tmp_path / "x,file=libz.so.1.ko").name == "atk"
+
+
+def test_two_modules_of_one_name_are_refused_and_one_given_twice_is_taken(tree: ModuleTree) -> None:
+    one, other = Module("atk", module(name="atk")), Module("atk", module(name="atk", license="GPL"))
+    assert names(tree.resolve([], [one, one])) == ["atk"]
+    with pytest.raises(SetupError, match="two files hold a module that calls itself 'atk'"):
+        tree.resolve([], [one, other])

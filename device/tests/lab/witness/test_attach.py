@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plx9x5x.lab.guest import sources
 from plx9x5x.lab.guest.machine import VmSpec
 from plx9x5x.lab.toolchain import GuestKernel, Qemu, Toolchain
 from plx9x5x.lab.witness import attach, codemap, facts
@@ -175,3 +176,27 @@ def test_the_doctor_says_what_is_there(
     assert "no-such-compiler" in attach.report(None, source).says
     monkeypatch.setattr(attach.loader, "present", lambda *_, **__: None)
     assert attach.report(None, source).mend
+
+
+@pytest.mark.parametrize(
+    ("watch", "why"),
+    [
+        (("drv", "x,file=libz.so.1"), "'x,file=libz.so.1' is no name of a module"),
+        (("",), "'' is no name"),
+        (("x" * 56,), "no name of a module"),
+        (("drv\n",), "no name of a module"),
+        (tuple(f"drv{number}" for number in range(65)), "65 modules are too many"),
+    ],
+)
+def test_what_would_be_another_option_of_qemus_plugin_is_no_name(watch: tuple[str, ...], why: str) -> None:
+    made = Prepared(Path("witness.so"), facts.KernelFacts(""))
+    with pytest.raises(NoWitness, match=re.escape(why)), attached(made, devices=(), watch=watch):
+        pass
+
+
+def test_as_many_modules_are_watched_as_the_plugin_takes() -> None:
+    made = Prepared(Path("witness.so"), facts.KernelFacts(""))
+    with attached(made, devices=(), watch=tuple(f"drv{number}" for number in range(64))) as witness:
+        assert witness.option().count("watch=") == 64
+    header = (sources.find().witness / "witness.h").read_text()
+    assert f"#define MAX_WATCHED {attach.MAX_WATCHED}" in header
