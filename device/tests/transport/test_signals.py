@@ -16,8 +16,9 @@ import pytest
 from plx9x5x.plane.choice import NAMES
 from plx9x5x.transport.wire.client import VfioUserClient
 from plx9x5x.transport.wire.codec import HEADER, Command
+from tests.length import tries
 
-ROUNDS = 3
+ROUNDS = tries(1, 3)
 POSTED = struct.pack("<QII", 0x84, 0, 4) + struct.pack("<I", 1)
 WRITE = HEADER.pack(1, Command.REGION_WRITE, HEADER.size + len(POSTED), 0x10, 0) + POSTED
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plx9x5x.ports import ResetKind
 from plx9x5x.witness import ledger as ledgers
-from plx9x5x.witness import ring
+from plx9x5x.witness import matching, ring
 from plx9x5x.witness.device import BATCH, CATCH_UP_NS, LOOK_NS
 from plx9x5x.witness.modules import MOST_MODULES
 from plx9x5x.witness.records import Kind, Record
@@ -259,9 +259,11 @@ def test_writes_that_are_passed_over_are_forgotten_without_a_look_at_all_that_wa
     assert costs[1] < 20 * costs[0], costs
 
 
-def test_writes_that_never_come_are_innocence_and_bounded() -> None:
-    with guest(capacity=1 << 17) as driver:
-        for turn in range((1 << 16) + 10):
+def test_writes_that_never_come_are_innocence_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = tries(1 << 12, matching.MOST_DUE)
+    monkeypatch.setattr(matching, "MOST_DUE", most)
+    with guest(capacity=2 * most) as driver:
+        for turn in range(most + 10):
             driver.write(CSR, 0, 1, post=True, cpu=turn % 4)
         driver.posted.clear()
         while not driver.witness.drain():

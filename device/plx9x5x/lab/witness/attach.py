@@ -76,9 +76,8 @@ def prepare(tc: Toolchain, source: Path) -> Prepared:
     """Compile the C files of the folder `source`, and read the kernel; both are kept. Raises: NoWitness."""
     cache = Cache(tc.cache)
     try:
-        return Prepared(
-            kmod.plugin(cache, source, name=PLUGIN, qemu=tc.qemu), facts.of_kernel(tc.kernel.vmlinuz, cache)
-        )
+        known = facts.of_kernel(tc.kernel.vmlinuz, cache)  # first: of a kernel that cannot be read no plugin is made
+        return Prepared(kmod.plugin(cache, source, name=PLUGIN, qemu=tc.qemu), known)
     except SetupError as exc:
         raise NoWitness(str(exc), hint=exc.hint) from exc
     except UnreadableKernel as exc:
