@@ -50,7 +50,8 @@ Without WHEN a fault is due from the start. It strikes once, at the first occurr
 guest on the same server meets the same plan. What configuration space is asked by firmware and kernel counts as well.
 
 The same plan, the same `--seed` and the same accesses give the same faults: each sentence has a random generator of
-its own. With a plan the chip's Python decides everything, whatever `--plane` says, so that no access is missed.
+its own; `run` draws a seed, for its driver's random lengths too, and says it. With a plan the chip's Python decides
+everything, whatever `--plane` says, so that no access is missed.
 
 ## What is said of it
 
@@ -65,8 +66,10 @@ the chip did, so an access that a fault answers, or loses, is not there. `serve 
 
 What a fault causes is not the driver's, and no finding says so: an abort that was planned, what follows from a
 read that gave something else or a write that was lost, until that register is read or written as it should be, what
-follows from a reset that the driver did not ask for. What the driver does then is its own: one that polls for ever for
-a DONE that will not come is told so (`spinning`, [findings.md](findings.md)).
+follows from a reset that the driver did not ask for. Where the driver is watched ([witness.md](witness.md)) that is so
+of its memory too: which bytes the card reached, and what the driver touched because it was told of an end. What it
+gives back wrongly, or never, is its own, and what it does then: one that polls for ever for a DONE that will not come
+is told so (`spinning`, [findings.md](findings.md)).
 
 The bits are those that were read back from silicon (aborts: a PEX 8311), that the PCI 9080's data book names (parity,
 EOT#, DREQ#, 256 retries) or that the PCI specification asks for; [registers.md](registers.md) has each with its source.
