@@ -2,6 +2,7 @@
 """What of `make bench` boots guests, and what starts servers (too long for the fast tests), once and quickly."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,18 @@ def test_the_harness_measures_in_guests(tmp_path: Path) -> None:
     assert parts.keys() == NEED_A_GUEST
     assert {row.peer_name for row in parts["guest"].rows} == {"C peer", "edu"}
     assert "START of a 4-byte block to interrupt handled" in [row.name for row in parts["guest"].rows]
+
+
+def test_what_a_witness_costs_is_measured_beside_a_run_without() -> None:
+    script = [sys.executable, SCRIPT.with_name("witness_cost.py"), "--rounds", "1", "--"]
+    done = subprocess.run([*script, "--only", "start_needs_enable"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, wall, processor = done.stdout.splitlines()
+    for line, name in ((wall, "wall time"), (processor, "processor time")):
+        assert re.fullmatch(rf"{name} +\d+\.\d\d s +\d+\.\d\d s +x\d\.\d\d", line)
+    failed = subprocess.run([*script, "--only", "nobody"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "a run failed, so nothing is measured:\nerror: no case 'nobody'" in failed.stderr
 
 
 def test_the_harness_measures_starts() -> None:
