@@ -55,7 +55,7 @@ class Room:
     def conclude(self) -> None:
         """Sum up a client that has not left, if it did anything, and start afresh."""
         if self._witness is not None:
-            self._witness.drain()
+            self._witness.conclude()
         if self._summary is not None or self.docket.findings:
             self._sum_up()
             if self._witness is not None:

@@ -13,11 +13,12 @@ Nothing here raises or blocks on what a guest or its QEMU does. Once something w
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from plx9x5x.findings.place import Answered, Handler, Here, LastWrite, MasterCall, Seen, Source, Spot, Stored, Written
 from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, PciDevice, RegionSpec, ResetKind
+from plx9x5x.witness.doubts import Doubts
 from plx9x5x.witness.events import Mistake
 from plx9x5x.witness.judge import Doing, JudgingBus
 from plx9x5x.witness.ledger import Ledger
@@ -79,6 +80,7 @@ class Witness:
         """Called when a driver is loaded."""
         self.matching: Final = Matching(host_ns)
         self.ledger: Final = Ledger(self.tell, self._time)
+        self.doubts: Final = Doubts(self.tell, host_ns)
         self.traffic: Final = Traffic(self.ledger, self.tell, self._time, syncs=syncs)
         self.blind = ""
         """Why nothing is judged any more, in words."""
@@ -108,6 +110,7 @@ class Witness:
         self.ledger.clear()
         self.matching.clear()
         self.traffic.clear()
+        self.doubts.clear()
 
     def wrap(self, make: DeviceFactory) -> DeviceFactory:
         """Give a factory of the same devices, watched."""
@@ -173,13 +176,14 @@ class Witness:
 
     def _take(self, record: Record) -> None:
         """Take one. Once blind, only what places need: who is loaded, which access is whose."""
-        kind, blind = record.kind, bool(self.blind)
-        match kind:
-            case Kind.ACCESS:
-                if not blind:
-                    self.traffic.window_over()
-                self._take_access(record)
-                return
+        blind = bool(self.blind)
+        if record.kind == Kind.ACCESS:
+            if not blind:
+                self.traffic.window_over()
+            self.doubts.recorded(record, came=self._take_access(record))
+            return
+        self.doubts.recorded(record)
+        match record.kind:
             case Kind.TOUCH:
                 self.traffic.touched(record)
                 return
@@ -211,13 +215,14 @@ class Witness:
         else:
             self.ledger.take(record)
 
-    def _take_access(self, record: Record) -> None:
+    def _take_access(self, record: Record) -> bool:
+        """Take the record of an access; True if that has come."""
         address, io = record.a[0], bool(record.flags & Access.PORT)
         for bar, (base, size, is_io) in enumerate(self.bars):
             if is_io is io and base <= address < base + size:
                 self._handlers.uses(self.ledger.modules.at(record.pc))
-                self.matching.record(record, bar, address - base)
-                return
+                return self.matching.record(record, bar, address - base)
+        return False
 
     def _take_irq(self, record: Record) -> None:
         """Note a handler, if it is a module's own."""
@@ -240,6 +245,7 @@ class Witness:
         self._reads = not write
         if write:
             self.traffic.wrote_device()
+            self.doubts.wrote(self._here)
 
     def configures(self, offset: int) -> None:
         """The device is about to get a write of its configuration space."""
@@ -278,6 +284,23 @@ class Witness:
         """Pass on what is wrong, while anything can be said."""
         if not self.blind:
             self.sink(mistake)
+
+    def accuse(self, mistake: Mistake, given_back: int) -> None:
+        """Pass on what is wrong with memory that call `given_back` gave back, 0: none did; now, or once it is sure.
+
+        Places are those of now.
+        """
+        if given_back <= self.doubts.settled:
+            self.tell(mistake)
+        elif not self.blind:
+            found = ((source.role, self.find(source)) for source in mistake.sources)
+            sources = tuple(Seen(role, spot) for role, spot in found if spot is not None)
+            self.doubts.add(replace(mistake, load=self.load(), sources=sources), given_back)
+
+    def conclude(self) -> None:
+        """Nothing comes any more of this client: say what waits to be said."""
+        self.drain()
+        self.doubts.conclude()
 
     def load(self) -> int:
         """Which load of the driver what happens now belongs to."""
@@ -438,6 +461,8 @@ class WitnessedDevice:
 
     def reset(self, kind: ResetKind) -> None:
         """Go back to the power-on state. What the guest holds it still holds, unless it is gone itself."""
+        if kind is ResetKind.LOST_CLIENT:
+            self._witness.conclude()
         self._witness.drain()
         self.device.reset(kind)
         self._config[:] = bytes(len(self._config))
@@ -449,6 +474,7 @@ class WitnessedDevice:
     def step(self, budget: int) -> bool:
         """Do DMA work."""
         self._witness.drain()
+        self._witness.doubts.stepped()
         return self.device.step(budget)
 
     def wait_ns(self) -> int | None:

@@ -17,7 +17,7 @@ from plx9x5x.witness.memory import Held, Memory
 from plx9x5x.witness.modules import Module
 
 LOOKED_AT: Final = 1024
-"""The newest buffers that are tried as the one that was meant."""
+"""The newest buffers that are tried as the one that was meant; and pieces of one access."""
 _PAGE: Final = 4096
 _LOW: Final = (1 << 32) - 1
 _FLAGS: Final = 0xF
@@ -55,7 +55,7 @@ def look(
     end = address + length
     homes = tuple(_given(ledger, begin, first_due))
     for home in homes if begin <= address else ():
-        if _holds(ledger, home, address, end, write=write):
+        if _holds(ledger, home, address, end, write=write, first_due=first_due):
             return home if home.live and home.holds(address, end) else None
     if not homes:
         return _outside(ledger, begin, address, length, first_due=first_due, module=module())
@@ -72,6 +72,12 @@ def look(
     return Wrong(Fault.BEYOND_END, home, hit, f"{end - home.end} bytes beyond")
 
 
+def given_back(ledger: Ledger, begin: int, address: int, length: int) -> int:
+    """Seq of the last call that gave back what a transfer touches; 0 if none did."""
+    found = (*ledger.released.at(begin), *ledger.released.overlapping(address, length))
+    return max((_when_released(it) for it in found if it.held is not Held.POOL_PAGE), default=0)
+
+
 def _given(ledger: Ledger, address: int, first_due: int | None) -> Iterator[Memory]:
     """What holds an address and is the device's, as far as the device can know."""
     yield from ledger.live.at(address)
@@ -81,19 +87,26 @@ def _given(ledger: Ledger, address: int, first_due: int | None) -> Iterator[Memo
                 yield memory
 
 
-def _holds(ledger: Ledger, memory: Memory, start: int, end: int, *, write: bool) -> bool:
-    """True if a range is in the memory, or in segments of one list that follow each other."""
+def _holds(ledger: Ledger, memory: Memory, start: int, end: int, *, write: bool, first_due: int | None) -> bool:
+    """True if a range is in the memory; or, of a transfer that began in a mapping, in mappings next to each other.
+
+    Drivers merge those, of one list or of several, and each byte was given to the device.
+    """
     if not memory.direction.allows(write=write):
         return False
     if memory.holds(start, end):
         return True
-    if not memory.list:
+    if memory.held is not Held.MAPPING:
         return False
-    ends = {it.start: it.end for it in islice(ledger.segments(memory), LOOKED_AT)}
-    at = memory.end
-    while at < end and at in ends:
-        at = ends[at]
-    return at >= end
+    at = start
+    for _ in range(LOOKED_AT):
+        there = (it for it in _given(ledger, at, first_due) if it.held is Held.MAPPING)
+        at = max((it.end for it in there if it.direction.allows(write=write)), default=0)
+        if at >= end:
+            return True
+        if not at:
+            return False
+    return True  # in so many pieces that nobody can say
 
 
 def _outside(

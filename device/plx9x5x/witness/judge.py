@@ -13,7 +13,7 @@ from plx9x5x.errors import AbortCause, BusAbort
 from plx9x5x.findings.place import Seen, Source, Spot
 from plx9x5x.ports import BusMaster
 from plx9x5x.units import BusAddr
-from plx9x5x.witness.diagnosis import Wrong, look
+from plx9x5x.witness.diagnosis import Wrong, given_back, look
 from plx9x5x.witness.events import Fault, Mistake, WrongAccess
 from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.matching import Matching
@@ -79,8 +79,8 @@ class Knows(Protocol):
         """Whose code an access is."""
         ...
 
-    def tell(self, mistake: Mistake) -> None:
-        """Take what is wrong."""
+    def accuse(self, mistake: Mistake, given_back: int) -> None:
+        """Take what is wrong with memory that was given back by call `given_back`, 0: that never was."""
         ...
 
 
@@ -157,25 +157,24 @@ class JudgingBus:
             sources = (*sources, Seen(f"what it hits {wrong.hit.made_by}", wrong.hit.made))
         begin = address if doing.begin is None else doing.begin
         translated = self._witness.ledger.translated
-        self._witness.tell(
-            WrongAccess(
-                self._witness.now(),
-                None,
-                sources,
-                wrong.fault,
-                doing.words,
-                write,
-                address,
-                length,
-                begin,
-                memory,
-                wrong.hit,
-                stopped,
-                translated,
-                wrong.note,
-                unit=doing.unit,
-            )
+        told = WrongAccess(
+            self._witness.now(),
+            None,
+            sources,
+            wrong.fault,
+            doing.words,
+            write,
+            address,
+            length,
+            begin,
+            memory,
+            wrong.hit,
+            stopped,
+            translated,
+            wrong.note,
+            unit=doing.unit,
         )
+        self._witness.accuse(told, given_back(self._witness.ledger, begin, address, length))
 
     def _with_release(self, sources: Sources, released: Seen) -> Sources:
         """Put what was done after memory was given back first, then the call: the first one is the mistake."""

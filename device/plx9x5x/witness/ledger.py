@@ -29,7 +29,7 @@ MOST_SEGMENTS: Final = 4096
 DEFAULT_MASK: Final = 0xFFFF_FFFF
 """What a PCI device has before its driver sets one."""
 
-
+_CROWDED: Final = "the guest maps one page too many times at once"
 _KeyT = TypeVar("_KeyT")
 
 _Set = dict[Memory, None]
@@ -125,10 +125,6 @@ class Ledger:
     def newest(self) -> Iterator[Memory]:
         """What is live, the newest first, without the pages of pools."""
         return (it for it in reversed(self._order) if it.held is not Held.POOL_PAGE)
-
-    def segments(self, memory: Memory) -> Iterable[Memory]:
-        """The live mappings of the same list, itself among them."""
-        return self._lists.get(memory.list, {memory: None}) if memory.list else (memory,)
 
     # -- allocations -------------------------------------------------------------------------------
 
@@ -332,14 +328,14 @@ class Ledger:
             self.overflowed = f"the guest holds more than {MOST_LIVE} buffers"
             return False
         there = self._by_start.setdefault((memory.held, memory.start), {})
-        crowded = len(there) >= CROWD
-        if not crowded:
-            try:
+        try:
+            if len(there) < CROWD:
                 spans.add(memory)
-            except Crowded:
-                crowded = True
-        if crowded:
-            self.overflowed = "the guest maps one page too many times at once"
+            else:
+                self.overflowed = _CROWDED
+        except Crowded:
+            self.overflowed = _CROWDED
+        if self.overflowed:
             return False
         self._order[memory] = there[memory] = None
         if memory.module is not None:

@@ -125,8 +125,8 @@ class Matching:
 
     # -- what the ring brings ----------------------------------------------------------------------
 
-    def record(self, record: Record, bar: int, offset: int) -> None:
-        """Take the record of an access to a BAR."""
+    def record(self, record: Record, bar: int, offset: int) -> bool:
+        """Take the record of an access to a BAR; True if all of that has come."""
         write = bool(record.flags & Access.WRITE)
         self._passed = max(self._passed, record.cpu + 2)
         left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
@@ -137,6 +137,7 @@ class Matching:
             self._met(left)
         elif write:
             self._wait(left)
+        return not left.width
 
     @property
     def first_due(self) -> int | None:

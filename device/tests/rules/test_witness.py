@@ -345,10 +345,42 @@ def test_lists() -> None:
         assert not driver.findings
         driver.unmap(0, 0, FROM_DEVICE, sg=LIST)
         assert driver.names == ["dma-free-mismatch"]
-        for index in range(2):
-            driver.map(OTHER + 4096 * index, 4096, FROM_DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("second", "direction", "size", "right"),
+    [
+        (OTHER + 4096, FROM_DEVICE, 4096, True),
+        (OTHER + 4096, BOTH, 4096, True),
+        (OTHER + 4096, TO_DEVICE, 4096, False),
+        (OTHER + 4160, FROM_DEVICE, 4096, False),
+        (OTHER + 4096, FROM_DEVICE, 4032, False),
+    ],
+)
+def test_mappings_that_follow_each_other_may_be_one_transfer(
+    second: int, direction: int, size: int, right: bool
+) -> None:
+    with guest() as driver:
+        driver.map(OTHER, 4096, FROM_DEVICE)
+        driver.map(second, size, direction)
         driver.transfer(OTHER, 2 * 4096)
-        assert driver.names == ["dma-beyond-end", "dma-free-mismatch"]
+        assert driver.names == ([] if right else ["dma-beyond-end"])
+
+
+def test_a_list_of_more_pieces_than_are_looked_at_is_right() -> None:
+    with guest() as driver:
+        for index in range(1500):
+            driver.map(OTHER + 8 * index, 8, FROM_DEVICE, sg=LIST, index=index, of=1500)
+        driver.transfer(OTHER, 8 * 1500)
+        assert not driver.findings
+
+
+def test_allocations_that_happen_to_follow_each_other_are_two() -> None:
+    with guest() as driver:
+        driver.alloc(4096, handle=OTHER)
+        driver.alloc(4096, handle=OTHER + 4096)
+        driver.transfer(OTHER, 2 * 4096)
+        assert driver.names == ["dma-beyond-end"]
 
 
 def test_a_list_in_the_wrong_direction() -> None:

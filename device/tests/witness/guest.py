@@ -105,10 +105,10 @@ class Guest:
             self.device.write(0, offset, width, value)
         return seq
 
-    def read(self, offset: int, width: int = 4) -> int:
+    def read(self, offset: int, width: int = 4, *, cpu: int = 0) -> int:
         self.deliver()
         value = self.device.read(0, offset, width)
-        self.put(Kind.ACCESS, BAR0 + offset, value, width=width)
+        self.put(Kind.ACCESS, BAR0 + offset, value, width=width, cpu=cpu)
         return value
 
     def deliver(self) -> None:
@@ -158,8 +158,8 @@ class Guest:
         self.put(Kind.ALLOC, self.va(handle), handle, size, physical or handle, flags=flags)
         return handle
 
-    def free(self, handle: int, size: int = 4096, *, va: int = 0, flags: int = 0) -> int:
-        return self.put(Kind.FREE, va or self.va(handle), handle, size, flags=flags)
+    def free(self, handle: int, size: int = 4096, *, va: int = 0, flags: int = 0, cpu: int = 0) -> int:
+        return self.put(Kind.FREE, va or self.va(handle), handle, size, flags=flags, cpu=cpu)
 
     def map(self, start: int, size: int, direction: int, *, sg: int = 0, index: int = 0, of: int = 1) -> None:
         self.put(Kind.MAP, start, size, direction, start, self.va(start), sg, index, of)
@@ -186,7 +186,7 @@ class Guest:
 
     @property
     def findings(self) -> dict[str, Finding]:
-        self.witness.drain()
+        self.witness.conclude()
         return {it.rule: it for it in self.room.findings}
 
     @property

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plx9x5x.units import KIB
+from plx9x5x.witness.doubts import QUIET_NS, STEPS
 from plx9x5x.witness.records import FOR_DEVICE, Kind
 from tests.length import tries
 from tests.witness.guest import BLOCK, BOTH, CSR, FROM_DEVICE, MODE, PADR, RAM, SIZ, TO_DEVICE, TO_PCI, Guest, guest
@@ -77,6 +78,26 @@ def stopped(driver: Guest, late: Late) -> None:
     late.between()
 
 
+def stopped_by_others(driver: Guest, late: Late) -> None:
+    """The stop is by code that nobody watches: it has no record, and is on its way when the memory goes."""
+    size = 100 * KIB
+    buffer = driver.alloc(size)
+    late.start(buffer, size, to_pci=True)
+    driver.posted += [(0, CSR, 1, 0), (0, CSR, 1, 4)]
+    late.between()
+    driver.free(buffer, size, cpu=late.data.draw(st.integers(0, 1), "cpu"))
+    late.between()
+    again = late.data.draw(st.sampled_from([0, 4096, size]), "allocated again")
+    if again:
+        driver.alloc(again, handle=buffer)
+        late.between()
+    if late.data.draw(st.booleans(), "stops it, too"):
+        late.stop(waits=late.data.draw(st.booleans(), "waits"))
+    if again:
+        driver.free(buffer, again)
+        late.between()
+
+
 def mapped(driver: Guest, late: Late) -> None:
     to_pci = late.data.draw(st.booleans(), "to PCI")
     direction = late.data.draw(st.sampled_from([BOTH, FROM_DEVICE if to_pci else TO_DEVICE]), "direction")
@@ -88,6 +109,20 @@ def mapped(driver: Guest, late: Late) -> None:
         late.between()
         driver.put(Kind.SYNC, OTHER, 5000, direction, flags=FOR_DEVICE)
     driver.unmap(OTHER, 5000, direction)
+
+
+def merged(driver: Guest, late: Late) -> None:
+    """Mappings that happen to follow each other are one transfer."""
+    sizes = (4096, 100, 3996)
+    starts = (OTHER, OTHER + 4096, OTHER + 4196)
+    directions = [late.data.draw(st.sampled_from([BOTH, FROM_DEVICE]), "direction") for _ in starts]
+    pieces = tuple(zip(starts, sizes, directions, strict=True))
+    for piece in pieces:
+        driver.map(*piece)
+    late.start(OTHER, sum(sizes), to_pci=True)
+    late.wait()
+    for piece in pieces:
+        driver.unmap(*piece)
 
 
 def listed(driver: Guest, late: Late) -> None:
@@ -110,7 +145,9 @@ def other_work(driver: Guest, late: Late) -> None:
     driver.free(third)
 
 
-PLAYS = st.lists(st.sampled_from([coherent, stopped, mapped, listed, other_work]), min_size=1, max_size=5)
+PLAYS = st.lists(
+    st.sampled_from([coherent, stopped, stopped_by_others, mapped, merged, listed, other_work]), min_size=1, max_size=5
+)
 
 
 @settings(
@@ -143,3 +180,75 @@ def test_one_that_frees_too_early_is_accused_of_that_alone(data: st.DataObject) 
         driver.deliver()
         driver.run()
         assert driver.names == (["dma-freed"] if moved_before < 100 * KIB else [])
+
+
+def freed_at_once(driver: Guest) -> None:
+    """A driver that frees while the device works, which goes on after that."""
+    buffer = driver.alloc(100 * KIB)
+    driver.program(buffer, 100 * KIB)
+    driver.start()
+    driver.run(1, 4096)
+    driver.free(buffer, 100 * KIB)
+    driver.run(1, 4096)
+
+
+def test_a_stop_that_nobody_recorded_is_waited_for() -> None:
+    with guest() as driver:
+        freed_at_once(driver)
+        assert not driver.room.findings, "it may be on its way"
+        driver.device.write(0, CSR, 1, 0)
+        driver.device.write(0, CSR, 1, 4)
+        driver.read(CSR, 1)
+        assert not driver.findings
+
+
+def test_what_the_device_does_after_a_read_that_came_after_the_free_is_certain() -> None:
+    with guest() as driver:
+        freed_at_once(driver)
+        driver.read(CSR, 1)
+        driver.witness.drain()
+        assert [it.rule for it in driver.room.findings] == ["dma-freed"]
+        driver.device.write(0, CSR, 1, 0)
+        assert driver.names == ["dma-freed"]
+
+
+def test_a_read_by_another_processor_may_have_been_sent_before() -> None:
+    with guest() as driver:
+        freed_at_once(driver)
+        driver.read(CSR, 1, cpu=1)
+        driver.witness.drain()
+        assert not driver.room.findings
+        driver.read(CSR, 1, cpu=1)
+        driver.witness.drain()
+        assert [it.rule for it in driver.room.findings] == ["dma-freed"]
+
+
+def test_without_any_read_it_is_told_once_it_is_quiet() -> None:
+    with guest() as driver:
+        time = 0
+        driver.witness.doubts._host_ns = lambda: time
+        freed_at_once(driver)
+        for _ in range(2 * STEPS):
+            driver.run(1)
+        assert not driver.room.findings
+        time = QUIET_NS
+        driver.run(1)
+        (finding,) = driver.room.findings
+        assert finding.rule == "dma-freed"
+        assert [it.role for it in finding.places] == ["freed", "DMAPADR0 written", "started", "allocated"]
+
+
+def test_quiet_is_not_what_passes_while_nobody_listens() -> None:
+    """A server that was stopped for a while has not heard what came meanwhile."""
+    with guest() as driver:
+        time = 0
+        driver.witness.doubts._host_ns = lambda: time
+        freed_at_once(driver)
+        time = 10 * QUIET_NS
+        driver.run(1, 4096)
+        assert not driver.room.findings
+        driver.device.write(0, CSR, 1, 0)
+        driver.run(2 * STEPS)
+        time *= 2
+        driver.run(2 * STEPS)
+        assert not driver.room.findings
