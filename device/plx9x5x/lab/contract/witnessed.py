@@ -21,6 +21,8 @@ from nthal.contract import Observation, check
 from nthal.contract.observation import LINUX
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.contract.observed import PROBLEMS_MAX, Sightings
+from plx9x5x.witness.ledger import DEFAULT_MASK
+from plx9x5x.witness.memory import is_translated
 
 PAGE: Final = 4096
 MOST: Final = 1 << 20
@@ -38,7 +40,7 @@ class Call:
     la: int
     length: int
     physical: int = 0
-    limit: int = 0xFFFF_FFFF
+    limit: int = DEFAULT_MASK
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Calls:
     def translated(self) -> bool:
         """True behind an IOMMU."""
         return any(
-            it.physical not in (0, it.la) for calls in self.loads for it in calls if it.kind == "alloc" and it.va
+            is_translated(it.la, it.physical) for calls in self.loads for it in calls if it.kind == "alloc" and it.va
         )
 
 
@@ -88,7 +90,7 @@ class _Reader:
         """By the kernel's address of a module: the number of its load, and where its text is."""
         self._held: dict[int, int] = {}
         """Whose load the allocation at a virtual address is."""
-        self._limit = 0xFFFF_FFFF
+        self._limit = DEFAULT_MASK
 
     def problem(self, text: str) -> None:
         if len(self.calls.problems) < PROBLEMS_MAX:
@@ -98,7 +100,7 @@ class _Reader:
         match record["kind"]:
             case "module":
                 self._module(record)
-            case "mask" if not _n(record, "refused") and (record["coherent"] or record["both"]):
+            case "mask" if not _n(record, "refused") and record["coherent"]:
                 self._limit = _n(record, "mask")
             case "alloc" if not record["pool_page"]:
                 self._alloc(record)
@@ -118,12 +120,16 @@ class _Reader:
         self.calls.loads.append([])
         self.calls.ended.append(False)
 
+    def _load_of(self, pc: int) -> int | None:
+        """Whose code a call is in: which load; None for somebody else's."""
+        return next((load for load, texts in self._of_module.values() if any(pc in text for text in texts)), None)
+
     def _alloc(self, record: Mapping[str, object]) -> None:
-        pc = _n(record, "pc")
-        load = next((load for load, texts in self._of_module.values() if any(pc in text for text in texts)), None)
+        va = _n(record, "va")
+        self._held.pop(va, None)  # whoever has it now
+        load = self._load_of(_n(record, "pc"))
         if load is None:
             return  # somebody else's
-        va = _n(record, "va")
         call = Call(
             "alloc",
             _n(record, "seq"),
@@ -139,10 +145,9 @@ class _Reader:
 
     def _free(self, record: Mapping[str, object]) -> None:
         va = _n(record, "va")
-        load = self._held.get(va)
+        load = self._held.pop(va, None)
         if load is None:
-            pc = _n(record, "pc")
-            load = next((load for load, texts in self._of_module.values() if any(pc in text for text in texts)), None)
+            load = self._load_of(_n(record, "pc"))
         if load is not None and va:
             self.calls.loads[load].append(Call("free", _n(record, "seq"), va, _n(record, "handle"), _n(record, "size")))
 

@@ -39,8 +39,8 @@ class Log:
     def alloc(self, size: int = 4096, *, va: int = VA, la: int = LA, physical: int = 0, pc: int = TEXT + 16) -> None:
         self.put(Kind.ALLOC, va, la if va else 0, size, physical or la, pc=pc)
 
-    def free(self, size: int = 4096, *, va: int = VA, la: int = LA) -> None:
-        self.put(Kind.FREE, va, la, size)
+    def free(self, size: int = 4096, *, va: int = VA, la: int = LA, pc: int = TEXT + 16) -> None:
+        self.put(Kind.FREE, va, la, size, pc=pc)
 
     @property
     def calls(self) -> Calls:
@@ -56,7 +56,7 @@ def broken(log: Log) -> tuple[str, ...]:
 
 def test_a_good_life_breaks_nothing() -> None:
     log = Log()
-    log.put(Kind.MASK, (1 << 32) - 1, 0, flags=Mask.BOTH)
+    log.put(Kind.MASK, (1 << 32) - 1, 0, flags=Mask.COHERENT)
     for _ in range(2):
         log.load()
         log.alloc()
@@ -115,6 +115,32 @@ def test_others_and_the_pages_of_pools_are_not_the_drivers() -> None:
     log.put(Kind.ALLOC, VA, LA, 4096, LA, flags=Alloc.POOL_PAGE)
     log.unload()
     assert judge(log.calls) is None
+
+
+@pytest.mark.parametrize("freed", [True, False])
+def test_memory_that_is_somebody_elses_now_is_not_the_drivers(freed: bool) -> None:
+    """A module that nobody watches gets the same address, and frees it by calls of its own."""
+    log = Log()
+    log.load()
+    log.alloc()
+    if freed:
+        log.free()
+    log.alloc(8192, pc=0x1000)
+    log.free(8192, pc=0x1000)
+    log.alloc(4096, pc=0x1000)
+    log.free(4096, pc=0x1000)
+    if freed:
+        log.unload()
+    assert broken(log) == ()
+
+
+def test_what_the_driver_frees_twice_is_its_own() -> None:
+    log = Log()
+    log.load()
+    log.alloc()
+    log.free()
+    log.free()
+    assert broken(log)
 
 
 def test_what_a_driver_tells_is_what_was_called() -> None:
