@@ -42,7 +42,8 @@ class _Case:
 class Docket:
     """Takes events, keeps findings. `say` gets the lines for people; `now` is the host's clock, nanoseconds.
 
-    `others` counts what came after the first `most` causes. The findings are one client's: `clear` begins afresh.
+    `others` counts what came after the first `most` causes of its load of the driver, or after `MOST_IN_ALL`. The
+    findings are one client's: `clear` begins afresh.
     `sources` says for an event where the driver's code was that did it, `whereabouts` knows such places.
     """
 
@@ -62,6 +63,8 @@ class Docket:
         self._cases: dict[tuple[int, str, tuple[object, ...]], _Case] = {}
         self._of_load: dict[int, int] = {}
         """How many causes each load has."""
+        self._full: set[int | None] = set()
+        """Loads of which it has been said that more causes are not told apart; None: of all."""
         self.others = 0
 
     def take(self, event: object, time_ns: int) -> None:
@@ -90,14 +93,24 @@ class Docket:
     ) -> None:
         load = key[0]
         if self._of_load.get(load, 0) >= self._most or len(self._cases) >= MOST_IN_ALL:
-            if not self.others:
-                self._say(f"{len(self._cases)} causes so far; more are counted and not told apart")
+            self._say_full(load)
             self.others += 1
             return
         self._of_load[load] = self._of_load.get(load, 0) + 1
         found = spots(self._sources(event), self._whereabouts)
         case = self._cases[key] = _Case(rule, charge, 1, time_ns, time_ns, self._now(), 1, load, found)
         self._say(str(_finding(case)))
+
+    def _say_full(self, load: int) -> None:
+        """Say once of each load that has its causes, and once of all of them together."""
+        in_all = len(self._cases) >= MOST_IN_ALL
+        of = None if in_all else load
+        if of in self._full or None in self._full:
+            return
+        self._full.add(of)
+        count = len(self._cases) if in_all else self._of_load[load]
+        where = f"load {load} of the driver: " if of else ""
+        self._say(f"{where}{count} causes so far; more are counted and not told apart")
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -108,6 +121,7 @@ class Docket:
         """Begin afresh, for another client."""
         self._cases.clear()
         self._of_load.clear()
+        self._full.clear()
         self.others = 0
 
 

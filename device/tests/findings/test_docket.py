@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from plx9x5x.findings import docket
 from plx9x5x.findings.docket import AGAIN_NS, Docket
 from plx9x5x.findings.finding import Charge, UnknownRule, Who, from_json
+from plx9x5x.findings.place import Nowhere
 from plx9x5x.findings.rule import Rule, by_event, named, when
 
 
@@ -24,13 +26,23 @@ def _look(slip: Slip) -> Charge:
 RULE = Rule("slip", Who.BOARD, "t", "m", "w", "r", certain=False, looks=when(Slip, _look))
 
 
+class Loaded(Nowhere):
+    """Somebody who knows which load of a driver it is, and no more."""
+
+    number = 0
+
+    def load(self) -> int:
+        return self.number
+
+
 class Room:
     """A docket with a clock of its own."""
 
     def __init__(self, most: int = 64) -> None:
         self.said: list[str] = []
         self.time = 0
-        self.docket = Docket([RULE], self.said.append, most=most, now=lambda: self.time)
+        self.place = Loaded()
+        self.docket = Docket([RULE], self.said.append, most=most, now=lambda: self.time, whereabouts=self.place)
 
     def slip(self, cause: int, times: int = 1) -> None:
         for _ in range(times):
@@ -68,6 +80,27 @@ def test_causes_without_number_are_bounded() -> None:
     room.docket.clear()
     assert not room.docket.findings
     assert room.docket.others == 0
+
+
+def test_each_load_of_the_driver_has_causes_of_its_own_and_that_they_are_many_is_said_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docket, "MOST_IN_ALL", 10)
+    room = Room(most=3)
+    for room.place.number in (1, 2, 3):
+        for cause in range(5):
+            room.slip(cause)
+    told = "3 causes so far; more are counted and not told apart"
+    full = [line for line in room.said if "not told apart" in line]
+    assert full == [f"load {load} of the driver: {told}" for load in (1, 2, 3)]
+    for room.place.number in range(4, 20):
+        room.slip(1)
+    assert len(room.docket.findings) == 10
+    assert room.docket.others == 6 + 15
+    assert [line for line in room.said if "not told apart" in line][3:] == [
+        "10 causes so far; more are counted and not told apart"
+    ]
+    assert len(room.said) == 10 + 4
 
 
 def test_an_event_of_another_class_is_nobody_s() -> None:
