@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def opened(args: argparse.Namespace) -> Iterator["Witness | None"]:
-    """Open what the options name, before the jail closes; None without a ring. Raises: UsageError, SetupError."""
+    """Open what the options name, before the jail closes; None without a ring.
+
+    Raises: UsageError, SetupError, RingRefused.
+    """
     if args.witness_fd is None:
         if args.witness_log is not None or args.witness_sync:
             raise UsageError("--witness-log and --witness-sync go with --witness-fd")
@@ -81,7 +84,7 @@ def _open_log(path: Path) -> Iterator["CallLog"]:
     from plx9x5x.witness.log import CallLog
 
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise SetupError(f"cannot write the log of calls {path}: {exc.strerror}", hint="name another file") from exc
     try:

@@ -65,11 +65,12 @@ _STAMPED: Final = re.compile(r"([0-9]+)\.([0-9]{9}) ")
 _NAMES: Final = " ; "
 """What stands between an access and its names."""
 _WHERE: Final = "  "
+"""What stands before the driver's line, after the names if there are any (lab.witness.places)."""
 
 HELD_NS: Final = 50_000_000
 """A line waits so long for the place of its access, which is recorded once it has its answer."""
 HELD_MOST: Final = 256
-"""What stands before the driver's line, after the names if there are any (lab.witness.places)."""
+"""Lines that wait so at once."""
 _LAST: Final = b"full\n"
 
 

@@ -290,9 +290,7 @@ class Ledger:
         mask, refused = record.a[:2]
         if refused:
             return
-        if record.flags & Mask.BOTH:
-            self.mask = self.coherent_mask = mask
-        elif record.flags & Mask.COHERENT:
+        if record.flags & Mask.COHERENT:
             self.coherent_mask = mask
         else:
             self.mask = mask

@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 from plx9x5x.units import MIB
-from plx9x5x.witness.records import GONE, Alloc, Kind, Mask, Master, Record
+from plx9x5x.witness.records import FOR_DEVICE, GONE, Alloc, Kind, Mask, Master, Record
 
 MOST: Final = 64 * MIB
 
@@ -40,9 +40,9 @@ def as_json(record: Record) -> dict[str, object] | None:
         case Kind.ALLOC | Kind.FREE:
             told |= {"pool_page": bool(flags & Alloc.POOL_PAGE), "managed": bool(flags & Alloc.MANAGED)}
         case Kind.SYNC:
-            told["for_device"] = bool(flags & 1)
+            told["for_device"] = bool(flags & FOR_DEVICE)
         case Kind.MASK:
-            told |= {"coherent": bool(flags & Mask.COHERENT), "both": bool(flags & Mask.BOTH)}
+            told["coherent"] = bool(flags & Mask.COHERENT)
         case Kind.MASTER:
             told |= {"set": bool(flags & Master.SET), "disabled": bool(flags & Master.DISABLED)}
         case Kind.MODULE:

@@ -37,7 +37,7 @@ class Kind(enum.IntEnum):
     SYNC = 6
     """As UNMAP; flags 1 for the device."""
     MASK = 7
-    """a0 mask, a1 result (0: taken); flags 1 coherent, 2 both."""
+    """a0 mask, a1 result (0: taken); flags 1 coherent."""
     MASTER = 8
     """Flags 1 pci_set_master, 0 pci_clear_master, 2 pci_disable_device."""
     IRQ = 9
@@ -77,7 +77,6 @@ class Mask(enum.IntFlag):
     """Flags of MASK."""
 
     COHERENT = 1
-    BOTH = 2
 
 
 class Master(enum.IntFlag):

@@ -139,7 +139,8 @@ RULES: Final = (
         "dma-beyond-end", Who.DRIVER, "DMA runs past the end of a buffer",
         "The transfer begins in a buffer of the driver's and goes on behind its last byte: a length that is too long "
         "or in other units, a descriptor too many, a block of a pool that is larger than the pool's. What the driver "
-        "asked for counts, not the page that it was rounded up to. Mappings that follow each other may be one transfer.",
+        "asked for counts, not the page that it was rounded up to. Mappings that follow each other may be one "
+        "transfer.",
         "buf = dma_alloc_coherent(d, 4096, &h, GFP_KERNEL);\nwritel(8192, regs + DMASIZ0);",
         "buf = dma_alloc_coherent(d, 8192, &h, GFP_KERNEL);\nwritel(8192, regs + DMASIZ0);",
         looks=_wrong(Fault.BEYOND_END, "allocate or map as many bytes as the transfer has, or make it shorter"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from plx9x5x.findings.finding import Who, from_json
-from plx9x5x.witness.records import Kind, Mask
+from plx9x5x.witness.records import Kind
 from plx9x5x.witness.rules import RULES
 from tests.witness.guest import (
     BOTH,
@@ -119,7 +119,7 @@ def _swapped(driver: Guest, handle: int) -> int:
 
 def _above(*, mask: int) -> Play:
     def play(driver: Guest) -> None:
-        driver.put(Kind.MASK, mask, 0, flags=Mask.BOTH)
+        driver.masks(mask)
         driver.transfer(3 * HIGH + RAM)
         driver.stop()
 
@@ -127,7 +127,7 @@ def _above(*, mask: int) -> Play:
 
 
 def _within_mask(driver: Guest) -> None:
-    driver.put(Kind.MASK, (1 << 64) - 1, 0, flags=Mask.BOTH)
+    driver.masks((1 << 64) - 1)
     driver.host.ram(3 * HIGH, 8192)
     buffer = driver.alloc(handle=3 * HIGH)
     driver.transfer(buffer)

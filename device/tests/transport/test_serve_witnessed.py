@@ -169,3 +169,14 @@ def test_options_that_go_with_a_ring_are_refused_without(folder: Path) -> None:
     ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 2
     assert "--witness-fd" in ended.stderr
+
+
+def test_a_log_of_calls_that_is_there_is_not_written_over(fd: int, folder: Path) -> None:
+    log = folder / "calls.jsonl"
+    log.write_text("mine\n")
+    argv = [sys.executable, "-m", "plx9x5x", "serve", "--socket-path", folder / "s", "--witness-fd", str(fd)]
+    argv += ["--witness-log", log]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=False, pass_fds=[fd], timeout=30)
+    assert ended.returncode
+    assert "name another file" in ended.stderr
+    assert log.read_text() == "mine\n"

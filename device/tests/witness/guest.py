@@ -21,7 +21,7 @@ from plx9x5x.transport.loopback import Loopback
 from plx9x5x.units import KIB, MIB
 from plx9x5x.witness import ring
 from plx9x5x.witness.device import Witness, WitnessedDevice
-from plx9x5x.witness.records import FAILED, Access, Kind, Touch
+from plx9x5x.witness.records import FAILED, Access, Kind, Mask, Touch
 from plx9x5x.witness.ring import RingReader, RingWriter
 
 RAM, SIZE = 0x100_0000, 2 * MIB
@@ -163,6 +163,11 @@ class Guest:
 
     def map(self, start: int, size: int, direction: int, *, sg: int = 0, index: int = 0, of: int = 1) -> None:
         self.put(Kind.MAP, start, size, direction, start, self.va(start), sg, index, of)
+
+    def masks(self, mask: int) -> None:
+        """As by dma_set_mask_and_coherent(), which is two calls."""
+        self.put(Kind.MASK, mask, 0)
+        self.put(Kind.MASK, mask, 0, flags=Mask.COHERENT)
 
     def map_failed(self, size: int) -> None:
         self.put(Kind.MAP, FAILED, size, TO_DEVICE)
