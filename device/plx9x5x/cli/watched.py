@@ -71,7 +71,7 @@ def watch(
     from plx9x5x.rules import places
 
     witness.now = now
-    witness.doing = places.Aim(chip.channels)
+    witness.doing = places.ChannelPurposes(chip.channels)
     witness.sink = sink.emit
     witness.loaded = chip.say_again
     if excuses is not None:

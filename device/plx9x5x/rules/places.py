@@ -16,7 +16,7 @@ from plx9x5x.regs import dma, intr, local
 from plx9x5x.regs.kernel import Register
 from plx9x5x.rules import words
 from plx9x5x.witness.events import Fault, Mistake
-from plx9x5x.witness.judge import Doing
+from plx9x5x.witness.judge import BusPurpose
 
 BARS: Final = (0, 1)
 """Where the registers are: as memory and as I/O."""
@@ -58,13 +58,13 @@ def _programmed(channel: int, register: type[Register], descriptor: int | None) 
     )
 
 
-class Aim:
+class ChannelPurposes:
     """What the chip is on the bus for, of its channels; None for a look of its own."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         self._channels: Final = tuple(channels)
         self._state: Final = {
-            (index, purpose): Doing(
+            (index, purpose): BusPurpose(
                 f"DMA channel {index}, {what}",
                 status=True,
                 started=started(index),
@@ -76,7 +76,7 @@ class Aim:
         }
         self._started: Final = tuple(started(index) for index in range(len(self._channels)))
 
-    def __call__(self) -> Doing | None:
+    def __call__(self) -> BusPurpose | None:
         """Look at it now."""
         for channel in self._channels:
             purpose = channel.purpose
@@ -92,7 +92,7 @@ class Aim:
         begin = channel.begin
         if where is not None and begin is not None and begin & words.ONES == words.ONES:
             return None  # nobody answered for the descriptor, and that has been said
-        return Doing(
+        return BusPurpose(
             state.words,
             begin,
             whole=where is None,

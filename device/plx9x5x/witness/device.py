@@ -20,7 +20,7 @@ from plx9x5x.findings.place import Answered, Handler, Here, LastWrite, MasterCal
 from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, PciDevice, RegionSpec, ResetKind
 from plx9x5x.witness.doubts import Doubts
 from plx9x5x.witness.events import Mistake
-from plx9x5x.witness.judge import Doing, JudgingBus
+from plx9x5x.witness.judge import BusPurpose, JudgingBus
 from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.log import CallLog
 from plx9x5x.witness.matching import Matching
@@ -75,7 +75,7 @@ class Witness:
         self.sink = sink
         self._say, self._log, self._host_ns, self._spent_ns = say, log, host_ns, spent_ns
         self.now: Callable[[], int] = host_ns
-        self.doing: Callable[[], Doing | None] = Doing
+        self.doing: Callable[[], BusPurpose | None] = BusPurpose
         self.loaded: Callable[[], None] = lambda: None
         """Called when a driver is loaded."""
         self.matching: Final = Matching(host_ns)

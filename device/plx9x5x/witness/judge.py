@@ -27,7 +27,7 @@ Sources = tuple[Source, ...]
 
 
 @dataclass(slots=True)
-class Doing:
+class BusPurpose:
     """What a device is on the bus for.
 
     `begin` is where the transfer began, None: where the access does. `status` says that the bytes are the device's own
@@ -45,10 +45,10 @@ class Doing:
     unit: int | None = None
 
 
-class Knows(Protocol):
+class WitnessView(Protocol):
     """What the judge needs of the witness."""
 
-    doing: Callable[[], Doing | None]
+    doing: Callable[[], BusPurpose | None]
     """What the device is on the bus for; None for an access that is not a driver's."""
     now: Callable[[], int]
 
@@ -87,7 +87,7 @@ class Knows(Protocol):
 class JudgingBus:
     """Guest memory as a watched device masters it."""
 
-    def __init__(self, bus: BusMaster, witness: Knows) -> None:
+    def __init__(self, bus: BusMaster, witness: WitnessView) -> None:
         self._bus: Final = bus
         self._witness: Final = witness
         self._lately: dict[bool, Memory] = {}
@@ -123,7 +123,7 @@ class JudgingBus:
             self._tell(wrong, doing, address, length, write=write, stopped=False)
         witness.traffic.moved(address, length, doing, write=write, after=witness.matching.last, started=started)
 
-    def _look(self, doing: Doing, started: Spot | None, address: int, length: int, *, write: bool) -> Wrong | None:
+    def _look(self, doing: BusPurpose, started: Spot | None, address: int, length: int, *, write: bool) -> Wrong | None:
         """What is wrong with an access, if anything is."""
         witness = self._witness
         begin = address if doing.begin is None else doing.begin
@@ -146,7 +146,7 @@ class JudgingBus:
             self._lately[doing.status] = found
         return None
 
-    def _tell(self, wrong: Wrong, doing: Doing, address: int, length: int, *, write: bool, stopped: bool) -> None:
+    def _tell(self, wrong: Wrong, doing: BusPurpose, address: int, length: int, *, write: bool, stopped: bool) -> None:
         sources = doing.blames(wrong.fault)
         memory = wrong.memory
         if memory is not None:

@@ -29,7 +29,7 @@ from plx9x5x.witness.memory import Direction, Held, Memory
 from plx9x5x.witness.records import Record, Touch
 
 if TYPE_CHECKING:
-    from plx9x5x.witness.judge import Doing
+    from plx9x5x.witness.judge import BusPurpose
 
 MOVES: Final = 256
 """Runs of bytes that are remembered, over all windows."""
@@ -106,7 +106,7 @@ class Traffic:
     # -- the device --------------------------------------------------------------------------------
 
     def moved(
-        self, start: int, length: int, doing: "Doing", *, write: bool, after: Spot | None, started: Spot | None
+        self, start: int, length: int, doing: "BusPurpose", *, write: bool, after: Spot | None, started: Spot | None
     ) -> None:
         """Note what the device did."""
         if not length:
@@ -128,7 +128,7 @@ class Traffic:
         if write and self._syncs:
             for memory in tuple(self._ledger.live.at(start)):
                 if memory.held is Held.MAPPING and memory.direction is not Direction.TO_DEVICE:
-                    self._soil(memory, start, end, doing)
+                    self._mark_dirty(memory, start, end, doing)
 
     def interrupted(self) -> None:
         """The device asked for the driver: from here on it may know what has been moved."""
@@ -150,7 +150,7 @@ class Traffic:
                 self._before.remove(touch)
                 self._accuse(touch, move)
 
-    def _soil(self, memory: Memory, start: int, end: int, doing: "Doing") -> None:
+    def _mark_dirty(self, memory: Memory, start: int, end: int, doing: "BusPurpose") -> None:
         dirty = memory.dirty
         if dirty is not None and memory.dirty_round == self._round and start <= dirty[1] and dirty[0] <= end:
             memory.dirty = min(dirty[0], start), max(dirty[1], end)
