@@ -134,6 +134,16 @@ def test_memory_that_is_somebody_elses_now_is_not_the_drivers(freed: bool) -> No
     assert broken(log) == ()
 
 
+def test_what_others_free_after_the_driver_is_not_its_second_free() -> None:
+    log = Log()
+    log.load()
+    log.alloc()
+    log.free()
+    log.free(8192, pc=0x1000)
+    log.unload()
+    assert broken(log) == ()
+
+
 def test_what_the_driver_frees_twice_is_its_own() -> None:
     log = Log()
     log.load()
