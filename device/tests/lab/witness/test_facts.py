@@ -131,3 +131,9 @@ def test_the_plugin_knows_every_call_by_name() -> None:
     offsets = (plugin / "facts.c").read_text(encoding="utf-8")
     made = [words[1] for words in lines(facts.of_image(kernel())) if words[0] == "offset"]
     assert not [name for name in made if f'{{ "{name}", ' not in offsets]
+
+
+def test_the_page_says_how_many_functions_are_watched() -> None:
+    page = (Path(__file__).parents[4] / "docs/witness.md").read_text(encoding="utf-8")
+    tens = {4: "forty", 5: "fifty", 6: "sixty"}
+    assert f"some {tens[round(len(facts.CALLS) / 10)]} functions of the kernel" in page
