@@ -140,6 +140,7 @@ static int of_a_kernel_that_moved(void)
 	put(MODULE + facts.off.module_name, 0, "my_drv");
 	put(MODULE + facts.off.module_state, 0, NULL);	/* is not coming */
 	enter("blocking_notifier_call_chain_robust", STACK + 0x300);
+	on_end(NULL);
 	EXPECT(ring[0]->state == STATE_LOADED && !ring[0]->head);
 	announce();
 	EXPECT(ring[0]->state == STATE_SEEN && ring[1]->state == STATE_SEEN);
