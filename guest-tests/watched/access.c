@@ -91,6 +91,19 @@ static noinline int in_touches(struct device *dev, u8 __iomem *regs)
 		sum += READ_ONCE(va[20]);
 	readl(regs + MAILBOX0);
 	told("touch %px %px 32 poll", va + 20, va + 21);
+	for (i = 0; i < 50; i++)
+		sum += READ_ONCE(va[100]);
+	for (i = 101; i < 150; i++)
+		sum += READ_ONCE(va[i]);
+	readl(regs + MAILBOX0);
+	told("touch %px %px 32 poll", va + 100, va + 101);
+	told("touch %px %px 31 r", va + 101, va + 150);
+	sum += READ_ONCE(va[200]);
+	for (i = 201; i < 250; i++)
+		sum += READ_ONCE(va[i]);
+	readl(regs + MAILBOX0);
+	told("touch %px %px 1 r", va + 200, va + 201);
+	told("touch %px %px 31 r", va + 201, va + 250);
 	sum += READ_ONCE(va[0]) + READ_ONCE(va[40]);
 	told("touch %px %px 1 r", va, va + 1);
 	told("touch %px %px 1 r", va + 40, va + 41);

@@ -140,6 +140,24 @@ uint8_t touch_dead(struct ring *ring, const struct record *gone)
 	return flags;
 }
 
+static bool of_memory(const struct touch *touch, const struct live *one,
+		      bool write)
+{
+	return touch->write == write && touch->start == one->start &&
+	       touch->handle == one->handle;
+}
+
+/*
+ * Whether it may be a look for what the device has done: one word again and
+ * again, or once, by an instruction that reads no other. Who saw it written may
+ * read on, so that is no part of what is read then.
+ */
+static bool may_be_poll(const struct touch *touch, uint64_t pc)
+{
+	return !touch->write && touch->poll &&
+	       (touch->times > 1 || touch->pc != pc);
+}
+
 /* Bytes next to those that are known already belong to them. */
 static void note(struct ring *ring, const struct live *one, uint64_t pc,
 		 uint64_t first, uint64_t end, bool write)
@@ -148,12 +166,19 @@ static void note(struct ring *ring, const struct live *one, uint64_t pc,
 
 	for (int i = 0; i < ring->n_touches; i++) {
 		touch = &ring->touches[i];
-		if (touch->write != write || touch->start != one->start ||
-		    touch->handle != one->handle || first > touch->end ||
-		    end < touch->first)
+		if (of_memory(touch, one, write) && touch->poll &&
+		    touch->first == first && touch->end == end) {
+			touch->times++;
+			return;
+		}
+	}
+	for (int i = 0; i < ring->n_touches; i++) {
+		touch = &ring->touches[i];
+		if (!of_memory(touch, one, write) || first > touch->end ||
+		    end < touch->first || may_be_poll(touch, pc))
 			continue;
 		touch->times++;
-		touch->poll &= first == touch->first && end == touch->end;
+		touch->poll = false;
 		if (first < touch->first)
 			touch->first = first;
 		if (end > touch->end)
