@@ -152,7 +152,14 @@ class CoverageFile:
             both: dict[str, Source] = {}
             lcov.add(both, before)
             lcov.add(both, found.sources)
-            self._replace(lcov.write(both))
+            data = lcov.write(both)
+            if len(data) > lcov.MOST:
+                raise SetupError(
+                    f"the coverage file {self._path} stays as it was: with this run it would have {len(data)} bytes, "
+                    f"and {lcov.MOST} are read",
+                    hint="name another file",
+                )
+            self._replace(data)
         ours = {path: source for path, source in both.items() if path in found.sources}
         merged = coverage.totals(ours, found.shown) if before.keys() & found.sources.keys() else None
         return replace(without_file(found), file=self._path, merged=merged)
@@ -175,6 +182,8 @@ class CoverageFile:
 
     def _before(self) -> Mapping[str, Source]:
         """What the file has. Raises: SetupError."""
+        if not self._name:  # the root
+            raise self._no_file()
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             file = os.open(self._name, flags, dir_fd=self._folder)
@@ -184,12 +193,11 @@ class CoverageFile:
             raise self._refused(exc) from exc
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise SetupError(
-                    f"the coverage file {self._path} is no file that runs could be added to",
-                    hint="name a file in a folder that you can write",
-                )
+                raise self._no_file()
             with os.fdopen(file, "rb", closefd=False) as stream:
                 data = stream.read(lcov.MOST + 1)
+        except OSError as exc:  # what only looks like a file: /proc/self/mem
+            raise self._refused(exc, "read") from exc
         finally:
             os.close(file)
         try:
@@ -219,8 +227,14 @@ class CoverageFile:
         except OSError as exc:
             raise self._refused(exc) from exc
 
-    def _refused(self, exc: Exception) -> SetupError:
+    def _no_file(self) -> SetupError:
+        return SetupError(
+            f"the coverage file {self._path} is no file that runs could be added to",
+            hint="name a file in a folder that you can write",
+        )
+
+    def _refused(self, exc: Exception, what: str = "write") -> SetupError:
         why = exc.strerror if isinstance(exc, OSError) and exc.strerror else exc
         return SetupError(
-            f"cannot write the coverage file {self._path}: {why}", hint="name a file in a folder that you can write"
+            f"cannot {what} the coverage file {self._path}: {why}", hint="name a file in a folder that you can write"
         )

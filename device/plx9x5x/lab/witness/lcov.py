@@ -36,9 +36,9 @@ class Source:
     def add(self, other: "Source") -> None:
         """Add the counts of another; a function is where that one says that it is."""
         for line, count in other.lines.items():
-            self.lines[line] = self.lines.get(line, 0) + count
+            self.lines[line] = _sum(self.lines.get(line, 0), count)
         for name, (line, count) in other.functions.items():
-            self.functions[name] = (line, self.functions.get(name, (0, 0))[1] + count)
+            self.functions[name] = (line, _sum(self.functions.get(name, (0, 0))[1], count))
         self.others += [it for it in other.others if it not in self.others]
 
 
@@ -49,24 +49,51 @@ def add(into: dict[str, Source], more: Mapping[str, Source]) -> None:
 
 
 def write(sources: Mapping[str, Source]) -> bytes:
-    """Give the tracefile, in the form that every version of lcov reads."""
-    return "".join(f"{line}\n" for path in sorted(sources) for line in _record(path, sources[path])).encode()
+    """Give the tracefile, in the form that every version of lcov reads.
+
+    What debug information may say and that form cannot is left out: lines that are none, names that would end a line or
+    be read as others. Counts end at the highest that is read.
+    """
+    paths = sorted(path for path in sources if _is_text(path))
+    return "".join(f"{line}\n" for path in paths for line in _record(path, sources[path])).encode()
 
 
 def _record(path: str, source: Source) -> Iterator[str]:
     yield "TN:"
     yield f"SF:{path}"
-    known = (item for item in source.functions.items() if item[1][0])  # others lack what a reader takes for granted
+    known = (
+        (name, (line, _sum(count)))
+        for name, (line, count) in source.functions.items()
+        if _is_line(line) and _is_text(name) and not name.partition(",")[0].isdigit()
+    )
     functions = sorted(known, key=lambda item: (item[1][0], item[0]))
+    lines = {line: _sum(source.lines[line]) for line in sorted(source.lines) if _is_line(line)}
     yield from (f"FN:{line},{name}" for name, (line, _) in functions)
     yield from (f"FNDA:{count},{name}" for name, (_, count) in functions)
     yield f"FNF:{len(functions)}"
     yield f"FNH:{sum(count > 0 for _, (_, count) in functions)}"
     yield from source.others
-    yield from (f"DA:{line},{source.lines[line]}" for line in sorted(source.lines))
-    yield f"LF:{len(source.lines)}"
-    yield f"LH:{sum(count > 0 for count in source.lines.values())}"
+    yield from (f"DA:{line},{count}" for line, count in lines.items())
+    yield f"LF:{len(lines)}"
+    yield f"LH:{sum(count > 0 for count in lines.values())}"
     yield "end_of_record"
+
+
+def _is_line(number: int) -> bool:
+    return 0 < number < _TOP
+
+
+def _is_text(name: str) -> bool:
+    """Whether a reader finds the same behind a comma or a colon; readers take off what is blank at a line's end."""
+    return (
+        bool(name.strip())
+        and name.splitlines() == [name.strip()] == [name]
+        and not any("\ud800" <= letter <= "\udfff" for letter in name)
+    )
+
+
+def _sum(*counts: int) -> int:
+    return min(max(sum(counts), 0), _TOP - 1)
 
 
 def parse(data: bytes) -> dict[str, Source]:
@@ -125,7 +152,7 @@ class _Record:
         match kind, rest.split(","):
             case "DA", [number, count, *_]:
                 at = _count(number)
-                self._source.lines[at] = self._source.lines.get(at, 0) + _count(count)
+                self._source.lines[at] = _sum(self._source.lines.get(at, 0), _count(count))
             case "FN", [start, name]:
                 self._lines[name] = _count(start)
             case "FN", [start, end, *name] if name:
@@ -133,13 +160,13 @@ class _Record:
                 self._lines[",".join(name) if end.isdigit() else f"{end},{','.join(name)}"] = _count(start)
             case "FNDA", [count, *name] if name:
                 full = ",".join(name)
-                self._counts[full] = self._counts.get(full, 0) + _count(count)
+                self._counts[full] = _sum(self._counts.get(full, 0), _count(count))
             case "FNL", [index, start, *_]:
                 self._leaders[index] = _count(start)
             case "FNA", [index, count, *name] if name and index in self._leaders:
                 full = ",".join(name)
                 self._lines[full] = self._leaders[index]
-                self._counts[full] = self._counts.get(full, 0) + _count(count)
+                self._counts[full] = _sum(self._counts.get(full, 0), _count(count))
             case (("DA" | "FN" | "FNDA" | "FNL" | "FNA"), _):
                 raise ValueError(f"{kind} lacks a part")
             case _ if kind not in _SUMS:

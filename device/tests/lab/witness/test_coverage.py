@@ -214,6 +214,10 @@ def test_what_cannot_be_written_is_refused_before_a_guest_runs(tmp_path: Path) -
             CoverageFile(tmp_path / name)
     with pytest.raises(SetupError, match="cannot write"):
         CoverageFile(Path("/proc/cov.info"))
+    with pytest.raises(SetupError, match="cannot read the coverage file /proc/self/mem: Input/output error"):
+        CoverageFile(Path("/proc/self/mem"))
+    with pytest.raises(SetupError, match="coverage file / is no file"):
+        CoverageFile(Path("/"))
     assert sorted(it.name for it in tmp_path.iterdir()) == ["folder", "loop", "text"]
 
 
@@ -224,3 +228,15 @@ def test_a_guest_that_changes_the_file_meanwhile_harms_nothing_else(made: Made, 
         with pytest.raises(SetupError, match="cannot write"):
             file.add(measured(made))
     assert (tmp_path / "other").read_text(encoding="ascii") == "mine"
+
+
+def test_a_file_that_would_be_too_long_to_be_read_again_stays_as_it_was(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cov.info"
+    path.write_text("TN:\n", encoding="ascii")
+    with CoverageFile(path) as file:
+        monkeypatch.setattr(lcov, "MOST", 100)
+        with pytest.raises(SetupError, match="stays as it was"):
+            file.add(measured(made, *counted(made)))
+    assert path.read_text(encoding="ascii") == "TN:\n"

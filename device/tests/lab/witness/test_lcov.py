@@ -109,6 +109,46 @@ end_of_record
     assert lcov.parse(b"") == lcov.parse(b"TN:\n") == {}
 
 
+ODD_NAMES = st.text(st.sampled_from("a1,\u0663 \t\n\r\x0b\x1c\u2028\u00a0#:\ud800"), max_size=4) | NAMES
+ODD_NUMBERS = st.sampled_from([-(1 << 70), -1, 0, 1, 7, (1 << 63) - 1, 1 << 63, 1 << 64]) | COUNTS
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            ODD_NAMES,
+            st.builds(
+                Source,
+                st.dictionaries(ODD_NUMBERS, ODD_NUMBERS, max_size=5),
+                st.dictionaries(ODD_NAMES, st.tuples(ODD_NUMBERS, ODD_NUMBERS), max_size=5),
+                st.just([]),
+            ),
+            max_size=4,
+        ),
+        max_size=4,
+    )
+)
+def test_whatever_debug_information_says_what_is_written_can_be_read(runs: list[dict[str, Source]]) -> None:
+    both: dict[str, Source] = {}
+    for run in runs:
+        lcov.add(both, run)
+        data = lcov.write(both)
+        both = lcov.parse(data)
+        assert lcov.write(both) == data
+
+
+def test_what_a_tracefile_cannot_say_is_left_out_and_no_more() -> None:
+    lines = {-3: 1, 0: 1, 5: 1, 6: (1 << 63) - 1, 1 << 63: 1}
+    functions = {"34,foo": (5, 1), "foo": (5, 2), "op(int, int)": (6, 3), "late ": (6, 1), "": (6, 1), "neg": (-1, 1)}
+    source = Source(lines, functions)
+    written = lcov.write({"/a.c": source, " ": source, "/b.c ": source, "/c\nd.c": source, "": source})
+    kept = {"/a.c": Source({5: 1, 6: (1 << 63) - 1}, {"foo": (5, 2), "op(int, int)": (6, 3)})}
+    assert lcov.parse(written) == kept
+    lcov.add(kept, lcov.parse(written))
+    assert kept["/a.c"].lines == {5: 2, 6: (1 << 63) - 1}
+    assert lcov.parse(written + written) == kept
+
+
 def test_a_function_of_no_line_is_not_written() -> None:
     assert b"FN:" not in lcov.write({"/a.c": Source({}, {"f": (0, 3)})})
 
