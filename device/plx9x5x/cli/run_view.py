@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self, TextIO
 
+from plx9x5x.findings import kept
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.report.ktap import Case, Verdict
 from plx9x5x.lab.session import RunResult, RunWatcher
@@ -234,7 +235,7 @@ def verdict_lines(result: RunResult) -> list[str]:
     if result.lost is not None:
         lines += str(result.lost).splitlines()[1:]
     if not result.ok:
-        lines += [f"finding: {finding}" for finding in result.findings]
+        lines += kept.lines(result.findings, FINDINGS)
     return lines
 
 

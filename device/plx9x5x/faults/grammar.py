@@ -140,17 +140,18 @@ def sentences(argument: str) -> list[str]:
 
 
 def _of_file(path: Path) -> list[str]:
+    named = _short(str(path))
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as exc:
-        raise FaultPlan(f"the plan {path} cannot be read: {getattr(exc, 'strerror', None) or exc}") from None
+        raise FaultPlan(f"the plan {named} cannot be read: {getattr(exc, 'strerror', None) or exc}") from None
     if len(data) > MOST_BYTES:
-        raise FaultPlan(f"the plan {path} is longer than {MOST_BYTES // 1024} KiB")
+        raise FaultPlan(f"the plan {named} is longer than {MOST_BYTES // 1024} KiB")
     lines = (_without_comment(line).strip() for line in data.decode("utf-8", "replace").splitlines())
     found = [line for line in lines if line]
     if not found:
-        raise FaultPlan(f"the plan {path} has no sentence")
+        raise FaultPlan(f"the plan {named} has no sentence")
     return found
 
 

@@ -3,10 +3,13 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from plx9x5x.findings.finding import Finding, from_json
+
+_LINES: Final = 64
 
 
 def records(path: Path) -> tuple[dict[str, object], ...]:
@@ -39,3 +42,10 @@ def findings_of(clients: Iterable[Mapping[str, object]]) -> tuple[Finding, ...]:
 def read(path: Path) -> tuple[Finding, ...]:
     """Give the findings of all clients, in order."""
     return findings_of(records(path))
+
+
+def lines(findings: Sequence[Finding], file: str) -> tuple[str, ...]:
+    """For people, a line each; those beyond the first ones are counted, and `file` has them."""
+    shown = tuple(f"finding: {finding}" for finding in findings[:_LINES])
+    more = len(findings) - len(shown)
+    return (*shown, f"finding: ... and {more} more ({file})") if more else shown

@@ -28,7 +28,7 @@ from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver, plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
-from plx9x5x.lab.card.watching import CALLS, Watching, blind, watching
+from plx9x5x.lab.card.watching import CutOff, Watching, blind, calls_of, watching
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.contract.guest import ContractVerdict
@@ -396,8 +396,12 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
     if lacks := blind(clients):
         result = replace(result, facts={**result.facts, "witness": f"blind: {lacks}"})
     elif result.contract is not None and eye.witness is not None and result.lost is None:
-        told = witnessed.differences(result.contract.seen, witnessed.read(logs / CALLS))
-        result = replace(result, untrue=told)
+        try:
+            if (calls := calls_of(logs, clients)) is not None:
+                told = witnessed.differences(result.contract.seen, witnessed.read(calls))
+                result = replace(result, untrue=told)
+        except CutOff as exc:
+            result = replace(result, facts={**result.facts, "witness": f"QEMU's plugin; {exc}"})
     junit.write(logs / "junit.xml", result.junit())
     if result.contract is not None:
         (logs / BUFFERS).write_text(contract_guest.json_lines(result.contract.observations), encoding="ascii")

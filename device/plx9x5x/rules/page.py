@@ -47,7 +47,7 @@ last two are seen, as `unmapped-address` and its like.
 | `more` | events of causes beyond those that are told apart |
 | `dma` | with the witness: calls of the guest's DMA API (`allocations`, `frees`, `mappings`, `unmappings`, `failed`), |
 | | what was `live` at the end, `loads` of watched modules, `accesses` that the device got and how many were `matched` |
-| | with the code that made them, why the witness is `blind`, or nothing |
+| | with the code that made them, why the witness is `blind`, why the log of calls is cut (`calls_cut`); '' if not |
 | `faults` | if some were planned: a list, what struck how often ([faults.md](faults.md)) |
 | `registers` | the chip's registers as the client left them, by the data book's names; none of one that was there |
 | | when the server ended |

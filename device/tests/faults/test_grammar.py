@@ -270,3 +270,9 @@ def test_a_kind_is_explained_and_listed_by_its_name() -> None:
     assert sum(line.startswith("stuck") for line in page.listing(KINDS)) == 3
     with pytest.raises(FaultPlan, match="did you mean 'stuck busy'"):
         page.named("stuck bussy", KINDS)
+
+
+def test_a_plan_that_is_no_file_is_named_in_short() -> None:
+    with pytest.raises(FaultPlan, match="the plan yyy") as said:
+        grammar.sentences("@" + "y" * 120_000)
+    assert len(str(said.value)) < 600

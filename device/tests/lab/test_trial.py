@@ -314,12 +314,17 @@ def test_where_all_of_memory_is_open_to_the_card_no_finding_says_so() -> None:
     assert "findings: not known" in replace(result(*GOOD), server_trouble="what it found could not be written").lines()
 
 
+def left(logs: Path, **dma: str) -> None:
+    """What a server keeps of one client."""
+    record = {"channels": [], "findings": [], "dma": dma}
+    (logs / FINDINGS).write_text(f"{json.dumps(record)}\n", encoding="ascii")
+
+
 @pytest.mark.parametrize("lost", ["", "9 records were lost"])
 def test_buffers_are_judged_by_the_calls_if_all_of_them_were_seen(tmp_path: Path, lost: str) -> None:
     calls = [*guest_words.CALLS[:2], {**guest_words.CALLS[0], "seq": 4, "gone": True}]
     (tmp_path / CALLS).write_text("".join(f"{json.dumps(call)}\n" for call in calls), encoding="ascii")
-    record = {"channels": [], "findings": [], "dma": {"blind": lost}}
-    (tmp_path / FINDINGS).write_text(f"{json.dumps(record)}\n", encoding="ascii")
+    left(tmp_path, blind=lost)
     got = replace(result(*GOOD), cards=(once._card("a-board", tmp_path, Watching(None)),))
     never_freed = [it for it in got.problems if it.startswith("common buffers: CB-84 is violated")]
     if lost:
@@ -332,8 +337,31 @@ def test_buffers_are_judged_by_the_calls_if_all_of_them_were_seen(tmp_path: Path
         assert not [it for it in got.lines() if it.startswith("not watched")]
 
 
+@pytest.mark.parametrize("how", ["half a line", "said", "nothing is said"])
+def test_calls_of_which_the_end_is_cut_off_are_not_judged(tmp_path: Path, how: str) -> None:
+    calls = [*guest_words.CALLS[:2], {**guest_words.CALLS[0], "seq": 4, "gone": True}]
+    text = "".join(f"{json.dumps(call)}\n" for call in calls)
+    (tmp_path / CALLS).write_text(text + '{"kind":"fr' * (how == "half a line"), encoding="ascii")
+    if how != "nothing is said":  # a full disk takes nothing of the clients either
+        left(tmp_path, calls_cut="the log of calls has its bytes" * (how == "said"))
+    got = replace(result(*GOOD), cards=(once._card("a-board", tmp_path, Watching(None)),))
+    assert (got.problems, got.exit_code) == ((), 0)
+    assert "common buffers: not judged, the record of calls is cut off" in got.lines()
+
+
+def test_findings_without_end_are_counted_behind_the_first() -> None:
+    got = replace(result(*GOOD), cards=(Card("b", (FOUND,) * 1024),))
+    said = [line for line in got.lines() if line.startswith("finding: ")]
+    assert len(said) == 65
+    assert said[-1] == "finding: ... and 960 more (findings.jsonl)"
+    few = [line for line in replace(got, cards=(Card("b", (FOUND,) * 64),)).lines() if line.startswith("finding: ")]
+    assert len(few) == 64
+    assert set(few) == {said[0]}
+
+
 def test_lines_of_buffers_and_of_what_was_not_watched_say_which_card(tmp_path: Path) -> None:
     (tmp_path / CALLS).write_text("".join(f"{json.dumps(call)}\n" for call in guest_words.CALLS), encoding="ascii")
+    left(tmp_path)
     cards = once._card("a", tmp_path, Watching(None)), once._card("b", tmp_path / "gone", Watching(None, "kvm"))
     said = replace(result(*GOOD), cards=cards).lines()
     assert [it.partition(" observed")[0] for it in said if "common buffers" in it] == ["card 1 (a): common buffers: 1"]
@@ -341,7 +369,8 @@ def test_lines_of_buffers_and_of_what_was_not_watched_say_which_card(tmp_path: P
 
 
 def test_a_driver_that_asked_for_no_buffer_has_no_line_of_them(tmp_path: Path) -> None:
-    (tmp_path / CALLS).write_text(json.dumps(guest_words.CALLS[0]), encoding="ascii")
+    (tmp_path / CALLS).write_text(f"{json.dumps(guest_words.CALLS[0])}\n", encoding="ascii")
+    left(tmp_path)
     got = replace(result(*GOOD), cards=(once._card("a", tmp_path, Watching(None)),))
     assert not [it for it in got.lines() if "common buffers" in it]
 

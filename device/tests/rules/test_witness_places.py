@@ -82,6 +82,7 @@ def test_a_client_that_leaves_takes_all_and_leaves_a_summary() -> None:
             "accesses": 8,
             "matched": 8,
             "blind": "",
+            "calls_cut": "",
         }
         driver.boot()
         driver.transfer(buffer)

@@ -216,6 +216,19 @@ def test_each_call_is_a_line_and_accesses_are_none(fd: int, tmp_path: Path) -> N
     assert of["master"]["set"]
 
 
+def test_a_log_that_is_cut_is_known_of_every_client(fd: int, tmp_path: Path) -> None:
+    file = os.open(tmp_path / "calls", os.O_WRONLY | os.O_CREAT)
+    try:
+        witness, writer = witness_of(fd, log=CallLog(file, most=300)), RingWriter(fd)
+        assert witness.summary()["calls_cut"] == ""
+        for _ in range(10):
+            writer.put(Kind.FREE, 1)
+        witness.drain()
+        assert "has its bytes" in str(witness.summary()["calls_cut"])
+    finally:
+        os.close(file)
+
+
 def test_a_log_is_bounded_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "calls"
     file = os.open(path, os.O_WRONLY | os.O_CREAT)

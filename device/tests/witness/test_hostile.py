@@ -101,6 +101,19 @@ def test_what_cannot_be_seen_is_not_judged_and_that_is_said_once(at: int, value:
         assert "blind" in str(driver.kept[0]["dma"])
 
 
+def test_that_records_are_lost_is_said_once_though_more_and_more_are() -> None:
+    with guest() as driver:
+        driver.writer.header(ring.LOST_AT, (3).to_bytes(8, "little"))
+        driver.transfer(RAM + 0x1000)
+        driver.writer.header(ring.LOST_AT, (70).to_bytes(8, "little"))
+        driver.leave()
+        driver.boot()
+        driver.transfer(RAM + 0x1000)
+        assert "70 records were lost" in driver.witness.blind
+        (line,) = [it for it in driver.said if "blind" in it]
+        assert "3 records were lost" in line
+
+
 def test_a_guest_that_holds_too_much_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledgers, "MOST_LIVE", 20)
     with guest() as driver:

@@ -10,6 +10,7 @@
 """
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ from plx9x5x.lab.witness.seen import Seen
 
 CALLS: Final = "calls.jsonl"
 """What a server keeps of the driver's calls of the DMA API, among its logs: one a line."""
+
+
+class CutOff(Exception):
+    """The record of a driver's calls is not whole: nothing follows from what it lacks."""
+
+    def __init__(self) -> None:
+        super().__init__("the record of calls is cut off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,31 @@ def blind(clients: Iterable[Mapping[str, object]]) -> str:
 
     Then its calls are not all there, and nothing follows from those that lack.
     """
+    return _told(clients, "blind")
+
+
+def calls_of(logs: Path, clients: Sequence[Mapping[str, object]]) -> Path | None:
+    """The record of a driver's calls, by the logs of a card's server and what it kept of its clients; None: none.
+
+    Raises: CutOff if not all of it is there: the disk was full, or it has as many bytes as it may have.
+    """
+    path = logs / CALLS
+    try:
+        with path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return path
+            file.seek(-1, os.SEEK_END)
+            whole = file.read() == b"\n"
+    except OSError:  # no server has begun one
+        return None
+    if not whole or not clients or _told(clients, "calls_cut"):  # a full disk takes no record of clients either
+        raise CutOff
+    return path
+
+
+def _told(clients: Iterable[Mapping[str, object]], name: str) -> str:
     told = (it.get("dma") for it in clients)
-    return next((str(why) for it in told if isinstance(it, dict) and (why := it.get("blind"))), "")
+    return next((str(why) for it in told if isinstance(it, dict) and (why := it.get(name))), "")
 
 
 @contextlib.contextmanager

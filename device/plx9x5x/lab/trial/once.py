@@ -20,7 +20,7 @@ from plx9x5x.findings import kept
 from plx9x5x.lab.card import plans
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
-from plx9x5x.lab.card.watching import CALLS, Watching, blind, watching
+from plx9x5x.lab.card.watching import CutOff, Watching, blind, calls_of, watching
 from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.accel import TCG
@@ -152,7 +152,12 @@ def _card(board: str, logs: Path, eye: Watching) -> Card:
     lines = (line for one in clients for line in summary.of_record(one))
     left = next((it for one in reversed(clients) if isinstance(it := one.get("registers"), dict) and it), {})
     why = eye.why or blind(clients)
-    buffers = witnessed.judge(witnessed.read(logs / CALLS)) if not why and (logs / CALLS).is_file() else None
+    buffers, unjudged = None, ""
+    try:
+        if not why and (calls := calls_of(logs, clients)) is not None:
+            buffers = witnessed.judge(witnessed.read(calls))
+    except CutOff as exc:
+        unjudged = str(exc)
     return Card(
         board,
         kept.findings_of(clients),
@@ -160,6 +165,7 @@ def _card(board: str, logs: Path, eye: Watching) -> Card:
         left,
         faults=record.of_records(clients),
         buffers=buffers,
+        unjudged=unjudged,
         unwatched=why,
     )
 

@@ -11,8 +11,10 @@ from typing import Final
 
 from plx9x5x.errors import LostVm
 from plx9x5x.faults.record import Struck, never
+from plx9x5x.findings import kept
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
+from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
@@ -56,6 +58,8 @@ class Card:
     """The chip's as the guest left them, by their names."""
     buffers: ContractVerdict | None = None
     """nthal's on the driver's common buffers; None if it was not watched, or asked for none."""
+    unjudged: str = ""
+    """Why there is none of what may have been there."""
     unwatched: str = ""
     """Why it is not known, or not any more, which memory the driver gave the card."""
     faults: tuple[Struck, ...] = ()
@@ -281,7 +285,7 @@ class TryResult:
         blind = self._by_card(lambda card: (f"not watched: {card.unwatched}",) if card.unwatched else ())
         said += [line for lines in blind for line in lines]
         said += [line for lines in self._by_card(_faults) for line in lines]
-        found = self._by_card(lambda card: tuple(f"finding: {finding}" for finding in card.findings))
+        found = self._by_card(lambda card: kept.lines(card.findings, FINDINGS))
         unwatched = any(card.unwatched for card in self.cards)
         none = "findings: not known" if self.server_trouble else _NONE_SEEN if self.all_mapped and unwatched else _NONE
         said += [line for lines in found for line in lines] or [none]
@@ -366,6 +370,8 @@ def _faults(card: Card) -> tuple[str, ...]:
 
 
 def _buffers(card: Card) -> tuple[str, ...]:
+    if card.unjudged:
+        return (f"common buffers: not judged, {card.unjudged}",)
     return () if card.buffers is None else (card.buffers.line,)
 
 
