@@ -198,7 +198,7 @@ void module_coming(unsigned int vcpu, uint64_t chain, uint64_t up,
 	struct loaded fresh = { .module = module, .entry = -1 };
 	char name[NAME_BYTES];
 
-	if (up != COMING || down != GOING || !is_module(module) ||
+	if (!chain || up != COMING || down != GOING || !is_module(module) ||
 	    guest_u32(module + facts.off.module_state) != COMING)
 		return;
 	notify_list = chain;
