@@ -248,7 +248,7 @@ class Ledger:
         start, size, direction, _, _, chain = record.a[:6]
         self.counts.unmappings += 1
         if chain:
-            self._unmap_list(chain, direction, record.a[7], spot)
+            self._unmap_list(self._list_of(chain, start), direction, record.a[7], spot)
             return
         there = [it for it in self._by_start.get((Held.MAPPING, start), ()) if not it.list]
         exact = [it for it in there if it.size == size and it.direction.value == direction]
@@ -262,6 +262,13 @@ class Ledger:
             wrong += [f"direction {_named(direction)}"] if direction != memory.direction.value else []
             self._wrong(_Freed.UNMAP, spot, memory, f"with {' and '.join(wrong)}")
             self._release(memory, spot)
+
+    def _list_of(self, chain: int, start: int) -> int:
+        """The list that a call is about; a copy of its entries is as good, and the first of them has the address."""
+        if chain in self._lists:
+            return chain
+        there = self._by_start.get((Held.MAPPING, start), ())
+        return next((it.list for it in there if next(iter(self._lists.get(it.list, ())), None) is it), chain)
 
     def _unmap_list(self, chain: int, direction: int, entries: int, spot: Spot) -> None:
         there = self._lists.get(chain)
@@ -281,7 +288,7 @@ class Ledger:
         """The live mappings that a SYNC record is about."""
         start, _, _, _, _, chain = record.a[:6]
         if chain:
-            return tuple(islice(self._lists.get(chain, ()), MOST_SEGMENTS))
+            return tuple(islice(self._lists.get(self._list_of(chain, start), ()), MOST_SEGMENTS))
         return tuple(it for it in self.live.at(start) if it.held is Held.MAPPING)
 
     # -- masks and modules -------------------------------------------------------------------------

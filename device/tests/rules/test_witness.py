@@ -165,6 +165,20 @@ def _rounds(*, synced: bool) -> Play:
     return play
 
 
+@pytest.mark.parametrize("polled", [True, False])
+def test_who_saw_a_word_that_the_card_writes_may_read_on_behind_it(polled: bool) -> None:
+    with guest() as driver:
+        buffer = driver.alloc()
+        driver.program(buffer, 512, to_pci=True)
+        seq = driver.start()
+        driver.run()
+        driver.touch(buffer, seq, 0, 4, poll=polled, times=50 if polled else 1)
+        driver.touch(buffer, seq, 4, 512)
+        driver.read(CSR, 1)
+        driver.run()
+        assert not driver.findings
+
+
 def _touched(*, write: bool, waits: bool) -> Play:
     def play(driver: Guest) -> None:
         buffer = driver.alloc()
@@ -381,6 +395,20 @@ def test_allocations_that_happen_to_follow_each_other_are_two() -> None:
         driver.alloc(4096, handle=OTHER + 4096)
         driver.transfer(OTHER, 2 * 4096)
         assert driver.names == ["dma-beyond-end"]
+
+
+def test_a_copy_of_a_lists_entries_is_as_good_as_the_list() -> None:
+    with guest() as driver:
+        for index in range(2):
+            driver.map(OTHER + 4096 * index, 4096, FROM_DEVICE, sg=LIST, index=index, of=2)
+        driver.unmap(OTHER, 0, FROM_DEVICE, sg=LIST + 0x1000)
+        driver.unload()
+        assert not driver.findings
+    with guest() as driver:
+        for index in range(2):
+            driver.map(OTHER + 4096 * index, 4096, FROM_DEVICE, sg=LIST, index=index, of=2)
+        driver.unmap(OTHER + 4096, 0, FROM_DEVICE, sg=LIST + 0x1000)  # not its first
+        assert driver.names == ["dma-free-mismatch"]
 
 
 def test_a_list_in_the_wrong_direction() -> None:
