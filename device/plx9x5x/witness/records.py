@@ -58,22 +58,22 @@ class Kind(enum.IntEnum):
     """A call that is about to write configuration space: a0 offset, a1 value."""
 
 
-class Access(enum.IntFlag):
-    """Flags of ACCESS."""
+class Access(enum.IntEnum):
+    """Flags of ACCESS. No IntFlag: that does its `&` in Python, for each access of the guest."""
 
     WRITE = 1
     PORT = 2
     HELPER = 4
 
 
-class Alloc(enum.IntFlag):
+class Alloc(enum.IntEnum):
     """Flags of ALLOC and FREE."""
 
     POOL_PAGE = 1
     MANAGED = 2
 
 
-class Mask(enum.IntFlag):
+class Mask(enum.IntEnum):
     """Flags of MASK."""
 
     COHERENT = 1
