@@ -368,7 +368,7 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
     )
     wanted = spec.witness and spec.mode not in (NO_DEVICE, BENCH)
     with watching(
-        tc, sources.witness, cards=1, modules=(driver.DRIVER,), accelerator=accelerator, wanted=wanted
+        tc, sources.witness, cards=1, modules=[(driver.DRIVER, built.module)], accelerator=accelerator, wanted=wanted
     ) as eye:
         if wanted:
             result = replace(result, facts={**result.facts, **_seen_by(eye, spec)})
@@ -378,7 +378,7 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
         except LostVm as exc:  # the server's start; a guest's end is part of the result
             result = replace(result, lost=exc)
         done = after.finish(
-            eye.seen([(driver.DRIVER, built.module)]),
+            eye.seen(),
             findings=[logs / FINDINGS],
             traces=[] if spec.trace is None else [spec.trace],
             target=target,

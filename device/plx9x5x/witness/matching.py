@@ -38,6 +38,7 @@ WRITTEN_MOST: Final = 4096
 """Offsets of one BAR whose last write is remembered."""
 WIDEST: Final = 8
 
+_WRITE: Final = int(Access.WRITE)
 _Key = tuple[int, int, bool]
 
 
@@ -127,12 +128,25 @@ class Matching:
 
     def record(self, record: Record, bar: int, offset: int) -> bool:
         """Take the record of an access to a BAR; True if all of that has come."""
-        write = bool(record.flags & Access.WRITE)
-        self._passed = max(self._passed, record.cpu + 2)
-        left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
-        while left.width and (got := self._take_got((bar, left.offset, write), left)) is not None:
+        write = bool(record.flags & _WRITE)
+        if record.cpu + 2 > self._passed:
+            self._passed = record.cpu + 2
+        key = (bar, offset, write)
+        waiting = self._got.get(key)
+        if not write and waiting and waiting[0].width == record.width:
+            # Most are reads, whole ones, and the first that waits: the way below comes to the same.
+            got = waiting.popleft()
+            got.gone = True
+            if not waiting:
+                del self._got[key]
+            self._tidy()
             got.spot.pc, got.spot.seq = record.pc, record.seq
-            _consume(left, got.width)
+            self._count(record.cpu, record.seq)
+            return True
+        left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
+        while left.width and (first := self._take_got((bar, left.offset, write), left)) is not None:
+            first.spot.pc, first.spot.seq = record.pc, record.seq
+            _consume(left, first.width)
         if not left.width:
             self._met(left)
         elif write:
@@ -166,9 +180,14 @@ class Matching:
             got = None
         if not waiting:
             del self._got[key]
-        while self._got_order and self._got_order[0][1].gone:
-            self._got_order.popleft()
+        self._tidy()
         return got
+
+    def _tidy(self) -> None:
+        """Those that are gone need no order."""
+        order = self._got_order
+        while order and order[0][1].gone:
+            order.popleft()
 
     def _forget(self, key: _Key, got: _Got) -> None:
         """Let an access go that nobody watched."""
@@ -215,10 +234,13 @@ class Matching:
 
     def _met(self, due: _Due) -> None:
         due.met = True
+        self._count(due.cpu, due.spot.seq)
+
+    def _count(self, cpu: int, seq: int) -> None:
+        """A processor's record has met its access."""
         self.matched += 1
-        seq = due.spot.seq
-        if seq > self._passed_by.get(due.cpu, 0):
-            self._passed_by[due.cpu] = seq
+        if seq > self._passed_by.get(cpu, 0):
+            self._passed_by[cpu] = seq
         if len(self._newest) < self._passed:
             heapq.heappush(self._newest, seq)
         elif seq > self._newest[0]:

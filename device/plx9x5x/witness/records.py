@@ -115,8 +115,8 @@ class Record(NamedTuple):
 def unpack(data: bytes | memoryview) -> list[Record]:
     """Read whole records."""
     return [
-        Record(seq, kind, flags, cpu, width, pc, tuple(rest[:8]), _text(rest[8]))
-        for seq, kind, flags, cpu, width, pc, *rest in _LAYOUT.iter_unpack(data)
+        Record(seq, kind, flags, cpu, width, pc, (a0, a1, a2, a3, a4, a5, a6, a7), _text(text) if text[0] else "")
+        for seq, kind, flags, cpu, width, pc, a0, a1, a2, a3, a4, a5, a6, a7, text in _LAYOUT.iter_unpack(data)
     ]
 
 
@@ -129,4 +129,4 @@ def pack(record: Record) -> bytes:
 
 def _text(data: bytes) -> str:
     """Up to the first NUL; what is no printable ASCII is left out, for the text is shown."""
-    return "".join(chr(byte) for byte in data.partition(b"\0")[0] if 0x20 <= byte < 0x7F) if data[0] else ""
+    return "".join(chr(byte) for byte in data.partition(b"\0")[0] if 0x20 <= byte < 0x7F)

@@ -3,10 +3,10 @@
 
 ::
 
-    with watching(tc, sources.witness, cards=1, modules=("my_drv",), accelerator="tcg") as eye:
+    with watching(tc, sources.witness, cards=1, modules=[("my_drv", path)], accelerator="tcg") as eye:
         backend = serving(..., watched=eye.card(0, logs))
         ... ready.boot(..., witness=eye.witness) ...
-        done = after.finish(eye.seen([("my_drv", path)]), ...)
+        done = after.finish(eye.seen(), ...)
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from plx9x5x.lab.toolchain import Toolchain
 from plx9x5x.lab.witness import attach, codemap
 from plx9x5x.lab.witness.after import Unseen
 from plx9x5x.lab.witness.attach import NoWitness, Witness
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import Reading, Seen
 
 CALLS: Final = "calls.jsonl"
 """What a server keeps of the driver's calls of the DMA API, among its logs: one a line."""
@@ -42,6 +42,8 @@ class Watching:
 
     witness: Witness | None
     why: str = ""
+    modules: Sequence[tuple[str, Path | bytes]] = ()
+    read: Reading | None = None
 
     def card(self, number: int, logs: Path) -> Watched | None:
         """What the server of a card needs, counted from 0, that keeps its logs there."""
@@ -49,12 +51,12 @@ class Watching:
             return None
         return Watched(self.witness.rings[number], (logs / CALLS).absolute(), shows_sync=self.witness.facts.shows_sync)
 
-    def seen(self, modules: Iterable[tuple[str, Path | bytes]]) -> Seen | Unseen:
-        """What was seen, in the lines of `modules`: names with .ko files, or the bytes of such."""
+    def seen(self) -> Seen | Unseen:
+        """What was seen, in the lines of the modules."""
         if self.witness is None:
             return Unseen(self.why)
         try:
-            return Seen(codemap.read(self.witness.code), modules)
+            return Seen(codemap.read(self.witness.code), self.modules, read=self.read)
         except codemap.BadCodeMap as exc:
             return Unseen(f"what QEMU's plugin left cannot be read ({exc})")
 
@@ -93,10 +95,17 @@ def _told(clients: Iterable[Mapping[str, object]], name: str) -> str:
 
 @contextlib.contextmanager
 def watching(
-    tc: Toolchain, source: Path, *, cards: int, modules: Sequence[str], accelerator: str, wanted: bool = True
+    tc: Toolchain,
+    source: Path,
+    *,
+    cards: int,
+    modules: Sequence[tuple[str, Path | bytes]],
+    accelerator: str,
+    wanted: bool = True,
 ) -> Iterator[Watching]:
-    """Make the witness of a guest with so many cards, whose `modules` are watched; `source` is the plugin's folder.
+    """Make the witness of a guest with so many cards; `source` is the plugin's folder.
 
+    `modules` are watched: names with .ko files, or the bytes of such, which are read meanwhile.
     It is worth nothing without modules, and not to be had if others than TCG run the guest. That is no error.
     """
     if not wanted:
@@ -111,9 +120,9 @@ def watching(
     with contextlib.ExitStack() as stack:
         try:
             devices = [guest_name(card_address(number)) for number in range(cards)]
-            eye = Watching(
-                stack.enter_context(attach.attached(attach.prepare(tc, source), devices=devices, watch=modules))
-            )
+            names = [name for name, _ in modules]
+            witness = stack.enter_context(attach.attached(attach.prepare(tc, source), devices=devices, watch=names))
+            eye = Watching(witness, modules=modules, read=Reading(modules))
         except NoWitness as exc:
             eye = Watching(None, f"{exc} ({exc.hint})")
         yield eye

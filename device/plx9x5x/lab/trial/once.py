@@ -112,7 +112,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
                 tc,
                 guest_sources.find().witness,
                 cards=len(spec.boards),
-                modules=result.tried,
+                modules=[(module.name, module.data) for module in guest.tried],
                 accelerator=TCG,
                 wanted=spec.witness,
             )
@@ -123,7 +123,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
             result = replace(result, lost=exc)
         numbers = range(1, len(spec.boards) + 1)
         done = after.finish(
-            eye.seen([(module.name, module.data) for module in guest.tried]),
+            eye.seen(),
             findings=[logs_of(logs, number) / FINDINGS for number in numbers],
             traces=[trace for number in numbers if (trace := _trace_of(spec, number)) is not None],
             target=target,

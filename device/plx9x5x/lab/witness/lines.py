@@ -156,6 +156,12 @@ class Lines:
             file, line = code.call_file, code.call_line
         return tuple(found)
 
+    def read(self) -> None:
+        """Read now what is read at the first question otherwise."""
+        for questions in (self.rows, self.statements, self.codes, self.calls, self.symbols):
+            for _ in questions():
+                pass
+
     @property
     def has_lines(self) -> bool:
         """Whether there is debug information of any code; `why` says why not."""

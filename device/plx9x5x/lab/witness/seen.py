@@ -2,6 +2,7 @@
 """What QEMU's plugin saw of a guest, with the modules' files beside it: who was at a place."""
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -25,10 +26,13 @@ class Seen:
     Nothing is read before it is asked for.
     """
 
-    def __init__(self, code: CodeMap, modules: Iterable[tuple[str, Path | bytes]] = ()) -> None:
+    def __init__(
+        self, code: CodeMap, modules: Iterable[tuple[str, Path | bytes]] = (), *, read: "Reading | None" = None
+    ) -> None:
+        """What `read` has of them need not be read again."""
         self.code = code
         self._files = {_canonical(name): path for name, path in modules}
-        self._lines: dict[str, Lines] = {}
+        self._lines: dict[str, Lines] = {} if read is None else read.lines()
         self._known: dict[tuple[int, Load, str], Where] = {}
 
     def modules(self) -> Iterator[tuple[str, Lines]]:
@@ -75,6 +79,27 @@ class Seen:
         if role == ENTERED:
             return lines.beginning(offset, init=init)
         return lines.at(offset, init=init, call=True if role else None)
+
+
+class Reading:
+    """The lines of modules, read by a thread of its own: while their guest runs there is time for it."""
+
+    def __init__(self, modules: Iterable[tuple[str, Path | bytes]]) -> None:
+        self._modules = tuple(modules)
+        self._read: dict[str, Lines] = {}
+        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+        self._thread.start()
+
+    def lines(self) -> dict[str, Lines]:
+        """By the modules' names, once all are read."""
+        self._thread.join()
+        return dict(self._read)
+
+    def _run(self) -> None:
+        for name, file in self._modules:
+            lines = Lines(name, file) if isinstance(file, bytes) else Lines.of_file(name, file)
+            lines.read()
+            self._read[_canonical(name)] = lines
 
 
 def _canonical(name: str) -> str:

@@ -19,6 +19,7 @@ SYNCS = (f"dma_sync_{kind}_for_{whom}" for kind in ("single", "sg") for whom in 
 SHOWS = KernelFacts(
     "plx9x5x-kernel-facts 1\n" + "".join(f"call {name} ffffffff81000000 ffffffff81000040\n" for name in SYNCS)
 )
+DRV = ("drv", b"")
 HIDES = KernelFacts("plx9x5x-kernel-facts 1\n")
 TC = Toolchain(
     Qemu(("/no/qemu",), "9", "host"),
@@ -45,18 +46,18 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 @pytest.mark.parametrize(
     ("modules", "accelerator", "wanted", "why"),
     [
-        (("drv",), "tcg", False, "it was not wanted (--no-witness)"),
+        ((DRV,), "tcg", False, "it was not wanted (--no-witness)"),
         ((), "tcg", True, "no module is known that could be watched"),
-        (("drv",), "kvm", True, "kvm runs the guest's code where QEMU does not see it (--accel tcg)"),
+        ((DRV,), "kvm", True, "kvm runs the guest's code where QEMU does not see it (--accel tcg)"),
     ],
 )
 def test_what_is_in_the_way_is_told_and_nothing_is_compiled_for_it(
-    prepared: list[Path], modules: tuple[str, ...], accelerator: str, wanted: bool, why: str
+    prepared: list[Path], modules: tuple[tuple[str, bytes], ...], accelerator: str, wanted: bool, why: str
 ) -> None:
     with watching(TC, Path("src"), cards=1, modules=modules, accelerator=accelerator, wanted=wanted) as eye:
         assert (eye.witness, eye.why) == (None, why)
         assert eye.card(0, Path()) is None
-        assert eye.seen([("drv", b"")]) == Unseen(why)
+        assert eye.seen() == Unseen(why)
     assert prepared == []
 
 
@@ -65,13 +66,13 @@ def test_a_host_that_gives_no_witness_is_no_error_and_its_remedy_is_told(monkeyp
         raise NoWitness("QEMU 9 does not load the plugin", hint="take the QEMU that is fetched")
 
     monkeypatch.setattr(attach, "prepare", refuse)
-    with watching(TC, Path("src"), cards=1, modules=("drv",), accelerator="tcg") as eye:
+    with watching(TC, Path("src"), cards=1, modules=[DRV], accelerator="tcg") as eye:
         assert eye.witness is None
         assert eye.why == "QEMU 9 does not load the plugin (take the QEMU that is fetched)"
 
 
 def test_each_card_has_a_ring_with_the_name_of_its_slot(prepared: list[Path], tmp_path: Path) -> None:
-    with watching(TC, Path("src"), cards=2, modules=("drv", "lib"), accelerator="tcg") as eye:
+    with watching(TC, Path("src"), cards=2, modules=[DRV, ("lib", b"")], accelerator="tcg") as eye:
         assert eye.witness is not None
         assert prepared == [Path("src")]
         assert eye.witness.option().endswith(",watch=drv,watch=lib")
@@ -90,7 +91,7 @@ def test_a_server_is_told_of_sync_calls_only_where_they_are_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, facts: KernelFacts, sync: bool
 ) -> None:
     monkeypatch.setattr(attach, "prepare", lambda *_: Prepared(Path("/w.so"), facts))
-    with watching(TC, Path("src"), cards=1, modules=("drv",), accelerator="tcg") as eye:
+    with watching(TC, Path("src"), cards=1, modules=[DRV], accelerator="tcg") as eye:
         watched = eye.card(0, tmp_path)
         assert watched is not None
         backend = board_backend("rdk-9656-lite", libvfio_user=None, watched=watched)
@@ -102,14 +103,14 @@ def test_a_server_is_told_of_sync_calls_only_where_they_are_seen(
 
 
 def test_what_qemu_left_is_read_and_what_it_spoiled_is_said(tmp_path: Path) -> None:
-    with watching(TC, Path("src"), cards=1, modules=("drv",), accelerator="tcg") as eye:
+    with watching(TC, Path("src"), cards=1, modules=[DRV], accelerator="tcg") as eye:
         assert eye.witness is not None
-        seen = eye.seen([("drv", b"")])
+        seen = eye.seen()
         assert isinstance(seen, Seen)
         assert seen.code.loads == ()
         with open(eye.witness.code, "r+b", closefd=False) as code:
             code.write(b"NOTAMAP!")
-        spoiled = eye.seen([("drv", b"")])
+        spoiled = eye.seen()
         assert isinstance(spoiled, Unseen)
         assert spoiled.why.startswith("what QEMU's plugin left cannot be read (the code map's header")
 
