@@ -182,7 +182,7 @@ class Witness:
         if record.kind == Kind.ACCESS:
             if not blind:
                 self.traffic.window_over()
-            self.doubts.recorded(record, came=self._take_access(record))
+            self.doubts.recorded(record, came=self.matching.met if self._take_access(record) else 0)
             return
         self.doubts.recorded(record)
         match record.kind:
@@ -247,7 +247,7 @@ class Witness:
         self._reads = not write
         if write:
             self.traffic.wrote_device()
-            self.doubts.wrote(self._here)
+            self.doubts.wrote(self._here, self.matching.accesses)
 
     def configures(self, offset: int) -> None:
         """The device is about to get a write of its configuration space."""

@@ -34,8 +34,8 @@ class _Doubt:
     """Of the call that gave the memory back."""
     since_ns: int
     steps: int = 0
-    writes: list[Spot] = field(default_factory=list)
-    """That came since."""
+    writes: list[tuple[int, Spot]] = field(default_factory=list)
+    """That came since, and which of all accesses each was."""
 
 
 class Doubts:
@@ -53,23 +53,23 @@ class Doubts:
         """The last record of each processor."""
         self._waiting: list[_Doubt] = []
 
-    def recorded(self, record: Record, *, came: bool = False) -> None:
-        """Take note of a record; `came`: its access has come to the device."""
+    def recorded(self, record: Record, *, came: int = 0) -> None:
+        """Take note of a record; `came`: which of all accesses was its own, 0 if that has not come."""
         if record.kind == Kind.TOUCH:
             return  # told later than it happened, by whoever does something then
         if came and not record.flags & Access.WRITE:
             before = self._by_cpu.get(record.cpu, 0)
             if before > self.settled:
                 self.settled = before
-                self._decide(over=False)
+                self._decide(over=False, by=came)
         self._by_cpu[record.cpu] = record.seq
 
-    def wrote(self, spot: Spot) -> None:
-        """A write came; its place may be known later."""
+    def wrote(self, spot: Spot, number: int) -> None:
+        """A write came, the access of that number; its place may be known later."""
         now = self._host_ns() if self._waiting else 0
         for doubt in self._waiting:
             if len(doubt.writes) < MOST:
-                doubt.writes.append(spot)
+                doubt.writes.append((number, spot))
                 doubt.since_ns, doubt.steps = now, 0
 
     def add(self, mistake: Mistake, seq: int) -> None:
@@ -88,12 +88,13 @@ class Doubts:
         """Nothing comes any more."""
         self._decide(over=True)
 
-    def _decide(self, *, over: bool) -> None:
+    def _decide(self, *, over: bool, by: int = 0) -> None:
+        """`by` is the read that settles it: what came behind that is no part of it, and may not be recorded yet."""
         waiting, self._waiting = self._waiting, []
         now = self._host_ns() if waiting else 0
         for doubt in waiting:
             quiet = doubt.steps >= STEPS and now - doubt.since_ns >= QUIET_NS
             if not over and not quiet and doubt.seq > self.settled:
                 self._waiting.append(doubt)
-            elif all(spot.pc and spot.seq > doubt.seq for spot in doubt.writes):
+            elif all(spot.pc and spot.seq > doubt.seq for number, spot in doubt.writes if not by or number < by):
                 self._tell(doubt.mistake)

@@ -49,6 +49,8 @@ class _Got:
     width: int
     value: int
     at_ns: int
+    number: int
+    """Which of all accesses it was, from 1."""
     spot: Spot = field(default_factory=Spot)
     gone: bool = False
 
@@ -93,6 +95,8 @@ class Matching:
         """Of the last access that the device got."""
         self.last_write: Spot | None = None
         self.accesses = 0
+        self.met = 0
+        """Which of them the last record that met one was of."""
 
     # -- what the device gets ----------------------------------------------------------------------
 
@@ -101,7 +105,7 @@ class Matching:
         self.accesses += 1
         spot = self._meet_due((bar, offset, write), width, value) if write else None
         if spot is None:
-            got = _Got(width, value, self._now())
+            got = _Got(width, value, self._now(), self.accesses)
             key = (bar, offset, write)
             self._got.setdefault(key, deque()).append(got)
             self._got_order.append((key, got))
@@ -140,11 +144,13 @@ class Matching:
             if not waiting:
                 del self._got[key]
             self._tidy()
+            self.met = got.number
             got.spot.pc, got.spot.seq = record.pc, record.seq
             self._count(record.cpu, record.seq)
             return True
         left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
         while left.width and (first := self._take_got((bar, left.offset, write), left)) is not None:
+            self.met = first.number
             first.spot.pc, first.spot.seq = record.pc, record.seq
             _consume(left, first.width)
         if not left.width:
