@@ -44,7 +44,7 @@ def test_each_mistake_is_named_by_its_rule_and_nobody_is_accused_of_what_is_righ
 
 def test_the_page_says_the_same(plain: list[Judged]) -> None:
     on_page = page.said_on(PAGE, PLAIN.name, plain[0].said.kernel)
-    assert {it.said.switch.name: it.verdict.value for it in plain}.items() <= on_page.items()
+    assert {it.said.switch.name: it.verdict.value for it in plain if it.said.switch.name}.items() <= on_page.items()
 
 
 def test_nearly_all_are_named_with_the_line_that_is_wrong(plain: list[Judged]) -> None:
@@ -56,7 +56,7 @@ def test_nearly_all_are_named_with_the_line_that_is_wrong(plain: list[Judged]) -
 
 def test_lists_that_an_iommu_merges_are_told_there() -> None:
     judged = thrown("sg-count", "unmap-sg-count", "sg-list", "valid-bits", shape=IOMMU)
-    verdicts = {it.said.switch.name: it.verdict for it in judged}
+    verdicts = {it.said.switch.name: it.verdict for it in judged if it.said.switch.name}
     assert verdicts == {
         "sg-count": Verdict.NAMED,
         "unmap-sg-count": Verdict.NAMED,

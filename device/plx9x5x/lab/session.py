@@ -397,7 +397,8 @@ def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: 
         result = replace(result, facts={**result.facts, "witness": f"blind: {lacks}"})
     elif result.contract is not None and eye.witness is not None and result.lost is None:
         try:
-            if (calls := calls_of(logs, clients)) is not None:
+            # A driver that breaks the contract is told that; what else does not fit comes of it.
+            if (calls := calls_of(logs, clients)) is not None and not result.contract.broken:
                 told = witnessed.differences(result.contract.seen, witnessed.read(calls))
                 result = replace(result, untrue=told)
         except CutOff as exc:
