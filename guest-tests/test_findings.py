@@ -89,7 +89,7 @@ def test_a_qemu_that_is_held_before_its_first_instruction_is_accused_of_nothing(
     """QEMU itself reads configuration space, maps memory and masks the interrupt meanwhile; the witness looks on."""
     tc = plx_toolchain
     held = replace(tc, qemu=replace(tc.qemu, argv=(*tc.qemu.argv, "-S")))
-    with watching(tc, guest_sources.find().witness, cards=1, modules=(driver.DRIVER,), accelerator="tcg") as eye:
+    with watching(tc, guest_sources.find().witness, cards=1, modules=[(driver.DRIVER, b"")], accelerator="tcg") as eye:
         assert eye.witness is not None, eye.why
         backend = serving(tc, boards.DEFAULT, transport="wire", logs=tmp_path, watched=eye.card(0, tmp_path))
         with prepared(held, plx_image, backend=backend, logs=tmp_path) as ready:
