@@ -5,9 +5,9 @@
 names what it depends on.
 """
 
+import contextlib
 import gzip
 import lzma
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +16,10 @@ from typing import Final
 
 from plx9x5x.errors import SetupError
 from plx9x5x.lab.toolchain.kmod import MODULE_NAME
+from plx9x5x.lab.witness import elf
+from plx9x5x.lab.witness.elf import BadElf
 
 _SUFFIXES: Final = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
-_ELF64_LITTLE: Final = b"\x7fELF\x02\x01"
 _THIS_MODULE: Final = slice(24, 80)
 """Where struct module has its name: behind a state and a list's head, in every Linux since 2.6."""
 
@@ -109,7 +110,7 @@ def read_module(path: Path) -> Module:
             data = gzip.decompress(data)
     except (OSError, EOFError, lzma.LZMAError) as exc:
         raise SetupError(f"the module {path} cannot be read: {exc}", hint="name a file that insmod takes") from exc
-    if not data.startswith(_ELF64_LITTLE):
+    if not data.startswith(elf.LITTLE_64):
         kind = "compressed by zstd, which is not supported here" if name.endswith(".zst") else "no 64-bit ELF file"
         raise SetupError(f"the module {path} is {kind}", hint="name the plain .ko file of an x86-64 module")
     own = own_name(data)
@@ -123,13 +124,13 @@ def read_module(path: Path) -> Module:
     return Module(called, data)
 
 
-def own_name(elf: bytes) -> str:
+def own_name(image: bytes) -> str:
     """The name that a module has in the kernel, whatever its file is called; '' if it does not say.
 
     The kernel takes it from the module's own struct module; .modinfo has it too, for tools.
     """
-    name = _section(elf, b".gnu.linkonce.this_module")[_THIS_MODULE].partition(b"\0")[0]
-    return canonical(name.decode("utf-8", "replace") or modinfo(elf).get("name", ""))
+    name = _section(image, ".gnu.linkonce.this_module")[_THIS_MODULE].partition(b"\0")[0]
+    return canonical(name.decode("utf-8", "replace") or modinfo(image).get("name", ""))
 
 
 def canonical(name: str) -> str:
@@ -137,52 +138,43 @@ def canonical(name: str) -> str:
     return name.replace("-", "_")
 
 
-def modinfo(elf: bytes) -> Mapping[str, str]:
+def modinfo(image: bytes) -> Mapping[str, str]:
     """The key=value strings of the section .modinfo (the last one of each key); empty if there is none."""
-    return dict(_entries(elf))
+    return dict(_entries(image))
 
 
-def parameters_of(elf: bytes) -> frozenset[str]:
+def parameters_of(image: bytes) -> frozenset[str]:
     """Names of the parameters that a module takes."""
-    return frozenset(value.partition(":")[0] for key, value in _entries(elf) if key == "parmtype")
+    return frozenset(value.partition(":")[0] for key, value in _entries(image) if key == "parmtype")
 
 
-def aliases_of(elf: bytes) -> tuple[str, ...]:
+def aliases_of(image: bytes) -> tuple[str, ...]:
     """What a module says of the devices that it wants (modalias patterns)."""
-    return tuple(value for key, value in _entries(elf) if key == "alias")
+    return tuple(value for key, value in _entries(image) if key == "alias")
 
 
-def firmware_of(elf: bytes) -> tuple[str, ...]:
+def firmware_of(image: bytes) -> tuple[str, ...]:
     """Names of the firmware files that a module may ask for (MODULE_FIRMWARE), below /lib/firmware."""
-    return tuple(value for key, value in _entries(elf) if key == "firmware")
+    return tuple(value for key, value in _entries(image) if key == "firmware")
 
 
-def interpreter_of(elf: bytes) -> str | None:
+def interpreter_of(image: bytes) -> str | None:
     """The loader that a dynamic program asks for; None for a static one, and for what is no program."""
-    return _section(elf, b".interp").rstrip(b"\0").decode("utf-8", "replace") or None
+    return _section(image, ".interp").rstrip(b"\0").decode("utf-8", "replace") or None
 
 
-def _entries(elf: bytes) -> Iterator[tuple[str, str]]:
+def _entries(image: bytes) -> Iterator[tuple[str, str]]:
     """Key and value of each string of .modinfo."""
-    for entry in _section(elf, b".modinfo").split(b"\0"):
+    for entry in _section(image, ".modinfo").split(b"\0"):
         key, equals, value = entry.decode("utf-8", "replace").partition("=")
         if equals:
             yield key, value
 
 
-def _section(elf: bytes, wanted: bytes) -> bytes:
+def _section(image: bytes, wanted: str) -> bytes:
     """The bytes of a section of a 64-bit little-endian ELF file, b'' if it is absent or the file is cut."""
-    if not elf.startswith(_ELF64_LITTLE) or len(elf) < 64:
-        return b""
-    (table,) = struct.unpack_from("<Q", elf, 0x28)
-    entry_size, count, names_index = struct.unpack_from("<HHH", elf, 0x3A)
-    try:
-        headers = [struct.unpack_from("<IIQQQQ", elf, table + i * entry_size) for i in range(count)]
-        _, _, _, _, names_at, names_size = headers[names_index]
-    except (struct.error, IndexError, OverflowError):  # a damaged file
-        return b""
-    names = elf[names_at : names_at + names_size]
-    for name_at, _, _, _, offset, size in headers:
-        if names[name_at : names.find(b"\0", name_at)] == wanted:
-            return elf[offset : offset + size]
+    with contextlib.suppress(BadElf):
+        for it in elf.sections(image):
+            if it.name == wanted:
+                return image[it.offset : it.offset + it.size]
     return b""

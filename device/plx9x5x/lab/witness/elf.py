@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_COMPRESSED = 0x1, 0x2, 0x4, 0x800
-SHT_SYMTAB, SHT_RELA = 2, 4
+SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 2, 4, 8
 STT_FUNC: Final = 2
 
 _MOST: Final = 256 << 20
 """Bytes of a module's file, and of all its sections unpacked."""
-_LITTLE_64: Final = b"\x7fELF\x02\x01"
+LITTLE_64: Final = b"\x7fELF\x02\x01"
 _SECTION: Final = struct.Struct("<IIQQQQIIQQ")
 _COMPRESSED: Final = struct.Struct("<IIQQ")
 _ZLIB: Final = 1
@@ -57,6 +57,8 @@ class Section:
     link: int
     info: int
     align: int
+    address: int = 0
+    """Where it runs; 0 in a module's file."""
 
     @property
     def holds_code(self) -> bool:
@@ -107,9 +109,9 @@ def read(path: Path) -> bytes:
     return data
 
 
-def parse(data: bytes) -> Elf:
-    """Take a module's file apart. Raises: BadElf."""
-    if not data.startswith(_LITTLE_64) or len(data) < 64:
+def sections(data: bytes) -> tuple[Section, ...]:
+    """What a file is made of: a module's, a program's or a kernel's. Raises: BadElf."""
+    if not data.startswith(LITTLE_64) or len(data) < 64:
         raise BadElf("no 64-bit little-endian ELF file")
     (table,) = struct.unpack_from("<Q", data, 0x28)
     entry_size, count, names_index = struct.unpack_from("<HHH", data, 0x3A)
@@ -117,17 +119,22 @@ def parse(data: bytes) -> Elf:
         raise BadElf("its table of sections is cut off")
     headers = list(_SECTION.iter_unpack(data[table : table + count * entry_size]))
     names = _bytes_of(data, headers[names_index][4], headers[names_index][5])
-    sections = tuple(
-        Section(index, _string(names, name), type_, flags, offset, size, link, info, align)
-        for index, (name, type_, flags, _, offset, size, link, info, align, _) in enumerate(headers)
+    return tuple(
+        Section(index, _string(names, name), type_, flags, offset, size, link, info, align, address)
+        for index, (name, type_, flags, address, offset, size, link, info, align, _) in enumerate(headers)
     )
+
+
+def parse(data: bytes) -> Elf:
+    """Take a module's file apart. Raises: BadElf."""
+    found = sections(data)
     symbols, strings = np.zeros(0, _SYMBOL), b""
-    for section in sections:
-        if section.type == SHT_SYMTAB and section.link < count:
+    for section in found:
+        if section.type == SHT_SYMTAB and section.link < len(found):
             symbols = _records(data, section, _SYMBOL)
-            strings = _bytes_of(data, sections[section.link].offset, sections[section.link].size)
+            strings = _bytes_of(data, found[section.link].offset, found[section.link].size)
             break
-    return Elf(data, sections, symbols, strings)
+    return Elf(data, found, symbols, strings)
 
 
 def relocated(elf: Elf, bases: Mapping[int, int]) -> bytes:

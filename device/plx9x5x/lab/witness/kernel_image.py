@@ -18,6 +18,8 @@ import lz4.block
 import zstandard
 
 from plx9x5x.errors import BadRequest
+from plx9x5x.lab.witness import elf
+from plx9x5x.lab.witness.elf import BadElf
 from plx9x5x.units import MIB
 
 MAX_IMAGE: Final = 256 * MIB
@@ -25,8 +27,6 @@ MAX_IMAGE: Final = 256 * MIB
 _BOOT_MAGIC: Final = b"HdrS"
 _LZ4_LEGACY: Final = b"\x02\x21\x4c\x18"
 _LZ4_BLOCK: Final = 8 * MIB
-_ELF: Final = b"\x7fELF\x02\x01"
-_SHT_NOBITS: Final = 8
 _KSYMTAB_ENTRY: Final = 12
 _MAX_SECTIONS: Final = 4096
 _MAX_NAME: Final = 512
@@ -53,13 +53,13 @@ class Section:
 class KernelImage:
     """A kernel's ELF file. Raises: UnreadableKernel if it is none, or if it is damaged."""
 
-    def __init__(self, elf: bytes) -> None:
-        self._sections: Mapping[str, Section] = {section.name: section for section in _sections(elf)}
+    def __init__(self, image: bytes) -> None:
+        self._sections: Mapping[str, Section] = {section.name: section for section in _sections(image)}
 
     @classmethod
     def of(cls, image: bytes) -> "KernelImage":
         """The kernel of a bzImage, or of an ELF file as it is. Raises: UnreadableKernel."""
-        return cls(image if image[: len(_ELF)] == _ELF else unpacked(image))
+        return cls(image if image[: len(elf.LITTLE_64)] == elf.LITTLE_64 else unpacked(image))
 
     def section(self, name: str) -> Section | None:
         """The section of that name."""
@@ -111,25 +111,25 @@ def _inflated(payload: bytes) -> bytes:
     limit = MAX_IMAGE + 1
     try:
         if payload[:4] == _LZ4_LEGACY:
-            elf = b"".join(_lz4_blocks(payload))
+            plain = b"".join(_lz4_blocks(payload))
         elif payload[:4] == b"\x28\xb5\x2f\xfd":
-            elf = zstandard.ZstdDecompressor().stream_reader(payload).read(limit)
+            plain = zstandard.ZstdDecompressor().stream_reader(payload).read(limit)
         elif payload[:2] == b"\x1f\x8b":
             with gzip.GzipFile(fileobj=io.BytesIO(payload)) as file:
-                elf = file.read(limit)
+                plain = file.read(limit)
         elif payload[:6] == b"\xfd7zXZ\0":
-            elf = lzma.LZMADecompressor(memlimit=MAX_IMAGE).decompress(payload, limit)
-        elif payload[: len(_ELF)] == _ELF:
-            elf = payload
+            plain = lzma.LZMADecompressor(memlimit=MAX_IMAGE).decompress(payload, limit)
+        elif payload[: len(elf.LITTLE_64)] == elf.LITTLE_64:
+            plain = payload
         else:
             raise UnreadableKernel(
                 f"its compression is not known (it begins with {payload[:4].hex()}; gzip, xz, lz4 and zstd are)"
             )
     except _DAMAGED as exc:
         raise UnreadableKernel(f"its payload is damaged: {exc}") from exc
-    if len(elf) > MAX_IMAGE:
+    if len(plain) > MAX_IMAGE:
         raise UnreadableKernel(f"it is larger than {MAX_IMAGE // MIB} MiB")
-    return elf
+    return plain
 
 
 def _lz4_blocks(payload: bytes) -> Iterator[bytes]:
@@ -143,21 +143,17 @@ def _lz4_blocks(payload: bytes) -> Iterator[bytes]:
         at, total = at + size, total + len(block)
 
 
-def _sections(elf: bytes) -> Iterator[Section]:
+def _sections(image: bytes) -> Iterator[Section]:
     """Every section with bytes in the file. Raises: UnreadableKernel."""
-    if elf[: len(_ELF)] != _ELF:
+    if image[: len(elf.LITTLE_64)] != elf.LITTLE_64:
         raise UnreadableKernel("it holds no 64-bit ELF file")
     try:
-        (table,) = struct.unpack_from("<Q", elf, 0x28)
-        size, count, names = struct.unpack_from("<HHH", elf, 0x3A)
-        if count > _MAX_SECTIONS or not names < count:
-            raise UnreadableKernel("its table of sections is damaged")
-        raw = [struct.unpack_from("<IIQQQQ", elf, table + size * index) for index in range(count)]
-    except struct.error as exc:
+        found = elf.sections(image)
+    except BadElf as exc:
         raise UnreadableKernel("its table of sections is damaged") from exc
-    whole = memoryview(elf)
-    strings = bytes(whole[raw[names][4] :][: raw[names][5]])
-    for name, kind, _, address, offset, length in raw:
-        if kind != _SHT_NOBITS:
-            text = strings[name : name + _MAX_NAME].partition(b"\0")[0].decode("ascii", errors="replace")
-            yield Section(text, address, whole[offset:][:length])
+    if len(found) > _MAX_SECTIONS:
+        raise UnreadableKernel("its table of sections is damaged")
+    whole = memoryview(image)
+    for it in found:
+        if it.type != elf.SHT_NOBITS:
+            yield Section(it.name, it.address, whole[it.offset :][: it.size])
