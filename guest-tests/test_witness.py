@@ -26,7 +26,7 @@ from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import load
 from plx9x5x.lab.witness import attach, codemap
 from plx9x5x.lab.witness.lines import Frame, Where
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
 
@@ -73,7 +73,7 @@ def watched(shape: Shape, kernel: str, logs: Path, *arguments: str, processors: 
             assert ready.trouble() is None
             assert ready.server is not None
             said = ready.server.output()
-        eye = Seen(codemap.read(witness.code), [(driver.DRIVER, built.module)])
+        eye = SeenCode(codemap.read(witness.code), [(driver.DRIVER, built.module)])
     record = next(it for it in kept.records(summary) if it["channels"] or it["findings"])
     dma = record["dma"]
     assert isinstance(dma, dict)

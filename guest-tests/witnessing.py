@@ -25,7 +25,7 @@ from plx9x5x.lab.guest.shapes import Shape
 from plx9x5x.lab.host.symptoms import Oops
 from plx9x5x.lab.report.ktap import Report
 from plx9x5x.lab.toolchain import Toolchain
-from plx9x5x.lab.witness.attach import Witness, attached, prepare
+from plx9x5x.lab.witness.attach import QemuWitness, attached, prepare
 from plx9x5x.transport.choice import AUTO, choose
 
 SLOT = 0x10
@@ -224,7 +224,7 @@ def watched(
         return result
 
 
-def _code(witness: Witness) -> tuple[list[Module], list[Block]]:
+def _code(witness: QemuWitness) -> tuple[list[Module], list[Block]]:
     with mmap.mmap(witness.code, 0) as code:
         most, _, modules, blocks = struct.unpack_from("<4Q", code, 16)
         at = HEAD + most * MODULE.size

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from plx9x5x.trace.regtrace import RegisterTrace
     from plx9x5x.transport.libvfio import LibvfioServer
     from plx9x5x.transport.wire.server import WireServer
-    from plx9x5x.witness.device import Witness
+    from plx9x5x.witness.witness import Witness
 
 NAME: Final = "serve"
 HELP: Final = "Serve a board on a unix socket, for your own QEMU."
@@ -361,7 +361,9 @@ def _factory(
         return device
 
     if witness is not None:
-        return witness.wrap(make)
+        from plx9x5x.witness.device import witnessed
+
+        return witnessed(make, witness)
     return make
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from plx9x5x.chip_faults.excuse import Excuses
     from plx9x5x.model.chip import Chip
     from plx9x5x.ports import TraceSink
-    from plx9x5x.witness.device import Witness
     from plx9x5x.witness.log import CallLog
+    from plx9x5x.witness.witness import Witness
 
 _LOG: Final = logging.getLogger("plx9x5x.witness")
 
@@ -48,8 +48,8 @@ def opened(args: argparse.Namespace) -> Iterator["Witness | None"]:
             raise UsageError("--witness-log and --witness-sync go with --witness-fd")
         yield None
         return
-    from plx9x5x.witness.device import Witness
     from plx9x5x.witness.ring import RingReader
+    from plx9x5x.witness.witness import Witness
 
     with contextlib.ExitStack() as stack:
         log = None if args.witness_log is None else stack.enter_context(_open_log(args.witness_log))

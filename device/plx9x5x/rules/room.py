@@ -11,8 +11,8 @@ from plx9x5x.findings.place import NOWHERE
 from plx9x5x.ports import ResetKind
 from plx9x5x.rules import places, summary
 from plx9x5x.rules.catalog import RULES
-from plx9x5x.witness.device import Witness
 from plx9x5x.witness.events import Mistake
+from plx9x5x.witness.witness import Witness
 
 
 class Room:

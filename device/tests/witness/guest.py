@@ -20,9 +20,10 @@ from plx9x5x.rules.room import Room
 from plx9x5x.transport.loopback import Loopback
 from plx9x5x.units import KIB, MIB
 from plx9x5x.witness import ring
-from plx9x5x.witness.device import Witness, WitnessedDevice
+from plx9x5x.witness.device import WitnessedDevice, witnessed
 from plx9x5x.witness.records import FAILED, Access, Kind, Mask, Touch
 from plx9x5x.witness.ring import RingReader, RingWriter
+from plx9x5x.witness.witness import Witness
 
 RAM, SIZE = 0x100_0000, 2 * MIB
 BAR0, BAR0_BYTES = 0xFEB0_0000, 512
@@ -49,7 +50,7 @@ class Guest:
         self.witness = Witness(RingReader(fd), sink=lambda _: None, say=self.said.append, syncs=syncs)
         self.room = Room(self.said.append, keep=self.kept.append, witness=self.witness)
         self.chips: list[Chip] = []
-        self.host = Loopback(self.witness.wrap(self._make), enabled=False)
+        self.host = Loopback(witnessed(self._make, self.witness), enabled=False)
         self.device = self.host.device
         assert isinstance(self.device, WitnessedDevice)
         self.ram = self.host.ram(RAM, SIZE)

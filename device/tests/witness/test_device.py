@@ -13,11 +13,12 @@ from plx9x5x.ports import BusMaster, HasMessage, IrqLine, PciDevice, RegionSpec,
 from plx9x5x.transport.loopback import Loopback
 from plx9x5x.transport.msix import with_messages
 from plx9x5x.witness import ring
-from plx9x5x.witness.device import DRAIN_NS, Witness, WitnessedDevice, WitnessedLine
+from plx9x5x.witness.device import DRAIN_NS, WitnessedDevice, WitnessedLine, witnessed
 from plx9x5x.witness.log import CallLog, as_json
 from plx9x5x.witness.records import GONE, Access, Alloc, Kind, Master, Record
 from plx9x5x.witness.ring import RingReader, RingWriter
 from plx9x5x.witness.rules import RULES
+from plx9x5x.witness.witness import Witness
 from tests.transport.fake_device import FakeDevice
 from tests.witness.guest import BLOCK, CSR, DONE_INTERRUPT, INTCSR, RAM, TEXT, TO_INTA, guest
 
@@ -47,7 +48,7 @@ class Wide(FakeDevice):
 
 
 def test_bars_of_64_bits_and_of_io_are_published(fd: int) -> None:
-    device = Loopback(witness_of(fd).wrap(Wide), enabled=False).device
+    device = Loopback(witnessed(Wide, witness_of(fd)), enabled=False).device
     writer = RingWriter(fd)
     device.config_write(0x10, 4, 0xF000_0FFF)
     device.config_write(0x14, 4, 0x12)
@@ -63,7 +64,7 @@ def test_bars_of_64_bits_and_of_io_are_published(fd: int) -> None:
 
 def test_accesses_by_port_are_matched_as_such(fd: int) -> None:
     witness = witness_of(fd)
-    device = Loopback(witness.wrap(Wide), enabled=False).device
+    device = Loopback(witnessed(Wide, witness), enabled=False).device
     writer = RingWriter(fd)
     device.config_write(0x18, 4, 0xC000)
     device.config_write(4, 1, 3)
@@ -79,7 +80,7 @@ def test_accesses_by_port_are_matched_as_such(fd: int) -> None:
 
 
 def test_the_ring_is_looked_at_while_a_client_is_there(fd: int) -> None:
-    device: PciDevice = Loopback(witness_of(fd).wrap(Wide), enabled=False).device
+    device: PciDevice = Loopback(witnessed(Wide, witness_of(fd)), enabled=False).device
     before = device.wait_ns()
     device.config_read(0, 4)
     assert device.wait_ns() == min(DRAIN_NS, before or DRAIN_NS)
@@ -88,7 +89,7 @@ def test_the_ring_is_looked_at_while_a_client_is_there(fd: int) -> None:
 
 
 def test_messages_go_beside_it(fd: int) -> None:
-    device = Loopback(with_messages(witness_of(fd).wrap(Wide))).device
+    device = Loopback(with_messages(witnessed(Wide, witness_of(fd)))).device
     assert isinstance(device, HasMessage)
     device.write(5, 0, 4, 1)
     assert device.read(5, 0, 4) == 1
@@ -183,7 +184,7 @@ def test_a_device_that_raises_is_not_under_way_any_more(fd: int) -> None:
             raise ZeroDivisionError
 
     witness = witness_of(fd)
-    device = Loopback(witness.wrap(Broken), enabled=False).device
+    device = Loopback(witnessed(Broken, witness), enabled=False).device
     assert isinstance(device, WitnessedDevice)
     with pytest.raises(ZeroDivisionError):
         device.read(0, 0, 4)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from plx9x5x.ports import ResetKind
 from plx9x5x.witness import ledger as ledgers
 from plx9x5x.witness import matching, ring
-from plx9x5x.witness.device import BATCH, CATCH_UP_NS, LOOK_NS
 from plx9x5x.witness.modules import MOST_MODULES
 from plx9x5x.witness.records import Kind, Record
+from plx9x5x.witness.witness import BATCH, CATCH_UP_NS, LOOK_NS
 from tests.length import tries
 from tests.witness.guest import BAR0, BOTH, CSR, RAM, Guest, guest
 

@@ -22,8 +22,8 @@ from plx9x5x.lab.guest.machine import card_address, guest_name
 from plx9x5x.lab.toolchain import Toolchain
 from plx9x5x.lab.witness import attach, codemap
 from plx9x5x.lab.witness.after import Unseen
-from plx9x5x.lab.witness.attach import NoWitness, Witness
-from plx9x5x.lab.witness.seen import Reading, Seen
+from plx9x5x.lab.witness.attach import NoWitness, QemuWitness
+from plx9x5x.lab.witness.seen import Reading, SeenCode
 
 CALLS: Final = "calls.jsonl"
 """What a server keeps of the driver's calls of the DMA API, among its logs: one a line."""
@@ -40,7 +40,7 @@ class CutOff(Exception):
 class Watching:
     """The witness of a guest; or none, and `why`."""
 
-    witness: Witness | None
+    witness: QemuWitness | None
     why: str = ""
     modules: Sequence[tuple[str, Path | bytes]] = ()
     read: Reading | None = None
@@ -51,12 +51,12 @@ class Watching:
             return None
         return Watched(self.witness.rings[number], (logs / CALLS).absolute(), shows_sync=self.witness.facts.shows_sync)
 
-    def seen(self) -> Seen | Unseen:
+    def seen(self) -> SeenCode | Unseen:
         """What was seen, in the lines of the modules."""
         if self.witness is None:
             return Unseen(self.why)
         try:
-            return Seen(codemap.read(self.witness.code), self.modules, read=self.read)
+            return SeenCode(codemap.read(self.witness.code), self.modules, read=self.read)
         except codemap.BadCodeMap as exc:
             return Unseen(f"what QEMU's plugin left cannot be read ({exc})")
 

@@ -23,7 +23,7 @@ from plx9x5x.lab.guest.vm import Companion, GuestVm
 from plx9x5x.lab.host.placement import CorePicker
 from plx9x5x.lab.host.server import Backend, DeviceServer
 from plx9x5x.lab.toolchain import Toolchain
-from plx9x5x.lab.witness.attach import Witness
+from plx9x5x.lab.witness.attach import QemuWitness
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Ready:
         processors: int = 1,
         companions: Sequence[Companion] = (),
         gdb: Path | None = None,
-        witness: Witness | None = None,
+        witness: QemuWitness | None = None,
     ) -> GuestVm:
         """Start QEMU with `devices` in this order; `agent` is the far end of a channel to a program in the guest.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from plx9x5x.errors import SetupError
 from plx9x5x.lab.witness import coverage, places
 from plx9x5x.lab.witness.covered import TABLE, CoverageFile, Covered, without_file
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class After:
 
 
 def finish(
-    seen: Seen | Unseen,
+    seen: SeenCode | Unseen,
     *,
     findings: Iterable[Path] = (),
     traces: Iterable[Path] = (),

@@ -36,7 +36,7 @@ class NoWitness(SetupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class QemuWitness:
     """What a guest is watched by: a plugin, a ring for each card, one code map. All descriptors are ours to close.
 
     `rings[n]` is the ring of the n-th device that was asked for.
@@ -105,7 +105,7 @@ def report(kernel: str | None, source: Path) -> Line:
 @contextlib.contextmanager
 def attached(
     prepared: Prepared, *, devices: Sequence[str], watch: Sequence[str], records: int = ring.CAPACITY
-) -> Iterator[Witness]:
+) -> Iterator[QemuWitness]:
     """Make the memory for cards at these places of the guest ("0000:00:02.0") and modules of these names ('*': all).
 
     `records`, a power of two, is what a ring holds. Raises: NoWitness if there is no memory for that, if a name is none
@@ -128,7 +128,7 @@ def attached(
                 fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         except OSError as exc:
             raise NoWitness(f"no memory to share with QEMU: {exc.strerror}", hint="allow memfd_create") from exc
-        yield Witness(prepared.plugin, prepared.facts, facts_fd, rings, code, tuple(watch))
+        yield QemuWitness(prepared.plugin, prepared.facts, facts_fd, rings, code, tuple(watch))
 
 
 def _memory(stack: contextlib.ExitStack, name: str) -> int:

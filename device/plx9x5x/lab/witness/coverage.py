@@ -21,7 +21,7 @@ import numpy.typing as npt
 from plx9x5x.lab.witness.dwarf import Code
 from plx9x5x.lab.witness.lcov import Source
 from plx9x5x.lab.witness.lines import CORE, INIT, Lines
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 
 _MOST: Final = 1 << 40
 """A block ran so often at most: sums of as many as a code map has stay within 64 bits."""
@@ -143,7 +143,7 @@ class _Ran:
         return self._counts[init][max(low - base, 0) : max(high - base, 0)]
 
 
-def measure(seen: Seen) -> Coverage:
+def measure(seen: SeenCode) -> Coverage:
     """Find out which code of the modules ran that `seen` has files of."""
     counts, unknown = _counted(seen)
     sources: dict[str, Source] = {}
@@ -163,7 +163,7 @@ def measure(seen: Seen) -> Coverage:
     return Coverage(sources, shown, tuple(functions), tuple(dict.fromkeys(unknown)))
 
 
-def _counted(seen: Seen) -> tuple[dict[str, _Counts], list[str]]:
+def _counted(seen: SeenCode) -> tuple[dict[str, _Counts], list[str]]:
     counts: dict[str, _Counts] = {}
     unknown = []
     known = {load: seen.lines_of(load) for load in seen.code.loads}

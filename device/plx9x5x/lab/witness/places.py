@@ -17,7 +17,7 @@ from typing import IO, Final
 from plx9x5x.lab.witness.lines import Where
 
 Lookup = Callable[[int, int, str], Where | None]
-"""From program counter, count and role of a place to what was there (`Seen.where`)."""
+"""From program counter, count and role of a place to what was there (`SeenCode.where`)."""
 
 _MARK: Final = re.compile(rb"  @0x([0-9a-f]{1,16}) #([0-9]{1,20})\n?\Z")
 _LONGEST: Final = 16 << 20

@@ -20,7 +20,7 @@ _CALLED: Final = "called"
 _MOST_KEPT: Final = 65536
 
 
-class Seen:
+class SeenCode:
     """Turns places (program counter, count) into lines. `modules` are names with .ko files, or the bytes of such.
 
     Nothing is read before it is asked for.

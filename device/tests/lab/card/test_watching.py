@@ -12,7 +12,7 @@ from plx9x5x.lab.witness import attach
 from plx9x5x.lab.witness.after import Unseen
 from plx9x5x.lab.witness.attach import NoWitness, Prepared
 from plx9x5x.lab.witness.facts import KernelFacts
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 from plx9x5x.witness.ring import RingReader
 
 SYNCS = (f"dma_sync_{kind}_for_{whom}" for kind in ("single", "sg") for whom in ("cpu", "device"))
@@ -106,7 +106,7 @@ def test_what_qemu_left_is_read_and_what_it_spoiled_is_said(tmp_path: Path) -> N
     with watching(TC, Path("src"), cards=1, modules=[DRV], accelerator="tcg") as eye:
         assert eye.witness is not None
         seen = eye.seen()
-        assert isinstance(seen, Seen)
+        assert isinstance(seen, SeenCode)
         assert seen.code.loads == ()
         with open(eye.witness.code, "r+b", closefd=False) as code:
             code.write(b"NOTAMAP!")

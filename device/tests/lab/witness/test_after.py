@@ -10,7 +10,7 @@ from plx9x5x.lab.witness import after, lcov
 from plx9x5x.lab.witness.after import After, Unseen
 from plx9x5x.lab.witness.codemap import Block, CodeMap, Load
 from plx9x5x.lab.witness.covered import CoverageFile
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 from tests.lab.witness.made import Made, make
 
 CORE, INIT = 0xFFFF_FFFF_C020_0000, 0xFFFF_FFFF_C030_0000
@@ -22,10 +22,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make(tmp_path_factory.mktemp("made"), "-g")
 
 
-def seen(made: Made) -> Seen:
+def seen(made: Made) -> SeenCode:
     begin, end = made.function("direct")
     blocks = (Block(CORE + begin, end - begin, 2, LOAD, 4),)
-    return Seen(CodeMap((LOAD,), blocks), [("drv", made.ko.read_bytes())])
+    return SeenCode(CodeMap((LOAD,), blocks), [("drv", made.ko.read_bytes())])
 
 
 def files(made: Made, folder: Path) -> tuple[Path, Path]:
@@ -73,7 +73,7 @@ def test_without_a_file_what_ran_is_said_and_kept_among_the_logs(made: Made, tmp
 
 
 def test_of_modules_that_were_never_loaded_nothing_is_said_unless_asked(made: Made, tmp_path: Path) -> None:
-    nothing = Seen(CodeMap((), ()), [("drv", made.ko.read_bytes())])
+    nothing = SeenCode(CodeMap((), ()), [("drv", made.ko.read_bytes())])
     assert after.finish(nothing, logs=tmp_path) == After()
     with CoverageFile(tmp_path / "cov.info") as target:
         done = after.finish(nothing, target=target, logs=tmp_path)

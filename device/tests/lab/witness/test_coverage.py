@@ -11,7 +11,7 @@ from plx9x5x.lab.witness.codemap import Block, CodeMap, Load
 from plx9x5x.lab.witness.coverage import Coverage
 from plx9x5x.lab.witness.covered import CoverageFile
 from plx9x5x.lab.witness.lines import Lines
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 from tests.lab.witness.made import Made, make
 
 CORE, INIT = 0xFFFF_FFFF_C020_0000, 0xFFFF_FFFF_C030_0000
@@ -48,7 +48,7 @@ def lines_of(made: Made) -> Lines:
 
 
 def measured(made: Made, *blocks: Block, loads: tuple[Load, ...] = (LOAD, AGAIN)) -> Coverage:
-    return coverage.measure(Seen(CodeMap(loads, blocks), [("drv", made.ko)]))
+    return coverage.measure(SeenCode(CodeMap(loads, blocks), [("drv", made.ko)]))
 
 
 def test_a_function_that_was_counted_by_hand(made: Made) -> None:
@@ -147,7 +147,7 @@ def test_what_is_not_known_is_said(made: Made, tmp_path: Path) -> None:
         "drv: the file that was given is not the module that the guest loaded",
     )
     (tmp_path / "bad.ko").write_bytes(b"none")
-    bad = coverage.measure(Seen(CodeMap(blocks_left_out=3), [("bad", tmp_path / "bad.ko")]))
+    bad = coverage.measure(SeenCode(CodeMap(blocks_left_out=3), [("bad", tmp_path / "bad.ko")]))
     assert bad.unknown == (
         "bad: its file cannot be read: no 64-bit little-endian ELF file",
         "all of it: more code ran than the map has room for",

@@ -10,7 +10,7 @@ import pytest
 from plx9x5x.lab.witness import places
 from plx9x5x.lab.witness.codemap import CodeMap, Load
 from plx9x5x.lab.witness.lines import Where
-from plx9x5x.lab.witness.seen import Seen
+from plx9x5x.lab.witness.seen import SeenCode
 from tests.lab.witness.made import Made, make
 
 CORE, INIT = 0xFFFF_FFFF_C020_0000, 0xFFFF_FFFF_C030_0000
@@ -25,8 +25,8 @@ def load(name: str = "drv", came: int = 1, left: int | None = None, *, core: int
     return Load(name, came, left, core, size, INIT, 0x1000)
 
 
-def seen(made: Made, *loads: Load) -> Seen:
-    return Seen(CodeMap(loads or (load(),)), [("drv", made.ko)])
+def seen(made: Made, *loads: Load) -> SeenCode:
+    return SeenCode(CodeMap(loads or (load(),)), [("drv", made.ko)])
 
 
 def kept(path: Path, *marks: dict[str, object]) -> Path:
@@ -91,7 +91,7 @@ def test_a_file_that_is_not_what_was_loaded_gives_no_lines(made: Made) -> None:
 
 
 def test_a_name_may_be_spelled_with_either_dash(made: Made) -> None:
-    given = Seen(CodeMap((load("my_drv"),)), [("my-drv", made.ko)])
+    given = SeenCode(CodeMap((load("my_drv"),)), [("my-drv", made.ko)])
     assert str(given.where(INIT, 2)).startswith("start()")
 
 
