@@ -212,6 +212,15 @@ def test_what_the_device_does_after_a_read_that_came_after_the_free_is_certain()
         assert driver.names == ["dma-freed"]
 
 
+def test_a_write_behind_that_read_is_no_part_of_it_although_its_record_is_not_there_yet() -> None:
+    with guest() as driver:
+        freed_at_once(driver)
+        driver.read(CSR, 1)
+        driver.device.write(0, CSR, 1, 0)
+        driver.witness.drain()
+        assert [it.rule for it in driver.room.findings] == ["dma-freed"]
+
+
 def test_a_read_by_another_processor_may_have_been_sent_before() -> None:
     with guest() as driver:
         freed_at_once(driver)
