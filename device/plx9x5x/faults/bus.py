@@ -5,7 +5,7 @@ It offers no table of mappings, so the device's own code, and not C, makes each 
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NoReturn
 
 from plx9x5x.errors import BusAbort, MasterAbort, ParityError, TargetAbort
 from plx9x5x.faults.injector import Injector, Live
@@ -39,10 +39,7 @@ class FaultyBus:
             return
         effect = live.kind.effect
         if effect in _ABORTS:
-            good = self._before(live, occurrence)
-            if good:
-                self._bus.read_into(address, into[:good])
-            raise self._abort(live, address, good)
+            self._fail(live, occurrence, lambda good: self._bus.read_into(address, into[:good]))
         self._bus.read_into(address, into)
         if effect in (Effect.FLIP, Effect.PARITY) and len(into):
             at = self._before(live, occurrence)
@@ -59,10 +56,7 @@ class FaultyBus:
             return
         effect = live.kind.effect
         if effect in _ABORTS:
-            good = self._before(live, occurrence)
-            if good:
-                self._bus.write_from(address, data[:good])
-            raise self._abort(live, address, good)
+            self._fail(live, occurrence, lambda good: self._bus.write_from(address, data[:good]))
         self._spoilt(occurrence.unit, occurrence.purpose, live)
         if effect is Effect.DROP:
             return
@@ -87,9 +81,13 @@ class FaultyBus:
         addresses = live.planned.addresses
         return 0 if addresses is None else max(0, addresses[0] - occurrence.address)
 
-    def _abort(self, live: Live, address: int, good: int) -> BusAbort:
+    def _fail(self, live: Live, occurrence: Occurrence, move: Callable[[int], None]) -> NoReturn:
+        """Abort, once `move` has moved the bytes that stand before. Raises: BusAbort."""
+        good = self._before(live, occurrence)
+        if good:
+            move(good)
         kind = _ABORTS[live.kind.effect]
-        return injected(kind(BusAddr(address + good), moved=good), live.planned.text)
+        raise injected(kind(BusAddr(occurrence.address + good), moved=good), live.planned.text)
 
 
 def injected(abort: BusAbort, fault: str) -> BusAbort:
