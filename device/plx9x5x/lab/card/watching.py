@@ -20,6 +20,7 @@ from plx9x5x.lab.card.backend import Watched
 from plx9x5x.lab.guest.accel import TCG
 from plx9x5x.lab.guest.machine import card_address, guest_name
 from plx9x5x.lab.toolchain import Toolchain
+from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.witness import attach, codemap
 from plx9x5x.lab.witness.after import Unseen
 from plx9x5x.lab.witness.attach import NoWitness, QemuWitness
@@ -122,7 +123,7 @@ def watching(
             devices = [guest_name(card_address(number)) for number in range(cards)]
             names = [name for name, _ in modules]
             witness = stack.enter_context(attach.attached(attach.prepare(tc, source), devices=devices, watch=names))
-            eye = Watching(witness, modules=modules, read=Reading(modules))
+            eye = Watching(witness, modules=modules, read=Reading(modules, Cache(tc.cache)))
         except NoWitness as exc:
             eye = Watching(None, f"{exc} ({exc.hint})")
         yield eye

@@ -16,9 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.lab.witness import dwarf, elf, layout
-from plx9x5x.lab.witness.dwarf import Code, Row, Unit
+from plx9x5x.lab.toolchain.cache import Cache
+from plx9x5x.lab.witness import dwarf, elf, kept, layout
+from plx9x5x.lab.witness.dwarf import Code, Row
 from plx9x5x.lab.witness.elf import BadElf, Elf
+from plx9x5x.lab.witness.kept import AnyUnit, KeptUnit
 from plx9x5x.lab.witness.layout import Layout, Placed
 
 CORE: Final = 1 << 32
@@ -81,10 +83,14 @@ class Where:
 
 
 class Lines:
-    """A module of that name, of the bytes of its .ko file. Read as far as it is asked for, and kept."""
+    """A module of that name, of the bytes of its .ko file. Read as far as it is asked for, and kept.
 
-    def __init__(self, name: str, data: bytes) -> None:
+    What `cache` has of it is not read again, and what `read` reads is there then.
+    """
+
+    def __init__(self, name: str, data: bytes, cache: Cache | None = None) -> None:
         self.name = name
+        self._cache = cache
         self.why = ""
         """Why there are no lines."""
         try:
@@ -94,10 +100,10 @@ class Lines:
             self._elf, self.layout, self.why = None, Layout(()), f"its file cannot be read: {exc}"
 
     @classmethod
-    def of_file(cls, name: str, path: Path) -> "Lines":
+    def of_file(cls, name: str, path: Path, cache: Cache | None = None) -> "Lines":
         """Those of a .ko, .ko.xz or .ko.gz; of one that cannot be read they know nothing."""
         try:
-            return cls(name, elf.read(path))
+            return cls(name, elf.read(path), cache)
         except BadElf as exc:
             lines = cls(name, b"")
             lines.why = str(exc)
@@ -161,6 +167,8 @@ class Lines:
         for questions in (self.rows, self.statements, self.codes, self.calls, self.symbols):
             for _ in questions():
                 pass
+        if self._cache is not None and self._elf is not None and self._units and not self._was_kept:
+            kept.store(self._cache, self._elf.data, self._units)
 
     @property
     def has_lines(self) -> bool:
@@ -230,10 +238,16 @@ class Lines:
         path = os.path.relpath(file, self._root)
         return file if path.startswith("../../") else path
 
+    @property
+    def _was_kept(self) -> bool:
+        return any(isinstance(unit, KeptUnit) for unit in self._units)
+
     @cached_property
-    def _units(self) -> tuple[Unit, ...]:
+    def _units(self) -> tuple[AnyUnit, ...]:
         if self._elf is None:
             return ()
+        if self._cache is not None and (known := kept.load(self._cache, self._elf.data)):
+            return known
         bases = {it.index: it.offset + (INIT if it.init else CORE) for it in self.layout.sections}
         found = dwarf.units(elf.relocated(self._elf, bases))
         if not found:
@@ -264,7 +278,7 @@ class Lines:
             return {}
         return {it.index: list(elf.code_symbols(self._elf, it.index)) for it in self.layout.sections}
 
-    def _function(self, address: int) -> tuple[Unit, Code] | None:
+    def _function(self, address: int) -> tuple[AnyUnit, Code] | None:
         """Whose code is at an address of debug information."""
         for unit in self._units:
             if any(low <= address < high for low, high in unit.ranges):
@@ -299,12 +313,12 @@ class Lines:
         return self._elf.name_of(int(mine["symbol"][0])) if len(mine) else ""
 
 
-def _below(unit: Unit) -> bool:
+def _below(unit: AnyUnit) -> bool:
     """Whether a unit's source lies where the compiler ran: then that is the driver's folder, or all of the kernel's."""
     return unit.source.startswith(f"{unit.folder}/")
 
 
-def _row(unit: Unit, address: int, function: Code) -> Row | None:
+def _row(unit: AnyUnit, address: int, function: Code) -> Row | None:
     """The row of an address. Of code that is of no line, that of the code before it in the function."""
     index = bisect_right(unit.rows, address, key=lambda row: row.start) - 1
     if index < 0 or address >= unit.rows[index].end:

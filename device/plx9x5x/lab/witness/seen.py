@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from plx9x5x.lab.toolchain.cache import Cache
 from plx9x5x.lab.witness.codemap import CodeMap, Load
 from plx9x5x.lab.witness.lines import Lines, Where
 
@@ -82,10 +83,13 @@ class SeenCode:
 
 
 class Reading:
-    """The lines of modules, read by a thread of its own: while their guest runs there is time for it."""
+    """The lines of modules, read by a thread of its own: while their guest runs there is time for it.
 
-    def __init__(self, modules: Iterable[tuple[str, Path | bytes]]) -> None:
-        self._modules = tuple(modules)
+    What `cache` has of them is not read again.
+    """
+
+    def __init__(self, modules: Iterable[tuple[str, Path | bytes]], cache: Cache | None = None) -> None:
+        self._modules, self._cache = tuple(modules), cache
         self._read: dict[str, Lines] = {}
         self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
         self._thread.start()
@@ -97,7 +101,9 @@ class Reading:
 
     def _run(self) -> None:
         for name, file in self._modules:
-            lines = Lines(name, file) if isinstance(file, bytes) else Lines.of_file(name, file)
+            lines = (
+                Lines(name, file, self._cache) if isinstance(file, bytes) else Lines.of_file(name, file, self._cache)
+            )
             lines.read()
             self._read[_canonical(name)] = lines
 
