@@ -74,10 +74,12 @@ class ChannelPurposes:
             for index in range(len(self._channels))
             for purpose, what in _WORDS.items()
         }
-        self._started: Final = tuple(started(index) for index in range(len(self._channels)))
+        self._data: Final = tuple(
+            _DataPurpose(index, self._state[index, Purpose.DATA].words) for index in range(len(self._channels))
+        )
 
     def __call__(self) -> BusPurpose | None:
-        """Look at it now."""
+        """Look at it now; what is given is good until the next look."""
         for channel in self._channels:
             purpose = channel.purpose
             if purpose is not None:
@@ -85,21 +87,31 @@ class ChannelPurposes:
         else:
             return None
         index = channel.index
-        state = self._state[index, purpose]
         if purpose is not Purpose.DATA:
-            return state
+            return self._state[index, purpose]
         where = channel.descriptor
         begin = channel.begin
         if where is not None and begin is not None and begin & words.ONES == words.ONES:
             return None  # nobody answered for the descriptor, and that has been said
-        return BusPurpose(
-            state.words,
-            begin,
-            whole=where is None,
-            started=self._started[index],
-            blames=partial(_blames, index, where),
-            unit=index,
-        )
+        return self._data[index].now(begin, where)
+
+
+class _DataPurpose:
+    """What one channel is on the bus for while it moves data: one object, for it is asked at each access."""
+
+    def __init__(self, channel: int, words: str) -> None:
+        self._channel = channel
+        self._where: tuple[int, bool] | None = None
+        self._purpose = BusPurpose(words, started=started(channel), blames=self._blames, unit=channel)
+
+    def now(self, begin: int | None, where: tuple[int, bool] | None) -> BusPurpose:
+        """A transfer that began at bus address `begin`; its descriptor is `where`."""
+        self._where = where
+        self._purpose.begin, self._purpose.whole = begin, where is None
+        return self._purpose
+
+    def _blames(self, fault: Fault) -> Places:
+        return _blames(self._channel, self._where, fault)
 
 
 def _blames_pointer(channel: int, _: Fault) -> Places:

@@ -136,8 +136,7 @@ class WitnessedDevice:
 
     def step(self, budget: int) -> bool:
         """Do DMA work."""
-        self._witness.drain()
-        self._witness.doubts.stepped()
+        self._witness.stepped()
         return self.device.step(budget)
 
     def wait_ns(self) -> int | None:

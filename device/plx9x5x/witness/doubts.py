@@ -18,7 +18,7 @@ from typing import Final
 
 from plx9x5x.findings.place import Spot
 from plx9x5x.witness.events import Mistake
-from plx9x5x.witness.records import Access, Kind, Record
+from plx9x5x.witness.records import Kind, Record
 
 QUIET_NS: Final = 100_000_000
 STEPS: Final = 3
@@ -53,16 +53,24 @@ class Doubts:
         """The last record of each processor."""
         self._waiting: list[_Doubt] = []
 
-    def recorded(self, record: Record, *, came: int = 0) -> None:
-        """Take note of a record; `came`: which of all accesses was its own, 0 if that has not come."""
-        if record.kind == Kind.TOUCH:
-            return  # told later than it happened, by whoever does something then
-        if came and not record.flags & Access.WRITE:
-            before = self._by_cpu.get(record.cpu, 0)
-            if before > self.settled:
-                self.settled = before
-                self._decide(over=False, by=came)
-        self._by_cpu[record.cpu] = record.seq
+    @property
+    def any(self) -> bool:
+        """True while a mistake waits."""
+        return bool(self._waiting)
+
+    def recorded(self, record: Record) -> None:
+        """Take note of a record that is no access's."""
+        if record.kind != Kind.TOUCH:  # told later than it happened, by whoever does something then
+            self._by_cpu[record.cpu] = record.seq
+
+    def accessed(self, cpu: int, seq: int, *, read: int = 0) -> None:
+        """Take note of the record of an access; `read`: if that is a read which has come, which of all accesses."""
+        by_cpu = self._by_cpu
+        if read and (before := by_cpu.get(cpu, 0)) > self.settled:
+            self.settled = before
+            if self._waiting:
+                self._decide(over=False, by=read)
+        by_cpu[cpu] = seq
 
     def wrote(self, spot: Spot, number: int) -> None:
         """A write came, the access of that number; its place may be known later."""

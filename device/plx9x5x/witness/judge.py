@@ -95,22 +95,24 @@ class JudgingBus:
 
     def read_into(self, address: BusAddr, into: memoryview) -> None:
         """Fill `into` from `address` on."""
-        self._judged(address, len(into), lambda: self._bus.read_into(address, into), write=False)
+        self._judged(self._bus.read_into, address, into, write=False)
 
     def write_from(self, address: BusAddr, data: memoryview) -> None:
         """Store `data` from `address` on."""
-        self._judged(address, len(data), lambda: self._bus.write_from(address, data), write=True)
+        self._judged(self._bus.write_from, address, data, write=True)
 
-    def _judged(self, address: int, length: int, access: Callable[[], None], *, write: bool) -> None:
-        witness = self._witness
+    def _judged(
+        self, access: Callable[[BusAddr, memoryview], None], address: BusAddr, data: memoryview, *, write: bool
+    ) -> None:
+        witness, length = self._witness, len(data)
         doing = witness.doing() if length and witness.sees() else None
         if doing is None:
-            access()
+            access(address, data)
             return
         started = witness.find(doing.started) if doing.started is not None else None
         wrong = self._look(doing, started, address, length, write=write)
         try:
-            access()
+            access(address, data)
         except BusAbort as abort:
             if wrong is not None:
                 abort.cause = AbortCause.NOT_GIVEN
@@ -128,8 +130,13 @@ class JudgingBus:
         witness = self._witness
         begin = address if doing.begin is None else doing.begin
         lately = self._lately.get(doing.status)
-        there = lately is not None and lately.live and begin <= address and lately.holds(begin, address + length)
-        if there and lately is not None and lately.direction.allows(write=write):
+        if (
+            lately is not None
+            and lately.live
+            and lately.start <= begin <= address
+            and address + length <= lately.end
+            and lately.direction.allows(write=write)
+        ):
             return None
         found = look(
             witness.ledger,

@@ -19,7 +19,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.findings.place import Spot
@@ -29,6 +29,8 @@ PASSED: Final = 16
 """Later records of other processors that must have met their accesses before one is passed over, at least: more than
 there are processors, each of which may stand between an access and its record."""
 MOST_GOT: Final = 512
+MOST_QUEUES: Final = 2048
+"""Offsets with a queue of accesses; of those that wait there are `MOST_GOT`."""
 MOST_DUE: Final = 1 << 16
 LOOKS: Final = 64
 """Candidates of one offset that are compared."""
@@ -42,17 +44,18 @@ _WRITE: Final = int(Access.WRITE)
 _Key = tuple[int, int, bool]
 
 
-@dataclass(slots=True, eq=False)
-class _Got:
-    """An access that the device got."""
+class _Got(Spot):
+    """An access that the device got, and its place: one object, for there is one for each access of the guest.
 
-    width: int
-    value: int
-    at_ns: int
-    number: int
-    """Which of all accesses it was, from 1."""
-    spot: Spot = field(default_factory=Spot)
-    gone: bool = False
+    `number` is which of all accesses it was, from 1; `at_ns` is when a write came.
+    """
+
+    __slots__ = ("at_ns", "gone", "key", "number", "value", "width")
+
+    def __init__(self, key: _Key, width: int, value: int, at_ns: int, number: int) -> None:
+        self.pc = self.seq = 0
+        self.key, self.width, self.value, self.at_ns, self.number = key, width, value, at_ns, number
+        self.gone = False
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +85,7 @@ class Matching:
         self.overflowed = False
         self.matched = 0
         self._got: dict[_Key, deque[_Got]] = {}
-        self._got_order: deque[tuple[_Key, _Got]] = deque()
+        self._got_order: deque[_Got] = deque()
         self._due: dict[_Key, deque[_Due]] = {}
         self._due_order: deque[_Due] = deque()
         self._passed_by: dict[int, int] = {}
@@ -103,15 +106,18 @@ class Matching:
     def access(self, bar: int, offset: int, width: int, value: int, *, write: bool) -> Spot:
         """Note an access, before the device has it; give its place, which may be known later."""
         self.accesses += 1
-        spot = self._meet_due((bar, offset, write), width, value) if write else None
+        key = bar, offset, write
+        spot = self._meet_due(key, width, value) if write and key in self._due else None
         if spot is None:
-            got = _Got(width, value, self._now(), self.accesses)
-            key = (bar, offset, write)
-            self._got.setdefault(key, deque()).append(got)
-            self._got_order.append((key, got))
-            while len(self._got_order) > MOST_GOT:
-                self._forget(*self._got_order.popleft())
-            spot = got.spot
+            spot = got = _Got(key, width, value, self._now() if write else 0, self.accesses)
+            waiting = self._got.get(key)
+            if waiting is None:
+                waiting = self._begin(key)
+            waiting.append(got)
+            order = self._got_order
+            order.append(got)
+            if len(order) > MOST_GOT:
+                self._forget(order.popleft())
         self.last = spot
         if write:
             self.last_write = spot
@@ -125,8 +131,12 @@ class Matching:
 
     def written(self, offset: int, bars: tuple[int, ...]) -> Spot | None:
         """The last write of an offset in any of `bars`; the newest that is known, where there are several."""
-        found = [spot for bar in bars if (spot := self._written.get(bar, {}).get(offset)) is not None]
-        return max(found, key=lambda spot: spot.seq if spot.pc else 1 << 64, default=None)
+        found = None
+        for bar in bars:
+            spot = self._written[bar].get(offset) if bar in self._written else None
+            if spot is not None and (found is None or _newest(spot) > _newest(found)):
+                found = spot
+        return found
 
     # -- what the ring brings ----------------------------------------------------------------------
 
@@ -141,17 +151,19 @@ class Matching:
             # Most are reads, whole ones, and the first that waits: the way below comes to the same.
             got = waiting.popleft()
             got.gone = True
-            if not waiting:
-                del self._got[key]
-            self._tidy()
+            order = self._got_order
+            while order and order[0].gone:
+                order.popleft()
             self.met = got.number
-            got.spot.pc, got.spot.seq = record.pc, record.seq
-            self._count(record.cpu, record.seq)
+            got.pc, got.seq = record.pc, record.seq
+            if self._due_order:
+                self._count(record.cpu, record.seq)
+            self.matched += 1
             return True
         left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
         while left.width and (first := self._take_got((bar, left.offset, write), left)) is not None:
             self.met = first.number
-            first.spot.pc, first.spot.seq = record.pc, record.seq
+            first.pc, first.seq = record.pc, record.seq
             _consume(left, first.width)
         if not left.width:
             self._met(left)
@@ -184,26 +196,23 @@ class Matching:
                 break
         else:
             got = None
-        if not waiting:
-            del self._got[key]
-        self._tidy()
+        order = self._got_order
+        while order and order[0].gone:
+            order.popleft()
         return got
 
-    def _tidy(self) -> None:
-        """Those that are gone need no order."""
-        order = self._got_order
-        while order and order[0][1].gone:
-            order.popleft()
+    def _begin(self, key: _Key) -> deque[_Got]:
+        """Make the queue of an offset. Empty ones stay, for most offsets come again; but not very many."""
+        if len(self._got) >= MOST_QUEUES:
+            self._got = {it: waiting for it, waiting in self._got.items() if waiting}
+        made = self._got[key] = deque()
+        return made
 
-    def _forget(self, key: _Key, got: _Got) -> None:
+    def _forget(self, got: _Got) -> None:
         """Let an access go that nobody watched."""
-        if got.gone:
-            return
-        got.gone = True
-        waiting = self._got[key]
-        waiting.remove(got)
-        if not waiting:
-            del self._got[key]
+        if not got.gone:
+            got.gone = True
+            self._got[got.key].remove(got)
 
     def _meet_due(self, key: _Key, width: int, value: int) -> Spot | None:
         """Find the record of a write that just came."""
@@ -240,11 +249,15 @@ class Matching:
 
     def _met(self, due: _Due) -> None:
         due.met = True
-        self._count(due.cpu, due.spot.seq)
+        self.matched += 1
+        order = self._due_order
+        while order and order[0].met:
+            self._drop(order.popleft())
+        if order:
+            self._count(due.cpu, due.spot.seq)
 
     def _count(self, cpu: int, seq: int) -> None:
-        """A processor's record has met its access."""
-        self.matched += 1
+        """A processor's record has met its access: of those that are due, it passes the older ones."""
         if seq > self._passed_by.get(cpu, 0):
             self._passed_by[cpu] = seq
         if len(self._newest) < self._passed:
@@ -278,6 +291,11 @@ def _consume(due: _Due, width: int) -> None:
     due.offset += width
     due.width -= width
     due.value >>= 8 * width
+
+
+def _newest(spot: Spot) -> int:
+    """A place that is not known yet is newer than those that are."""
+    return spot.seq if spot.pc else 1 << 64
 
 
 def _ones(width: int) -> int:

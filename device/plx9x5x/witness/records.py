@@ -114,8 +114,12 @@ class Record(NamedTuple):
 
 def unpack(data: bytes | memoryview) -> list[Record]:
     """Read whole records."""
+    make = tuple.__new__  # Record(...) takes twice as long, and there is one for each access of the guest
     return [
-        Record(seq, kind, flags, cpu, width, pc, (a0, a1, a2, a3, a4, a5, a6, a7), _text(text) if text[0] else "")
+        make(
+            Record,
+            (seq, kind, flags, cpu, width, pc, (a0, a1, a2, a3, a4, a5, a6, a7), _text(text) if text[0] else ""),
+        )
         for seq, kind, flags, cpu, width, pc, a0, a1, a2, a3, a4, a5, a6, a7, text in _LAYOUT.iter_unpack(data)
     ]
 

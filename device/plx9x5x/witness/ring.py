@@ -38,6 +38,7 @@ NOT_THERE, LOADED, SAW_KERNEL, ENDED = range(4)
 _START: Final = struct.Struct("<8sIIQ")
 _PLUGIN: Final = struct.Struct("<QQQQI")
 """From HEAD_AT on: head, tail, lost, unreturned, state."""
+_HEADER_END: Final = HEAD_AT + _PLUGIN.size
 _BAR: Final = struct.Struct("<QQII")
 _BATCH: Final = 4096
 """Records that one read takes at most: half a MiB."""
@@ -96,12 +97,20 @@ class RingReader(_Ring):
         super().__init__(fd)
         self._mapped = _mapped(fd, HEADER_BYTES + self.capacity * RECORD_BYTES)
         self._tail = 0
+        self._header = b""
+        """As it was when all had been taken."""
         self.lost = self.unreturned = self.state = 0
         """As the header has them; looked at by `drain`."""
         self.left = 0
         """Records that were there, and not taken, when `drain` looked last."""
         self.broken = ""
         """Why nothing can be read any more, in words."""
+
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing has been recorded, and nothing said, since `drain` had taken all."""
+        mapped = self._mapped
+        return mapped is not None and mapped[HEAD_AT:_HEADER_END] == self._header
 
     def drain(self, most: int = MOST_CAPACITY) -> list[Record]:
         """Take the records that are there, `most` at most, and make room for others."""
@@ -129,8 +138,10 @@ class RingReader(_Ring):
             found += unpack(self._read(count * RECORD_BYTES, HEADER_BYTES + at * RECORD_BYTES))
             self._tail += count
             there -= count
+        tail = self._tail.to_bytes(8, "little")
         if found:
-            os.pwrite(self._fd, self._tail.to_bytes(8, "little"), TAIL_AT)
+            os.pwrite(self._fd, tail, TAIL_AT)
+        self._header = b"" if self.left else header[: TAIL_AT - HEAD_AT] + tail + header[LOST_AT - HEAD_AT :]
         return found
 
     def _read(self, count: int, at: int) -> bytes:

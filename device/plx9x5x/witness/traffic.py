@@ -140,12 +140,16 @@ class Traffic:
 
     def _look_back(self, move: _Move) -> None:
         """Look whether what the device does now had been touched before, by whom it has not waited for."""
-        for touch in tuple(self._before):
-            before, touch.before = touch.before, None
+        hit = []
+        for touch in self._before:
             if touch.write is move.write:
-                touch.before = before
                 continue
-            across = before is not None and before.started is move.started and move.over(touch.span)
+            first, end = touch.span
+            if first < move.end and move.start < end:
+                hit.append((touch, touch.before))
+            touch.before = None
+        for touch, before in hit:
+            across = before is not None and before.started is move.started
             if across or move.meets(touch.record.a[5], touch.span):
                 self._before.remove(touch)
                 self._accuse(touch, move)
@@ -207,9 +211,12 @@ class Traffic:
 
     def window_over(self) -> None:
         """The driver accessed the device: judge what it touched before."""
-        self._awaited = deque(((at, spot, left - 1) for at, spot, left in self._awaited if left), maxlen=TOUCHES)
+        if self._awaited:
+            self._awaited = deque(((at, spot, left - 1) for at, spot, left in self._awaited if left), maxlen=TOUCHES)
+        if not self._touches:
+            return
         touches, self._touches = self._touches, []
-        if not touches or len(touches) >= TOUCHES:
+        if len(touches) >= TOUCHES:
             return
         seq = touches[0].a[5]
         spans = [_on_bus(record) for record in touches]

@@ -32,12 +32,15 @@ MOST_TOLD: Final = 64
 """Reasons that are said."""
 EVERY: Final = 64
 """Accesses between two looks at the ring."""
+LAZY_NS: Final = 5_000_000
+"""Between two looks while nothing is judged: each costs as much as a few records."""
 WAIT_NS: Final = 2_000_000
 """For the record of a write, when a finding is about to be told."""
 WAITS_NS: Final = 500_000_000
 """Of one client, together."""
 HANDLER_BYTES: Final = 1024
 """Code from a handler's entry on that is taken for the handler's."""
+_ACCESS, _WRITE, _PORT = int(Kind.ACCESS), int(Access.WRITE), int(Access.PORT)
 _NAP_S: Final = 50e-6
 _NO_DIGITS: Final = dict.fromkeys(map(ord, "0123456789"))
 
@@ -73,8 +76,9 @@ class Witness:
         self.blind = ""
         """Why nothing is judged any more, in words."""
         self._told_blind: set[str] = set()
-        self.bars: list[tuple[int, int, bool]] = []
-        """Base, size, I/O of each BAR."""
+        self._bars: list[tuple[int, int, bool]] = []
+        self._windows: list[tuple[int, int, int, bool]] = []
+        """BAR, base, end, I/O of those that decode something."""
         self._forget()
 
     def _forget(self) -> None:
@@ -87,8 +91,11 @@ class Witness:
         """What a driver is about to write of configuration space: offset and place."""
         self._reads = False
         self._waits_left = WAITS_NS
+        self._in_vain: Spot | None = None
+        """What was waited for last, and did not come: it is most likely of code that nobody watches."""
         self._draining = False
         self._since = 0
+        self._looked_ns = 0
         self.behind = False
         """More has been recorded than the last look took."""
 
@@ -100,6 +107,16 @@ class Witness:
         self.traffic.clear()
         self.doubts.clear()
 
+    @property
+    def bars(self) -> list[tuple[int, int, bool]]:
+        """Base, size, I/O of each BAR."""
+        return self._bars
+
+    @bars.setter
+    def bars(self, found: list[tuple[int, int, bool]]) -> None:
+        self._bars = found
+        self._windows = [(bar, base, base + size, io) for bar, (base, size, io) in enumerate(found) if size]
+
     def _time(self) -> int:
         return self.now()
 
@@ -107,7 +124,7 @@ class Witness:
 
     def drain(self, most_ns: int = LOOK_NS) -> bool:
         """Take what has been recorded by now, in so much of the processor's time; False if some is left."""
-        if self._draining:
+        if self._draining or self.ring.is_idle:
             return True
         self._draining = True
         try:
@@ -120,17 +137,22 @@ class Witness:
         self._look_for_gaps()
         return not self.behind
 
+    def stepped(self) -> None:
+        """The device is about to work: look at the ring, if that is due. What is judged has a look of its own."""
+        if self.behind or self.doubts.any or self._host_ns() - self._looked_ns >= LAZY_NS:
+            self._looked_ns = self._host_ns()
+            self.drain()
+        self.doubts.stepped()
+
     def _drain(self, most_ns: int) -> bool:
-        for record in self.ring.drain(BATCH):
-            self._take(record)
+        self._take_all(self.ring.drain(BATCH))
         # What comes from here on is another look's.
         left = self.ring.left
         until = self._spent_ns() + most_ns if left else 0
         while left > 0 and not self.ring.broken:
             if self._spent_ns() >= until:
                 return False
-            for record in self.ring.drain(min(BATCH, left)):
-                self._take(record)
+            self._take_all(self.ring.drain(min(BATCH, left)))
             left -= BATCH
         return True
 
@@ -155,14 +177,17 @@ class Witness:
             self._told_blind.add(kind)
             self._say(f"the witness is blind from here on: {why}; no use of DMA memory is judged")
 
+    def _take_all(self, records: list[Record]) -> None:
+        """Take them. Once blind, only what places need: who is loaded, which access is whose."""
+        for record in records:
+            if record.kind == _ACCESS:
+                self._take_access(record)
+            else:
+                self._take(record)
+
     def _take(self, record: Record) -> None:
-        """Take one. Once blind, only what places need: who is loaded, which access is whose."""
+        """Take one that is no access's."""
         blind = bool(self.blind)
-        if record.kind == Kind.ACCESS:
-            if not blind:
-                self.traffic.window_over()
-            self.doubts.recorded(record, came=self.matching.met if self._take_access(record) else 0)
-            return
         self.doubts.recorded(record)
         match record.kind:
             case Kind.TOUCH:
@@ -196,14 +221,20 @@ class Witness:
         else:
             self.ledger.take(record)
 
-    def _take_access(self, record: Record) -> bool:
-        """Take the record of an access; True if that has come."""
-        address, io = record.a[0], bool(record.flags & Access.PORT)
-        for bar, (base, size, is_io) in enumerate(self.bars):
-            if is_io is io and base <= address < base + size:
+    def _take_access(self, record: Record) -> None:
+        """Take the record of an access."""
+        if not self.blind:
+            self.traffic.window_over()
+        read = 0
+        flags, address = record.flags, record.a[0]
+        is_port = bool(flags & _PORT)
+        for bar, base, end, is_io in self._windows:
+            if base <= address < end and is_io is is_port:
                 self._handlers.uses(self.ledger.modules.at(record.pc))
-                return self.matching.record(record, bar, address - base)
-        return False
+                if self.matching.record(record, bar, address - base) and not flags & _WRITE:
+                    read = self.matching.met
+                break
+        self.doubts.accessed(record.cpu, record.seq, read=read)
 
     def _take_irq(self, record: Record) -> None:
         """Note a handler, if it is a module's own."""
@@ -302,13 +333,15 @@ class Witness:
 
     def _wait_for(self, spot: Spot) -> None:
         """Wait until the record of an access has come: it is made right after the access."""
-        if self.ring.state < SAW_KERNEL or self.ring.broken:
+        if self.ring.state < SAW_KERNEL or self.ring.broken or spot is self._in_vain:
             return
         begin = self._host_ns()
         until = begin + min(WAIT_NS, self._waits_left)
         while not spot.pc and self._host_ns() < until:
             time.sleep(_NAP_S)
             self.drain()
+        if not spot.pc:
+            self._in_vain = spot
         self._waits_left -= min(self._waits_left, self._host_ns() - begin)
 
     def find(self, source: Source) -> Spot | None:
