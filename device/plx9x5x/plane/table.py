@@ -28,6 +28,10 @@ class Why(enum.Enum):
     NO_MEMORY = _LIB.NO_MEMORY
 
 
+_WHY: Final = tuple(Why(number) for number in range(len(Why)))
+"""By C's numbers: Why(number) takes longer than a short access."""
+
+
 @dataclass(slots=True)
 class _Owner:
     """Memory that mappings refer to: `pieces` of them, since an unmap may split one."""
@@ -114,12 +118,12 @@ class MappingTable:
     def read(self, address: int, into: memoryview) -> tuple[int, Why]:
         """Fill `into` from `address` on; give the bytes that came, and why no more."""
         moved = _LIB.mappings_read(self.table, address & _LAST, _FFI.from_buffer(_BYTES, into, True), len(into))
-        return moved.bytes, Why(moved.why)
+        return moved.bytes, _WHY[moved.why]
 
     def write(self, address: int, data: memoryview) -> tuple[int, Why]:
         """Store `data` from `address` on; give the bytes that went, and why no more."""
         moved = _LIB.mappings_write(self.table, address & _LAST, _FFI.from_buffer(_BYTES, data), len(data))
-        return moved.bytes, Why(moved.why)
+        return moved.bytes, _WHY[moved.why]
 
     def _upto(self, address: int) -> int:
         return _LIB.mappings_upto(self.table, address)

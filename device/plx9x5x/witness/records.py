@@ -86,8 +86,8 @@ class Master(enum.IntFlag):
     DISABLED = 2
 
 
-class Touch(enum.IntFlag):
-    """Flags of TOUCH."""
+class Touch(enum.IntEnum):
+    """Flags of TOUCH; no IntFlag, as above."""
 
     WRITE = 1
     POLL = 2
