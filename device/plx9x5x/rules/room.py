@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from plx9x5x.events import ChipReset, ClientSummary, Event, Fault
+from plx9x5x.events import AddressWrapped, ChipReset, ClientSummary, Event, Fault
 from plx9x5x.findings.docket import Docket
 from plx9x5x.findings.finding import Finding
 from plx9x5x.findings.place import NOWHERE
@@ -49,8 +49,15 @@ class Room:
             self._summary = event
         elif isinstance(event, ChipReset) and event.reason == ResetKind.LOST_CLIENT.value:
             self._sum_up(event.registers)
+        elif isinstance(event, AddressWrapped) and self._runs_past_a_buffer(event):
+            return
         elif isinstance(event, Event | Mistake) and not (isinstance(event, Fault | Mistake) and event.injected):
             self.docket.take(event, event.time)
+
+    def _runs_past_a_buffer(self, event: AddressWrapped) -> bool:
+        """True if the witness will say so, better: of a buffer that ends at 4 GiB each overrun wraps."""
+        witness = self._witness
+        return witness is not None and witness.sees() and any(witness.ledger.live.at(event.address))
 
     def conclude(self) -> None:
         """Sum up a client that has not left, if it did anything, and start afresh."""
