@@ -175,7 +175,7 @@ void ring_tell(struct ring *ring, struct record *record)
 	record->seq = next_seq();
 	ring_put(ring, record);
 	if (record->kind == K_ACCESS)
-		ring->last_access = record->seq;
+		ring->window = record->seq;
 }
 
 void ring_tell_all(struct record *record)

@@ -95,6 +95,10 @@ void tell_entry(struct open_call *call, struct record *record)
 		a[4] = arg[1];
 		tell(call, record);
 		break;
+	case IRQ:		/* irq, handler, thread; it may run before this returns */
+		handler_comes(arg[1]);
+		handler_comes(arg[2]);
+		break;
 	case POOL_FREE:		/* pool, va, handle */
 		record->kind = K_POOL_FREE;
 		a[0] = arg[1];

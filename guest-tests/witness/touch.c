@@ -236,7 +236,7 @@ void touch_flush(struct ring *ring)
 			.pc = touch->pc,
 			.a = { touch->first, touch->end, touch->times,
 			       touch->start, touch->handle,
-			       ring->last_access },
+			       ring->window },
 		};
 
 		ring_put(ring, &record);

@@ -42,11 +42,13 @@ static void translate_module(struct qemu_plugin_tb *tb, uint64_t address)
 {
 	size_t insns = qemu_plugin_tb_n_insns(tb);
 	uint32_t bytes = 0;
+	bool handler = false;
 	int module, block = -1;
 
 	pthread_mutex_lock(&lock);
 	module = module_at(address);
 	if (module >= 0) {
+		handler = is_handler(address);
 		for (size_t i = 0; i < insns; i++)
 			bytes += qemu_plugin_insn_size(
 				qemu_plugin_tb_get_insn(tb, i));
@@ -56,6 +58,10 @@ static void translate_module(struct qemu_plugin_tb *tb, uint64_t address)
 	if (block >= 0)
 		qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu(
 			tb, INLINE_ADD_U64, block_count(block), 1);
+	if (handler)
+		qemu_plugin_register_vcpu_insn_exec_cb(
+			qemu_plugin_tb_get_insn(tb, 0), handler_enter,
+			CB_NO_REGS, (void *)address);
 	for (size_t i = 0; module >= 0 && i < insns; i++)
 		access_watch(qemu_plugin_tb_get_insn(tb, i), false);
 }

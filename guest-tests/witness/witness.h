@@ -30,7 +30,7 @@
 enum kind {
 	K_ACCESS = 1, K_ALLOC, K_FREE, K_MAP, K_UNMAP, K_SYNC, K_MASK, K_MASTER,
 	K_IRQ, K_POOL_CREATE, K_POOL_ALLOC, K_POOL_FREE, K_POOL_DESTROY,
-	K_MODULE, K_TOUCH, K_CONFIG,
+	K_MODULE, K_TOUCH, K_CONFIG, K_HANDLER,
 };
 
 enum { F_WRITE = 1, F_PORT = 2, F_HELPER = 4 };		/* of K_ACCESS */
@@ -70,7 +70,8 @@ struct ring_header {
 enum { STATE_LOADED = 1, STATE_SEEN, STATE_ENDED };
 
 /* Loads or stores of a driver in memory that the device may use, since the
- * last access of registers: one run of bytes without a gap.
+ * last access of registers or the last handler began: one run of bytes without
+ * a gap.
  */
 #define MAX_TOUCHES 32
 struct touch {
@@ -82,7 +83,7 @@ struct ring {
 	volatile struct ring_header *shared;
 	struct record *records;
 	uint64_t capacity, head, lost, unreturned, waited_ns;
-	uint64_t last_access;
+	uint64_t window;	/* seq of the access or handler that began it */
 	char device[DEVICE_BYTES + 1];
 	struct touch touches[MAX_TOUCHES];
 	int n_touches;
@@ -185,6 +186,11 @@ int module_at(uint64_t address);		/* a watched one; -1: none */
 int block_of(int module, uint64_t address, uint32_t bytes, uint32_t insns);
 struct per_vcpu block_count(int block);
 void blocks_flush(void);
+
+/* handlers.c; locked, but for `handler_enter` */
+void handler_comes(uint64_t address);
+bool is_handler(uint64_t address);
+void handler_enter(unsigned int vcpu, void *address);
 
 /* access.c */
 void access_watch(struct qemu_plugin_insn *insn, bool helper);

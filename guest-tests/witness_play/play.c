@@ -18,7 +18,7 @@
 #define MODULES 4
 #define BLOCKS 32
 
-static uint64_t told[K_CONFIG + 1], last;
+static uint64_t told[K_HANDLER + 1], last;
 
 /* Take what is there, as a server would; now and then not. */
 static bool take(struct ring_header *ring)
@@ -30,7 +30,7 @@ static bool take(struct ring_header *ring)
 	while (ring->tail < ring->head) {
 		const struct record *one = &records[ring->tail % CAPACITY];
 
-		if (one->kind < K_ACCESS || one->kind > K_CONFIG ||
+		if (one->kind < K_ACCESS || one->kind > K_HANDLER ||
 		    one->seq <= last || one->cpu >= VCPUS ||
 		    one->text[TEXT_BYTES - 1])
 			return false;
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
 		printf("it ended as %u, with %lu lost\n", ring->state, ring->lost);
 		return 1;
 	}
-	for (int kind = K_ACCESS; kind <= K_CONFIG; kind++)
+	for (int kind = K_ACCESS; kind <= K_HANDLER; kind++)
 		printf("%d %lu\n", kind, told[kind]);
 	return 0;
 }

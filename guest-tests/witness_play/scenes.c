@@ -215,6 +215,60 @@ static int of_memory_that_is_linked(void)
 	return 0;
 }
 
+static const struct record *last_of(int which, int kind)
+{
+	const struct record *records =
+		(void *)((char *)ring[which] + RING_HEAD), *found = NULL;
+
+	for (uint64_t k = 0; k < ring[which]->head; k++)
+		if (records[k].kind == kind)
+			found = &records[k];
+	return found;
+}
+
+/* Code of the driver runs for the first time. */
+static void run_at(uint64_t address)
+{
+	struct qemu_plugin_tb block = { address, 1 };
+
+	n_kept = 0;
+	on_block(&block, NULL);
+	for (int i = 0; i < n_kept; i++)
+		if (kept[i].run && kept[i].run != call_return)
+			kept[i].run(0, kept[i].data);
+}
+
+/* What was read before the handler began is told before, and of that window. */
+static int of_a_handler(void)
+{
+	const uint64_t va = 0xffffc90000100000ull;
+	uint64_t window;
+
+	announce();
+	allocate(CARD, STACK + 0x100);
+	leave(STACK + 0x100, va);
+	run_at(CALLER + 0x100);
+	EXPECT(!count(0, K_HANDLER));
+	/* It may be called before request_threaded_irq() returns. */
+	arguments(11, CALLER + 0x200, CALLER + 0x300, 0);
+	enter("request_threaded_irq", STACK + 0x200);
+	access_at(BAR + 0x80);
+	window = last_of(0, K_ACCESS)->seq;
+	touch_access(0, CALLER, va, 8, false);
+	run_at(CALLER + 0x200);
+	EXPECT(count(0, K_HANDLER) == 1 && count(1, K_HANDLER) == 1);
+	EXPECT(last_of(0, K_HANDLER)->pc == CALLER + 0x200);
+	EXPECT(count(0, K_TOUCH) == 1 && last_of(0, K_TOUCH)->a[5] == window);
+	EXPECT(last_of(0, K_TOUCH)->seq < last_of(0, K_HANDLER)->seq);
+	window = last_of(0, K_HANDLER)->seq;
+	touch_access(0, CALLER, va, 8, false);
+	run_at(CALLER + 0x100);
+	run_at(CALLER + 0x300);
+	EXPECT(count(0, K_HANDLER) == 2);
+	EXPECT(count(0, K_TOUCH) == 2 && last_of(0, K_TOUCH)->a[5] == window);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int (*play)(void);
@@ -225,6 +279,7 @@ static const struct {
 	{ "two-cards", of_two_cards },
 	{ "pages-without-address", of_pages_without_address },
 	{ "memory-that-is-linked", of_memory_that_is_linked },
+	{ "handler", of_a_handler },
 };
 
 static bool install(const char *facts_at)

@@ -23,7 +23,7 @@ static const struct wrong_case *const bugs[] = {
 	wrong_reset, wrong_chain, wrong_interrupt, wrong_card, wrong_eeprom, wrong_touch, NULL
 };
 
-static const struct wrong_case *const rights[] = { right_memory, right_lists, right_chip, NULL };
+static const struct wrong_case *const rights[] = { right_memory, right_lists, right_chip, right_touch, NULL };
 
 static const struct wrong_case nothing = { .name = "nothing" };
 

@@ -2,7 +2,7 @@
 /* Memory that driver and card touch at the same time. */
 #include "wrong.h"
 
-#define LENGTH	4096
+#define LENGTH	WRONG_LENGTH
 #define TURNS	8
 
 /* What the card sends is looked at before it can be there. */
@@ -24,6 +24,57 @@ static int read_early(struct wrong *w)
 	wrong_stop(w, DMACSR0);
 	dma_free_coherent(w->dev, LENGTH, buf, handle);
 	return ret;
+}
+
+irqreturn_t wrong_heard(struct wrong *w)
+{
+	if (!(readl(w->regs + INTCSR) & INTCSR_DMA0))
+		return IRQ_NONE;
+	writeb(CSR_ENABLE | CSR_CLEAR, w->regs + DMACSR0);
+	complete(&w->done);
+	return IRQ_HANDLED;
+}
+
+static irqreturn_t plain_handler(int irq, void *data)
+{
+	return wrong_heard(data);
+}
+
+int wrong_by_interrupt(struct wrong *w, irq_handler_t handler, bool early)
+{
+	unsigned long flags;
+	unsigned int i;
+	u32 *buf;
+	int ret;
+
+	w->va = buf = dma_alloc_coherent(w->dev, LENGTH, &w->handle, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	ret = request_irq(w->pdev->irq, handler, IRQF_SHARED, "wrong", w);
+	if (ret)
+		goto free;
+	writel(INTCSR_PCI | INTCSR_ENABLE0, w->regs + INTCSR);
+	wrong_block(w, LENGTH, DPR_TO_HOST);
+	writel(MODE_BLOCK | MODE_DONE_INT | MODE_INTA, w->regs + DMAMODE0);
+	writel(lower_32_bits(w->handle), w->regs + DMAPADR0);
+	local_irq_save(flags);
+	writeb(CSR_GO, w->regs + DMACSR0);
+	for (i = 0; early && i < LENGTH / sizeof(*buf); i++)
+		w->others += READ_ONCE(buf[i]); /* WRONG: read-before-irq */
+	local_irq_restore(flags);
+	ret = wait_for_completion_timeout(&w->done, HZ) ? 0 : -ETIMEDOUT;
+	writel(0, w->regs + INTCSR);
+	wrong_stop(w, DMACSR0);
+	free_irq(w->pdev->irq, w);
+free:
+	dma_free_coherent(w->dev, LENGTH, buf, w->handle);
+	return ret;
+}
+
+/* The data are used before they are waited for, as under a lock that keeps interrupts off. */
+static int read_before_irq(struct wrong *w)
+{
+	return wrong_by_interrupt(w, plain_handler, true);
 }
 
 /* The next samples are written into what the card is sending. */
@@ -71,6 +122,7 @@ static int descriptor_changed(struct wrong *w)
 
 const struct wrong_case wrong_touch[] = {
 	{ "read-early", read_early },
+	{ "read-before-irq", read_before_irq },
 	{ "written-busy", written_busy },
 	{ "descriptor-changed", descriptor_changed },
 	{ }

@@ -115,6 +115,7 @@ extern const struct wrong_case wrong_touch[];
 extern const struct wrong_case right_memory[];
 extern const struct wrong_case right_lists[];
 extern const struct wrong_case right_chip[];
+extern const struct wrong_case right_touch[];
 
 /* chip.c */
 void wrong_block(struct wrong *w, u32 length, u32 direction);
@@ -122,6 +123,11 @@ int wrong_wait(struct wrong *w, u32 csr);
 int wrong_stop(struct wrong *w, u32 csr);
 int wrong_go(struct wrong *w);
 void wrong_recover(struct wrong *w);
+
+/* touch.c: a block of `WRONG_LENGTH` bytes from the card to `va`, which ends with an interrupt; read `early` or not */
+#define WRONG_LENGTH	4096
+int wrong_by_interrupt(struct wrong *w, irq_handler_t handler, bool early);
+irqreturn_t wrong_heard(struct wrong *w);
 
 /* ring.c: a circle of descriptors to the card, which runs until it is stopped */
 #define RING_BUFFERS	4

@@ -116,6 +116,8 @@ class Chip:
         self._shut: dict[int, tuple[str, int]] = {}
         """BARs that the host's write of a register turned off, and nobody has accessed since."""
         self._told_shut = False
+        self._unwanted: set[int] = set()
+        """Channels whose interrupt the host kept from INTA# while a transfer of theirs was under way."""
         self.by_host = False
         """The host's write to a register is under way: what is wrong with it is the driver's."""
         self._last_bus_address = 0
@@ -404,6 +406,7 @@ class Chip:
             self._native.rises = 0
         self._patience.forget()
         self._shut.clear()
+        self._unwanted.clear()
 
     def say_again(self) -> None:
         """What has been said once may be said again: another driver drives the chip, or another load of it."""
@@ -424,7 +427,8 @@ class Chip:
         if self._irq.level and sent >= LEFT and (sources := self._interrupts.sources):
             self._trace.emit(events.DeliveredAgain(self._clock.now(), sent, sources))
         for channel, tally in zip(self.channels, tallies, strict=True):
-            if channel.interrupt and tally.raised and not tally.acknowledged and not rises:
+            unwanted = channel.index in self._unwanted
+            if channel.interrupt and tally.raised and not tally.acknowledged and not rises and not unwanted:
                 status, mode = self.registers[intr.INTCSR], self.registers[channel.names.mode]
                 enable = intr.INTCSR.dma0_enable.mask << channel.index
                 gates = (
@@ -727,6 +731,10 @@ class Chip:
 
     def _wrote_intcsr(self, write: Write) -> None:
         rising = write.new & ~write.old
+        for channel in self.channels:
+            gates = intr.INTCSR.pci_enable.mask | intr.INTCSR.dma0_enable.mask << channel.index
+            if write.old & gates == gates and write.new & gates != gates and channel.under_way:
+                self._unwanted.add(channel.index)
         if rising & intr.INTCSR.serr.mask and self.config[cfg.PCICR] & cfg.PCICR.serr.mask:
             self.config.set_bits(cfg.PCISR, cfg.PCISR.signaled_serr.mask, to=True)
         self._interrupts.update()

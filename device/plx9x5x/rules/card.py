@@ -182,7 +182,8 @@ RULES: Final = (
         "interrupt-kept-in", Who.DRIVER, "a channel's interrupt never reaches INTA#",
         "DMAMODE bit 10 latches an interrupt at the end of a transfer, and a gate on its way to INTA# is closed: "
         "INTCSR bit 8, its own bit 18 or 19, or DMAMODE bit 17, which sends it to LINTo#. Told when the client "
-        "leaves, if INTA# was never asserted and the interrupt never acknowledged.",
+        "leaves, if INTA# was never asserted and the interrupt never acknowledged. Who closes INTCSR while a transfer "
+        "is under way, as a driver does that is removed, wants none of it any more.",
         "writel(0x43 | BIT(10), regs + DMAMODE0);", "writel(0x43 | BIT(10) | BIT(17), regs + DMAMODE0);",
         certain=False, looks=when(events.NeverReachedHost, _kept_in),
     ),

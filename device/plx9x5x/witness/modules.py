@@ -112,6 +112,8 @@ class Handlers:
         """By the module's name, the newest last."""
         self._users: dict[str, None] = {}
         """Modules that did something with this device. Handlers are told of to all devices of a guest."""
+        self._entered: dict[int, None] = {}
+        """Those that have begun."""
 
     def uses(self, module: Module | None) -> None:
         """A module called for this device, or accessed it."""
@@ -124,6 +126,23 @@ class Handlers:
         self._handlers.pop(module.name, None)
         _drop_oldest(self._handlers, MOST_NAMES)
         self._handlers[module.name] = spot
+
+    def enter(self, pc: int) -> None:
+        """One begins."""
+        if pc not in self._entered:
+            _drop_oldest(self._entered, MOST_NAMES)
+            self._entered[pc] = None
+
+    def is_last(self, pc: int) -> bool:
+        """True if it is the one of this device's driver."""
+        spot = self.spot
+        return spot is not None and spot.pc == pc
+
+    @property
+    def ran(self) -> Spot | None:
+        """The one of this device's driver, if it has begun."""
+        spot = self.spot
+        return spot if spot is not None and spot.pc in self._entered else None
 
     @property
     def spot(self) -> Spot | None:

@@ -52,10 +52,12 @@ class Kind(enum.IntEnum):
     MODULE = 14
     """a0 struct module, a1 core text, a2 its size, a3 init text, a4 its size; text its name; flags 1 going."""
     TOUCH = 15
-    """The driver's own code read or wrote its DMA memory since the last ACCESS: a0 first va, a1 end, a2 times,
-    a3 va of the allocation's start, a4 its handle, a5 seq of the ACCESS before; flags 1 write, 2 a poll."""
+    """The driver's own code read or wrote its DMA memory since the last ACCESS or HANDLER: a0 first va, a1 end,
+    a2 times, a3 va of the allocation's start, a4 its handle, a5 seq of that one; flags 1 write, 2 a poll."""
     CONFIG = 16
     """A call that is about to write configuration space: a0 offset, a1 value."""
+    HANDLER = 17
+    """An interrupt handler of a watched driver begins, or the function of its thread."""
 
 
 class Access(enum.IntEnum):

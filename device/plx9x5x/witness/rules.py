@@ -220,10 +220,11 @@ RULES: Final = (
     Rule(
         "dma-touched-early", Who.DRIVER, "the driver reads a buffer before it can know that the device is done",
         "Between two accesses of the device the driver's own code read bytes that the device wrote in that very time, "
-        "and it had neither asked the device nor been interrupted. Polling, and a look at a single word of coherent "
-        "memory, are right.",
-        "writeb(3, regs + DMACSR0);\nvalue = buf[0] + buf[64];",
-        "writeb(3, regs + DMACSR0);\nwait_for_done(dev);\nvalue = buf[0] + buf[64];",
+        "and it had neither asked the device nor had its interrupt handler begun. Polling is right, and so is a look "
+        "at a single word of coherent memory, which may be the device's status. What memcpy() or copy_to_user() read "
+        "is not seen.",
+        "writeb(3, regs + DMACSR0);\nfor (i = 0; i < n; i++)\n\tsum += buf[i];",
+        "writeb(3, regs + DMACSR0);\nwait_for_completion(&dev->done);\nfor (i = 0; i < n; i++)\n\tsum += buf[i];",
         certain=False, looks=when(Touched, lambda event: _touched(event, write=False)),
     ),
     Rule(

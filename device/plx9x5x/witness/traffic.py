@@ -12,7 +12,8 @@ Unless it heard of it by memory or by the interrupt, and then the window is nobo
 
 - it polled (one address again and again), or looked at a word of coherent memory;
 - it touched what the device keeps its own state in there (`status`: descriptors, counts written back);
-- the device interrupted in that window.
+- the device interrupted in that window, unless it is over because the driver's interrupt handler began: then nobody
+  knew of the interrupt in there. (A handler may touch memory before it accesses the device.)
 
 Source of the rules for streaming memory: Linux core-api/dma-api-howto.rst.
 """
@@ -45,7 +46,7 @@ class _Move:
     """Bytes that the device wrote or read.
 
     `after` is the place of the last access that it had got, `started` of the one that started it all; `whole` if that
-    one started this very transfer. `unit` is the part of the device that did.
+    one started this very transfer. `unit` is the part of the device that did. `told`: it has interrupted since.
     """
 
     after: Spot | None
@@ -56,10 +57,15 @@ class _Move:
     start: int
     end: int
     unit: int | None
+    told: bool = False
 
     def over(self, span: tuple[int, int]) -> bool:
         """True if it moved a byte of the span."""
         return span[0] < self.end and self.start < span[1]
+
+    def is_against(self, touch: "_Touch") -> bool:
+        """True if one of the two wrote what the other read; descriptors and counts are no data."""
+        return self.write is not touch.write and not self.status
 
     def meets(self, seq: int, span: tuple[int, int]) -> bool:
         """True if it was under way in the window after access `seq`, and moved a byte of the span."""
@@ -113,7 +119,7 @@ class Traffic:
             return
         end = start + length
         last = self._moves[-1] if self._moves else None
-        if last is not None and last.end == start and last.after is after and last.started is started:
+        if last is not None and not last.told and (last.end, last.after, last.started) == (start, after, started):
             if last.write is write and last.status is doing.status and last.unit == doing.unit:
                 last.end = end
                 move = last
@@ -132,7 +138,10 @@ class Traffic:
 
     def interrupted(self) -> None:
         """The device asked for the driver: from here on it may know what has been moved."""
-        self._moves.clear()
+        for move in reversed(self._moves):
+            if move.told:
+                break
+            move.told = True
 
     def wrote_device(self) -> None:
         """The driver wrote a register: what the device does from here on may be another round."""
@@ -209,8 +218,11 @@ class Traffic:
         self._awaited.append((address, later, 1))
         return later
 
-    def window_over(self) -> None:
-        """The driver accessed the device: judge what it touched before."""
+    def window_over(self, *, unaware: bool = False) -> None:
+        """The driver accessed the device, or its handler began: judge what it touched before.
+
+        `unaware`: it has not heard of interrupts in that window.
+        """
         if self._awaited:
             self._awaited = deque(((at, spot, left - 1) for at, spot, left in self._awaited if left), maxlen=TOUCHES)
         if not self._touches:
@@ -220,8 +232,10 @@ class Traffic:
             return
         seq = touches[0].a[5]
         spans = [_on_bus(record) for record in touches]
+        unknown = [it for it in self._moves if not it.told]
+        moves = self._moves if unaware else unknown
         if any(record.flags & Touch.POLL for record in touches) or any(
-            it.status and it.meets(seq, span) for it in self._moves for span in spans
+            it.status and it.meets(seq, span) for it in moves for span in spans
         ):
             return
         found = [
@@ -234,12 +248,11 @@ class Traffic:
         for touch in found:
             if not _is_dense(touch):
                 continue
-            other_way = [it for it in self._moves if it.write is not touch.write and not it.status]
-            move = _first(it for it in other_way if it.meets(seq, touch.span))
+            move = _first(it for it in moves if it.is_against(touch) and it.meets(seq, touch.span))
             if move is not None:
                 self._accuse(touch, move)
                 continue
-            last = other_way[-1] if other_way else None
+            last = _first(it for it in reversed(unknown) if it.is_against(touch))
             touch.before = last if last is not None and last.over(touch.span) else None
             self._before.append(touch)
 

@@ -197,6 +197,12 @@ class Witness:
                 self.ledger.take(record)
                 if not record.flags & GONE:
                     self.loaded()
+            case Kind.HANDLER:
+                self._handlers.enter(record.pc)
+                # Who has not come that far does not know by the interrupt what the device did.
+                if not blind:
+                    self.traffic.window_over(unaware=self._handlers.is_last(record.pc))
+                return
             case Kind.IRQ:
                 self._take_irq(record)
             case _:
@@ -213,7 +219,8 @@ class Witness:
                 # The call itself, which ends before what it returns to.
                 self._config = record.a[0], Spot(record.pc - 1, record.seq)
         elif record.kind == Kind.MASTER:
-            self._master = Spot(record.pc, record.seq)
+            # At a function's end it is no call but a jump, and then it returns to the kernel: no place of the driver's.
+            self._master = None if module is None else Spot(record.pc, record.seq)
         elif blind:
             pass
         elif record.kind == Kind.SYNC:
@@ -358,7 +365,7 @@ class Witness:
             case Stored():
                 return self.traffic.stored(source.address, source.most, soon=source.soon)
             case Handler():
-                return self._handlers.spot
+                return self._handlers.ran
             case MasterCall():
                 return self._master
             case Seen():

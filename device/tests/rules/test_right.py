@@ -127,11 +127,25 @@ def idle_ring_is_left(card: Card) -> None:
     card.config(4, 3)
 
 
+def removed_in_a_transfer(card: Card) -> None:
+    """A driver that goes keeps interrupts in, then stops the channel, whose abort latches one."""
+    card.write(INTCSR, 0x0004_0100)
+    card.block(size=2 * 1024 * KIB, mode=BLOCK | DONE_INTERRUPT | TO_INTA)
+    card.chip.step(1)
+    card.write(INTCSR, 0)
+    card.command(0)
+    card.command(4)
+    card.run()
+    assert card.read(CSR, 1) & 0x10
+    card.chip.summarise()
+
+
 RIGHT: dict[str, Callable[[Card], None]] = {
     play.__name__: play
     for play in (
         handler_with_words, two_channels, polls_the_other_channel, paused_beside, clears_before_it_starts,
         writes_between, shared_line, another_client, local_side, idle_ring_is_left,
+        removed_in_a_transfer,
     )
 }  # fmt: skip
 

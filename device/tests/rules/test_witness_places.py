@@ -126,7 +126,9 @@ def test_a_storm_is_where_the_handler_wrote_what_is_no_answer(inside: bool) -> N
         driver.program(buffer, 512, mode=BLOCK | DONE_INTERRUPT | TO_INTA)
         driver.start()
         driver.run()
-        driver.put(Kind.IRQ, 11, driver.pc if inside else TEXT + 0x10_0000, 0, 0x80, 1, 0)
+        handler = driver.pc if inside else TEXT + 0x10_0000
+        driver.put(Kind.IRQ, 11, handler, 0, 0x80, 1, 0)
+        driver.handles(handler)
         driver.read(INTCSR)
         seq = driver.write(CSR + 1, 8, 1)
         for _ in range(20):

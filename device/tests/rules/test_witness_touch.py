@@ -3,6 +3,7 @@
 
 import pytest
 
+from plx9x5x.witness.records import Kind
 from tests.witness.guest import (
     BLOCK,
     CHAIN,
@@ -13,6 +14,7 @@ from tests.witness.guest import (
     IN_PCI,
     INTCSR,
     MODE,
+    TEXT,
     TO_INTA,
     TO_PCI,
     Guest,
@@ -55,6 +57,46 @@ def test_an_interrupt_says_that_the_device_is_done() -> None:
         driver.run()
         driver.touch(buffer, seq, 0, 512)
         driver.write(CSR, 9, 1)
+        assert not driver.findings
+
+
+@pytest.mark.parametrize("who", ["before", "in the handler", "in its thread", "another's handler"])
+def test_who_read_before_the_handler_began_had_not_heard_of_the_interrupt(who: str) -> None:
+    handler, thread = TEXT + 0x4000, TEXT + 0x5000
+    with guest() as driver:
+        driver.put(Kind.IRQ, 11, handler, thread, 0x80, 1, 0)
+        buffer = driver.alloc()
+        driver.write(INTCSR, 0x0004_0100)
+        driver.program(buffer, 512, mode=BLOCK | DONE_INTERRUPT | TO_INTA)
+        window = driver.start()
+        driver.run()
+        if who == "in the handler":
+            window = driver.handles(handler)
+        elif who == "in its thread":
+            driver.handles(handler)
+            window = driver.handles(thread)
+        driver.touch(buffer, window, 0, 512)
+        if who in ("before", "another's handler"):
+            driver.handles(handler if who == "before" else TEXT + 0x6000)
+        driver.write(CSR, 9, 1)
+        driver.run()
+        assert driver.names == (["dma-touched-early"] if who == "before" else [])
+
+
+def test_what_is_read_after_the_handler_is_not_what_was_moved_before_it() -> None:
+    handler = TEXT + 0x4000
+    with guest() as driver:
+        driver.put(Kind.IRQ, 11, handler, 0, 0x80, 1, 0)
+        buffer = driver.alloc()
+        driver.write(INTCSR, 0x0004_0100)
+        for _ in range(3):
+            driver.program(buffer, 512, mode=BLOCK | DONE_INTERRUPT | TO_INTA)
+            driver.start()
+            driver.run()
+            driver.handles(handler)
+            seq = driver.write(CSR, 9, 1)
+            driver.touch(buffer, seq, 0, 512)
+        driver.handles(handler)
         assert not driver.findings
 
 

@@ -95,6 +95,13 @@ class Guest:
         self.last = seq
         return seq
 
+    def handles(self, handler: int, *, cpu: int = 0) -> int:
+        """The interrupt handler at `handler` begins; give the record's seq."""
+        seq = self.writer.put(Kind.HANDLER, pc=handler, cpu=cpu)
+        assert seq is not None
+        self.last = seq
+        return seq
+
     # -- registers ---------------------------------------------------------------------------------
 
     def write(self, offset: int, value: int, width: int = 4, *, post: bool = False, cpu: int = 0) -> int:

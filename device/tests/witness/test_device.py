@@ -126,6 +126,9 @@ def test_the_handler_is_the_drivers_own_and_the_last(fd: int) -> None:
         assert driver.witness.find(Handler()) is None
         seq = driver.put(Kind.IRQ, 11, KERNEL, TEXT + 0x300, 0x80, 1, 0)
         driver.witness.drain()
+        assert driver.witness.find(Handler()) is None  # it has not run
+        driver.handles(TEXT + 0x300)
+        driver.witness.drain()
         spot = driver.witness.find(Handler())
         assert spot is not None
         assert (spot.pc, spot.seq) == (TEXT + 0x300, seq)
@@ -139,6 +142,7 @@ def test_a_storm_is_the_handlers() -> None:
         driver.program(buffer, 512, mode=BLOCK | DONE_INTERRUPT | TO_INTA)
         driver.start()
         driver.run()
+        driver.handles(TEXT + 0x100)
         for _ in range(1100):
             driver.read(INTCSR)
         finding = driver.findings["interrupt-not-acknowledged"]
@@ -194,6 +198,9 @@ def test_a_device_that_raises_is_not_under_way_any_more(fd: int) -> None:
 # -- the log -----------------------------------------------------------------------------------------
 
 
+NO_CALLS = (Kind.ACCESS, Kind.TOUCH, Kind.HANDLER)
+
+
 def test_each_call_is_a_line_and_accesses_are_none(fd: int, tmp_path: Path) -> None:
     path = tmp_path / "calls"
     file = os.open(path, os.O_WRONLY | os.O_CREAT)
@@ -205,7 +212,7 @@ def test_each_call_is_a_line_and_accesses_are_none(fd: int, tmp_path: Path) -> N
     finally:
         os.close(file)
     told = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [it["kind"] for it in told] == [it.name.lower() for it in Kind if it not in (Kind.ACCESS, Kind.TOUCH)]
+    assert [it["kind"] for it in told] == [it.name.lower() for it in Kind if it not in NO_CALLS]
     assert all(it["pc"] == 99 and it["seq"] for it in told)
     of = {it["kind"]: it for it in told}
     assert (of["alloc"]["va"], of["alloc"]["handle"], of["alloc"]["size"], of["alloc"]["pool_page"]) == (1, 2, 3, True)

@@ -72,6 +72,7 @@ def test_what_an_earlier_load_freed_was_somebody_elses_since() -> None:
 
 def irq(driver: Guest, handler: int) -> None:
     driver.put(Kind.IRQ, 11, handler, 0, 0x80, 1, 0)
+    driver.handles(handler)
     driver.witness.drain()
 
 
