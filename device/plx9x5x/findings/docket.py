@@ -114,8 +114,8 @@ class Docket:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Those so far, in the order in which they came."""
-        return tuple(_finding(case) for case in self._cases.values())
+        """Those so far, in the order in which they happened: some are told only once they are sure."""
+        return tuple(_finding(case) for case in sorted(self._cases.values(), key=lambda case: case.first_ns))
 
     def clear(self) -> None:
         """Begin afresh, for another client."""

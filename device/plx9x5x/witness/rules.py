@@ -27,7 +27,9 @@ def _wrong(fault: Fault, remedy: str) -> Looks:
         if event.fault is not fault:
             return None
         verb, done = ("writes", "overwritten") if event.write else ("reads", "read")
-        by = "the IOMMU stopped it" if event.translated else "the bus stopped it, since nothing answers there"
+        # Nobody else knows of directions.
+        iommu = event.translated or fault is Fault.DIRECTION
+        by = "the IOMMU stopped it" if iommu else "the bus stopped it, since nothing answers there"
         fate = by if event.stopped else f"nothing stopped it: that memory was {done}"
         memory = event.memory
         released = fault is Fault.FREED
@@ -127,7 +129,8 @@ RULES: Final = (
     Rule(
         "dma-freed", Who.DRIVER, "DMA to memory that was freed or unmapped",
         "The buffer was freed or unmapped while the device still worked on it, or its address was programmed again "
-        "after that. A stop that was written to the device before the free counts, even while it is on its way.",
+        "after that. A stop that was written to the device before the free counts, even while it is on its way. A "
+        "short transfer is over before the free, whether it was waited for or not: `--fault 'slow bus by 5 ms'` shows it.",
         "start_dma(dev);\ndma_free_coherent(d, size, buf, handle);",
         "start_dma(dev);\nwait_for_done(dev);\ndma_free_coherent(d, size, buf, handle);",
         looks=_wrong(
@@ -158,7 +161,9 @@ RULES: Final = (
     ),
     Rule(
         "dma-cpu-address", Who.DRIVER, "the device was given the processor's address of a buffer",
-        "The address is a buffer's CPU address, its low 32 bits, or behind an IOMMU its physical address.",
+        "The address is a buffer's CPU address, its low 32 bits, or behind an IOMMU its physical address. Without an "
+        "IOMMU the low half of a kernel address of x86-64 is the physical one, which is right then, and no mistake "
+        "shows: try the driver with `--guest iommu` too.",
         "writel((u32)(unsigned long)buf, regs + DMAPADR0);", "writel(lower_32_bits(handle), regs + DMAPADR0);",
         looks=_wrong(
             Fault.CPU_ADDRESS,

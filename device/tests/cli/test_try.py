@@ -37,7 +37,7 @@ def test_what_follows_two_dashes_is_the_command_and_its_status_is_the_trials(
     assert (asked[0].modules, asked[0].command) == ((Wanted("./mine", ("a=1",)),), "ls --all")
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "built mine.ko"
-    assert said[-1] == "bad (3): the command ended with 3"
+    assert said[-1] == "bad (exit 3): the command ended with 3"
     assert json.loads(out.read_text())["status"] == 3
 
 
@@ -47,7 +47,7 @@ def test_a_file_that_cannot_be_written_costs_no_verdict(
     (tmp_path / "file").touch()
     assert cli.main(["try", "--json", str(tmp_path), "--junit", str(tmp_path / "file" / "x"), "./mine"]) == 3
     out, err = capsys.readouterr()
-    assert "bad (3)" in out
+    assert "bad (exit 3)" in out
     assert err.count("was not written") == 2
 
 

@@ -56,6 +56,14 @@ def test_a_cause_is_said_once_and_counted() -> None:
     assert [(it.count, it.who, it.certain) for it in room.docket.findings] == [(1000, Who.BOARD, False)]
 
 
+def test_what_happened_first_comes_first_though_it_was_told_later() -> None:
+    room = Room()
+    for cause, time in ((7, 30), (8, 20), (9, 20)):
+        room.docket.take(Slip(cause), time)
+    assert [it.first_ns for it in room.docket.findings] == [20, 20, 30]
+    assert [it.what for it in room.docket.findings] == ["slip 8", "slip 9", "slip 7"]
+
+
 def test_what_comes_again_is_said_once_a_minute() -> None:
     room = Room()
     room.slip(7, 5)

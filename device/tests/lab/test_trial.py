@@ -124,7 +124,7 @@ def test_a_commands_status_counts() -> None:
     got = result("1..3", *GOOD[1:], "# kernel: [ 1.0] odd", "# status 7", "not ok 3 command")
     assert (got.status, got.problems, got.kernel_said) == (7, ("the command ended with 7",), ("[ 1.0] odd",))
     assert got.json()["status"] == 7
-    assert (got.exit_code, got.verdict) == (7, "bad (7): the command ended with 7")
+    assert (got.exit_code, got.verdict) == (7, "bad (exit 7): the command ended with 7")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_folder_that_was_not_built_is_1_with_the_compilers_words() -> None:
     got = TryResult(Report(), Path("logs"), "6.1", unbuilt="a.c:1: error: no\n")
     assert (got.exit_code, got.problems) == (1, ("the module was not built",))
     assert "a.c:1: error: no" in got.lines()
-    assert got.verdict == "bad (1): the module was not built"
+    assert got.verdict == "bad (exit 1): the module was not built"
 
 
 def test_a_lost_guest_is_75_unless_it_is_known_whose_fault_that_is() -> None:
@@ -187,7 +187,7 @@ def test_the_last_line_tells_a_suspicion_from_none() -> None:
     likely = replace(FOUND, certain=False)
     assert result(*GOOD).verdict == "good"
     assert result(*GOOD, findings=(likely,)).verdict == "good, but 1 likely finding"
-    assert result(*GOOD, findings=(FOUND,)).verdict == "bad (1): driver: size-zero"
+    assert result(*GOOD, findings=(FOUND,)).verdict == "bad (exit 1): driver: size-zero"
 
 
 def test_a_report_that_is_cut_off_is_not_good() -> None:
@@ -298,9 +298,11 @@ def test_how_attaching_goes_is_told_once_the_modules_are_loaded() -> None:
 
 def test_a_finding_that_is_certain_comes_first_and_a_likely_one_last() -> None:
     lines = ("1..2", "ok 1 load", f"# unbound 0000:00:02.0 {CARD}", "not ok 2 bind")
-    assert result(*lines, findings=(FOUND,)).verdict.startswith("bad (1): driver: size-zero; no driver took")
+    assert result(*lines, findings=(FOUND,)).verdict.startswith("bad (exit 1): driver: size-zero; no driver took")
     likely = replace(FOUND, certain=False)
     assert result(*lines, findings=(likely,)).verdict.endswith("; driver, likely: size-zero")
+    both = result(*GOOD, findings=(FOUND, replace(FOUND, rule="dma-freed"), likely)).verdict
+    assert both == "bad (exit 1): driver: size-zero, and 1 finding more"
 
 
 def test_where_all_of_memory_is_open_to_the_card_no_finding_says_so() -> None:

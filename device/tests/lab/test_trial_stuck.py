@@ -83,6 +83,6 @@ def test_a_driver_that_hangs_is_its_own_fault_and_the_first_thing_that_is_said()
     report = parse(b"KTAP version 1\n1..2\n")
     stuck = Stuck("f+0x1/0x2 [mine]", "insmod", waits=False, stack=("f+0x1/0x2 [mine]", "g+0x1/0x2"))
     got = TryResult(report, Path("logs"), "6.1", lost=LostVm("it ran longer"), stuck=stuck)
-    assert (got.exit_code, got.verdict) == (1, "bad (1): the driver hangs: insmod loops in f+0x1/0x2 [mine]")
+    assert (got.exit_code, got.verdict) == (1, "bad (exit 1): the driver hangs: insmod loops in f+0x1/0x2 [mine]")
     assert "  g+0x1/0x2" in got.lines()
     assert replace(got, stuck=None).exit_code == 75

@@ -307,6 +307,15 @@ def test_what_the_bus_stops_is_told_once_and_says_so() -> None:
         assert "the IOMMU stopped it" in str(driver.room.findings[-1])
 
 
+def test_nobody_but_an_iommu_stops_a_direction() -> None:
+    with guest() as driver:
+        driver.map(0x7000_0000, 4096, FROM_DEVICE)
+        driver.transfer(0x7000_0000, to_pci=False)
+        (finding,) = driver.findings.values()
+        assert finding.rule == "dma-direction"
+        assert "the IOMMU stopped it" in str(finding)
+
+
 def test_an_abort_at_an_address_that_was_given_stays_an_abort() -> None:
     with guest() as driver:
         buffer = driver.alloc(handle=0x7000_0000)

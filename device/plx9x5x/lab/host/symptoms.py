@@ -21,6 +21,8 @@ _OOPS: Final = re.compile(
     r"\b(?:UBSAN|KASAN|KCSAN|KFENCE|DMA-API): .*|irq \d+: nobody cared|DMAR: .*fault|"
     r"page allocation failure|Call Trace:"
 )
+_TRACE: Final = re.compile(r"\s*Call Trace:\s*")
+_WHERE: Final = re.compile(r"\s*(?:CPU: \d|Hardware name: |Workqueue: |Tainted: |Sched_ext: )")
 _STAMP: Final = re.compile(r"^(?:<\d+>)?\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
 _BLOCK_ENDS: Final = re.compile(r"---\[ end (?:trace|Kernel panic)|^ ?</TASK>$")
 _BLOCK_LINES: Final = 60
@@ -64,6 +66,8 @@ class SerialLog:
         self._new_bytes = self._dropped = 0
         self._blocks: list[tuple[str, list[str]]] = []
         self._open = False
+        self._before = ""
+        """The last line that is not about the processor and the machine."""
         self.panic: str | None = None
 
     @property
@@ -114,8 +118,12 @@ class SerialLog:
             if _BLOCK_ENDS.search(line) or len(block) >= _BLOCK_LINES:
                 self._open = False
         elif len(self._blocks) < _MOST_OOPSES and _OOPS.search(line):
-            self._blocks.append((line.strip(), [line]))
+            # dump_stack() says who and where, and whoever called it has said why.
+            title = self._before if _TRACE.fullmatch(line) and self._before else line.strip()
+            self._blocks.append((title, [line]))
             self._open = True
+        elif not _WHERE.match(line):
+            self._before = line.strip()
 
 
 def scan_oopses(lines: Iterable[str]) -> tuple[Oops, ...]:

@@ -305,9 +305,10 @@ class TryResult:
             )
             return f"good, but {' and '.join(buts)}" if buts else "good"
         found = certain or self.findings
-        why = [f"{it.who.value}{'' if certain else ', likely'}: {it.rule}" for it in found[:1]]
+        more = f", and {len(found) - 1} finding{'s' if len(found) > 2 else ''} more" if len(found) > 1 else ""
+        why = [f"{it.who.value}{'' if certain else ', likely'}: {it.rule}{more}" for it in found[:1]]
         why = [*why, *self.problems[:1]] if certain else [*self.problems[:1], *why]
-        return f"bad ({self.exit_code}): {'; '.join(why)}"
+        return f"bad (exit {self.exit_code}): {'; '.join(why)}"
 
     def __repr__(self) -> str:
         return f"<TryResult {self.verdict}>"

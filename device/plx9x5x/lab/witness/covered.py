@@ -54,7 +54,10 @@ class Covered:
         if self.merged is not None:
             said.append(f"coverage with the runs before: {_said(self.merged, 'lines', most)}")
         said += [f"coverage is not known of {text}" for text in self.unknown]
-        return said if self.file is None else [*said, f"coverage: {self.file}"]
+        if self.file is None:
+            return said
+        added = "" if self.run.lines else "nothing was added, for a tracefile is of lines: "
+        return [*said, f"coverage: {added}{self.file}"]
 
     def json(self) -> dict[str, object]:
         """For a program."""

@@ -52,6 +52,15 @@ def test_one_oops_is_one_complaint_with_its_trace() -> None:
     assert got[0].lines == tuple(lines[:5])
 
 
+def test_a_stack_that_somebody_dumped_is_called_by_what_was_said_before() -> None:
+    said = "Unexpected gfp: 0x4 (GFP_DMA32). Fixing up to gfp: 0xcc0 (GFP_KERNEL). Fix your code!"
+    stack = ("CPU: 0 PID: 71 Comm: insmod Tainted: G  OE", "Hardware name: QEMU Standard PC", "Call Trace:", " <TASK>")
+    (oops,) = scan_oopses((f"[    1.5] {said}", *(f"[    1.5] {line}" for line in stack)))
+    assert (oops.title, oops.lines) == (said, ("Call Trace:", " <TASK>"))
+    (alone,) = scan_oopses(["Call Trace:"])
+    assert alone.title == "Call Trace:"
+
+
 def test_trace_without_end_does_not_swallow_the_log() -> None:
     lines = ["BUG: x", *("noise" for _ in range(100)), "BUG: y"]
     assert [o.title for o in scan_oopses(lines)] == ["BUG: x", "BUG: y"]

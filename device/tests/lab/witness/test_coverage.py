@@ -137,6 +137,7 @@ def test_without_debug_information_it_is_bytes_of_functions(tmp_path: Path) -> N
         covered = file.add(found)
     assert covered.lines()[0].startswith("coverage, by the code of what has no debug information: ")
     assert "1 of 7 functions; never entered: " in covered.lines()[0]
+    assert covered.lines()[-1] == f"coverage: nothing was added, for a tracefile is of lines: {tmp_path / 'cov.info'}"
     assert f"counted [drv]:       7 of {end - begin:>7} bytes\n" in covered.table
     assert lcov.parse((tmp_path / "cov.info").read_bytes()) == {}
 
