@@ -130,7 +130,7 @@ RULES: Final = (
         "dma-freed", Who.DRIVER, "DMA to memory that was freed or unmapped",
         "The buffer was freed or unmapped while the device still worked on it, or its address was programmed again "
         "after that. A stop that was written to the device before the free counts, even while it is on its way. A "
-        "short transfer is over before the free, whether it was waited for or not: `--fault 'slow bus by 5 ms'` shows it.",
+        "short transfer is over by then, whether it was waited for or not: `--fault 'slow bus by 5 ms'` shows it.",
         "start_dma(dev);\ndma_free_coherent(d, size, buf, handle);",
         "start_dma(dev);\nwait_for_done(dev);\ndma_free_coherent(d, size, buf, handle);",
         looks=_wrong(
