@@ -11,6 +11,8 @@
   processor's accesses arrive in order; or once more later ones of any have than there are processors.
 - QEMU may split an access: a record is met piece by piece.
 - The value of a read is not compared: the record comes after the answer and may not have it.
+- The record of an IN or OUT comes before the access: that of an IN waits for it as a write's does, and where one has
+  met an access, which may be an earlier one of somebody else, nothing follows for the records before.
 
 `first_due` is what judging needs: the oldest write that the driver has made and the device may not have seen.
 """
@@ -40,7 +42,7 @@ WRITTEN_MOST: Final = 4096
 """Offsets of one BAR whose last write is remembered."""
 WIDEST: Final = 8
 
-_WRITE: Final = int(Access.WRITE)
+_WRITE, _PORT = int(Access.WRITE), int(Access.PORT)
 _Key = tuple[int, int, bool]
 
 
@@ -60,7 +62,7 @@ class _Got(Spot):
 
 @dataclass(slots=True, eq=False)
 class _Due:
-    """A write's record whose access has not come, or not all of it."""
+    """The record of a write, or of an IN, whose access has not come, or not all of it."""
 
     bar: int
     offset: int
@@ -68,6 +70,8 @@ class _Due:
     value: int
     cpu: int
     spot: Spot
+    write: bool
+    port: bool
     met: bool = False
     waits: bool = True
     """It is in the table by offset."""
@@ -107,7 +111,7 @@ class Matching:
         """Note an access, before the device has it; give its place, which may be known later."""
         self.accesses += 1
         key = bar, offset, write
-        spot = self._meet_due(key, width, value) if write and key in self._due else None
+        spot = self._meet_due(key, width, value) if key in self._due else None
         if spot is None:
             spot = got = _Got(key, width, value, self._now() if write else 0, self.accesses)
             waiting = self._got.get(key)
@@ -142,7 +146,7 @@ class Matching:
 
     def record(self, record: Record, bar: int, offset: int) -> bool:
         """Take the record of an access to a BAR; True if all of that has come."""
-        write = bool(record.flags & _WRITE)
+        write, port = bool(record.flags & _WRITE), bool(record.flags & _PORT)
         if record.cpu + 2 > self._passed:
             self._passed = record.cpu + 2
         key = (bar, offset, write)
@@ -156,18 +160,19 @@ class Matching:
                 order.popleft()
             self.met = got.number
             got.pc, got.seq = record.pc, record.seq
-            if self._due_order:
+            if self._due_order and not port:
                 self._count(record.cpu, record.seq)
             self.matched += 1
             return True
-        left = _Due(bar, offset, min(record.width, WIDEST), record.a[1], record.cpu, Spot(record.pc, record.seq))
+        width, spot = min(record.width, WIDEST), Spot(record.pc, record.seq)
+        left = _Due(bar, offset, width, record.a[1], record.cpu, spot, write, port)
         while left.width and (first := self._take_got((bar, left.offset, write), left)) is not None:
             self.met = first.number
             first.pc, first.seq = record.pc, record.seq
             _consume(left, first.width)
         if not left.width:
             self._met(left)
-        elif write:
+        elif write or port:
             self._wait(left)
         return not left.width
 
@@ -223,7 +228,8 @@ class Matching:
             waiting.popleft().waits = False
         found = None
         for at, due in zip(range(LOOKS), waiting, strict=False):
-            if not self._is_over(due) and width <= due.width and value & _ones(width) == due.value & _ones(width):
+            is_it = not key[2] or value & _ones(width) == due.value & _ones(width)
+            if is_it and not self._is_over(due) and width <= due.width:
                 found = due
                 found.waits = False
                 del waiting[at]
@@ -235,7 +241,7 @@ class Matching:
         _consume(found, width)
         if found.width:
             found.waits = True
-            self._due.setdefault((key[0], found.offset, True), deque()).appendleft(found)
+            self._due.setdefault((key[0], found.offset, key[2]), deque()).appendleft(found)
         else:
             self._met(found)
         return found.spot
@@ -244,7 +250,7 @@ class Matching:
         if self.first_due is not None and len(self._due_order) >= MOST_DUE:
             self.overflowed = True
             return
-        self._due.setdefault((due.bar, due.offset, True), deque()).append(due)
+        self._due.setdefault((due.bar, due.offset, due.write), deque()).append(due)
         self._due_order.append(due)
 
     def _met(self, due: _Due) -> None:
@@ -253,7 +259,7 @@ class Matching:
         order = self._due_order
         while order and order[0].met:
             self._drop(order.popleft())
-        if order:
+        if order and not due.port:
             self._count(due.cpu, due.spot.seq)
 
     def _count(self, cpu: int, seq: int) -> None:
@@ -276,7 +282,7 @@ class Matching:
 
     def _drop(self, due: _Due) -> None:
         """Take it out of the table by offset, if it is still there."""
-        key = (due.bar, due.offset, True)
+        key = (due.bar, due.offset, due.write)
         if not due.waits:
             return
         due.waits = False

@@ -124,6 +124,7 @@ class Witness:
 
     def drain(self, most_ns: int = LOOK_NS) -> bool:
         """Take what has been recorded by now, in so much of the processor's time; False if some is left."""
+        self._since = 0
         if self._draining or self.ring.is_idle:
             return True
         self._draining = True
@@ -131,7 +132,6 @@ class Witness:
             self.behind = not self._drain(most_ns)
         finally:
             self._draining = False
-        self._since = 0
         if self._log is not None:
             self._log.flush()
         self._look_for_gaps()
@@ -238,7 +238,7 @@ class Witness:
         for bar, base, end, is_io in self._windows:
             if base <= address < end and is_io is is_port:
                 self._handlers.uses(self.ledger.modules.at(record.pc))
-                if self.matching.record(record, bar, address - base) and not flags & _WRITE:
+                if self.matching.record(record, bar, address - base) and not flags & (_WRITE | _PORT):
                     read = self.matching.met
                 break
         self.doubts.accessed(record.cpu, record.seq, read=read)
@@ -257,14 +257,14 @@ class Witness:
 
     def begins(self, bar: int, offset: int, width: int, value: int, *, write: bool) -> None:
         """The device is about to get an access."""
-        if self._since >= EVERY:
-            self.drain()
-        self._since += 1
         self._here = self.matching.access(bar, offset, width, value, write=write)
         self._reads = not write
         if write:
             self.traffic.wrote_device()
             self.doubts.wrote(self._here, self.matching.accesses)
+        self._since += 1
+        if self._since >= EVERY:
+            self.drain()
 
     def configures(self, offset: int) -> None:
         """The device is about to get a write of its configuration space."""

@@ -198,6 +198,18 @@ def test_a_device_that_raises_is_not_under_way_any_more(fd: int) -> None:
 # -- the log -----------------------------------------------------------------------------------------
 
 
+def test_each_in_is_met_however_often_the_ring_is_looked_at() -> None:
+    with guest() as driver:
+        driver.device.config_write(0x14, 4, 0xC001)
+        for at in range(200):
+            driver.put(Kind.ACCESS, 0xC000 + INTCSR, 0, flags=Access.PORT, width=4)
+            if at % 3 == 0:
+                driver.witness.drain()
+            driver.device.read(1, INTCSR, 4)
+        driver.witness.drain()
+        assert driver.witness.matching.matched == driver.witness.matching.accesses == 200
+
+
 NO_CALLS = (Kind.ACCESS, Kind.TOUCH, Kind.HANDLER)
 
 

@@ -17,9 +17,11 @@ class Ways:
         self.matching = Matching(lambda: self.time)
         self.seq = 0
 
-    def record(self, offset: int, value: int = 0, *, width: int = 4, write: bool = True, cpu: int = 0) -> int:
+    def record(
+        self, offset: int, value: int = 0, *, width: int = 4, write: bool = True, cpu: int = 0, port: bool = False
+    ) -> int:
         self.seq += 1
-        flags = Access.WRITE if write else 0
+        flags = (Access.WRITE if write else 0) | (Access.PORT if port else 0)
         record = Record(self.seq, Kind.ACCESS, flags, cpu, width, 0x1000 + self.seq, (0, value, 0, 0, 0, 0, 0, 0))
         self.matching.record(record, 0, offset)
         return self.seq
@@ -50,6 +52,30 @@ def test_another_value_width_or_offset_is_another_access() -> None:
     ways.record(4, 8)
     ways.record(4, 7, write=False)
     assert [it.seq for it in spots] == [0, 0]
+
+
+def test_an_in_is_told_before_it_happens() -> None:
+    ways = Ways()
+    for at in range(3):
+        seq = ways.record(4, write=False, port=True)
+        assert ways.matching.first_due == seq
+        spot = ways.access(4, at, write=False)
+        assert (spot.seq, ways.matching.first_due) == (seq, None)
+    assert ways.matching.matched == ways.matching.accesses == 3
+    assert ways.access(4, write=False).seq == 0
+
+
+def test_an_in_that_meets_somebody_elses_passes_no_write_over() -> None:
+    ways = Ways()
+    ways.access(4, write=False)  # of a program
+    due = ways.record(8, 9)
+    ways.record(4, write=False, port=True)
+    assert ways.matching.first_due == due
+    ways.record(4, write=False, port=True)
+    ways.access(4, write=False)
+    assert ways.matching.first_due == due
+    assert ways.access(8, 9).seq == due
+    assert ways.matching.first_due is None
 
 
 def test_reads_meet_whatever_they_gave() -> None:
