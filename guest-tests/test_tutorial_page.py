@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
 
 PAGE = pages.ROOT / "docs" / "tutorial.md"
 README = pages.ROOT / "README.md"
-BAD = re.compile(r"^bad \((\d+)\): ", re.MULTILINE)
+BAD = re.compile(r"^bad \(exit (\d+)\): ", re.MULTILINE)
 A_STORM = re.compile(r"^\d+ bytes right, \d+ interrupts$", re.MULTILINE)
 """How many interrupts a storm has, and whom it wakes, is chance."""
 TOO_EARLY = re.compile(r"^finding: driver, likely: .*\(dma-touched-early\)\n", re.MULTILINE)
