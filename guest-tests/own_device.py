@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A device that is no PLX, on the kit alone: it adds two numbers. `plx9x5x.transport.alone` serves it."""
+"""A device that is no PLX, on the kit alone: it adds two numbers. `plx9x5x serve --device` serves it."""
 
 from plx9x5x.ports import BusMaster, IrqLine, RegionSpec, ResetKind
 from plx9x5x.regs.kernel import Access, Register, RegisterFile, bits

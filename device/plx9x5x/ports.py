@@ -7,9 +7,17 @@ Nothing here knows what the device is: a transport serves any `PciDevice`.
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from plx9x5x.units import BusAddr
+
+KIT: Final = (1, 0)
+"""The version of what docs/your-own-device.md calls stable.
+
+The second number grows with what is added, the first (and the second begins at 0) with what breaks a device that was
+right before: a name that goes or moves, one more argument that has to be given, another meaning. A test holds names and
+arguments to it.
+"""
 
 
 class ResetKind(enum.Enum):

@@ -20,6 +20,7 @@ _VARIES = (
     (re.compile(r"(passed|failed) in \d+\.\d+s( \(.*\))?"), r"\1 in TIME"),
     (re.compile(r"\b(W 0 0x084 4) 0x\w+ ; DMAPADR0=(0x\w+) address=\2(?=  |$)", re.MULTILINE), r"\1 ; DMAPADR0=BUS"),
     (re.compile(r"\b(bytes at|buffer) 0x\w+(?:-0x\w+)?"), r"\1 BUS"),
+    (re.compile(r"^\d+ reads? and (\d+) writes? of its BARs", re.MULTILINE), r"N reads and \1 writes of its BARs"),
     (re.compile(r"^(coverage:) \d+ (% of \d+ lines)", re.MULTILINE), r"\1 N \2"),
 )
 

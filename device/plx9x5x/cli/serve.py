@@ -14,17 +14,16 @@ import logging
 import os
 import shlex
 import shutil
-import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import ending, fault_options, summaries, watched
+from plx9x5x.cli import fault_options, summaries, watched
+from plx9x5x.cli.noted import Noted
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab import defaults
@@ -52,7 +51,6 @@ CHEAP: Final = "cheap"
 ALL: Final = "all"
 
 READY_LINE: Final = "listening on {path}"
-_ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MEMORY_MIB: Final = 512
 """What a guest of somebody's own has at least."""
 CAPABILITIES: Final = {"type": "misc"}
@@ -63,7 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--socket-path", type=Path, metavar="S", help="listen on the unix socket S (removed at the end)"
     )
-    parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="what is behind the bridge (%(default)s)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--board", default=boards.DEFAULT, metavar="B", help="what is behind the bridge (%(default)s)")
+    what.add_argument(
+        "--device",
+        metavar="FACTORY",
+        help="instead of a board, a device of your own: MODULE:NAME or PATH.py:NAME (docs/your-own-device.md)",
+    )
     parser.add_argument(
         "--fd", type=int, metavar="N", help="instead, serve on the inherited socket N, a listening or a connected one"
     )
@@ -167,6 +171,10 @@ def run(args: argparse.Namespace) -> int:
         format="%(relativeCreated)9.1f ms %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    if args.device is not None:
+        from plx9x5x.cli import own_device
+
+        return own_device.run(args, given)
     board = load_board(args.board)
     faults = fault_options.Served(args.fault, board, args.seed)
     plane = choice.choose(args.plane)
@@ -178,25 +186,12 @@ def run(args: argparse.Namespace) -> int:
             keep=faults.recorded(kept.keep) if kept is not None else None,
             witness=witness,
         )
-        caught: list[int] = []
-        stop: list[Callable[[], None]] = []
-
-        def end(number: int, _frame: FrameType | None) -> None:
-            # Only a note: an exception here might be raised inside a C callback and get lost there.
-            caught.append(number)
-            for ask in stop:
-                ask()
-
-        # A raise in the middle of closing would leave half of it undone, so the old handlers come back last of all.
-        stack.callback(_restore, {number: signal.getsignal(number) for number in _ENDING})
         rule = host_clock.TimeRule.of(scale=args.time_scale, max_step_ms=args.max_time_step)
         speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
-        make_server = _transport(args, given)
-        # Until here a signal raises; from here on there is something to take away, so it is only noted.
-        for number in _ENDING:
-            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # ignored: as under nohup
-                signal.signal(number, end)
-        ending.check()
+        make_server = choose_server(args, given)
+        # Until here a signal raises; from here on there is something to take away, so it is only noted. A raise in the
+        # middle of closing would leave half of it undone, so the old handlers come back last of all.
+        noted = stack.enter_context(Noted())
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board, witness))
         made: list[Chip] = []
         factory = _factory(
@@ -213,32 +208,17 @@ def run(args: argparse.Namespace) -> int:
             witness=witness,
         )
         if args.msix:
-            from plx9x5x.transport.msix import with_messages
-
-            factory = with_messages(factory)
-            print("msix: one vector beside INTA#, which the silicon lacks")
+            factory = with_vector(factory)
         server = make_server(factory, plane)
         stack.enter_context(contextlib.closing(server))
-        stop.append(server.stop)
-        if caught:
-            return _ended_by(caught)
+        if noted.stops(server.stop):
+            return noted.code
         if trace is not None:
             _publish(trace, args.trace)
+        by = "the plan of faults" if faults.lines() else "the witness" if witness is not None else ""
+        lines = (choice.describe(plane, by=by), str(make_server.chosen), *faults.lines())
         try:
-            print(f"board {board.name}: {board.summary}")
-            by = "the plan of faults" if faults.lines() else "the witness" if witness is not None else ""
-            print(choice.describe(plane, by=by))
-            print(make_server.chosen)
-            print("".join(f"{line}\n" for line in faults.lines()), end="")
-            print(
-                "add it to a guest (GUEST_INITRD is yours; see docs/serving.md):\n\n"
-                f"{qemu_command(server.socket_path, shapes.named(args.guest))}\n"
-            )
-            notifier = stack.enter_context(contextlib.closing(sockets.Notifier()))
-            print("jail: none (--no-jail)" if args.no_jail else _enter_jail(args.socket_path))
-            print(READY_LINE.format(path=server.socket_path), flush=True)
-            notifier.say("READY=1", f"STATUS=serving {board.name}")
-            server.run()
+            announce_and_run(args, server, (f"board {board.name}: {board.summary}", *lines), board.name)
         finally:
             for chip in made:
                 chip.summarise()
@@ -247,7 +227,32 @@ def run(args: argparse.Namespace) -> int:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
         if kept is not None and kept.lost:
             return defaults.EXIT_UNWRITTEN
-    return _ended_by(caught)
+    return noted.code
+
+
+def announce_and_run(
+    args: argparse.Namespace, server: "LibvfioServer | WireServer", lines: Iterable[str], name: str
+) -> None:
+    """Say what is served and how a guest gets it, close the jail, say that it is ready, serve until told to stop."""
+    for line in lines:
+        print(line)
+    print(
+        "add it to a guest (GUEST_INITRD is yours; see docs/serving.md):\n\n"
+        f"{qemu_command(server.socket_path, shapes.named(args.guest))}\n"
+    )
+    with contextlib.closing(sockets.Notifier()) as notifier:
+        print("jail: none (--no-jail)" if args.no_jail else _enter_jail(args.socket_path))
+        print(READY_LINE.format(path=server.socket_path), flush=True)
+        notifier.say("READY=1", f"STATUS=serving {name}")
+        server.run()
+
+
+def with_vector(factory: "DeviceFactory") -> "DeviceFactory":
+    """The same device with an MSI-X vector, and say so."""
+    from plx9x5x.transport.msix import with_messages
+
+    print("msix: one vector beside INTA#, which the silicon lacks")
+    return with_messages(factory)
 
 
 @dataclass(frozen=True)
@@ -268,13 +273,13 @@ class _ServerMaker:
         from plx9x5x.transport.libvfio import LibvfioServer
         from plx9x5x.transport.libvfio_abi import load_abi
 
-        assert self.socket_path is not None, "_transport() has seen to it"
+        assert self.socket_path is not None, "choose_server() has seen to it"
         assert self.library is not None, "as above"
         library = load_abi(self.library)
         return LibvfioServer(self.socket_path, factory, library=library, plane=plane, close_leftovers=True)
 
 
-def _transport(args: argparse.Namespace, given: "socket.socket | None") -> _ServerMaker:
+def choose_server(args: argparse.Namespace, given: "socket.socket | None") -> _ServerMaker:
     """Choose who speaks vfio-user. Raises: UsageError, SetupError."""
     asked, libvfio, wire = args.transport, transports.Transport.LIBVFIO.value, transports.Transport.WIRE.value
     if args.msix and asked == libvfio:
@@ -301,12 +306,6 @@ def _backend_description() -> dict[str, object]:
     }
 
 
-def _ended_by(caught: Sequence[int]) -> int:
-    """The exit code by the signals that came: one that complains wins over SIGTERM."""
-    worst = next((number for number in (signal.SIGINT, signal.SIGHUP) if number in caught), signal.SIGTERM)
-    return ending.exit_code(worst, NAME)
-
-
 def _enter_jail(socket_path: Path | None) -> str:
     """Give up all that serving does not need; say what that was. Raises: SetupError.
 
@@ -316,11 +315,6 @@ def _enter_jail(socket_path: Path | None) -> str:
     from plx9x5x import jail
 
     return jail.enter(remove_in=[] if socket_path is None else [socket_path.absolute().parent]).describe()
-
-
-def _restore(handlers: "Mapping[signal.Signals, signal._HANDLER]") -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def _factory(

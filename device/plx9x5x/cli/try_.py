@@ -47,6 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"the card ({boards.DEFAULT}); again for one more card in the same guest",
     )
+    parser.add_argument(
+        "--device",
+        metavar="FACTORY",
+        action="append",
+        default=[],
+        help="a device of your own, MODULE:NAME or PATH.py:NAME (docs/your-own-device.md); again, or beside --board, "
+        "for more in the same guest",
+    )
     guest_options.add(parser)
     parser.add_argument("--copy", metavar="FILE", type=Path, action="append", default=[], help="put FILE at / there")
     parser.add_argument(
@@ -106,8 +114,8 @@ def run(args: argparse.Namespace) -> int:
     guest_options.check(args)
     if args.gdb and not sys.stdin.isatty():
         raise UsageError("--gdb holds the probe until Enter is pressed: it takes a terminal")
-    if len(args.board) > _MOST_BOARDS:
-        raise UsageError(f"a guest has slots for {_MOST_BOARDS} cards, --board is given {len(args.board)} times")
+    if (cards := len(args.board) + len(args.device)) > _MOST_BOARDS:
+        raise UsageError(f"a guest has slots for {_MOST_BOARDS} cards, --board and --device are given {cards} times")
     try:
         here = Path.cwd()
     except FileNotFoundError:
@@ -120,7 +128,8 @@ def run(args: argparse.Namespace) -> int:
         trial.parse(args.modules),
         command=" ".join(args.command) or None,
         input=args.input,
-        boards=tuple(args.board) or (boards.DEFAULT,),
+        boards=tuple(args.board) or (() if args.device else (boards.DEFAULT,)),
+        devices=tuple(args.device),
         kernel=args.kernel,
         guest=shapes.named(args.guest),
         memory_mib=args.memory,

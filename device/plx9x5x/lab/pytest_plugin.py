@@ -59,7 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{_MARK}(board, *, {', '.join(_SETTINGS[1:])}): the board and guest that the plx_ fixtures give",
     )
     config.addinivalue_line(
-        "markers", f"{_DEVICE_MARK}(factory): MODULE:NAME or PATH.py:NAME, what makes a device of one's own for plx_vm"
+        "markers",
+        f"{_DEVICE_MARK}(factory): MODULE:NAME or PATH.py:NAME, a device of one's own for plx_vm, plx_try",
     )
 
 
@@ -112,19 +113,28 @@ def plx_vm(
 
 
 def own_device(request: pytest.FixtureRequest) -> "Backend | None":
-    """The device of the nearest marker `plx_device`, a file beside the test; None without one.
+    """The program that serves the device of the nearest marker `plx_device`; None without one.
 
     Raises: pytest.UsageError for a marker that says something else.
     """
     from plx9x5x.lab.host.server import device_backend  # noqa: PLC0415
 
+    factory = named_device(request)
+    return None if factory is None else device_backend(factory)
+
+
+def named_device(request: pytest.FixtureRequest) -> str | None:
+    """The device of the nearest marker `plx_device`, a file beside the test; None without one.
+
+    Raises: pytest.UsageError for a marker that says something else.
+    """
     marker = request.node.get_closest_marker(_DEVICE_MARK)
     if marker is None:
         return None
     if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], str):
         raise pytest.UsageError(f"{_DEVICE_MARK} takes one text, MODULE:NAME or PATH.py:NAME")
     factory = marker.args[0]
-    return device_backend(str(request.path.parent / factory) if ".py:" in factory else factory)
+    return str(request.path.parent / factory) if ".py:" in factory else factory
 
 
 def setting(request: pytest.FixtureRequest, name: str, default: Any) -> Any:

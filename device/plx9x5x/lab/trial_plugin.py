@@ -10,7 +10,7 @@ import pytest
 
 from plx9x5x import boards
 from plx9x5x.lab import defaults
-from plx9x5x.lab.pytest_plugin import setting
+from plx9x5x.lab.pytest_plugin import named_device, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,8 @@ class Try(Protocol):
     def __call__(self, *modules: "str | Path", command: str | None = None, **options: Any) -> "TryResult":
         """Try `modules` and their parameters; `options` are fields of `TrySpec` (lab.trial), or the same in words.
 
-        `board`, `guest`, `ro` and `rw` are as on the command line. Raises: TypeError for what it does not know.
+        `board`, `device`, `guest`, `ro` and `rw` are as on the command line. Raises: TypeError for what it does not
+        know.
         """
         ...
 
@@ -38,6 +39,9 @@ def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") ->
     asked = dict(options)
     if isinstance(asked["guest"], str):
         asked["guest"] = named(asked["guest"])
+    if (device := asked.pop("device", None)) is not None:
+        asked["devices"] = (device,)
+    asked["devices"] = tuple(_device(it, beside) for it in asked.get("devices", ()))
     if (board := asked.pop("board", None)) is not None:
         asked["boards"] = (board,)
     shared = [[Path(beside(path)) for path in asked.pop(name, ())] for name in ("ro", "rw")]
@@ -52,14 +56,22 @@ def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") ->
     for name in ("append", "boards", "get"):
         value = asked.get(name, ())
         asked[name] = tuple(value.split()) if name == "append" and isinstance(value, str) else tuple(value)
-    if not asked["boards"]:
+    if not asked["boards"] and not asked["devices"]:
         del asked["boards"]
     known = [field.name for field in dataclasses.fields(trial.TrySpec)]
     if unknown := [name for name in asked if name not in known]:
-        raise TypeError(f"plx_try knows no {unknown[0]!r}; it takes {', '.join((*known[1:], 'board', 'ro', 'rw'))}")
+        raise TypeError(
+            f"plx_try knows no {unknown[0]!r}; it takes {', '.join((*known[1:], 'board', 'device', 'ro', 'rw'))}"
+        )
     if wrong := [it for it in asked["folders"] if not isinstance(it, trial.Folder)]:
         raise TypeError(f"folders takes what trial.folders() gives, not {wrong[0]!r}: say ro=[...] or rw=[...]")
     return asked
+
+
+def _device(factory: str, beside: "Callable[[str | Path], str]") -> str:
+    """A device's name with its file, if it is one, looked for beside the test first."""
+    path, _, name = factory.rpartition(":")
+    return f"{beside(os.path.join('.', path))}:{name}" if path.endswith(".py") else factory  # noqa: PTH118 - a word
 
 
 def _words(log: "Path") -> str:
@@ -75,7 +87,8 @@ def _words(log: "Path") -> str:
 def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
     """A function that tries a driver, on the board and in the guest of the marker `plx_board`.
 
-    A path is looked for beside the test first. A test that fails shows the verdict of each try, and the server's words.
+    With the marker `plx_device` it is that device. A path is looked for beside the test first. A test that fails shows
+    the verdict of each try, and the server's words.
     """
     from plx9x5x.lab import trial  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import PLAIN, named  # noqa: PLC0415
@@ -89,8 +102,11 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
         return str(here) if os.sep in str(word) and here.exists() else str(word)
 
     def attempt(*modules: "str | Path", command: str | None = None, **options: Any) -> "trial.TryResult":
+        device = options.get("device") or options.get("devices") or named_device(request)
+        board = setting(request, "board", None if device else boards.DEFAULT)
         of_the_marker = {
-            "boards": (setting(request, "board", boards.DEFAULT),),
+            "boards": () if board is None else (board,),
+            "devices": (device,) if isinstance(device, str) else device or (),
             "kernel": setting(request, "kernel", None),
             "guest": named(setting(request, "guest", PLAIN.name)),
             "memory_mib": setting(request, "memory_mib", None),

@@ -9,10 +9,10 @@
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from plx9x5x.ports import BusMaster, DeviceFactory, IrqLine, PciDevice, RegionSpec, ResetKind
-from plx9x5x.witness.judge import JudgingBus
+from plx9x5x.witness.judge import BusPurpose, JudgingBus
 from plx9x5x.witness.witness import Witness
 
 DRAIN_NS: Final = 20_000_000
@@ -23,11 +23,23 @@ _IO_ON, _MEMORY_ON = 1, 2
 _TYPE_64: Final = 4
 
 
+@runtime_checkable
+class TellsPurpose(Protocol):
+    """A device that tells what it is on the bus for, at each access: findings name it, and data is told from state."""
+
+    def bus_purpose(self) -> BusPurpose | None:
+        """Tell it of the access that is made now; None for one that is not a driver's."""
+        ...
+
+
 def witnessed(make: DeviceFactory, witness: Witness) -> DeviceFactory:
     """Give a factory of the same devices, watched."""
 
     def made(bus: BusMaster, irq: IrqLine) -> WitnessedDevice:
-        return WitnessedDevice(make(JudgingBus(bus, witness), WitnessedLine(irq, witness)), witness)
+        device = make(JudgingBus(bus, witness), WitnessedLine(irq, witness))
+        if isinstance(device, TellsPurpose):
+            witness.doing = device.bus_purpose
+        return WitnessedDevice(device, witness)
 
     return made
 

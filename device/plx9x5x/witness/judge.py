@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from plx9x5x.errors import AbortCause, BusAbort
-from plx9x5x.findings.place import Seen, Source, Spot
+from plx9x5x.findings.place import LastWrite, Seen, Source, Spot
 from plx9x5x.ports import BusMaster
 from plx9x5x.units import BusAddr
 from plx9x5x.witness.diagnosis import Wrong, given_back, look
@@ -33,7 +33,8 @@ class BusPurpose:
     `begin` is where the transfer began, None: where the access does. `status` says that the bytes are the device's own
     state in memory (descriptors), not data. `started` is the access that began it all; `whole` is True if that access
     began this very transfer, and not a list of them. `blames` gives for a fault where the driver said so, and what more
-    the device has to say of it. `unit` is which of its like parts is at work.
+    the device has to say of it; if it gives nothing, that is where it was started. `unit` is which of its like parts
+    is at work.
     """
 
     words: str = "the device"
@@ -43,6 +44,15 @@ class BusPurpose:
     started: Source | None = None
     blames: Callable[[Fault], Sources] = lambda _: ()
     unit: int | None = None
+
+
+UNTOLD: Final = BusPurpose(status=True, blames=lambda _: (LastWrite(),))
+"""Of a device that does not tell what it is on the bus for.
+
+That an access is in memory which the device was given holds whatever it is for. But what is read or changed too early
+is so of data alone: a ring of descriptors is looked at, and filled, while the device works. So where nobody says which
+it is, it is not called data. The driver's last write is shown beside: most often it began it.
+"""
 
 
 class WitnessView(Protocol):
@@ -154,7 +164,7 @@ class JudgingBus:
         return None
 
     def _tell(self, wrong: Wrong, doing: BusPurpose, address: int, length: int, *, write: bool, stopped: bool) -> None:
-        sources = doing.blames(wrong.fault)
+        sources = doing.blames(wrong.fault) or ((doing.started,) if doing.started is not None else ())
         memory = wrong.memory
         if memory is not None:
             if memory.released is not None:

@@ -13,7 +13,7 @@ from typing import Final
 from plx9x5x.findings.place import Answered, Handler, Here, LastWrite, MasterCall, Seen, Source, Spot, Stored, Written
 from plx9x5x.witness.doubts import Doubts
 from plx9x5x.witness.events import Mistake
-from plx9x5x.witness.judge import BusPurpose
+from plx9x5x.witness.judge import UNTOLD, BusPurpose
 from plx9x5x.witness.ledger import Ledger
 from plx9x5x.witness.log import CallLog
 from plx9x5x.witness.matching import Matching
@@ -48,7 +48,8 @@ _NO_DIGITS: Final = dict.fromkeys(map(ord, "0123456789"))
 class Witness:
     """Of one card. `say` gets the one line that it is blind, `sink` takes the mistakes; `syncs`: calls are recorded.
 
-    `now` is the device's clock, `doing` what it is on the bus for: whoever makes the device sets both, and `loaded`.
+    `now` is the device's clock, `doing` what it is on the bus for: whoever makes the device sets both, and `loaded`. A
+    device that is a `TellsPurpose` (witness/device.py) sets `doing` itself.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Witness:
         self.sink = sink
         self._say, self._log, self._host_ns, self._spent_ns = say, log, host_ns, spent_ns
         self.now: Callable[[], int] = host_ns
-        self.doing: Callable[[], BusPurpose | None] = BusPurpose
+        self.doing: Callable[[], BusPurpose | None] = lambda: UNTOLD
         self.loaded: Callable[[], None] = lambda: None
         """Called when a driver is loaded."""
         self.matching: Final = Matching(host_ns)

@@ -71,7 +71,7 @@ def test_a_device_of_ones_own_is_one_text(mark: pytest.MarkDecorator) -> None:
     assert own_device(request()) is None
     backend = own_device(request(pytest.mark.plx_device("a.b:C")))
     assert backend is not None
-    assert backend.argv[1:] == ("-m", "plx9x5x.transport.alone", "a.b:C")
+    assert backend.argv[1:] == ("-m", "plx9x5x", "serve", "--device", "a.b:C")
     beside = own_device(request(pytest.mark.plx_device("it.py:C")))
     assert beside is not None
     assert beside.argv[-1] == "/tests/it.py:C"

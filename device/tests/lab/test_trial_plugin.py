@@ -53,7 +53,7 @@ def test_a_seed_goes_with_faults() -> None:
 
 
 def test_what_it_does_not_know_is_refused_with_what_there_is() -> None:
-    with pytest.raises(TypeError, match=r"plx_try knows no 'geust'; it takes command, .*board, ro, rw"):
+    with pytest.raises(TypeError, match=r"plx_try knows no 'geust'; it takes command, .*board, device, ro, rw"):
         fields(geust="iommu")
     with pytest.raises(NoSuchShape):
         fields(guest="imommu")

@@ -4,11 +4,12 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import plx9x5x
-from plx9x5x.lab.host.server import Backend
+from plx9x5x.lab.host.server import Backend, device_backend
 from plx9x5x.plane.choice import Plane
 from plx9x5x.transport.choice import AUTO
 
@@ -60,6 +61,20 @@ def board_backend(
     )
 
 
+def own_backend(
+    device: str, *, libvfio_user: Path | None, transport: str, summary: Path, watched: Watched | None = None
+) -> Backend:
+    """Serve a device of one's own (`lab.host.server.device_backend`) with the same options."""
+    made = device_backend(
+        device,
+        *("--transport", transport),
+        *("--summary", str(summary)),
+        *(_watching(watched) if watched is not None else ()),
+        pass_fds=() if watched is None else (watched.ring,),
+    )
+    return replace(made, environment={**made.environment, **_library(libvfio_user)})
+
+
 def _watching(watched: Watched) -> tuple[str, ...]:
     given = ("--witness-fd", str(watched.ring), "--witness-log", str(watched.calls))
     return (*given, "--witness-sync") if watched.shows_sync else given
@@ -70,7 +85,11 @@ def _environment(libvfio_user: Path | None) -> dict[str, str]:
     root = str(Path(plx9x5x.__file__).resolve().parent.parent)
     before = os.environ.get("PYTHONPATH")
     return {
-        **({} if libvfio_user is None else {"PLX9X5X_LIBVFIO_USER": str(libvfio_user)}),
+        **_library(libvfio_user),
         "PYTHONPATH": f"{root}{os.pathsep}{before}" if before else root,
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _library(libvfio_user: Path | None) -> dict[str, str]:
+    return {} if libvfio_user is None else {"PLX9X5X_LIBVFIO_USER": str(libvfio_user)}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypedDict
 
-from plx9x5x.lab.card.backend import FINDINGS, Watched, board_backend
+from plx9x5x.lab.card.backend import FINDINGS, Watched, board_backend, own_backend
 from plx9x5x.lab.guest.shapes import Shape
 from plx9x5x.lab.guest.vm import GuestVm
 from plx9x5x.lab.host.server import Backend
@@ -71,6 +71,14 @@ def serving(
         watched=watched,
         faults=faults,
         seed=seed,
+    )
+
+
+def own_serving(tc: Toolchain, device: str, *, transport: str, logs: Path, watched: Watched | None = None) -> Backend:
+    """The server of a device of one's own, likewise."""
+    library = tc.libvfio_user if transport == transports.Transport.LIBVFIO.value else None
+    return own_backend(
+        device, libvfio_user=library, transport=transport, summary=(logs / FINDINGS).absolute(), watched=watched
     )
 
 

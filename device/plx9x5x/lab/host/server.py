@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -47,21 +47,36 @@ class Backend:
     It is given `--socket-path S` after `argv`, prints a line that begins with `listening on` once a client may connect
     (and flushes it), and ends with 0 at SIGTERM. One that ends with 2 or 69 lacks something of the host, and a line
     `hint: ...` of its says how to get it. `environment` is added to ours. It runs in the folder of the logs, so paths
-    in `argv` are absolute. It inherits the descriptors `pass_fds`.
+    in `argv` are absolute. It inherits the descriptors `pass_fds`. `whose` says whose fault a bug in it is.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     pass_fds: tuple[int, ...] = ()
+    whose: str = _OURS
 
 
-def device_backend(factory: str) -> Backend:
-    """A backend for a device of one's own: what `factory` (MODULE:NAME or PATH.py:NAME) makes is a `PciDevice`."""
+def device_backend(factory: str, *options: str, pass_fds: tuple[int, ...] = ()) -> Backend:
+    """A backend for a device of one's own: what `factory` (MODULE:NAME or PATH.py:NAME) makes is a `PciDevice`.
+
+    A relative path, and a module that is not installed, are looked for in the current folder. `options` are more of
+    `plx9x5x serve`. It is that program, in whose terms this is no more than a name.
+    """
     module, colon, name = factory.rpartition(":")
     if module.endswith(".py"):
         factory = f"{Path(module).absolute()}{colon}{name}"
-    path = os.pathsep.join(word for word in sys.path if word)
-    return Backend((sys.executable, "-m", "plx9x5x.transport.alone", factory), environment={"PYTHONPATH": path})
+    return Backend(
+        (sys.executable, "-m", "plx9x5x", "serve", "--device", factory, *options),
+        environment=own_environment(),
+        pass_fds=pass_fds,
+        whose="look at the device's code first",
+    )
+
+
+def own_environment() -> dict[str, str]:
+    """What a program that makes a device of one's own needs: where Python looks for modules now, and here."""
+    words = [word for word in sys.path if word]
+    return {"PYTHONPATH": os.pathsep.join([*words, str(Path.cwd())]), "PYTHONUNBUFFERED": "1"}
 
 
 class DeviceServer:
@@ -71,8 +86,9 @@ class DeviceServer:
     server.log in `logs`.
     """
 
-    def __init__(self, child: Child, place: SocketPlace) -> None:
+    def __init__(self, child: Child, place: SocketPlace, whose: str = _OURS) -> None:
         self._child = child
+        self._whose = whose
         self._place = place
         self.socket_path = place.path
 
@@ -93,7 +109,7 @@ class DeviceServer:
         except BaseException:
             place.remove()
             raise
-        return cls(child, place)
+        return cls(child, place, backend.whose)
 
     def wait_ready(self, *, limit_s: float = START_LIMIT_S) -> Self:
         """Wait until a client may connect.
@@ -143,7 +159,7 @@ class DeviceServer:
         return self._child.output()
 
     def trouble(self) -> str | None:
-        """End it; say what went wrong in it by then, or None. Says so if it is a bug of ours.
+        """End it; say what went wrong in it by then, or None. Says so if it is a bug of ours (`Backend.whose`).
 
         That is an exception, a crash, and exit code 70. A server that somebody else ended is none.
         """
@@ -151,16 +167,18 @@ class DeviceServer:
         self.end()
         code = self._child.poll()
         if code in _CRASHES or code == _EXIT_BUG:
-            return f"it ended with {self.how_it_ended()}; {_OURS}"
+            return f"it ended with {self.how_it_ended()}; {self._whose}"
         if code == defaults.EXIT_UNWRITTEN:
             return "what it found could not be written: is the disk full?"
+        if code in (*_SETUP_EXITS, -signal.SIGTERM) and (said := _error(self.output().splitlines())):
+            return said  # our signal may have come between its last word and its end
         if lived and code == -signal.SIGKILL:
-            return f"it did not end at SIGTERM and had to be killed; {_OURS}"
+            return f"it did not end at SIGTERM and had to be killed; {self._whose}"
         lines = self.output().splitlines()
         at = next((number for number, line in enumerate(lines) if line.startswith(_TRACEBACK)), None)
         if at is not None:
             what = next((line for line in lines[at + 1 :] if line and not line.startswith(" ")), "an exception")
-            return f"{what}; {_OURS}"
+            return f"{what}; {self._whose}"
         if code in (0, -signal.SIGTERM):  # the latter before it could install its handler
             return None
         return f"it ended with {self.how_it_ended()}"
@@ -181,3 +199,9 @@ def _hint(said: Collection[str]) -> str:
     """The server's own hint, if it gave one."""
     hints = [line.removeprefix("hint:").strip() for line in said if line.startswith("hint:")]
     return hints[-1] if hints else "plx9x5x doctor says what is missing"
+
+
+def _error(said: Sequence[str]) -> str:
+    """The error that it ended with, if it said one."""
+    errors = [line.removeprefix("error:").strip() for line in said if line.startswith("error:")]
+    return errors[-1] if errors else ""

@@ -2,6 +2,8 @@
 """The guest that a trial boots: modules built and in order, parameters for those that have them, files, a command."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from plx9x5x.board import load_board
+from plx9x5x.errors import BadRequest
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
 from plx9x5x.lab.guest.modules import (
@@ -20,6 +23,7 @@ from plx9x5x.lab.guest.modules import (
     parameters_of,
     read_module,
 )
+from plx9x5x.lab.host.server import own_environment
 from plx9x5x.lab.toolchain import Toolchain, build_folder
 from plx9x5x.lab.trial import stuck
 from plx9x5x.lab.trial.wanted import RESERVED, Folder, NothingToTry, TrySpec
@@ -35,6 +39,10 @@ _GIVEN_MOST: Final = 128 * MIB
 _PROGRAM_MOST: Final = 64 * MIB
 
 
+class NoDevice(BadRequest):
+    """A device of one's own cannot be made; why, the text says."""
+
+
 @dataclass(frozen=True, slots=True)
 class LaidOut:
     """A guest, the modules that were built for it, and all that are tried in it."""
@@ -47,7 +55,10 @@ class LaidOut:
 
 
 def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None]) -> LaidOut:
-    """Build what is to be built, and lay out the guest. Raises: NothingToTry, FolderNotBuilt, SetupError."""
+    """Build what is to be built, and lay out the guest.
+
+    Raises: NothingToTry, NoDevice, FolderNotBuilt, SetupError.
+    """
     sources = guest_sources.find()
     base = guest_sources.base_image(tc, sources)
     own: list[Path] = []
@@ -102,7 +113,7 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
         parameters=parameters,
         mode="try",
         words=(
-            f"plx.device={','.join(dict.fromkeys(map(_ids, spec.boards)))}",
+            f"plx.device={','.join(dict.fromkeys([*map(_ids, spec.boards), *map(_own_ids, spec.devices)]))}",
             *((f"plx.tried={','.join(module.name for module in tried)}",) if tried else ()),
             *(("plx.shell",) if spec.shell is not None else ()),
             *(("plx.gdb",) if spec.gdb is not None else ()),
@@ -235,3 +246,20 @@ def _ids(board: str) -> str:
     chip = Loopback(lambda bus, irq: Chip(load_board(board), bus=bus, irq=irq), plane="python").device
     value = chip.config_read(0, 4)
     return f"{value & 0xFFFF:04x}:{value >> 16:04x}"
+
+
+def _own_ids(factory: str) -> str:
+    """The same of a device of one's own, whose code runs in a process of its own. Raises: NoDevice."""
+    said = subprocess.run(
+        [sys.executable, "-m", "plx9x5x.own", factory],
+        env={**os.environ, **own_environment()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ids = said.stdout.splitlines()[-1:]  # the device's code may have printed, too
+    if said.returncode or not ids:
+        errors = [line.removeprefix("error: ") for line in said.stderr.splitlines() if line]
+        raise NoDevice(errors[-1] if errors else f"{factory}: its process ended with {said.returncode}")
+    return ids[0]

@@ -19,7 +19,7 @@ from plx9x5x.faults import record
 from plx9x5x.findings import kept
 from plx9x5x.lab.card import plans
 from plx9x5x.lab.card.backend import FINDINGS
-from plx9x5x.lab.card.ground import aftermath, lay, serving
+from plx9x5x.lab.card.ground import aftermath, lay, own_serving, serving
 from plx9x5x.lab.card.watching import CutOff, Watching, blind, calls_of, watching
 from plx9x5x.lab.contract import witnessed
 from plx9x5x.lab.guest import sources as guest_sources
@@ -39,9 +39,11 @@ from plx9x5x.lab.trial import files, stuck
 from plx9x5x.lab.trial.debugger import GdbWatcher
 from plx9x5x.lab.trial.image import LaidOut, foreign, lay_out, shares, undynamic
 from plx9x5x.lab.trial.verdict import DMESG, OUTPUT, Card, TryResult
-from plx9x5x.lab.trial.wanted import TrySpec
+from plx9x5x.lab.trial.wanted import NothingToTry, TrySpec
 from plx9x5x.lab.witness import after
 from plx9x5x.lab.witness.covered import CoverageFile
+from plx9x5x.own import tally
+from plx9x5x.own.factory import absolute
 from plx9x5x.rules import summary
 from plx9x5x.units import MIB
 
@@ -79,6 +81,7 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
 
 
 def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: CoverageFile | None) -> TryResult:
+    spec = _absolute(spec)
     planned = plans.of_cards(spec.faults, spec.boards) if spec.faults else ((),) * len(spec.boards)
     if spec.get and spec.command is None and spec.shell is None:
         spec = replace(spec, command=":")
@@ -111,7 +114,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
             watching(
                 tc,
                 guest_sources.find().witness,
-                cards=len(spec.boards),
+                cards=len(spec.cards),
                 modules=[(module.name, module.data) for module in guest.tried],
                 accelerator=TCG,
                 wanted=spec.witness,
@@ -121,7 +124,7 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
             result = _boot(tc, spec, planned, guest, result, eye, listener)
         except LostVm as exc:  # the server's start; a guest's end is part of the result
             result = replace(result, lost=exc)
-        numbers = range(1, len(spec.boards) + 1)
+        numbers = range(1, len(spec.cards) + 1)
         done = after.finish(
             eye.seen(),
             findings=[logs_of(logs, number) / FINDINGS for number in numbers],
@@ -133,13 +136,25 @@ def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: C
             result,
             coverage=done.coverage,
             unwritten=done.troubles,
-            cards=tuple(_card(board, logs_of(logs, number), eye) for number, board in enumerate(spec.boards, 1)),
+            cards=tuple(_card(board, logs_of(logs, number), eye) for number, board in enumerate(spec.cards, 1)),
             undynamic=tuple(undynamic(spec)) if result.status else (),
             **_got(spec, result, held),
         )
     if result.exit_code:
         runs.mark_failed(logs)
     return result
+
+
+def _absolute(spec: TrySpec) -> TrySpec:
+    """With devices that are found from everywhere. Raises: NothingToTry for what they do not have; NoFactory."""
+    if not spec.cards:
+        raise NothingToTry("a guest without a card: name a board or a device")
+    if not spec.boards:
+        if spec.faults:
+            raise NothingToTry("--fault lets a PLX card fail, and there is none: a device of one's own has no plan")
+        if spec.trace is not None:
+            raise NothingToTry("--trace is what a PLX card tells of itself, and there is none")
+    return replace(spec, devices=tuple(map(absolute, spec.devices)))
 
 
 def logs_of(logs: Path, number: int) -> Path:
@@ -149,7 +164,7 @@ def logs_of(logs: Path, number: int) -> Path:
 
 def _card(board: str, logs: Path, eye: Watching) -> Card:
     clients = kept.records(logs / FINDINGS)
-    lines = (line for one in clients for line in summary.of_record(one))
+    lines = (line for one in clients for line in (*summary.of_record(one), *tally.of_record(one)))
     left = next((it for one in reversed(clients) if isinstance(it := one.get("registers"), dict) and it), {})
     why = eye.why or blind(clients)
     buffers, unjudged = None, ""
@@ -195,6 +210,8 @@ def _got(spec: TrySpec, result: TryResult, held: int | None) -> Got:
 
 def _backend(tc: Toolchain, spec: TrySpec, planned: Plans, number: int, logs: Path, eye: Watching) -> Backend:
     """The server of the card of that number."""
+    if (device := spec.device(number)) is not None:
+        return own_serving(tc, device, transport=spec.transport, logs=logs, watched=eye.card(number - 1, logs))
     return serving(
         tc,
         spec.boards[number - 1],
@@ -209,7 +226,7 @@ def _backend(tc: Toolchain, spec: TrySpec, planned: Plans, number: int, logs: Pa
 
 def _trace_of(spec: TrySpec, number: int) -> Path | None:
     """The register trace of the card of that number; all but the first have it in their names."""
-    trace = spec.trace
+    trace = spec.trace if spec.device(number) is None else None
     if trace is not None and number > 1:
         return trace.with_name(f"{trace.stem}.card{number}{trace.suffix}")
     return trace
@@ -228,7 +245,7 @@ def _boot(
     logs = result.logs
     with contextlib.ExitStack() as stack:
         others = []
-        for number in range(2, len(spec.boards) + 1):
+        for number in range(2, len(spec.cards) + 1):
             folder = logs_of(logs, number)
             folder.mkdir()
             backend = _backend(tc, spec, planned, number, folder, eye)

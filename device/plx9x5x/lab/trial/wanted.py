@@ -91,6 +91,8 @@ class TrySpec:
     input: Path | None = None
     boards: tuple[str, ...] = (boards.DEFAULT,)
     """The cards, each with a server of its own, in the order of their slots."""
+    devices: tuple[str, ...] = ()
+    """Devices of one's own, MODULE:NAME or PATH.py:NAME, in the slots after those of the boards."""
     kernel: str | None = None
     guest: Shape = PLAIN
     memory_mib: int | None = None
@@ -126,3 +128,12 @@ class TrySpec:
     """The plan by which the cards fail: sentences, or files of them (docs/faults.md)."""
     seed: int = 0
     """What chance begins with in the plan."""
+
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """The names of all of them, in the order of their slots."""
+        return (*self.boards, *self.devices)
+
+    def device(self, number: int) -> str | None:
+        """The device of one's own that the card of that number is, counted from 1; None if it is a board."""
+        return None if number <= len(self.boards) else self.devices[number - 1 - len(self.boards)]
