@@ -15,7 +15,7 @@ from plx9x5x.cli import main as main_module
 from plx9x5x.errors import LostVm
 from plx9x5x.findings import kept
 from plx9x5x.lab.host.server import DeviceServer, device_backend
-from plx9x5x.lab.trial import NothingToTry, TrySpec, parse
+from plx9x5x.lab.trial import NothingToTry, TrySpec, image, parse
 from plx9x5x.lab.trial.image import NoDevice, _own_ids
 from plx9x5x.lab.trial.once import _absolute
 from plx9x5x.transport.wire.client import VfioUserClient
@@ -106,6 +106,13 @@ def test_try_asks_a_device_who_it_is() -> None:
     assert _own_ids(f"{DEVICES}:Mover") == "1234:5678"
     with pytest.raises(NoDevice, match="in raises: ValueError: not today"):
         _own_ids(f"{DEVICES}:raises")
+
+
+def test_a_device_that_is_never_made_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_MAKES_S", 0.5)
+    (tmp_path / "slow.py").write_text("import time\n\n\ndef device(bus, irq):\n    time.sleep(60)\n", encoding="utf-8")
+    with pytest.raises(NoDevice, match=r"was not made within 0\.5 s"):
+        _own_ids(f"{tmp_path}/slow.py:device")
 
 
 def test_cards_of_a_trial_are_boards_and_then_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

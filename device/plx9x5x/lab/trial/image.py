@@ -37,6 +37,8 @@ _HOST_ROOT: Final = (*_FOLDERS, "overlay")
 _GIVEN_MOST: Final = 128 * MIB
 """QEMU loads no larger initrd than 256 MiB."""
 _PROGRAM_MOST: Final = 64 * MIB
+_MAKES_S: Final = 20.0
+"""How long a device of one's own may take to be made: its server is given as long."""
 
 
 class NoDevice(BadRequest):
@@ -250,14 +252,18 @@ def _ids(board: str) -> str:
 
 def _own_ids(factory: str) -> str:
     """The same of a device of one's own, whose code runs in a process of its own. Raises: NoDevice."""
-    said = subprocess.run(
-        [sys.executable, "-m", "plx9x5x.own", factory],
-        env={**os.environ, **own_environment()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        said = subprocess.run(
+            [sys.executable, "-m", "plx9x5x.own", factory],
+            env={**os.environ, **own_environment()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_MAKES_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise NoDevice(f"{factory} was not made within {_MAKES_S:g} s") from None
     ids = said.stdout.splitlines()[-1:]  # the device's code may have printed, too
     if said.returncode or not ids:
         errors = [line.removeprefix("error: ") for line in said.stderr.splitlines() if line]
