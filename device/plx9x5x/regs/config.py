@@ -167,7 +167,7 @@ class PCIERBAR(Register, offset=0x30, source=_PCI):
     """Expansion ROM; reads 0 while EROMRR is 0."""
 
     enable = bit(0, Access.RW, doc="The ROM is decoded.")
-    base = bits(31, 11, Access.RW, doc="Base; the bits below the size read 0.")
+    base = bits(31, 11, Access.RW, address=True, doc="Base; the bits below the size read 0.")
 
 
 class CAP_PTR(Register, offset=0x34, width=8, source=_PCI):

@@ -110,7 +110,7 @@ class DescriptorPointer(Register):
     end_of_chain = bit(1, Access.RW, doc="This descriptor is the last.")
     terminal_count_intr = bit(2, Access.RW, doc="Interrupt after this descriptor.")
     to_pci = bit(3, Access.RW, doc="Direction: 1 local to PCI, 0 PCI to local.")
-    next = bits(31, 4, Access.RW, doc="Address of the next descriptor, 16-byte aligned.")
+    next = bits(31, 4, Access.RW, address=True, doc="Address of the next descriptor, 16-byte aligned.")
 
 
 class DMADPR0(DescriptorPointer, offset=0x90, source=_LINUX):

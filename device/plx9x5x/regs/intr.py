@@ -190,12 +190,12 @@ class MQCR(Register, offset=0xC0, source=_DUMP):
 class QBAR(Register, offset=0xC4, source=_SDK):
     """Queue base address."""
 
-    base = bits(31, 20, Access.RW, doc="Local address of the four queues.")
+    base = bits(31, 20, Access.RW, address=True, doc="Local address of the four queues.")
 
 
 class _QueuePointer(Register):
-    entry = bits(19, 2, Access.RW, doc="Byte offset of the entry.")
-    base = bits(31, 20, Access.RO, doc="Reads as QBAR.")
+    entry = bits(19, 2, Access.RW, address=True, doc="Byte offset of the entry.")
+    base = bits(31, 20, Access.RO, address=True, doc="Reads as QBAR.")
 
 
 class IFHPR(_QueuePointer, offset=0xC8, source=_BOOK):

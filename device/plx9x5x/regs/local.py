@@ -18,12 +18,12 @@ class _Range(Register):
     io = bit(0, Access.RW, doc="1 maps the space into I/O.")
     memory_type = bits(2, 1, Access.RW, doc="0 anywhere in 32 bits, 1 below 1 MiB, 2 in 64 bits.")
     prefetchable = bit(3, Access.RW, doc="Reads have no side effects.")
-    mask = bits(31, 4, Access.RW, reset=0xFFF0000, doc="Range: 1 for each address bit that is compared.")
+    mask = bits(31, 4, Access.RW, reset=0xFFF0000, address=True, doc="Range: 1 for each address bit that is compared.")
 
 
 class _LocalBase(Register):
     enable = bit(0, Access.RW, doc="The space is decoded.")
-    base = bits(31, 2, Access.RW, doc="Local address that the start of the window shows (remap).")
+    base = bits(31, 2, Access.RW, address=True, doc="Local address that the start of the window shows (remap).")
 
 
 class LAS0RR(_Range, offset=0x00, source=_SDK):
@@ -115,7 +115,7 @@ class EROMRR(Register, offset=0x10, source=_SDK):
     """Expansion ROM: range."""
 
     enable = bit(0, Access.RW, doc="ROM is decoded.")
-    mask = bits(31, 11, Access.RW, doc="Range.")
+    mask = bits(31, 11, Access.RW, address=True, doc="Range.")
 
 
 class EROMBA(Register, offset=0x14, source=_SDK):
@@ -124,7 +124,7 @@ class EROMBA(Register, offset=0x14, source=_SDK):
     breqo_delay = bits(3, 0, Access.RW, doc="Clocks until BREQo.")
     breqo_enable = bit(4, Access.RW, doc="BREQo may be driven.")
     breqo_resolution = bit(5, Access.RW, doc="Unit of the delay.")
-    base = bits(31, 11, Access.RW, doc="Local base address.")
+    base = bits(31, 11, Access.RW, address=True, doc="Local base address.")
 
 
 class LBRD0(Register, offset=0x18, source=_SDK):
@@ -152,19 +152,19 @@ class LBRD0(Register, offset=0x18, source=_SDK):
 class DMRR(Register, offset=0x1C, source=_SDK):
     """Direct master: range."""
 
-    mask = bits(31, 16, Access.RW, doc="Range.")
+    mask = bits(31, 16, Access.RW, address=True, doc="Range.")
 
 
 class DMLBAM(Register, offset=0x20, source=_SDK):
     """Direct master: local base for memory."""
 
-    base = bits(31, 16, Access.RW, doc="Local base address.")
+    base = bits(31, 16, Access.RW, address=True, doc="Local base address.")
 
 
 class DMLBAI(Register, offset=0x24, source=_SDK):
     """Direct master: local base for I/O and configuration."""
 
-    base = bits(31, 16, Access.RW, doc="Local base address.")
+    base = bits(31, 16, Access.RW, address=True, doc="Local base address.")
 
 
 class DMPBAM(Register, offset=0x28, source=_SDK):
@@ -182,7 +182,7 @@ class DMPBAM(Register, offset=0x28, source=_SDK):
     prefetch_high = bit(12, Access.RW, doc="Read prefetch size, upper bit.")
     io_remap = bit(13, Access.RW, doc="Upper I/O address bits are 0 or come from the base.")
     write_delay = bits(15, 14, Access.RW, doc="Direct-master write delay.")
-    base = bits(31, 16, Access.RW, doc="PCI base address (remap).")
+    base = bits(31, 16, Access.RW, address=True, doc="PCI base address (remap).")
 
 
 class DMCFGA(Register, offset=0x2C, source=_SDK):

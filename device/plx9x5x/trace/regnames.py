@@ -72,12 +72,15 @@ class RegisterNames:
     def _fields(self, register: type[Register], low: int, high: int, raw: int) -> Iterator[str]:
         """Give the fields in bits `high` to `low`, those that are not 0; `raw` has 0 in all other bits."""
         for field in register.fields_on(self._chip):
-            value = (raw & field.mask) >> field.lo
-            if value:
-                cut = field.lo < low or field.hi > high
-                top, bottom = min(field.hi, high) - field.lo, max(field.lo, low) - field.lo
-                name = f"{field.name}[{top}:{bottom}]" if cut else field.name
-                yield f"{name}={value >> bottom:#x}" if field.hi > field.lo else f"{name}={value}"
+            if raw & field.mask:
+                if field.lo < low or field.hi > high:
+                    # Of an address a part is bits of it: counted as the register's.
+                    first = 0 if field.address else field.lo
+                    top, bottom = min(field.hi, high) - first, max(field.lo, low) - first
+                    value = (raw & field.mask) >> field.lo >> max(field.lo, low) - field.lo
+                    yield f"{field.name}[{top}:{bottom}]={value:#x}"
+                else:
+                    yield f"{field.name}={field.shown(raw)}"
             raw &= ~field.mask
         if raw:
             yield f"unknown={raw:#x}"

@@ -92,6 +92,20 @@ def test_decode_takes_values_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert "      2  init_done = 1" in text
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("LAS1BA=0x00040001", "base = 0x40000 "),
+        ("DMADPR0=0x1234567d", "next = 0x12345670 "),
+        ("LAS0RR=0xfffe0000", "mask = 0xfffe0000 "),
+        ("EROMBA=0x00012810", "base = 0x12800 "),
+        ("QBAR=0x12300000", "base = 0x12300000 "),
+    ],
+)
+def test_decode_shows_an_address_as_one(capsys: pytest.CaptureFixture[str], value: str, shown: str) -> None:
+    assert shown in said(capsys, "decode", value)
+
+
 def test_decode_names_bits_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "decode", "--chip", "9080", "DMAMODE0=0x00100043")
     assert "  bits 0x100000 mean nothing on the PCI 9080: they read 0" in text

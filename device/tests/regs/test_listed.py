@@ -140,3 +140,16 @@ def test_registers_that_show_twice_do_so_where_the_reference_says() -> None:
     assert {one.name: one.register.aliases for one in CATALOG if one.register.aliases} == {
         name: (offset,) for name, offset in ALIASES.items()
     }
+
+
+def test_the_upper_bits_of_an_address_are_declared_as_such() -> None:
+    """A field that begins above bit 0 and is called base, next, entry or mask is shown in place, not shifted down."""
+    upper = [
+        (listed.name, field)
+        for listed in CATALOG
+        for field in listed.register.fields
+        if field.hi > field.lo > 0 and field.name in {"base", "next", "entry", "mask"}
+    ]
+    assert len(upper) > 15
+    assert [f"{name}.{field.name}" for name, field in upper if not field.address] == []
+    assert all(int(field.shown(0xFFFF_FFFF), 0) == field.mask for _, field in upper)

@@ -25,6 +25,8 @@ def named(bar: int, offset: int, width: int, value: int, *, chip: str = "9656") 
         (0x94, 4, 0x0002_0043, "DMAMODE1=0x20043 local_width=0x3 ready_enable=1 to_inta=1"),
         (0xAC, 4, 0x0028_0000, "MARBR=0x280000 dma_priority=0x1 give_up_bus=1"),
         (0x40, 4, 5, "MBOX0=0x5 value=0x5"),
+        (0x90, 4, 0x1234_5679, "DMADPR0=0x12345679 in_pci_memory=1 to_pci=1 next=0x12345670"),
+        (0xF4, 4, 0x0004_0001, "LAS1BA=0x40001 enable=1 base=0x40000"),
         (0x78, 4, 5, "MBOX0=0x5 value=0x5"),
     ],
 )
@@ -39,8 +41,8 @@ def test_a_register_is_named_with_the_fields_that_are_not_0(offset: int, width: 
         (0x8C, 2, 0x2010, "DMASIZ0[15:0]=0x2010 count[15:0]=0x2010"),
         (0x8E, 2, 0x8041, "DMASIZ0[31:16]=0x8041 count[22:16]=0x41 valid=1"),
         (0x8D, 1, 0x20, "DMASIZ0[15:8]=0x20 count[15:8]=0x20"),
-        (0x90, 1, 0x18, "DMADPR0[7:0]=0x18 to_pci=1 next[3:0]=0x1"),
-        (0x91, 2, 0x0123, "DMADPR0[23:8]=0x123 next[19:4]=0x123"),
+        (0x90, 1, 0x18, "DMADPR0[7:0]=0x18 to_pci=1 next[7:4]=0x1"),
+        (0x91, 2, 0x0123, "DMADPR0[23:8]=0x123 next[23:8]=0x123"),
     ],
 )
 def test_a_narrow_access_names_its_bits_and_those_of_a_field_that_is_wider(

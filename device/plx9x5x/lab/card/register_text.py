@@ -73,9 +73,7 @@ def decoded(listed: Listed, value: int, profile: Profile) -> Iterator[str]:
     reg = listed.register
     yield f"{listed.name} = {value:#0{2 + reg.width // 4}x} on the {profile.name}"
     for field in reversed(reg.fields_on(profile.chip)):
-        raw = (value & field.mask) >> field.lo
-        shown = f"{raw:#x}" if field.hi > field.lo else str(raw)
-        yield f"  {bits_text(field):>5}  {field.name} = {shown}    {field.doc}"
+        yield f"  {bits_text(field):>5}  {field.name} = {field.shown(value)}    {field.doc}"
     if rest := value & ~reg.on(profile.chip).known:
         yield f"  bits {rest:#x} mean nothing on the {profile.name}: they read 0"
 

@@ -40,7 +40,8 @@ class Access(enum.Enum):
 class Field(Generic[T_co]):
     """One field of a register: `Register.field` is this object, `Register(raw).field` the decoded value.
 
-    `absent`: the chip has it and nothing here models it; it reads 0 and the ledger says so.
+    `absent`: the chip has it and nothing here models it; it reads 0 and the ledger says so. `address`: it is the upper
+    bits of an address or of a mask of one, and is shown with those below as 0.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Field(Generic[T_co]):
         unverified: bool,
         chips: enum.Flag | None,
         absent: bool,
+        address: bool = False,
     ) -> None:
         self.name = "?"
         self.hi, self.lo, self.access, self.kind, self.doc = hi, lo, access, kind, doc
-        self.unverified, self.absent = unverified, absent
+        self.unverified, self.absent, self.address = unverified, absent, address
         self._named = chips
         self.chips: enum.Flag = OneDevice.DEVICE
         """Those that have it, once `join` has said whose family it is."""
@@ -90,6 +92,11 @@ class Field(Generic[T_co]):
         if isinstance(self._reset, int):
             return self._reset
         return next((value for chips, value in self._reset.items() if chip in chips), 0)
+
+    def shown(self, raw: int) -> str:
+        """What the field holds in a register's value, for people: a bit as 0 or 1, the rest in hex."""
+        value = raw & self.mask if self.address else (raw & self.mask) >> self.lo
+        return f"{value:#x}" if self.hi > self.lo else str(value)
 
     def of(self, value: int) -> int:
         """Shift `value` to where this field stands. Raises: ValueError if it does not fit."""
@@ -124,6 +131,7 @@ def bits(
     unverified: bool = False,
     chips: enum.Flag | None = None,
     absent: bool = False,
+    address: bool = False,
 ) -> Field[E]: ...
 @overload
 def bits(
@@ -136,6 +144,7 @@ def bits(
     unverified: bool = False,
     chips: enum.Flag | None = None,
     absent: bool = False,
+    address: bool = False,
 ) -> Field[int]: ...
 def bits(
     hi: int,
@@ -148,9 +157,16 @@ def bits(
     unverified: bool = False,
     chips: enum.Flag | None = None,
     absent: bool = False,
+    address: bool = False,
 ) -> Field[object]:
-    """Declare a field from bit `hi` down to bit `lo`; `kind` is an IntEnum that names its values."""
-    return Field(hi, lo, access, kind, reset=reset, doc=doc, unverified=unverified, chips=chips, absent=absent)
+    """Declare a field from bit `hi` down to bit `lo`; `kind` is an IntEnum that names its values.
+
+    `address`: upper bits of an address, shown as one; the decoded value is still the field's bits.
+    """
+    return Field(
+        hi, lo, access, kind,
+        reset=reset, doc=doc, unverified=unverified, chips=chips, absent=absent, address=address,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +269,7 @@ class Register:
 
     def text(self, chips: enum.Flag) -> str:
         """Name, value and fields, as one of `chips` has them."""
-        values = ((field, (self.raw & field.mask) >> field.lo) for field in self.fields if field.chips & chips)
-        texts = (
-            f"{field.name}={value:#x}" if field.hi > field.lo else f"{field.name}={value}" for field, value in values
-        )
+        texts = (f"{field.name}={field.shown(self.raw)}" for field in self.fields if field.chips & chips)
         return " ".join((f"{type(self).__name__}={self.raw:#x}", *texts))
 
 
