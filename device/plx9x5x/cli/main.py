@@ -32,7 +32,7 @@ EXIT_NOBODY_READS: Final = 141
 _HOST_REFUSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 VERBS: Final = (
-    "run", "try_", "serve", "boards", "config", "regs", "decode", "findings", "faults", "doctor", "toolchain",
+    "run", "try_", "serve", "boards", "board", "config", "regs", "decode", "findings", "faults", "doctor", "toolchain",
 )  # fmt: skip
 """Modules of this folder that hold a verb, in the order of the help."""
 
