@@ -13,7 +13,8 @@ LAS1BA is not a multiple of the space's size, and the two spaces show the same l
 """
 
 DASA_SIM_CONFIG = (0x905410B5, 0x02900007, 0x09800001, 0, 0, 0, 0, 0, 0, 0, 0, 0x010212FE, 0, 0x40, 0, 0x28140100)
-"""The header as that board's early start leaves it, PCISR and PCICR as it writes them (dasa_sim.c there)."""
+"""What that monitor prints before the EEPROM: the header, with the PCISR and PCICR that the board's start writes
+(dasa_sim.c there), and the rest from the EEPROM."""
 
 COMM2_LPCIE = {
     "ids": 0x905610B5, "class_revision": 0x068000AA, "latency_interrupt": 0x00000100, "subsystem": 0x319810B5,
