@@ -12,7 +12,7 @@ from tests import pages
 README = pages.ROOT / "README.md"
 DOCS = sorted((pages.ROOT / "docs").glob("*.md"))
 TOP = sorted(pages.ROOT.glob("*.md"))
-VERBS = "boards|config|decode|doctor|findings|regs|run|serve|toolchain|try"
+VERBS = "board new|boards|config|decode|doctor|findings|regs|run|serve|toolchain|try"
 COMMAND = re.compile(rf"(?:plx9x5x |`)({VERBS}) ((?:(?! -- | && )[^`|>#\n])*)")
 """A verb and its words, up to what is another program's."""
 
@@ -44,5 +44,7 @@ def test_every_option_that_a_page_names_with_its_verb_exists(page: Path, capsys:
 
 def options(verb: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
     with pytest.raises(SystemExit):
-        main_module.main([*({"toolchain": ["toolchain", "fetch"]}.get(verb) or [verb]), "--help"])
+        main_module.main(
+            [*({"toolchain": ["toolchain", "fetch"], "board new": ["board", "new"]}.get(verb) or [verb]), "--help"]
+        )
     return set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))

@@ -30,8 +30,42 @@ def pciutils() -> Pciutils:
 def test_every_register_is_shown_with_offset_value_and_fields(capsys: Output) -> None:
     lines = config(capsys).splitlines()
     assert BOARD in lines[0]
-    assert [line.split()[1] for line in lines[1:]] == [reg.__name__ for reg in CONFIG_REGISTERS]
+    assert [line.split()[1] for line in lines[1:] if line.startswith("0x")] == [
+        reg.__name__ for reg in CONFIG_REGISTERS
+    ]
     assert lines[1].split() == ["0x00", "PCIIDR", "0x960110b5", "vendor=0x10b5", "device=0x9601"]
+
+
+def test_each_bar_is_shown_with_kind_size_and_local_range(capsys: Output) -> None:
+    assert config(capsys).splitlines()[-4:] == [
+        "BAR0  memory, 512 bytes  registers",
+        "BAR1  I/O, 256 bytes  registers",
+        "BAR2  memory, 128 KiB  space 0: local 00000000-0001ffff, SRAM",
+        "BAR3  off",
+    ]
+
+
+def test_against_a_real_card_prints_what_differs_alone_and_exits_as_diff_does(capsys: Output, tmp_path: Path) -> None:
+    same = tmp_path / "same"
+    same.write_text(config(capsys, "--lspci", "--assigned"))
+    assert main(["config", "--board", BOARD, "--against", str(same)]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["config", "--board", "pex-8311-rdk", "--against", str(same)]) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "0x00 PCIIDR: board 0x86e110b5, card 0x960110b5",
+        "  31:16  device: board 0x86e1, card 0x9601",
+        "0x2e PCISID: board 0x8311, card 0x9656",
+        "   15:0  device: board 0x8311, card 0x9656",
+    ]
+    assert said.err.startswith("not compared, since software writes it or the dump lacks it: BAR0 (its size")
+
+
+def test_against_what_is_no_dump_is_refused(capsys: Output, tmp_path: Path) -> None:
+    assert main(["config", "--against", str(tmp_path / "nothing")]) == 2
+    assert "cannot be read: No such file" in capsys.readouterr().err
+    assert main(["config", "--slot", "02:05.0"]) == 2
+    assert "--slot goes with --against" in capsys.readouterr().err
 
 
 def test_power_on_has_no_address_and_answers_nothing(capsys: Output) -> None:

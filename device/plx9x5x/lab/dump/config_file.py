@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from plx9x5x.lab.card.config_space import BARS, SIZE
-from plx9x5x.lab.dump import bad
+from plx9x5x.lab.dump import bad, orders
 from plx9x5x.lab.dump.bad import BadDump
-from plx9x5x.lab.dump.eeprom_file import PARTS, SAVED
+from plx9x5x.lab.dump.eeprom_file import PARTS, SAVED, is_config_space
 from plx9x5x.lab.dump.orders import DEVICES, PLX
 from plx9x5x.units import KIB
 
@@ -128,14 +128,23 @@ def _raw(file: Path, data: bytes) -> Card:
         raise BadDump(f"{what}; configuration space has {', '.join(map(str, RAW_SIZES))}")
     card = Card(slot=file.resolve().parent.name)
     card.put(0, data)
-    if card.vendor in (0, 0xFFFF) or data[0x0E] & 0x7F or not 0 <= data[0x3D] <= 4:
+    no_header = card.vendor in (0, 0xFFFF) or data[0x0E] & 0x7F or data[0x3D] > 4
+    if no_header or (len(data) in PARTS and not is_config_space(data) and _is_eeprom(data)):
         raise BadDump(
             f"{file} begins with {data[:4].hex(' ')} and is no header of type 0: is it an EEPROM (--from-eeprom)?"
         )
     beside = file.parent / "resource"
-    if file.name == "config" and beside.is_file():
+    if file.name == "config" and beside.is_file() and beside.stat().st_size:
         _resource(card, bad.text(bad.content(beside)) or "")
     return card
+
+
+def _is_eeprom(data: bytes) -> bool:
+    try:
+        orders.told(data)
+    except BadDump:
+        return False
+    return True
 
 
 def _resource(card: Card, text: str) -> None:

@@ -44,7 +44,7 @@ def read(file: Path, order: str | None = None) -> Found:
         return _best(_sections(text, file), file, wanted)
     if len(data) not in PARTS and len(data) not in SAVED:
         raise BadDump(_wrong_length(file, len(data)))
-    if _is_config_space(data):
+    if is_config_space(data):
         raise BadDump(f"{file} looks like configuration space, not like an EEPROM: --from-lspci {file}")
     return _ordered(data, wanted)
 
@@ -69,7 +69,7 @@ def _wrong_length(file: Path, length: int) -> str:
     )
 
 
-def _is_config_space(data: bytes) -> bool:
+def is_config_space(data: bytes) -> bool:
     """Header type 0, no BAR4 to CIS, capabilities where the chips have them, INTA#: no EEPROM has all that."""
     header = len(data) >= max(SAVED) and data[0x0E] == 0 and not any(data[0x20:0x2C]) and data[0x3D] == 1
     if not header or data[0x36:0x3C] != bytes(6):
@@ -133,7 +133,7 @@ def _best(sections: list[list[_Row]], file: Path, wanted: Order | None) -> Found
     for rows in sections:
         try:
             data = _joined(rows, file)
-            if not _is_config_space(data) and not _is_config_space(Order.DWORD_LE.turn(data)):
+            if not is_config_space(data) and not is_config_space(Order.DWORD_LE.turn(data)):
                 read.append(_ordered(data, wanted))
         except BadDump as exc:
             why = why or exc
