@@ -83,7 +83,8 @@ def _say(name: str, board: "Board", made: "Made", notes: tuple[str, ...]) -> Non
     print("guessed:" if made.guessed else "nothing is guessed")
     for number, what in made.guessed:
         print(f"  {made.module}.py:{number}: {what}")
-    print(f"next: pip install {made.folder}; plx9x5x try --board {name} YOUR-DRIVER")
+    folder = made.folder if made.folder.is_absolute() else f"./{made.folder}"
+    print(f"next: pip install {folder}; plx9x5x try --board {name} YOUR-DRIVER")
 
 
 def _image(args: argparse.Namespace) -> int:

@@ -114,8 +114,9 @@ def from_eeprom(found: Found, chip: str | None = None) -> Draft:
         )
     part = next((part for part in EepromPart if part.size == len(image)), None)
     if part is None:
-        part = EepromPart.C93CS46 if profile.short_load else EepromPart.C93CS56
-        guesses["part"] = f"the file holds {len(image)} bytes; the part is taken for a {part.name}, blank beyond them"
+        likely = EepromPart.C93CS46 if profile.short_load else EepromPart.C93CS56
+        part = likely if len(image) <= likely.size else EepromPart.C93CS66
+        guesses["part"] = f"{len(image)} bytes are in the file: taken for a {part.name} that is blank beyond them"
     loaded = {entry.name: dword_at(image, entry.at) for entry in entries(profile)}
     notes = [*found.notes]
     if not loaded["lbrd0"] & EXTRA_LONG_LOAD:

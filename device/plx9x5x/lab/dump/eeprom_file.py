@@ -159,5 +159,6 @@ def _joined(rows: list[_Row], file: Path) -> bytes:
             f"{file} has {len(whole)} bytes from offset 0 on, one behind the other; a chip of the family loads "
             f"{' or '.join(map(str, SAVED))}: the next line would have offset {len(whole) // step:#x}"
         )
-    length = max((size for size in (*SAVED, *PARTS) if size <= len(whole)), default=0)
-    return bytes(whole[:length])
+    if len(whole) > max(PARTS):
+        raise BadDump(f"{file} has {len(whole)} bytes, and the largest part holds {max(PARTS)}: is it one EEPROM?")
+    return bytes(whole[: len(whole) & ~3])
