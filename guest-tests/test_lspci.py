@@ -13,6 +13,7 @@ from plx9x5x.board import board_names, load_board
 from plx9x5x.errors import LostVm, SetupError
 from plx9x5x.lab.card import config_space, pci_report
 from plx9x5x.lab.card.pci_report import PciReport
+from plx9x5x.lab.dump import against, bars, config_file, draft
 from plx9x5x.lab.host import runs
 from plx9x5x.lab.toolchain import ALL, Toolchain, load
 from plx9x5x.model.chip import Chip
@@ -108,3 +109,22 @@ def test_kernel_has_nothing_to_warn_of(seen: PciReport) -> None:
     assert [line for line in seen.log_at_boot if seen.slot in line.text], "the log does not know the device at all"
     assert seen.complaints(seen.log_at_boot) == ()
     assert seen.complaints(seen.log) == ()
+
+
+@pytest.mark.parametrize("form", ["-xxxvv", "-vv"])
+def test_what_the_guests_lspci_prints_becomes_the_same_board_again(
+    board: str, seen: PciReport, tmp_path: Path, form: str
+) -> None:
+    hexes = config_space.hex_lines(seen.image) if form == "-xxxvv" else ""
+    first, _, rest = seen.text.partition("\n")
+    numbers = seen.numbers.partition("\n")[0] if not hexes else first
+    dump = tmp_path / "dump"
+    dump.write_text(f"{numbers}\n{rest}\n{hexes}")
+    card = config_file.read(dump)
+    made, meant = draft.from_card(card, load_board(board).profile.key).board("again", ""), load_board(board)
+    assert [bar.size for bar in bars.of(against.powered(made))] == [bar.size for bar in bars.of(against.powered(meant))]
+    assert against.compare(meant, card).differs == ()
+    differs = against.compare(made, card).differs
+    # Without hex lines the subsystem is a name, if lspci knows one.
+    assert [line for line in differs if not line.startswith((" ", "0x2c", "0x2e"))] == []
+    assert not (differs and hexes)

@@ -28,6 +28,7 @@ _HEX: Final = re.compile(r"\s*([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})\s*")
 _REGION: Final = re.compile(
     r"(?:Region (\d): )?(Memory|I/O ports) at (\S+)([^\n]*(?:\n\s*\[[^\n]*)?)|Expansion ROM at (\S+)([^\n]*)"
 )
+_QUOTED: Final = re.compile(r"^(?:> ?)+")
 _SIZE: Final = re.compile(r"\[size=(\d+)([KMGT]?)\]")
 _NUMBERS: Final = re.compile(r"(?:\[|\s|^)([0-9a-f]{4}):([0-9a-f]{4})(?:\]|\s|$)")
 _BY_NAME: Final = re.compile(r"PLX Technology, Inc\.?:? +(?:Unknown device|Device|PCI) ?([0-9a-f]{4})\b")
@@ -169,7 +170,8 @@ def _resource(card: Card, text: str) -> None:
 def _devices(text: str, file: Path) -> Iterator[Card]:
     """Give each device of a text; one without a line that names its slot is one too."""
     blocks: list[tuple[str, list[str]]] = [("", [])]
-    for line in text.splitlines():
+    for quoted in text.splitlines():
+        line = _QUOTED.sub("", quoted)
         if match := _SLOT.match(line):
             blocks.append((match[1], [match[2]]))
         else:

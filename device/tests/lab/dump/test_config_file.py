@@ -115,6 +115,12 @@ def test_v_alone_gives_ids_and_revision(tmp_path: Path, line: str, ids: str) -> 
     assert not card.knows(0x34, 1)
 
 
+def test_a_mail_may_quote_it(tmp_path: Path) -> None:
+    text = f"02:05.0 Bridge: x (rev 0b)\n{REGIONS}{HEX}"
+    plain = read(tmp_path, text)
+    assert read(tmp_path, "".join(f">> {line}\n" for line in text.splitlines())) == plain
+
+
 def test_prefetchable_and_64_bit_are_kept(tmp_path: Path) -> None:
     words = REGIONS.replace("fe000000 (32-bit, non-prefetchable)", "fe000000 (64-bit, prefetchable)")
     made = draft.from_card(read(tmp_path, f"02:05.0 0680: 10b5:9656\n\tFlags: x\n{words.replace('=256]', '=512]', 1)}"))
