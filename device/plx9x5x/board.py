@@ -12,7 +12,7 @@ from typing import Final
 
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.peripheral import LocalBusTarget
-from plx9x5x.regs.eeprom_map import build_image
+from plx9x5x.regs.eeprom_map import build_image, wrong_image
 from plx9x5x.regs.kernel import Register
 from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
@@ -100,7 +100,7 @@ class Board:
     windows: tuple[Window, ...]
 
     def __post_init__(self) -> None:
-        """Raises: TypeError for what is no chip, no window or no register."""
+        """Raises: TypeError for what is no chip, no window or no register; ValueError for an image cut or turned."""
         profile: object = self.profile
         windows: object = self.windows
         if not isinstance(profile, Profile):
@@ -114,6 +114,8 @@ class Board:
                     f"board {self.name}: window {window.name}: registers={registers!r} is no tuple of registers "
                     "(plx9x5x.regs.kernel.Register with an offset)"
                 )
+        if self.eeprom is not None and (wrong := wrong_image(self.profile, self.eeprom.image)):
+            raise ValueError(f"board {self.name}: {wrong}; 'plx9x5x board new' makes a board of a dump")
 
 
 def _declared(register: object) -> bool:

@@ -73,6 +73,12 @@ def test_an_order_that_cannot_be_told_is_asked_for_with_all_there_are(dump: Dump
         eeprom_file.read(dump(nothing), "big")
 
 
+@pytest.mark.parametrize("key", ["word-be", "dword-le", "half-be"])
+def test_a_wrong_order_on_demand_is_refused(dump: Dump, key: str) -> None:
+    with pytest.raises(BadDump, match=f"read in the order {key}, .* lie in another order"):
+        draft.from_eeprom(eeprom_file.read(dump(IMAGE), key), "9054")
+
+
 def test_the_order_of_another_vendors_card_is_told_by_class_pin_and_ranges(dump: Dump) -> None:
     values = {
         "ids": 0x0061_1307, "class_revision": 0x1180_0000, "latency_interrupt": 0x0000_0100, "subsystem": 0x0061_1307,
