@@ -199,9 +199,10 @@ def run(args: argparse.Namespace) -> int:
         ending.check()
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board, witness))
         made: list[Chip] = []
+        judge: TraceSink = NullTrace() if args.findings == OFF else room
         factory = _factory(
             board,
-            NullTrace() if args.findings == OFF else room,
+            _with_board_log(judge, board) if args.verbose else judge,
             trace,
             made,
             speed=speed,
@@ -365,6 +366,14 @@ def _factory(
 
         return witnessed(make, witness)
     return make
+
+
+def _with_board_log(judge: "TraceSink", board: "Board") -> "TraceSink":
+    """Have what the board says shown too."""
+    from plx9x5x.trace.boardlog import BoardLog
+    from plx9x5x.trace.tee import Tee
+
+    return Tee(judge, BoardLog(board.name, logging.getLogger("plx9x5x.board").debug))
 
 
 @contextlib.contextmanager
