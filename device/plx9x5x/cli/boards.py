@@ -2,9 +2,12 @@
 """`plx9x5x boards`: what can be served; other packages add to it."""
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from plx9x5x.errors import SetupError
+
+if TYPE_CHECKING:
+    from plx9x5x.board import Board
 
 EXIT_HOST: Final = 69
 
@@ -14,6 +17,7 @@ HELP: Final = "List the boards, with their chip, EEPROM and local memory map."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="this one alone, with the options that --set takes")
     parser.add_argument("--names", action="store_true", help="only the names, one a line")
 
 
@@ -21,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
     """Print them."""
     from plx9x5x.board import board_names, load_board
 
+    if args.name is not None:
+        _show(args.name, load_board(args.name), alone=True)
+        return 0
     broken = False
     for name in board_names():
         if args.names:
@@ -33,11 +40,20 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name:16} cannot be used: {exc}")
             broken = True
             continue
-        part = board.eeprom.part.name if board.eeprom else "no EEPROM"
-        print(f"{name:16} {board.summary}")
-        print(f"{'':16} {board.profile.name}, {part}")
-        for window in board.windows:
-            size = window.target().size
-            first = int(window.local_base)
-            print(f"{'':16} local {first:08x}-{first + size - 1:08x}  {window.name}")
+        _show(name, board, alone=False)
     return EXIT_HOST if broken else 0
+
+
+def _show(name: str, board: "Board", *, alone: bool) -> None:
+    """Print one; its options if it is alone, else that it has some."""
+    part = board.eeprom.part.name if board.eeprom else "no EEPROM"
+    print(f"{name:16} {board.summary}")
+    print(f"{'':16} {board.profile.name}, {part}")
+    for window in board.windows:
+        size = window.target().size
+        first = int(window.local_base)
+        print(f"{'':16} local {first:08x}-{first + size - 1:08x}  {window.name}")
+    if board.options and not alone:
+        print(f"{'':16} options: {', '.join(option.name for option in board.options)}")
+    for option in board.options if alone else ():
+        print(f"{'':16} --set {option.shown():24} {option.told} ({option.takes})")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
+from plx9x5x.cli import board_options
 
 if TYPE_CHECKING:
     from plx9x5x.model.chip import Chip
@@ -17,6 +18,7 @@ HELP: Final = "Show a board's PCI configuration space."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="the board to look at (%(default)s)")
+    board_options.add(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--lspci", action="store_true", help="as 'lspci -xxx' prints it, for 'lspci -vvv -F FILE'")
     form.add_argument("--hex", action="store_true", help="the 256 bytes, and nothing else")
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.model.chip import Chip
     from plx9x5x.transport.loopback import Loopback
 
-    board = load_board(args.board)
+    board = load_board(args.board, args.settings)
     chip = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq), enabled=False).device
     if args.assigned:
         config_space.assign(chip)

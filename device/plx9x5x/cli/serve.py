@@ -24,7 +24,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import ending, fault_options, summaries, watched
+from plx9x5x.cli import board_options, ending, fault_options, summaries, watched
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab import defaults
@@ -64,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--socket-path", type=Path, metavar="S", help="listen on the unix socket S (removed at the end)"
     )
     parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="what is behind the bridge (%(default)s)")
+    board_options.add(parser)
     parser.add_argument(
         "--fd", type=int, metavar="N", help="instead, serve on the inherited socket N, a listening or a connected one"
     )
@@ -167,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
         format="%(relativeCreated)9.1f ms %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    board = load_board(args.board)
+    board = load_board(args.board, args.settings)
     faults = fault_options.Served(args.fault, board, args.seed)
     plane = choice.choose(args.plane)
     with contextlib.ExitStack() as stack:

@@ -333,7 +333,7 @@ def test_errors_of_ours_that_pass_through_a_board_stay_ours(board: Board, monkey
     namespace: dict[str, Any] = {"__name__": interrupts.__name__}
     exec("def update():\n    raise RuntimeError('our mistake')\n", namespace)
     monkeypatch.setattr(bench.chip._interrupts, "update", namespace["update"])
-    with pytest.raises(RuntimeError, match="^our mistake$"):
+    with pytest.raises(RuntimeError, match=r"^our mistake$"):
         cpu_write(bench)
 
 
