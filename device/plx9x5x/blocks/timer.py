@@ -18,7 +18,11 @@ class Timer:
     """
 
     def __init__(self, pins: LocalPins, ring: Callable[[], None]) -> None:
-        self._pins, self._ring = pins, ring
+        def called() -> None:
+            self._called()
+
+        called.__qualname__ = getattr(ring, "__qualname__", called.__qualname__)  # an error in it has its name
+        self._pins, self._ring, self._call = pins, ring, called
         self._waiting: list[int] = []
         """Times at which the chip will call, the earliest last."""
         self.due: int | None = None
@@ -29,7 +33,7 @@ class Timer:
         self.due = time
         if (not self._waiting or time < self._waiting[-1]) and len(self._waiting) < MOST:
             self._waiting.append(time)
-            self._pins.call_at(time, self._called)
+            self._pins.call_at(time, self._call)
 
     def stop(self) -> None:
         """Have it not ring."""
