@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         settings=tuple(args.settings),
     )
     for board in wanted if args.settings else ():
-        settings.of_cards(args.settings, (board,))
+        settings.of_cards(spec.settings, (board,))
     for board in wanted[1:] if args.fault else ():  # of the first a run says so itself, before it starts anything
         plans.of_cards(args.fault, (board,))
     for turn in range(args.repeat):

@@ -337,10 +337,10 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
 
 def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: CoverageFile | None) -> RunResult:
     spec = replace(spec, seed=spec.seed or drawn())
-    if spec.faults:
-        spec = replace(spec, faults=plans.of_cards(spec.faults, (spec.board,))[0])
     if spec.settings:
         spec = replace(spec, settings=settings.of_cards(spec.settings, (spec.board,))[0])
+    if spec.faults:
+        spec = replace(spec, faults=plans.of_cards(spec.faults, (spec.board,), (spec.settings,))[0])
     memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):

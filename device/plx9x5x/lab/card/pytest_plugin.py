@@ -39,15 +39,16 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
     guest = named(setting(request, "guest", PLAIN.name))
     carrier = choose(AUTO, has_library=True, many_mappings=guest.needs_many_mappings)
     kept = tmp_path / FINDINGS
-    settings = words_of(setting(request, "settings", ()))
+    words = words_of(setting(request, "settings", ()))
+    settings = of_settings(words, (board,), folder=request.path.parent) if words else ((),)
     yield board_backend(
         board,
         libvfio_user=plx_toolchain.libvfio_user,
         transport=carrier.transport.value,
         summary=kept,
-        faults=of_cards(listed(setting(request, "faults", ())), (board,))[0],
+        faults=of_cards(listed(setting(request, "faults", ())), (board,), settings)[0],
         seed=setting(request, "seed", 0),
-        settings=of_settings(settings, (board,), folder=request.path.parent)[0] if settings else (),
+        settings=settings[0],
     )
     if said := "\n".join(map(str, read(kept))):
         request.node.add_report_section("teardown", "device findings", said)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.board import load_board
+from plx9x5x.board import Board, load_board
 from plx9x5x.options import BadOption, checked, listed
 
 _CARD: Final = re.compile(r"(\d+):(.*)", re.DOTALL)
@@ -48,6 +48,18 @@ def of_cards(
     return tuple(
         checked(card.name, card.options, words, folder=folder) for card, words in zip(cards, found, strict=True)
     )
+
+
+def board_of(name: str, words: Sequence[str] = ()) -> Board:
+    """Give a card's board with the settings that `of_cards` gave it, but for its files: none is opened here."""
+    board = load_board(name)
+    options = {option.name: option for option in board.options}
+
+    def is_file(word: str) -> bool:
+        option, text = word.split("=", 1)
+        return options[option].path(text) is not None
+
+    return board.set([word for word in words if not is_file(word)])
 
 
 def _text(value: object) -> str:

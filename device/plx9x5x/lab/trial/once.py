@@ -79,8 +79,8 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
 
 
 def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: CoverageFile | None) -> TryResult:
-    planned = plans.of_cards(spec.faults, spec.boards) if spec.faults else ((),) * len(spec.boards)
-    settings.of_cards(spec.settings, spec.boards)
+    chosen = settings.of_cards(spec.settings, spec.boards)
+    planned = plans.of_cards(spec.faults, spec.boards, chosen) if spec.faults else ((),) * len(spec.boards)
     if spec.get and spec.command is None and spec.shell is None:
         spec = replace(spec, command=":")
     more = frozenset(("virtiofsd",) if shares(spec) else ())
