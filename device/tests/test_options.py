@@ -236,6 +236,22 @@ def test_each_verb_refuses_a_wrong_setting_before_anything_is_started(
     assert re.match(rf"error: --set '?{re.escape(setting)}", capsys.readouterr().err)
 
 
+def test_a_board_whose_target_cannot_be_made_is_named_and_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    reference = load_board("rdk-9656-lite")
+    wrong = replace(reference, windows=(replace(reference.windows[0], target=lambda: None),))  # type: ignore[arg-type, return-value]
+    entries = {
+        name: [SimpleNamespace(name=name, value="m:B", load=lambda board=board: board)]
+        for name, board in (("wrong", wrong), ("right", reference))
+    }
+    with patch("plx9x5x.board._installed", return_value=entries):
+        assert main(["boards"]) == 69
+        said = capsys.readouterr().out
+        assert main(["boards", "wrong"]) == 69
+    assert "wrong            cannot be used: local window 'SRAM' cannot be made: AttributeError" in said
+    assert f"right            {reference.summary}" in said
+    assert "error: local window 'SRAM' cannot be made" in capsys.readouterr().err
+
+
 def test_config_shows_the_board_that_was_set(capsys: pytest.CaptureFixture[str]) -> None:
     reference = plain(options.chosen("b", ALL, ()))
     made = board_with(lambda chosen: replace(reference, summary=f"at {chosen[RATE]}"), RATE)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from plx9x5x.board import board_names, load_board
 
     if args.name is not None:
-        _show(args.name, load_board(args.name), alone=True)
+        print("\n".join(_lines(args.name, load_board(args.name), alone=True)))
         return 0
     broken = False
     for name in board_names():
@@ -34,26 +34,28 @@ def run(args: argparse.Namespace) -> int:
             print(name)
             continue
         try:
-            board = load_board(name)
+            lines = _lines(name, load_board(name), alone=False)
         except SetupError as exc:
             # One package that is broken must not hide the others.
             print(f"{name:16} cannot be used: {exc}")
             broken = True
             continue
-        _show(name, board, alone=False)
+        print("\n".join(lines))
     return EXIT_HOST if broken else 0
 
 
-def _show(name: str, board: "Board", *, alone: bool) -> None:
-    """Print one; its options if it is alone, else that it has some."""
+def _lines(name: str, board: "Board", *, alone: bool) -> list[str]:
+    """Tell of one; its options if it is alone, else that it has some. Raises: BoardFault."""
+    from plx9x5x.model.boardside import Seat
+
     part = board.eeprom.part.name if board.eeprom else "no EEPROM"
-    print(f"{name:16} {board.summary}")
-    print(f"{'':16} {board.profile.name}, {part}")
+    told = [f"{name:16} {board.summary}", f"{'':16} {board.profile.name}, {part}"]
     for window in board.windows:
-        size = window.target().size
+        size = Seat(window.name, window.target).target.size
         first = int(window.local_base)
-        print(f"{'':16} local {first:08x}-{first + size - 1:08x}  {window.name}")
+        told.append(f"{'':16} local {first:08x}-{first + size - 1:08x}  {window.name}")
     if board.options and not alone:
-        print(f"{'':16} options: {', '.join(option.name for option in board.options)}")
-    for option in board.options if alone else ():
-        print(f"{'':16} --set {option.shown():24} {option.told} ({option.takes})")
+        told.append(f"{'':16} options: {', '.join(option.name for option in board.options)}")
+    if alone:
+        told += [f"{'':16} --set {option.shown():24} {option.told} ({option.takes})" for option in board.options]
+    return told

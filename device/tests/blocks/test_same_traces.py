@@ -6,14 +6,19 @@ What is kept of the traces of before is a digest each, made by the card as it st
 
 import hashlib
 import random
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from plx9x5x.board import load_board
+from plx9x5x.board import Board, Window, load_board
 from plx9x5x.model.chip import Chip
 from plx9x5x.model.clock import VirtualClock
+from plx9x5x.peripheral import LocalPins
 from plx9x5x.trace.regtrace import line_of
 from plx9x5x.transport.loopback import Loopback
+from plx9x5x.units import LocalAddr
 
 SPACE0, INTCSR, CNTRL = 2, 0x68, 0x6C
 STEPS = 400
@@ -99,6 +104,92 @@ def traced(name: str, seed: int) -> list[str]:
                 chip.write(0, CNTRL, 4, 0)
     lines.append(hashlib.sha256(ram[:]).hexdigest())
     return lines
+
+
+class ConverterBefore:
+    """The page's converter as it was written without blocks."""
+
+    size = 8
+
+    def plug(self, pins: LocalPins) -> None:
+        self._pins, self._taken = pins, 0
+        pins.demand(0, self.ready)
+
+    def ready(self) -> int:
+        return 2 * (self._pins.now() // 1000 - self._taken)
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset >= 4:
+            return bytes(length)
+        self._taken += 1
+        return (self._taken & 0xFFFF).to_bytes(length, "little")
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        if offset == 4:
+            self._pins.drive_linti(bool(data[0] & 1))
+
+    def view(self, offset: int, length: int) -> None:
+        return None
+
+
+def of_the_page() -> Board:
+    """The digitizer as docs/writing-a-board.md has it now."""
+    page = (Path(__file__).parents[3] / "docs/writing-a-board.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^# file: digitizer/digitizer\.py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    module: dict[str, object] = {"__name__": "digitizer"}
+    exec(compile(text, "digitizer.py", "exec"), module)
+    board = module["BOARD"]
+    assert isinstance(board, Board)
+    return board
+
+
+def digitized(board: Board, seed: int) -> list[object]:
+    """What a driver that reads, moves blocks in demand mode and plays with LINTi# sees of it, in every event."""
+    dice, clock = random.Random(seed), VirtualClock()
+    seen: list[object] = []
+
+    class Sink:
+        enabled = True
+
+        def emit(self, event: object) -> None:
+            seen.append(event)
+
+    host = Loopback(
+        lambda bus, irq: Chip(board, bus=bus, irq=irq, clock=clock, trace=Sink()), clock=clock, plane="python"
+    )
+    chip, ram = host.device, host.ram(0x10_0000, 0x1000)
+    chip.write(0, INTCSR, 4, 0x0004_0900)
+    for _ in range(60):
+        clock.advance(dice.choice([700, 5_000, 33_333]))
+        match dice.choice(["cpu", "linti", "block"]):
+            case "cpu":
+                seen.append(chip.read(SPACE0, 0, 2))
+            case "linti":
+                chip.write(SPACE0, 4, dice.choice([1, 4]), dice.choice([0, 1]))
+            case "block":
+                words = dice.choice([2, 8, 250])
+                for register, value in (
+                    (0x80, 0x0002_1C41),
+                    (0x84, 0x10_0000),
+                    (0x88, 0),
+                    (0x8C, 2 * words),
+                    (0x90, 8),
+                ):
+                    chip.write(0, register, 4, value)
+                chip.write(0, 0xA8, 1, 3)
+                host.run(for_ns=300_000)
+                chip.write(0, 0xA8, 1, 9)
+                seen.append(ram[: 2 * words])
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_pages_digitizer_does_what_it_did_without_blocks(seed: int) -> None:
+    now = of_the_page()
+    before = replace(now, windows=(Window("converter", LocalAddr(0), ConverterBefore), now.windows[1]))
+    seen = digitized(now, seed)
+    assert len(seen) > 250
+    assert seen == digitized(before, seed)
 
 
 @pytest.mark.parametrize(("name", "seed"), BEFORE)

@@ -7,7 +7,6 @@ from plx9x5x import boards
 from plx9x5x.board import BOARD_GROUP
 from plx9x5x.lab.card import driver
 
-
 ANSWERS = {"rdk-local-cpu"}
 """Boards whose local side does something by itself: the driver's cases play that side themselves."""
 
