@@ -15,6 +15,13 @@ class Levels(enum.IntFlag):
     FULL = 8
 
 
+_EMPTY: Final = int(Levels.EMPTY | Levels.ALMOST_EMPTY)
+_ALMOST_EMPTY: Final = int(Levels.ALMOST_EMPTY)
+_ALMOST_FULL: Final = int(Levels.ALMOST_FULL)
+_FULL: Final = int(Levels.FULL | Levels.ALMOST_FULL)
+"""Whatever the thresholds are, none is almost none, too."""
+
+
 class Level:
     """Words of `width` bytes, `depth` of them at most; None for a FIFO that is never full.
 
@@ -46,13 +53,13 @@ class Level:
     @property
     def flags(self) -> Levels:
         """Where it stands now."""
-        level, room = self.level, self.room
-        return Levels(
-            (Levels.EMPTY if not level else 0)
-            | (Levels.ALMOST_EMPTY if level <= self.almost_empty else 0)
-            | (Levels.ALMOST_FULL if room <= self.almost_full else 0)
-            | (Levels.FULL if not room else 0)
-        )
+        level = self.level  # once: a clock may have to be asked, and this is what each look at a card comes to
+        found = 0
+        if level <= self.almost_empty:
+            found = _ALMOST_EMPTY if level else _EMPTY
+        if self.depth is not None and self.depth - level <= self.almost_full:
+            found |= _ALMOST_FULL if level < self.depth else _FULL
+        return Levels(found)
 
 
 class Fifo(Level):
