@@ -5,12 +5,14 @@ Boards register under the entry-point group `plx9x5x.boards`, so another distrib
 """
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
+from plx9x5x import options as settings
 from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.options import BadOption, Chosen, Option
 from plx9x5x.peripheral import LocalBusTarget
 from plx9x5x.regs.eeprom_map import build_image, wrong_image
 from plx9x5x.regs.kernel import Register
@@ -91,16 +93,22 @@ class Eeprom:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """Everything behind the bridge, and which chip the bridge is. `eeprom` None is an empty socket."""
+    """Everything behind the bridge, and which chip the bridge is. `eeprom` None is an empty socket.
+
+    `options` can be set from outside; `build` makes the board anew for them (`configurable`).
+    """
 
     name: str
     summary: str
     profile: Profile
     eeprom: Eeprom | None
     windows: tuple[Window, ...]
+    options: tuple[Option[Any], ...] = ()
+    build: Callable[[Chosen], "Board"] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Raises: TypeError for what is no chip, no window or no register; ValueError for an image cut or turned."""
+        """Raises: TypeError for what is no chip, window, register or option; ValueError for an image cut or turned."""
+        settings.check(self.name, self.options)
         profile: object = self.profile
         windows: object = self.windows
         if not isinstance(profile, Profile):
@@ -116,6 +124,36 @@ class Board:
                 )
         if self.eeprom is not None and (wrong := wrong_image(self.profile, self.eeprom.image)):
             raise ValueError(f"board {self.name}: {wrong}; 'plx9x5x board new' makes a board of a dump")
+
+    def set(self, words: Sequence[str]) -> "Board":
+        """Give the board with these settings, `name=value` each; files among them are open then.
+
+        Raises: BadOption for what it does not have or take, and if it refuses the value itself (ValueError);
+        SetupError if it cannot be made of them.
+        """
+        values = settings.chosen(self.name, self.options, words)
+        if self.build is None or not words:
+            return self
+        try:
+            built = self.build(values)
+        except ValueError as exc:
+            raise BadOption(f"{' '.join(f'--set {word}' for word in words)}: {self.name} refuses that: {exc}") from exc
+        except Exception as exc:
+            raise SetupError(
+                f"the board {self.name!r} cannot be made of {' '.join(words)}: {type(exc).__name__}: {exc}",
+                hint=_BOARD_HINT,
+            ) from exc
+        return replace(built, options=self.options, build=self.build)
+
+
+def configurable(build: Callable[[Chosen], Board], *options: Option[Any]) -> Board:
+    """Make a board that has options: `build` gives it for their values, now for the defaults.
+
+    Raises: TypeError for what is no option, and whatever `build` does.
+    """
+    settings.check(getattr(build, "__name__", "?"), options)
+    built = build(Chosen({option.name: option.default for option in options}))
+    return replace(built, options=options, build=build)
 
 
 def _declared(register: object) -> bool:
@@ -134,11 +172,11 @@ def board_names() -> tuple[str, ...]:
     return tuple(sorted(_installed()))
 
 
-def load_board(name: str) -> Board:
-    """Give the board registered as `name`.
+def load_board(name: str, words: Sequence[str] = ()) -> Board:
+    """Give the board registered as `name`, with the settings `name=value`.
 
-    Raises: NoSuchBoard if there is none; SetupError if two packages register it, if its module does not import, or if
-    what is registered is no board.
+    Raises: NoSuchBoard if there is none; BadOption for settings that it does not take; SetupError if two packages
+    register it, if its module does not import, or if what is registered is no board.
     """
     registered = _installed().get(name)
     if not registered:
@@ -157,4 +195,4 @@ def load_board(name: str) -> Board:
         ) from exc
     if not isinstance(board, Board):
         raise SetupError(f"entry point {entry.name} = {entry.value} is not a plx9x5x.board.Board", hint=_BOARD_HINT)
-    return board
+    return board.set(words)

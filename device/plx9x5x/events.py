@@ -353,6 +353,29 @@ class LocalInterruptChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UserInputChanged(Event):
+    """The board drove USERi to another level; True is high."""
+
+    level: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRegisterWritten(Event):
+    """The local side wrote a register: a doorbell, a mailbox or any other. `offset` as in BAR0."""
+
+    offset: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSaid(Event):
+    """The board says something of itself, for people. Sinks get it even while they are not enabled."""
+
+    window: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EotAsserted(Event):
     """The board asserted EOT#. Not `heeded`: no data phase runs on the channel, or the driver has not enabled EOT#."""
 

@@ -59,7 +59,12 @@ class Pin(enum.Enum):
 
 
 class LocalPins(Protocol):
-    """The chip as one peripheral on its local bus sees it. Callable only from within the peripheral's own calls."""
+    """The chip as one peripheral on its local bus sees it. Callable only from within the peripheral's own calls.
+
+    All of it may be called from `plug`, an access, a timer (`call_at`) and a pin's change (`watch`). While the
+    peripheral is only asked something, in a `ready` and in `view`, it may call `now` and `log`: the rest is refused.
+    After a reset the pins of the peripheral that was there before drive nothing any more.
+    """
 
     def now(self) -> int:
         """The model's clock, nanoseconds."""
@@ -93,6 +98,13 @@ class LocalPins(Protocol):
 
     def call_at(self, time: int, call: Callable[[], None]) -> None:
         """Have `call` called once the clock shows `time`; a reset forgets it."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Say something, with the window's name and the time: in the trace, and on stderr of `serve --verbose`.
+
+        One line; what is longer than 200 characters is cut.
+        """
         ...
 
     def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:

@@ -50,7 +50,11 @@ def test_the_board_installs_is_listed_and_runs_as_the_page_says(followed: tuple[
     (commands,) = blocks("sh")
     said = run(followed, "sh", "-e", "-c", commands)
     assert "digitizer        An invented digitizer, PCI 9080 (1234:0d16)" in said
+    assert "--set rate=1000000             samples a second (a whole number from 1)" in said
     assert "local 10000000-1000ffff  memory" in said
     assert "0x2c  PCISVID" in said
     (expected,) = blocks("text")
     assert run(followed, sys.executable, "try_it.py") == expected
+    assert "1 passed" in run(
+        followed, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_digitizer.py"
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
+from plx9x5x.cli import board_options
 from plx9x5x.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ HELP: Final = "Show a board's PCI configuration space."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--board", default=boards.DEFAULT, metavar="B", help="the board to look at (%(default)s)")
+    board_options.add(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--lspci", action="store_true", help="as 'lspci -xxx' prints it, for 'lspci -vvv -F FILE'")
     form.add_argument("--hex", action="store_true", help="the 256 bytes, and nothing else")
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.slot and not args.against:
         raise UsageError("--slot goes with --against: it says which device of that file")
-    board = load_board(args.board)
+    board = load_board(args.board, args.settings)
     if args.against:
         return _against(board, args.against, args.slot)
     chip = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq), enabled=False).device

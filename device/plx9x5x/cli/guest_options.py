@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from plx9x5x.cli import fault_options
+from plx9x5x.cli import board_options, fault_options
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.lab import defaults
 from plx9x5x.lab.guest import shapes
@@ -44,6 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="add which of the driver's lines ran to FILE, an lcov tracefile (docs/coverage.md)",
     )
+    board_options.add(parser, cards=True)
     fault_options.add(parser)
     parser.add_argument("--keep", action="store_true", help="never remove this run's logs (else the last few stay)")
 

@@ -19,16 +19,20 @@ if TYPE_CHECKING:
 _OF_A_BOARD: Final = {
     "trace": "a register trace is what a PLX chip tells of itself: log in the device's own code (logging)",
     "fault": "plans of faults know the registers and channels of a PLX chip",
+    "settings": "options are a board's: a device of your own reads what it wants when it is made",
     "bus": "that is the time of a PLX chip's transfers: a device of your own says how long it takes (wait_ns)",
     "quiet_aborts": "that is a PLX chip's: a device of your own decides what a bus error does",
 }
+
+_SPELT: Final = {"settings": "--set"}
 
 
 def check(args: argparse.Namespace) -> None:
     """Refuse what only a board has. Raises: UsageError."""
     for name, why in _OF_A_BOARD.items():
         if getattr(args, name, None):
-            raise UsageError(f"--{name.replace('_', '-')} does not go with --device: {why}")
+            option = _SPELT.get(name, f"--{name.replace('_', '-')}")
+            raise UsageError(f"{option} does not go with --device: {why}")
     if args.time_scale != 1.0 or args.max_time_step != host_clock.MAX_STEP_MS:
         raise UsageError("--time-scale and --max-time-step do not go with --device: its time is its own")
 

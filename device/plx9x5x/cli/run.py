@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from plx9x5x.cli import run_view
     from plx9x5x.lab import session
-    from plx9x5x.lab.card import driver, plans
+    from plx9x5x.lab.card import driver, plans, settings
     from plx9x5x.lab.guest import sources as guest_sources
     from plx9x5x.lab.report import junit
 
@@ -106,7 +106,10 @@ def run(args: argparse.Namespace) -> int:
         witness=not args.no_witness,
         coverage=args.coverage,
         faults=tuple(args.fault),
+        settings=tuple(args.settings),
     )
+    for board in wanted if args.settings else ():
+        settings.of_cards(spec.settings, (board,))
     for board in wanted[1:] if args.fault else ():  # of the first a run says so itself, before it starts anything
         plans.of_cards(args.fault, (board,))
     for turn in range(args.repeat):

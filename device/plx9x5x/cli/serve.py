@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
-from plx9x5x.cli import fault_options, summaries, watched
+from plx9x5x.cli import board_options, fault_options, summaries, watched
 from plx9x5x.cli.noted import Noted
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FACTORY",
         help="instead of a board, a device of your own: MODULE:NAME or PATH.py:NAME (docs/your-own-device.md)",
     )
+    board_options.add(parser)
     parser.add_argument(
         "--fd", type=int, metavar="N", help="instead, serve on the inherited socket N, a listening or a connected one"
     )
@@ -175,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
         from plx9x5x.cli import own_device
 
         return own_device.run(args, given)
-    board = load_board(args.board)
+    board = load_board(args.board, args.settings)
     faults = fault_options.Served(args.fault, board, args.seed)
     plane = choice.choose(args.plane)
     with contextlib.ExitStack() as stack:
@@ -194,9 +195,10 @@ def run(args: argparse.Namespace) -> int:
         noted = stack.enter_context(Noted())
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board, witness))
         made: list[Chip] = []
+        judge: TraceSink = NullTrace() if args.findings == OFF else room
         factory = _factory(
             board,
-            NullTrace() if args.findings == OFF else room,
+            _with_board_log(judge, board) if args.verbose else judge,
             trace,
             made,
             speed=speed,
@@ -359,6 +361,14 @@ def _factory(
 
         return witnessed(make, witness)
     return make
+
+
+def _with_board_log(judge: "TraceSink", board: "Board") -> "TraceSink":
+    """Have what the board says shown too."""
+    from plx9x5x.trace.boardlog import BoardLog
+    from plx9x5x.trace.tee import Tee
+
+    return Tee(judge, BoardLog(board.name, logging.getLogger("plx9x5x.board").debug))
 
 
 @contextlib.contextmanager

@@ -150,6 +150,7 @@ def run(args: argparse.Namespace) -> int:
         gdb=sys.stdin.fileno() if args.gdb else None,
         keep=args.keep,
         faults=tuple(args.fault),
+        settings=tuple(args.settings),
         seed=args.seed,
     )
 

@@ -49,7 +49,7 @@ BootGuest = Callable[["GuestImage"], AbstractContextManager["GuestVm"]]
 _MARK: Final = "plx_board"
 _DEVICE_MARK: Final = "plx_device"
 _POSITIONAL: Final = ("board",)
-_SETTINGS: Final = ("board", "kernel", "guest", "memory_mib", "timeout_s", "faults", "seed")
+_SETTINGS: Final = ("board", "kernel", "guest", "memory_mib", "timeout_s", "faults", "seed", "settings")
 
 
 def pytest_configure(config: pytest.Config) -> None:

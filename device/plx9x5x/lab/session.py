@@ -25,7 +25,7 @@ from plx9x5x.faults.record import Struck
 from plx9x5x.findings import kept
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
-from plx9x5x.lab.card import driver, plans
+from plx9x5x.lab.card import driver, plans, settings
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, serving
 from plx9x5x.lab.card.watching import CutOff, Watching, blind, calls_of, watching
@@ -100,6 +100,8 @@ class RunSpec:
     """The tracefile of lcov that what ran of the driver is added to (docs/coverage.md)."""
     faults: tuple[str, ...] = ()
     """The plan by which the card fails: sentences, or files of them (docs/faults.md)."""
+    settings: tuple[str, ...] = ()
+    """Options of the board, `NAME=VALUE` each (docs/writing-a-board.md)."""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -335,8 +337,10 @@ def run(spec: RunSpec, *, watcher: RunWatcher | None = None, progress: Progress 
 
 def _run(spec: RunSpec, watcher: RunWatcher, progress: Progress | None, target: CoverageFile | None) -> RunResult:
     spec = replace(spec, seed=spec.seed or drawn())
+    if spec.settings:
+        spec = replace(spec, settings=settings.of_cards(spec.settings, (spec.board,))[0])
     if spec.faults:
-        spec = replace(spec, faults=plans.of_cards(spec.faults, (spec.board,))[0])
+        spec = replace(spec, faults=plans.of_cards(spec.faults, (spec.board,), (spec.settings,))[0])
     memory_mib = spec.guest.memory(spec.memory_mib)
     clock = _Stopwatch(watcher)
     with clock.phase("toolchain"):
@@ -442,6 +446,7 @@ def _boot(
                 watched=eye.card(0, result.logs),
                 faults=spec.faults,
                 seed=spec.seed or 0,
+                settings=spec.settings,
             )
             backend = None if spec.mode == NO_DEVICE else served
             ready = stack.enter_context(prepared(tc, image, backend=backend, logs=result.logs))

@@ -30,10 +30,13 @@ class Try(Protocol):
         ...
 
 
-def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") -> "dict[str, Any]":
+def _fields(
+    options: "dict[str, Any]", beside: "Callable[[str | Path], str]", folder: Path | None = None
+) -> "dict[str, Any]":
     """Fields of a TrySpec from what a test wrote, which may be as on the command line. Raises: TypeError."""
     from plx9x5x.faults.plan import listed  # noqa: PLC0415
     from plx9x5x.lab import trial  # noqa: PLC0415
+    from plx9x5x.lab.card.settings import of_cards, words_of  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import named  # noqa: PLC0415
 
     asked = dict(options)
@@ -58,6 +61,8 @@ def _fields(options: "dict[str, Any]", beside: "Callable[[str | Path], str]") ->
         asked[name] = tuple(value.split()) if name == "append" and isinstance(value, str) else tuple(value)
     if not asked["boards"] and not asked["devices"]:
         del asked["boards"]
+    cards = of_cards(words_of(asked.get("settings", ())), asked.get("boards", (boards.DEFAULT,)), folder=folder)
+    asked["settings"] = tuple(f"{number}:{word}" for number, words in enumerate(cards, 1) for word in words)
     known = [field.name for field in dataclasses.fields(trial.TrySpec)]
     if unknown := [name for name in asked if name not in known]:
         raise TypeError(
@@ -113,8 +118,9 @@ def plx_try(request: pytest.FixtureRequest) -> "Iterator[Try]":
             "timeout_s": setting(request, "timeout_s", defaults.TIMEOUT_S),
             "faults": setting(request, "faults", ()),
             "seed": setting(request, "seed", 0),
+            "settings": setting(request, "settings", ()),
         }
-        asked = _fields({**of_the_marker, **options}, beside)
+        asked = _fields({**of_the_marker, **options}, beside, request.path.parent)
         spec = trial.TrySpec(trial.parse([beside(word) for word in modules]), command, **asked)
         result = trial.run(spec, listener=trial.Listener())
         verdicts.extend(result.lines())

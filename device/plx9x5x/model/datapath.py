@@ -36,7 +36,7 @@ class DataPath:
         to_pci = transfer.to_pci
         word = transfer.swapped
         self.bus_bytes = span.length
-        memory = span.target.view(span.offset, span.length) if span.target and not word else None
+        memory = self.local.view(span) if not word else None
         if to_pci:
             if memory is None:
                 memory = memoryview(self.local.read_swapped(span.address, span.length, word))

@@ -9,6 +9,7 @@ from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, turned
 from plx9x5x.units import KIB
 
 if TYPE_CHECKING:
+    from plx9x5x.model.boardside import Seat
     from plx9x5x.model.transfer import Transfer
     from plx9x5x.peripheral import LocalBusTarget
 
@@ -102,17 +103,23 @@ class HeldPort:
 
     def _read_many(self, read_words: ReadWords, count: int, stopped: Callable[[], bool]) -> bytes:
         word, offset = self._word, self._span.offset
-        data = read_words(offset, word, count)
+        try:
+            data = read_words(offset, word, count)
+        except Exception as exc:
+            raise self._seat.raised(f"read_words({offset:#x}, {word}, {count})", exc) from exc
+        if type(data) is not bytes:
+            data = self._seat.whole(data, f"read_words({offset:#x}, {word}, {count})")
         if len(data) != count * word and (len(data) > count * word or len(data) % word or not stopped()):
-            raise self.local.wrong(self._span, f"read_words({offset:#x}, {word}, {count}) gave {len(data)} bytes")
+            raise self._seat.wrong(f"read_words({offset:#x}, {word}, {count}) gave {len(data)} bytes")
         return data
 
     def _read_word(self, target: "LocalBusTarget") -> bytes:
-        word, offset = self._word, self._span.offset
-        data = target.read(offset, word)
-        if len(data) != word:
-            raise self.local.wrong(self._span, f"read({offset:#x}, {word}) gave {len(data)} bytes")
-        return data
+        return self.local.read_target(target, self._span.offset, self._word)
+
+    @property
+    def _seat(self) -> "Seat":
+        assert self._target is not None
+        return self.local.seat(self._target)
 
     @staticmethod
     def _read_each(read: Callable[[], bytes], count: int, stopped: Callable[[], bool]) -> bytes:
@@ -130,13 +137,19 @@ class HeldPort:
             data = memoryview(turned(data, self._swapped))
         if self._write_words is not None:
             return self._write_many(self._write_words, data, stopped)
-        return self._write_each(partial(self._target.write, self._span.offset), data, stopped)
+        return self._write_each(partial(self.local.write_target, self._target, self._span.offset), data, stopped)
 
     def _write_many(self, write_words: WriteWords, data: memoryview, stopped: Callable[[], bool]) -> int:
         word = self._word
-        taken = write_words(self._span.offset, word, data)
+        try:
+            taken = write_words(self._span.offset, word, data)
+        except Exception as exc:
+            raise self._seat.raised(f"write_words({self._span.offset:#x}, {word}, {len(data)} bytes)", exc) from exc
+        given: object = taken
+        if not isinstance(given, int):
+            raise self._seat.wrong(f"write_words of {len(data)} bytes gave {given!r}, and not how many bytes it took")
         if taken != len(data) and (not 0 <= taken < len(data) or taken % word or not stopped()):
-            raise self.local.wrong(self._span, f"write_words of {len(data)} bytes took {taken}")
+            raise self._seat.wrong(f"write_words of {len(data)} bytes took {taken}")
         return taken
 
     def _write_each(self, write: Callable[[memoryview], None], data: memoryview, stopped: Callable[[], bool]) -> int:

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.board import Window
-from plx9x5x.errors import SetupError
+from plx9x5x.model.boardside import BoardFault, Seat
 from plx9x5x.peripheral import LocalBusTarget, LocalPins, Pluggable
 
 LOCAL_SPACE: Final = 1 << 32
-
-_BOARD_HINT: Final = "mend the package that the board comes from"
 
 _STAGGER: Final = 1088
 """Bytes that plain memory is shifted off a page boundary: copies between two page-aligned buffers ran up to ten times
@@ -57,34 +55,35 @@ class LocalBus:
     `on_undecoded` is told (local address, length) of every access that no target decodes: such reads give ones and
     such writes vanish. UNVERIFIED: silicon waits for READY# or its timeout instead.
 
-    Raises: SetupError if windows overlap, and from any access if a target gives another number of bytes than asked for:
-    the board is at fault, not the guest.
+    Raises: BoardFault if windows overlap or a target lacks something, and from any access if a target raises, or gives
+    another number of bytes than asked for: the board is at fault, not the guest.
     """
 
     def __init__(
         self,
         windows: Iterable[Window],
         on_undecoded: Callable[[int, int], None],
-        new_pins: Callable[[], LocalPins] | None = None,
+        new_pins: Callable[[Seat], LocalPins] | None = None,
     ) -> None:
         placed = sorted(windows, key=lambda window: window.local_base)
         self._names = [window.name for window in placed]
         self._bases = [int(window.local_base) for window in placed]
-        self._targets = [_built(window) for window in placed]
+        self._seats = [Seat(window.name, window.target) for window in placed]
+        self._targets = [seat.target for seat in self._seats]
+        self._seat_of = {id(seat.target): seat for seat in self._seats}
         self._on_undecoded = on_undecoded
         ends = [*zip(self._bases[1:], self._names[1:], strict=True), (LOCAL_SPACE, "the end of the local bus")]
         for base, name, target, (end, what) in zip(self._bases, self._names, self._targets, ends, strict=False):
             if base + target.size > end:
-                raise SetupError(
-                    f"local window {name!r} at {base:#x} of {target.size:#x} bytes runs into {what} at {end:#x}",
-                    hint=_BOARD_HINT,
+                raise BoardFault(
+                    f"local window {name!r} at {base:#x} of {target.size:#x} bytes runs into {what} at {end:#x}"
                 )
         self.is_passive: Final = not any(isinstance(target, Pluggable) for target in self._targets)
         """Nothing on it drives a pin or a register of the chip, ever."""
         if new_pins is not None:
-            for target in self._targets:
-                if isinstance(target, Pluggable):
-                    target.plug(new_pins())
+            for seat in self._seats:
+                if isinstance(seat.target, Pluggable):
+                    seat.plug(new_pins(seat))
 
     @property
     def targets(self) -> Iterator[tuple[int, LocalBusTarget]]:
@@ -122,25 +121,46 @@ class LocalBus:
     def read_span(self, span: Span) -> bytes:
         """Read a run that `find` gave."""
         if span.target is not None:
-            data = span.target.read(span.offset, span.length)
-            if len(data) != span.length:
-                # Moved as it is, this would be a transfer that reports success over bytes that never came.
-                raise self.wrong(span, f"read({span.offset:#x}, {span.length}) gave {len(data)} bytes")
-            return data
+            return self.read_target(span.target, span.offset, span.length)
         self._on_undecoded(span.address, span.length)
         return b"\xff" * span.length
 
     def write_span(self, span: Span, data: bytes | memoryview) -> None:
         """Write the first bytes of a run that `find` gave."""
         if span.target is not None:
-            span.target.write(span.offset, data)
+            self.write_target(span.target, span.offset, data)
         else:
             self._on_undecoded(span.address, span.length)
 
-    def wrong(self, span: Span, what: str) -> SetupError:
-        """Make the error that says what a board's target did wrong."""
-        name = next(name for name, target in zip(self._names, self._targets, strict=True) if target is span.target)
-        return SetupError(f"local window {name!r}: {what}", hint=_BOARD_HINT)
+    def read_target(self, target: LocalBusTarget, offset: int, length: int) -> bytes:
+        """Read one target: as many bytes as are asked for."""
+        try:
+            data = target.read(offset, length)
+        except Exception as exc:
+            raise self.seat(target).raised(f"read({offset:#x}, {length})", exc) from exc
+        if type(data) is not bytes:
+            data = self.seat(target).whole(data, f"read({offset:#x}, {length})")
+        if len(data) != length:
+            # Moved as it is, this would be a transfer that reports success over bytes that never came.
+            raise self.seat(target).wrong(f"read({offset:#x}, {length}) gave {len(data)} bytes")
+        return data
+
+    def write_target(self, target: LocalBusTarget, offset: int, data: bytes | memoryview) -> None:
+        """Write one target."""
+        try:
+            target.write(offset, data)
+        except Exception as exc:
+            raise self.seat(target).raised(f"write({offset:#x}, {len(data)} bytes)", exc) from exc
+
+    def view(self, span: Span) -> memoryview | None:
+        """Give a run's bytes themselves if it is plain memory, None if not or if nobody is there."""
+        if type(span.target) is Sram:
+            return span.target.view(span.offset, span.length)
+        return None if span.target is None else self.seat(span.target).view(span.offset, span.length)
+
+    def seat(self, target: LocalBusTarget) -> Seat:
+        """Find the window of a target."""
+        return self._seat_of[id(target)]
 
     def read_swapped(self, address: int, length: int, word: int) -> bytes:
         """Read with the bytes of each local bus word in reverse (BIGEND); `word` in bytes, 0 for as they are."""
@@ -164,20 +184,6 @@ class LocalBus:
             yield span
             address += span.length
             length -= span.length
-
-
-def _built(window: Window) -> LocalBusTarget:
-    """Make a window's target. Raises: SetupError that names the window."""
-    try:
-        target = window.target()
-        size = target.size
-    except Exception as exc:
-        raise SetupError(
-            f"local window {window.name!r} cannot be made: {type(exc).__name__}: {exc}", hint=_BOARD_HINT
-        ) from exc
-    if size <= 0:
-        raise SetupError(f"local window {window.name!r} has a size of {size} bytes", hint=_BOARD_HINT)
-    return target
 
 
 def _word_runs(address: int, length: int, word: int) -> Iterator[tuple[int, int]]:

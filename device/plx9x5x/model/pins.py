@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from plx9x5x import events
+from plx9x5x.model.boardside import Seat
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.peripheral import Pin
@@ -29,6 +30,13 @@ _MAILBOX_BITS: Final = {
 
 _ALWAYS_MAILBOX: Final = {box.offset: box.aliases[0] for box in intr.MAILBOXES if box.aliases}
 """Where the local side finds a mailbox whose place the host's queue ports may have taken."""
+
+
+LONGEST_LINE: Final = 200
+"""Characters of what a board says at once."""
+
+_REGISTERS: Final = 0x200
+"""Bytes of registers, on the chip that has most."""
 
 
 class LocalSide:
@@ -52,9 +60,13 @@ class LocalSide:
         self.timers: Final[list[tuple[int, int, Callable[[], None]]]] = []
         """What is to be called, and when."""
         self._timers_made = 0
+        self._given_out: list[Pins] = []
 
     def reset(self) -> None:
         """The board is new: nothing is driven, nobody watches."""
+        for pins in self._given_out:
+            pins.let_go()
+        self._given_out.clear()
         self._linti.clear()
         self._tell_linti()
         self._watchers.clear()
@@ -63,9 +75,11 @@ class LocalSide:
         self._user_out = self._user_level
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=True)
 
-    def new_pins(self) -> "Pins":
+    def new_pins(self, seat: Seat) -> "Pins":
         """Give one more peripheral its pins."""
-        return Pins(self)
+        pins = Pins(self, seat)
+        self._given_out.append(pins)
+        return pins
 
     # -- pins --------------------------------------------------------------------------------------
 
@@ -104,11 +118,18 @@ class LocalSide:
 
     def drive_useri(self, level: bool) -> None:
         """Drive USERi."""
+        if self._trace.enabled and level is not bool(self._regs[intr.CNTRL] & intr.CNTRL.user_in.mask):
+            self._trace.emit(events.UserInputChanged(self._clock.now(), level))
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=level)
 
     def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
         """Say how DREQ# of a channel is driven. Raises: IndexError if the chip has no such channel."""
         self._channels[channel].drive_demand(ready)
+
+    def check_channel(self, channel: int) -> None:
+        """Raises: IndexError if the chip has no such channel."""
+        if channel not in range(len(self._channels)):
+            raise IndexError(f"there is no DMA channel {channel!r}: they are 0 to {len(self._channels) - 1}")
 
     def assert_eot(self, channel: int) -> None:
         """Assert EOT# of a channel. Raises: IndexError if the chip has no such channel."""
@@ -147,6 +168,8 @@ class LocalSide:
     def write_register(self, offset: int, value: int) -> None:
         """Write a dword register: ones clear P2LDBELL and set L2PDBELL, a mailbox tells nobody."""
         value &= 0xFFFF_FFFF
+        if self._trace.enabled:
+            self._trace.emit(events.LocalRegisterWritten(self._clock.now(), offset, value))
         mailbox = next((box for box in intr.MAILBOXES if offset in (box.offset, *box.aliases)), None)
         if mailbox is not None:
             self._regs[mailbox] = value
@@ -157,6 +180,10 @@ class LocalSide:
         else:
             self._regs.write(offset, 4, value)
         self._interrupts.update()
+
+    def log(self, window: str, text: str) -> None:
+        """Pass on what a board says of itself, a line of at most `LONGEST_LINE` characters."""
+        self._trace.emit(events.BoardSaid(self._clock.now(), window, " ".join(text.split())[:LONGEST_LINE]))
 
     def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
         """Give the result of the built-in self test (0 is passed) and end it."""
@@ -174,22 +201,107 @@ class LocalSide:
 
 
 class Pins:
-    """One peripheral's `plx9x5x.peripheral.LocalPins`: it drives LINTi# beside the others."""
+    """One peripheral's `plx9x5x.peripheral.LocalPins`: it drives LINTi# beside the others.
 
-    def __init__(self, side: LocalSide) -> None:
-        self._side = side
-        self.now = side.now
-        self.drive_useri = side.drive_useri
-        self.demand = side.demand
-        self.assert_eot = side.assert_eot
-        self.watch = side.watch
-        self.call_at = side.call_at
-        self.finish_self_test = side.finish_self_test
-        self.wake_host = side.wake_host
-        self.parity_error = side.parity_error
-        self.read_register = side.read_register
-        self.write_register = side.write_register
+    Raises, from every method: RuntimeError while the peripheral is only asked something; what it is given and cannot be
+    is a TypeError, ValueError or IndexError. All of them come out in the board's own code.
+    """
+
+    def __init__(self, side: LocalSide, seat: Seat) -> None:
+        self._side: Final = side
+        self._seat: Final = seat
+        self._old = False
+        self.now: Final = side.now
+
+    def let_go(self) -> None:
+        """The board was built anew: what this peripheral still does, as its last call ends, reaches no pin."""
+        self._old = True
 
     def drive_linti(self, level: bool) -> None:
         """Drive LINTi# for this peripheral."""
-        self._side.drive_linti(level, by=self)
+        self._may("drive_linti")
+        if not self._old:
+            self._side.drive_linti(bool(level), by=self)
+
+    def drive_useri(self, level: bool) -> None:
+        """Drive USERi."""
+        self._may("drive_useri")
+        if not self._old:
+            self._side.drive_useri(bool(level))
+
+    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+        """Say how DREQ# of a channel is driven."""
+        self._may("demand")
+        self._side.check_channel(channel)
+        if not self._old:
+            self._side.demand(channel, None if ready is None else self._seat.asking(channel, ready))
+
+    def assert_eot(self, channel: int) -> None:
+        """Assert EOT# of a channel."""
+        self._may("assert_eot")
+        self._side.check_channel(channel)
+        if not self._old:
+            self._side.assert_eot(channel)
+
+    def watch(self, pin: Pin, changed: Callable[[bool], None]) -> None:
+        """Call `changed` with the pin's level, now and on every change."""
+        self._may("watch")
+        named: object = pin
+        if not isinstance(named, Pin):
+            raise TypeError(f"watch() was given {named!r}, which is no plx9x5x.peripheral.Pin")
+        if not self._old:
+            self._side.watch(pin, self._seat.called(f"watch({pin})", changed))
+
+    def call_at(self, time: int, call: Callable[[], None]) -> None:
+        """Have `call` called once the clock shows `time`."""
+        self._may("call_at")
+        given: object = time
+        if not isinstance(given, int):
+            raise TypeError(f"call_at() was given the time {given!r}, and takes whole nanoseconds")
+        if not self._old:
+            self._side.call_at(time, self._seat.called("call_at", call))
+
+    def log(self, text: str) -> None:
+        """Have a line in the trace."""
+        self._side.log(self._seat.name, str(text))
+
+    def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
+        """Give the result of the built-in self test."""
+        self._may("finish_self_test")
+        self._side.finish_self_test(code, supported=supported)
+
+    def wake_host(self) -> None:
+        """Note a power management event."""
+        self._may("wake_host")
+        self._side.wake_host()
+
+    def parity_error(self) -> None:
+        """Note a parity error on the local bus."""
+        self._may("parity_error")
+        self._side.parity_error()
+
+    def read_register(self, offset: int) -> int:
+        """Read a dword register."""
+        self._may("read_register")
+        return self._side.read_register(_dword(offset))
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Write a dword register."""
+        self._may("write_register")
+        self._side.write_register(_dword(offset), value)
+
+    def _may(self, what: str) -> None:
+        if self._seat.asked is not None:
+            raise RuntimeError(
+                f"{what}() was called while {self._seat.asked.rstrip(',')} only has to answer: drive pins from an "
+                "access, a timer or a pin's change"
+            )
+
+
+def _dword(offset: object) -> int:
+    """Raises: TypeError, ValueError for what is no offset of a dword."""
+    if not isinstance(offset, int):
+        raise TypeError(f"{offset!r} is no register's offset")
+    if offset & 3 or not 0 <= offset < _REGISTERS:
+        raise ValueError(f"{offset:#x} is no dword register: offsets are those of BAR0, multiples of 4")
+    return offset

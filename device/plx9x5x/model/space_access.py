@@ -69,7 +69,8 @@ class SpaceAccess:
     def _untold(self, window: Bar, at: int, length: int) -> int:
         """How many bytes from `at` on are whole words that nobody sees one by one, as memory or where nothing is."""
         word = max(window.word, window.swapped)
-        span = self._local_bus().find(at % LOCAL_SPACE, length)
-        if at % word or (span.target is not None and span.target.view(span.offset, span.length) is None):
+        local = self._local_bus()
+        span = local.find(at % LOCAL_SPACE, length)
+        if at % word or (span.target is not None and local.view(span) is None):
             return 0
         return span.length - span.length % word

@@ -10,6 +10,9 @@
     start 0 chained             also: done 0 aborted, held 0 WHY, error 0 WHY, latched 0
     line 1                      INTA# was asserted (0: released)
     linti 1                     the board asserted LINTi# (0: released)
+    useri 0                     the board drove USERi low (1: high)
+    local W 0x064 0x00000001    the board wrote a register of the chip: a doorbell, a mailbox
+    board WINDOW: TEXT          the board says something
     eot 0 ignored               the board asserted EOT# of channel 0; ignored: no data moves, or EOT# is not enabled
     dreq 0 driven               from now on the board drives DREQ# of channel 0 (free: no more)
     dreq 0 1                    the channel looked at DREQ#: the first time in a transfer, or it has changed since
@@ -57,7 +60,7 @@ LIMIT: Final = 64 * MIB
 WAITING_NS: Final = 2_000_000
 """Quiet before `waiting` is said again; longer than the chip waits before it looks again, or for its bus."""
 
-BOARD_SIDE: Final = frozenset(("linti", "eot", "dreq"))
+BOARD_SIDE: Final = frozenset(("linti", "useri", "eot", "dreq", "local", "board"))
 """Kinds of notes that say what the board does to its pins: they come between what software did and what came of it."""
 
 _SECOND_NS: Final = 1_000_000_000
@@ -146,6 +149,12 @@ def line_of(event: object) -> Line | None:
             return Note("line", f"{int(event.level)}")
         case events.LocalInterruptChanged():
             return Note("linti", f"{int(event.level)}")
+        case events.UserInputChanged():
+            return Note("useri", f"{int(event.level)}")
+        case events.LocalRegisterWritten():
+            return Note("local", f"W {event.offset:#05x} {event.value:#010x}")
+        case events.BoardSaid():
+            return Note("board", f"{event.window}: {event.text}")
         case events.EotAsserted():
             return Note("eot", f"{event.channel}{'' if event.heeded else ' ignored'}")
         case events.DemandDriven():

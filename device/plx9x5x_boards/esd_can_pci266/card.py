@@ -7,12 +7,10 @@ Source: Linux plx_pci.c (IDs, BAR2, clock, what the probe looks at). UNVERIFIED:
 own), size of BAR2, width of the local bus, that nothing answers behind each controller.
 """
 
-from functools import partial
 from typing import Final
 
-from plx9x5x.board import Board, Eeprom, EepromPart, Window
+from plx9x5x.board import Board, Eeprom, EepromPart
 from plx9x5x.regs.profile import PROFILES
-from plx9x5x.units import LocalAddr
 from plx9x5x_boards.esd_can_pci266.pair import CanPair
 
 OSCILLATOR_HZ: Final = 16_000_000
@@ -30,5 +28,5 @@ BOARD: Final = Board(
     summary="esd CAN-PCI/266, two SJA1000 on one CAN bus (10b5:9056, subsystem 12fe:0009)",
     profile=_PROFILE,
     eeprom=Eeprom.loading(_PROFILE, EepromPart.C93CS56, _LOADED),
-    windows=(Window("two SJA1000", LocalAddr(0), partial(CanPair, SPACING, OSCILLATOR_HZ)),),
+    windows=(CanPair.window("two SJA1000", 0, SPACING, OSCILLATOR_HZ),),
 )

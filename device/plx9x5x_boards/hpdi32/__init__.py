@@ -2,21 +2,22 @@
 """General Standards PCI-HPDI32: a parallel interface of 32 bits behind a PCI 9080, as Linux's `gsc_hpdi` expects it.
 
 A sender is on its cable whose words are known: on `hpdi32` word n is n, on `hpdi32-prbs` the sequence is pseudo-random.
-Both are made by `hpdi32_board`, by which a package of its own registers one with another source or rate.
+Options set another source, a file among them, and another rate.
 
 Source: what Linux's gsc_hpdi does with the card. UNVERIFIED: size of BAR2, and
 what `plx9x5x regs --board hpdi32 --unverified` lists.
 """
 
-from functools import partial
+from io import FileIO
 from typing import Final
 
-from plx9x5x.board import Board, Eeprom, EepromPart, Window
+from plx9x5x import options
+from plx9x5x.blocks import Pace
+from plx9x5x.board import Board, Eeprom, EepromPart, configurable
+from plx9x5x.options import Chosen, integer
 from plx9x5x.regs.profile import PROFILES
-from plx9x5x.units import LocalAddr
-from plx9x5x_boards.hpdi32.cable import Cable, Counter, Prbs15, Source
+from plx9x5x_boards.hpdi32.cable import Counter, Prbs15, Recorded, Source
 from plx9x5x_boards.hpdi32.card import Hpdi32
-from plx9x5x_boards.hpdi32.registers import REGISTERS
 
 WORDS_PER_S: Final = 500_000
 """Of the card's own time: 2 MB/s, at which the driver's ring of 256 KiB goes round in 131 ms. It cannot tell if its
@@ -34,15 +35,29 @@ _LOADED: Final = {
 
 def hpdi32_board(name: str, what: str, source: Source, *, words_per_s: int = WORDS_PER_S, line: int = LINE) -> Board:
     """Make the card with `source` on its cable, and `what` to say of that. Raises: ValueError for a rate below 1."""
-    cable = Cable(source, words_per_s, line)
     return Board(
         name=name,
         summary=f"General Standards PCI-HPDI32 for Linux's gsc_hpdi, {what} (10b5:9080, subsystem 10b5:2400)",
         profile=_PROFILE,
         eeprom=Eeprom.loading(_PROFILE, EepromPart.C93CS46, _LOADED),
-        windows=(Window("HPDI32", LocalAddr(0), partial(Hpdi32, cable), REGISTERS),),
+        windows=(Hpdi32.window("HPDI32", 0, source, Pace(words_per_s, line=line)),),
     )
 
 
-BOARD: Final = hpdi32_board("hpdi32", "counting words on its cable", Counter())
-PRBS: Final = hpdi32_board("hpdi32-prbs", "pseudo-random words on its cable", Prbs15())
+_RATE: Final = integer("rate", WORDS_PER_S, "words a second on the cable", least=1)
+_LINE: Final = integer("line", LINE, "words that come together", least=1)
+
+
+def _configurable(name: str, what: str, usual: str) -> Board:
+    source = options.source("source", usual, "what is on the cable", ("counter", "prbs"))
+
+    def build(chosen: Chosen) -> Board:
+        asked = chosen[source]
+        words = Recorded(asked) if isinstance(asked, FileIO) else Counter() if asked == "counter" else Prbs15()
+        return hpdi32_board(name, what, words, words_per_s=chosen[_RATE], line=chosen[_LINE])
+
+    return configurable(build, _RATE, _LINE, source)
+
+
+BOARD: Final = _configurable("hpdi32", "counting words on its cable", "counter")
+PRBS: Final = _configurable("hpdi32-prbs", "pseudo-random words on its cable", "prbs")

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on the cable: a source whose every word is known beforehand, at a rate of the card's own time."""
+"""What is on the cable: a source whose every word is known beforehand."""
 
 import functools
-from dataclasses import dataclass
+from io import FileIO
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from plx9x5x.units import MIB
+
 Words = npt.NDArray[np.uint32]
 """Words of 32 bits, in the order of the cable; shape (count,)."""
 
-NS_PER_S: Final = 1_000_000_000
+MOST_BYTES: Final = 64 * MIB
+"""What of a file is read: more than two minutes of the card's own rate."""
 
 PRBS_WORDS: Final = 0x7FFF
 """Words until the sequence repeats: 32 and the 32767 bits of its period have no divisor in common."""
@@ -45,6 +48,22 @@ class Prbs15:
         return np.take(_prbs_period(), np.arange(start, start + count), mode="wrap")
 
 
+class Recorded:
+    """The words of a file, little-endian, over and over. Raises: ValueError for a file without one."""
+
+    def __init__(self, file: FileIO) -> None:
+        file.seek(0)
+        data = file.read(MOST_BYTES)
+        self._words = np.frombuffer(data[: len(data) // 4 * 4], dtype="<u4").astype(np.uint32)
+        if not len(self._words):
+            raise ValueError(f"{file.name} has no word of 32 bits")
+
+    def words(self, first: int, count: int) -> Words:
+        """Look them up."""
+        start = first % len(self._words)
+        return np.take(self._words, np.arange(start, start + count), mode="wrap")
+
+
 @functools.cache
 def _prbs_period() -> Words:
     """Work out every word there is."""
@@ -54,26 +73,3 @@ def _prbs_period() -> Words:
         bits[at] = state >> 14
         state = state << 1 & PRBS_WORDS | (state >> 14 ^ state >> 13) & 1
     return np.packbits(np.tile(bits, 32)).view(">u4").astype(np.uint32)
-
-
-@dataclass(frozen=True, slots=True)
-class Cable:
-    """A sender that never ends: `words_per_s` on average, `line` words at a time, as a line of a picture comes."""
-
-    source: Source
-    words_per_s: int
-    line: int
-
-    def __post_init__(self) -> None:
-        """Raises: ValueError for a cable on which nothing can come."""
-        if self.words_per_s < 1 or self.line < 1:
-            raise ValueError(f"a cable with {self.words_per_s} words a second, {self.line} at a time, brings nothing")
-
-    def sent(self, ns: int) -> int:
-        """Words that have come in the first `ns` nanoseconds."""
-        return ns * self.words_per_s // (NS_PER_S * self.line) * self.line
-
-    def takes(self, count: int) -> int:
-        """Nanoseconds until `count` words have come."""
-        lines = -(-count // self.line)
-        return -(-lines * self.line * NS_PER_S // self.words_per_s)

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plx9x5x.blocks import NS_PER_S
+from plx9x5x.blocks.timer import MOST
 from plx9x5x.board import load_board
 from plx9x5x.plane.choice import NAMES, VARIABLE
 from plx9x5x_boards.hpdi32 import hpdi32_board
-from plx9x5x_boards.hpdi32.alarm import MOST
-from plx9x5x_boards.hpdi32.cable import NS_PER_S, Counter, Prbs15
+from plx9x5x_boards.hpdi32.cable import Counter, Prbs15
 from tests.boards_of_drivers.card import (
     BLOCK_NS,
     CONTROL,

@@ -88,6 +88,7 @@ def test_a_device_that_cannot_be_made_ends_with_2_and_its_place() -> None:
         (["--fault", "lost interrupt once"], "--fault does not go with --device"),
         (["--bus", "33x32"], "--bus does not go with --device"),
         (["--quiet-aborts"], "--quiet-aborts does not go with --device"),
+        (["--set", "rate=1"], "--set does not go with --device"),
         (["--time-scale", "2"], "--time-scale and --max-time-step do not go with --device"),
     ],
 )

@@ -12,6 +12,8 @@ from plx9x5x.events import DemandDriven, DemandSeen, EotAsserted, LineChanged, L
 from plx9x5x.model.localbus import Sram
 from plx9x5x.peripheral import LocalPins
 from plx9x5x.ports import ResetKind
+from plx9x5x.trace import regtrace
+from plx9x5x.trace.regtrace import line_of, parse
 from plx9x5x.units import KIB, LocalAddr
 from tests.model.bench import MODE_RESET, Bench
 
@@ -183,3 +185,52 @@ def test_a_bar_that_shows_a_local_space_in_the_place_of_registers_says_so(bench:
         bench.chip.read(1, 0, 4)
         found = [event for event in bench.trace.events if isinstance(event, events.RegionAccess)]
         assert [event.registers for event in found] == expected
+
+
+def test_useri_is_told_when_it_changes(bench: Bench) -> None:
+    bench.trace.events.clear()
+    for level in (True, False, False, True):
+        bench.chip.local_side.drive_useri(level)
+    assert bench.trace.of(events.UserInputChanged) == [
+        events.UserInputChanged(0, level=False),
+        events.UserInputChanged(0, level=True),
+    ]
+
+
+def test_what_the_board_writes_into_registers_is_told_before_what_comes_of_it(bench: Bench) -> None:
+    bench.intcsr = 0x0300
+    bench.trace.events.clear()
+    bench.chip.local_side.write_register(0x64, 0x1_0000_0001)
+    assert bench.trace.events == [events.LocalRegisterWritten(0, 0x64, 1), LineChanged(0, level=True)]
+
+
+def test_what_a_board_says_is_one_bounded_line_with_its_window_and_time(board: Board) -> None:
+    pins: list[LocalPins] = []
+
+    class Teller(Sram):
+        def plug(self, given: LocalPins) -> None:
+            pins.append(given)
+
+    bench = Bench(replace(board, windows=(Window("teller", LocalAddr(0), lambda: Teller(64)),)))
+    bench.clock.advance(7)
+    bench.trace.enabled = False
+    pins[-1].log("two\nlines  and\ttabs")
+    pins[-1].log("x" * 1000)
+    assert bench.trace.of(events.BoardSaid) == [
+        events.BoardSaid(7, "teller", "two lines and tabs"),
+        events.BoardSaid(7, "teller", "x" * 200),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (events.UserInputChanged(0, level=False), "useri 0"),
+        (events.LocalRegisterWritten(0, 0x64, 5), "local W 0x064 0x00000005"),
+        (events.BoardSaid(0, "teller", "gain is 3"), "board teller: gain is 3"),
+    ],
+)
+def test_the_boards_side_is_lines_of_the_trace_that_can_be_read_back(event: object, line: str) -> None:
+    assert str(line_of(event)) == line
+    assert parse(f"0.000000007 {line}") == line_of(event)
+    assert line.partition(" ")[0] in regtrace.BOARD_SIDE

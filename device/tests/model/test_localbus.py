@@ -58,7 +58,7 @@ def test_a_peripheral_gets_its_own_pins_once_and_plain_memory_none() -> None:
         Window("plain", LocalAddr(16), lambda: Sram(16)),
         Window("wired too", LocalAddr(32), lambda: Wired(16)),
     )
-    LocalBus(windows, lambda address, length: None, lambda: f"pins {next(count)}")  # type: ignore[arg-type, return-value]
+    LocalBus(windows, lambda address, length: None, lambda _: f"pins {next(count)}")  # type: ignore[arg-type, return-value]
     assert given_out == ["pins 0", "pins 1"]
     assert isinstance(Wired(1), Pluggable)
     assert not isinstance(Sram(1), Pluggable)

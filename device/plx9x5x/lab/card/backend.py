@@ -37,12 +37,13 @@ def board_backend(
     faults: Sequence[str] = (),
     seed: int = 0,
     watched: Watched | None = None,
+    settings: Sequence[str] = (),
 ) -> Backend:
     """Serve `board` by `transport`, with the library `libvfio_user`.
 
     The register trace goes to the file `trace`, what each client came to and its findings to `summary`.
     `faults` are the sentences of a plan, `seed` what chance in them begins with (docs/faults.md). `watched`: the
-    guest's driver is.
+    guest's driver is. `settings` are options of the board, with whole paths.
     """
     options = (
         *(("--verbose",) if verbose else ()),
@@ -50,6 +51,7 @@ def board_backend(
         *(("--summary", str(summary)) if summary is not None else ()),
         *(("--plane", plane.value) if plane is not None else ()),
         *(word for fault in faults for word in ("--fault", fault)),
+        *(word for setting in settings for word in ("--set", setting)),
         *(("--seed", str(seed)) if seed else ()),
         *(("--transport", transport) if transport != AUTO else ()),
         *(_watching(watched) if watched is not None else ()),

@@ -58,6 +58,7 @@ def serving(
     watched: Watched | None = None,
     faults: Sequence[str] = (),
     seed: int = 0,
+    settings: Sequence[str] = (),
 ) -> Backend:
     """The server of a card by the transport that was chosen; its findings go to the folder `logs`."""
     return board_backend(
@@ -71,6 +72,7 @@ def serving(
         watched=watched,
         faults=faults,
         seed=seed,
+        settings=settings,
     )
 
 

@@ -3,18 +3,23 @@
 
 from collections.abc import Sequence
 
-from plx9x5x.board import load_board
 from plx9x5x.chip_faults import names
 from plx9x5x.faults import grammar
 from plx9x5x.faults.plan import FaultPlan
+from plx9x5x.lab.card.settings import board_of
 
 
-def of_cards(arguments: Sequence[str], boards: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+def of_cards(
+    arguments: Sequence[str], boards: Sequence[str], settings: Sequence[Sequence[str]] = ()
+) -> tuple[tuple[str, ...], ...]:
     """Give each card its sentences: those that name it, the first one those that name none.
+
+    `settings` are those of each card (`lab.card.settings.of_cards`): they may have another chip on it.
 
     Raises: FaultPlan for one that says nothing, or names a card or a register that is not there; NoSuchBoard.
     """
-    readers = [names.reader(load_board(board)) for board in boards]
+    of_each = settings or ((),) * len(boards)
+    readers = [names.reader(board_of(board, words)) for board, words in zip(boards, of_each, strict=True)]
     found: list[list[str]] = [[] for _ in boards]
     for text in grammar.expanded(arguments):
         card = grammar.Sentences.card(text)

@@ -27,6 +27,8 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
     from plx9x5x.findings.kept import read  # noqa: PLC0415
     from plx9x5x.lab.card.backend import FINDINGS, board_backend  # noqa: PLC0415
     from plx9x5x.lab.card.plans import of_cards  # noqa: PLC0415
+    from plx9x5x.lab.card.settings import of_cards as of_settings  # noqa: PLC0415
+    from plx9x5x.lab.card.settings import words_of  # noqa: PLC0415
     from plx9x5x.lab.guest.shapes import PLAIN, named  # noqa: PLC0415
     from plx9x5x.transport.choice import AUTO, choose  # noqa: PLC0415
 
@@ -37,13 +39,16 @@ def plx_backend(request: pytest.FixtureRequest, plx_toolchain: "Toolchain", tmp_
     guest = named(setting(request, "guest", PLAIN.name))
     carrier = choose(AUTO, has_library=True, many_mappings=guest.needs_many_mappings)
     kept = tmp_path / FINDINGS
+    words = words_of(setting(request, "settings", ()))
+    settings = of_settings(words, (board,), folder=request.path.parent) if words else ((),)
     yield board_backend(
         board,
         libvfio_user=plx_toolchain.libvfio_user,
         transport=carrier.transport.value,
         summary=kept,
-        faults=of_cards(listed(setting(request, "faults", ())), (board,))[0],
+        faults=of_cards(listed(setting(request, "faults", ())), (board,), settings)[0],
         seed=setting(request, "seed", 0),
+        settings=settings[0],
     )
     if said := "\n".join(map(str, read(kept))):
         request.node.add_report_section("teardown", "device findings", said)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from plx9x5x.board import load_board
 from plx9x5x.errors import BadRequest
+from plx9x5x.lab.card.settings import board_of, of_cards
 from plx9x5x.lab.guest import sources as guest_sources
 from plx9x5x.lab.guest.image import GuestFile, GuestImage
 from plx9x5x.lab.guest.modules import (
@@ -115,7 +115,7 @@ def lay_out(tc: Toolchain, spec: TrySpec, logs: Path, tell: Callable[[str], None
         parameters=parameters,
         mode="try",
         words=(
-            f"plx.device={','.join(dict.fromkeys([*map(_ids, spec.boards), *map(_own_ids, spec.devices)]))}",
+            f"plx.device={','.join(dict.fromkeys(_ids_of_cards(spec)))}",
             *((f"plx.tried={','.join(module.name for module in tried)}",) if tried else ()),
             *(("plx.shell",) if spec.shell is not None else ()),
             *(("plx.gdb",) if spec.gdb is not None else ()),
@@ -243,9 +243,16 @@ def foreign(tried: Sequence[Module], release: str) -> Iterator[str]:
             yield f"{module.name}.ko was built for Linux {made_for}, and the guest runs {release}"
 
 
-def _ids(board: str) -> str:
-    """VVVV:DDDD as a guest sees the card."""
-    chip = Loopback(lambda bus, irq: Chip(load_board(board), bus=bus, irq=irq), plane="python").device
+def _ids_of_cards(spec: TrySpec) -> Iterator[str]:
+    """Of boards with their settings, then of devices of one's own."""
+    yield from map(_ids, spec.boards, of_cards(spec.settings, spec.boards))
+    yield from map(_own_ids, spec.devices)
+
+
+def _ids(name: str, words: Sequence[str]) -> str:
+    """VVVV:DDDD as a guest sees the card with its settings."""
+    board = board_of(name, words)
+    chip = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq), plane="python").device
     value = chip.config_read(0, 4)
     return f"{value & 0xFFFF:04x}:{value >> 16:04x}"
 

@@ -17,7 +17,7 @@ from plx9x5x import jail
 from plx9x5x.errors import LostVm
 from plx9x5x.faults import record
 from plx9x5x.findings import kept
-from plx9x5x.lab.card import plans
+from plx9x5x.lab.card import plans, settings
 from plx9x5x.lab.card.backend import FINDINGS
 from plx9x5x.lab.card.ground import aftermath, lay, own_serving, serving
 from plx9x5x.lab.card.watching import CutOff, Watching, blind, calls_of, watching
@@ -82,7 +82,8 @@ def run(spec: TrySpec, *, listener: Listener, progress: Progress | None = None) 
 
 def _run(spec: TrySpec, listener: Listener, progress: Progress | None, target: CoverageFile | None) -> TryResult:
     spec = _absolute(spec)
-    planned = plans.of_cards(spec.faults, spec.boards) if spec.faults else ((),) * len(spec.boards)
+    chosen = settings.of_cards(spec.settings, spec.boards)
+    planned = plans.of_cards(spec.faults, spec.boards, chosen) if spec.faults else ((),) * len(spec.boards)
     if spec.get and spec.command is None and spec.shell is None:
         spec = replace(spec, command=":")
     more = frozenset(("virtiofsd",) if shares(spec) else ())
@@ -220,6 +221,7 @@ def _backend(tc: Toolchain, spec: TrySpec, planned: Plans, number: int, logs: Pa
         trace=_trace_of(spec, number),
         faults=planned[number - 1],
         seed=spec.seed,
+        settings=settings.of_cards(spec.settings, spec.boards)[number - 1],
         watched=eye.card(number - 1, logs),
     )
 

@@ -128,6 +128,8 @@ class TrySpec:
     """The plan by which the cards fail: sentences, or files of them (docs/faults.md)."""
     seed: int = 0
     """What chance begins with in the plan."""
+    settings: tuple[str, ...] = ()
+    """Options of the cards, `NAME=VALUE` each (docs/writing-a-board.md)."""
 
     @property
     def cards(self) -> tuple[str, ...]:
