@@ -315,6 +315,11 @@ def test_a_setting_that_no_card_takes_is_refused(word: str, said: str) -> None:
         settings.of_cards([word], TWO)
 
 
+def test_a_setting_without_a_board_is_refused() -> None:
+    with pytest.raises(BadOption, match="options are a board's, and there is none"):
+        settings.of_cards(["rate=5"], ())
+
+
 def test_the_server_of_a_guest_is_given_them(tmp_path: Path) -> None:
     argv = board_backend("hpdi32", libvfio_user=None, settings=("rate=5", "line=1")).argv
     assert [argv[at + 1] for at, word in enumerate(argv) if word == "--set"] == ["rate=5", "line=1"]

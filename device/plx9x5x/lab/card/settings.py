@@ -28,6 +28,8 @@ def of_cards(
     """
     if not settings:
         return ((),) * len(boards)
+    if not boards:
+        raise BadOption(f"--set {settings[0]!r}: options are a board's, and there is none")
     cards = [load_board(board) for board in boards]
     found: list[list[str]] = [[] for _ in cards]
     for word in settings:
