@@ -53,6 +53,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shapes(*names): run in these guests alone")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under xdist those that look at one guest, or share what their file sets up, are of one process."""
+    for item in items:
+        if isinstance(item, pytest.Function) and (group := _group(item)):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Function) -> str:
+    if "guest_run" in item.fixturenames:
+        params = item.callspec.params
+        return id_of(*(params[name] for name in ("board", "kernel", "shape", "transport")))
+    fixtures = (item.session._fixturemanager.getfixturedefs(name, item) for name in item.fixturenames)
+    shared = any(fixture.scope in ("module", "class") for found in fixtures for fixture in found or ())
+    return item.path.name if shared else ""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "guest_run" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("shapes")

@@ -27,7 +27,7 @@ from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
 from plx9x5x.lab.card import driver, plans, settings
 from plx9x5x.lab.card.backend import FINDINGS
-from plx9x5x.lab.card.ground import aftermath, lay, serving
+from plx9x5x.lab.card.ground import OWN_CODE, aftermath, lay, serving
 from plx9x5x.lab.card.watching import CutOff, Watching, blind, calls_of, watching
 from plx9x5x.lab.contract import guest as contract_guest
 from plx9x5x.lab.contract import witnessed
@@ -132,6 +132,8 @@ class RunResult:
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
     server_trouble: str | None = None
+    authors_error: str | None = None
+    """What went wrong in the board's own code."""
     contract: ContractVerdict | None = None
     """On the guest's common buffers; None if it reported none."""
     untrue: tuple[str, ...] = ()
@@ -162,10 +164,11 @@ class RunResult:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong beside tests that failed, a line each; the most important first."""
-        found = [f"VM lost: {self.lost_reason}"] if self.lost else []
+        found = [OWN_CODE.format(self.authors_error)] if self.authors_error else []
+        found += [f"VM lost: {self.lost_reason}"] if self.lost else []
         found += [f"the guest's kernel complained: {oops.title}" for oops in self.oopses]
         found += [f"QEMU: {line}" for line in self.vfio_errors]
-        if self.server_trouble:
+        if self.server_trouble and not self.authors_error:
             found.append(f"the device server had trouble: {self.server_trouble} (server.log)")
         if self.lost is None:
             found += [f"report: {text}" for text in self.report.problems]

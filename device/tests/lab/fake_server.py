@@ -26,5 +26,7 @@ class FakeServer:
     def place(self, _: object) -> None:
         return None
 
+    authors_error = None
+
     def trouble(self) -> str | None:
         return self._trouble

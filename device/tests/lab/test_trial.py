@@ -296,6 +296,19 @@ def test_how_attaching_goes_is_told_once_the_modules_are_loaded() -> None:
     assert len(told) == 4
 
 
+def test_an_error_in_the_cards_own_code_is_all_that_went_wrong() -> None:
+    got = replace(
+        result("1..2", "ok 1 load", findings=(FOUND,)),
+        lost=LostVm("the device server ended under the guest\nqemu -M q35"),
+        vfio_errors=("vfio: gone",),
+        server_trouble="mine.py:61",
+        authors_error="mine.py:61, in read: IndexError: 5",
+    )
+    said = "the card's own code failed: mine.py:61, in read: IndexError: 5"
+    assert (got.exit_code, got.problems, got.verdict) == (1, (said,), f"bad (exit 1): {said}")
+    assert not any("qemu" in line for line in got.lines())
+
+
 def test_a_finding_that_is_certain_comes_first_and_a_likely_one_last() -> None:
     lines = ("1..2", "ok 1 load", f"# unbound 0000:00:02.0 {CARD}", "not ok 2 bind")
     assert result(*lines, findings=(FOUND,)).verdict.startswith("bad (exit 1): driver: size-zero; no driver took")

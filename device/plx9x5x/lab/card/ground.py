@@ -9,7 +9,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypedDict
+from typing import Final, NamedTuple, Protocol, TypedDict
 
 from plx9x5x.lab.card.backend import FINDINGS, Watched, board_backend, own_backend
 from plx9x5x.lab.guest.shapes import Shape
@@ -84,11 +84,20 @@ def own_serving(tc: Toolchain, device: str, *, transport: str, logs: Path, watch
     )
 
 
+OWN_CODE: Final = "the card's own code failed: {}"
+"""A problem that is neither the driver's nor ours: an error in the code of a board or of a device of one's own."""
+
+
 class Served(Protocol):
     """Whoever knows of a card's server."""
 
     def trouble(self) -> str | None:
         """End it; what went wrong in it."""
+        ...
+
+    @property
+    def authors_error(self) -> str | None:
+        """What went wrong in the card's own code."""
         ...
 
 
@@ -98,6 +107,7 @@ class Aftermath(TypedDict):
     oopses: tuple[Oops, ...]
     vfio_errors: tuple[str, ...]
     server_trouble: str | None
+    authors_error: str | None
 
 
 def aftermath(vm: GuestVm, *servers: Served) -> Aftermath:
@@ -107,4 +117,5 @@ def aftermath(vm: GuestVm, *servers: Served) -> Aftermath:
         oopses=vm.oopses,
         vfio_errors=vm.vfio_errors(),
         server_trouble=next((trouble for trouble in troubles if trouble), None),
+        authors_error=next((said for server in servers if (said := server.authors_error)), None),
     )

@@ -50,6 +50,11 @@ class Ready:
         """End the server; say what went wrong in it (`DeviceServer.trouble`)."""
         return None if self.server is None else self.server.trouble()
 
+    @property
+    def authors_error(self) -> str | None:
+        """What ended it that is in the device's or the board's own code (`DeviceServer.authors_error`)."""
+        return None if self.server is None else self.server.authors_error
+
     def boot(
         self,
         *,

@@ -170,8 +170,8 @@ class DeviceServer:
             return f"it ended with {self.how_it_ended()}; {self._whose}"
         if code == defaults.EXIT_UNWRITTEN:
             return "what it found could not be written: is the disk full?"
-        if code in (*_SETUP_EXITS, -signal.SIGTERM) and (said := _error(self.output().splitlines())):
-            return said  # our signal may have come between its last word and its end
+        if said := self.authors_error:
+            return said
         if lived and code == -signal.SIGKILL:
             return f"it did not end at SIGTERM and had to be killed; {self._whose}"
         lines = self.output().splitlines()
@@ -182,6 +182,14 @@ class DeviceServer:
         if code in (0, -signal.SIGTERM):  # the latter before it could install its handler
             return None
         return f"it ended with {self.how_it_ended()}"
+
+    @property
+    def authors_error(self) -> str | None:
+        """What it said of the device's or the board's own code that ended it; None if nothing of that kind did."""
+        if self._child.poll() not in (*_SETUP_EXITS, -signal.SIGTERM):
+            return None
+        # Our signal may have come between its last word and its end.
+        return _error(self.output().splitlines()) or None
 
     def end(self) -> None:
         """SIGTERM, then SIGKILL; the socket goes too."""

@@ -15,6 +15,7 @@ from plx9x5x.findings import kept
 from plx9x5x.findings.finding import Finding
 from plx9x5x.lab import defaults
 from plx9x5x.lab.card.backend import FINDINGS
+from plx9x5x.lab.card.ground import OWN_CODE
 from plx9x5x.lab.contract.guest import ContractVerdict
 from plx9x5x.lab.host.symptoms import Oops, scan_oopses
 from plx9x5x.lab.report import junit
@@ -88,6 +89,8 @@ class TryResult:
     oopses: tuple[Oops, ...] = ()
     vfio_errors: tuple[str, ...] = ()
     server_trouble: str | None = None
+    authors_error: str | None = None
+    """What went wrong in a device's or a board's own code, which ended its server, and with it the guest."""
     cards: tuple[Card, ...] = ()
     """In the order of `TrySpec.boards`."""
     tried: tuple[str, ...] = ()
@@ -207,6 +210,8 @@ class TryResult:
         """What is wrong, a line each, the most important first."""
         if self.unbuilt is not None:
             return ("the module was not built",)
+        if self.authors_error:
+            return (OWN_CODE.format(self.authors_error),)  # all else that went wrong came of it
         found = [f"the guest's kernel complained: {title}{self._where(title)}" for title in self.complaints]
         found += [f"the driver hangs: {self.stuck}"] if self._hangs else ()
         found += [f"VM lost: {str(self.lost).partition(chr(10))[0]}"] if self.lost else []
@@ -247,7 +252,7 @@ class TryResult:
 
         The command's own status, if that is all that is wrong; but 1 for 75, which would say that the guest was lost.
         """
-        if self.complaints or self._hangs or any(finding.certain for finding in self.findings):
+        if self.authors_error or self.complaints or self._hangs or any(finding.certain for finding in self.findings):
             return defaults.EXIT_FAILED
         if self.lost is not None:
             return defaults.EXIT_LOST_VM
@@ -276,6 +281,8 @@ class TryResult:
         said += [_OTHER_CARD] if self.mismatch and any(self.mismatch in text for text in self.problems) else ()
         if self.stuck is not None:
             said += [f"  {line}" for line in self.stuck.stack]
+        elif self.authors_error:
+            pass  # how the guest met its end says nothing
         elif self.lost is not None and self.oopses:
             said += [f"  {line.strip()}" for line in self.oopses[0].lines[:_OOPS_LINES]]
         elif self.lost is not None and not self.kernel_said:
@@ -304,7 +311,7 @@ class TryResult:
                 [f"{vain} planned fault{'s' if vain > 1 else ''} never struck"] if (vain := never(self.faults)) else []
             )
             return f"good, but {' and '.join(buts)}" if buts else "good"
-        found = certain or self.findings
+        found = () if self.authors_error else certain or self.findings
         more = f", and {len(found) - 1} finding{'s' if len(found) > 2 else ''} more" if len(found) > 1 else ""
         why = [f"{it.who.value}{'' if certain else ', likely'}: {it.rule}{more}" for it in found[:1]]
         why = [*why, *self.problems[:1]] if certain else [*self.problems[:1], *why]
