@@ -13,11 +13,17 @@ _PYTHONS: Final = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("s
 _INSTALLED: Final = frozenset(("site-packages", "dist-packages"))
 _SHOWN: Final = 4
 """Places that are named."""
+RAISED: Final = (Exception, SystemExit)
+"""What may leave somebody's code and is their mistake: a server ends when its user says so, and not by `sys.exit`."""
 
 
 def told(exc: BaseException) -> str:
     """Say what went wrong, and where, the innermost place first; without a place if it is in none of theirs."""
-    what = f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+    try:
+        text = str(exc)
+    except RAISED:  # theirs as well
+        text = ""
+    what = f"{type(exc).__name__}: {text}" if text else type(exc).__name__
     found = places(exc)
     return f"{', called from '.join(found)}: {what}" if found else what
 
@@ -32,6 +38,16 @@ def places(exc: BaseException) -> list[str]:
     if isinstance(exc, SyntaxError) and exc.filename and _is_theirs(exc.filename):
         found.insert(0, f"{_short(exc.filename)}:{exc.lineno}")
     return found[:_SHOWN]
+
+
+def is_raised_by_them(exc: BaseException) -> bool:
+    """Whether theirs is the innermost code that is not Python's own, and not ours."""
+    for frame in reversed(traceback.extract_tb(exc.__traceback__)):
+        if _is_theirs(frame.filename):
+            return True
+        if not frame.filename.startswith("<") and Path(frame.filename).resolve().is_relative_to(_OURS):
+            return False
+    return False
 
 
 def _is_theirs(name: str) -> bool:

@@ -25,7 +25,7 @@ def find(factory: str) -> DeviceFactory:
     module, name = _parts(factory)
     try:
         found = getattr(_module(module), name)
-    except Exception as exc:  # the module's own code: whatever it raises is why there is no device
+    except blame.RAISED as exc:  # the module's own code: whatever it raises is why there is no device
         raise NoFactory(f"{factory} cannot be imported: {_why(exc, module, name)}") from exc
     if not callable(found):
         raise NoFactory(f"{factory} cannot be called: {_HOW}")
@@ -48,7 +48,7 @@ def _parts(factory: str) -> tuple[str, str]:
     return module, name
 
 
-def _why(exc: Exception, module: str, name: str) -> str:
+def _why(exc: BaseException, module: str, name: str) -> str:
     """In the author's terms; the usual slips first."""
     if isinstance(exc, FileNotFoundError) and module.endswith(".py") and not Path(module).exists():
         return f"there is no file {module}"

@@ -5,38 +5,34 @@ What it gives is looked at before a transport has to make bytes of it, and its m
 """
 
 import errno
+import logging
 import operator
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar, cast
 
-from plx9x5x.errors import BadRequest
-from plx9x5x.own import blame
+from plx9x5x.own import blame, config_check
+from plx9x5x.own.config_check import BARS, DeviceFailed
 from plx9x5x.own.tally import CountingBus, CountingLine, Tally
 from plx9x5x.ports import KIT, BusMaster, DeviceFactory, HasMessage, IrqLine, PciDevice, RegionSpec, ResetKind
 from plx9x5x.witness.judge import UNTOLD, BusPurpose
 
-_BARS: Final = 6
 _METHODS: Final = ("read", "write", "config_read", "config_write", "reset", "step", "wait_ns")
-_ABSENT: Final = (0x0000, 0xFFFF)
-"""Vendors that nobody is: a guest takes them for an empty slot."""
 _NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 """What the host lacks is no mistake of the device's: that costs the client."""
-_IS_IO, _TYPE_64 = 1, 4
+_LOG: Final = logging.getLogger("plx9x5x.device")
 
 T = TypeVar("T")
-
-
-class DeviceFailed(BadRequest):
-    """A device of one's own raised, or gave what means nothing; where, the text says."""
 
 
 class GuardedDevice:
     """`device`, called `name`; `plx9x5x.ports.PciDevice`. `left` is called when the client is gone."""
 
-    def __init__(self, device: PciDevice, name: str, tally: Tally, left: Callable[[], None]) -> None:
+    def __init__(
+        self, device: PciDevice, regions: Sequence[RegionSpec], name: str, tally: Tally, left: Callable[[], None]
+    ) -> None:
         self.device: Final = device
+        self._regions = regions
         self._name, self._tally, self._left = name, tally, left
-        self._regions = tuple(device.regions)
 
     @property
     def regions(self) -> Sequence[RegionSpec]:
@@ -48,7 +44,7 @@ class GuardedDevice:
         self._tally.reads += 1
         try:
             value = self.device.read(bar, offset, width)
-        except Exception as exc:
+        except blame.RAISED as exc:
             raise self._failed(exc, f"read(bar={bar}, offset={offset:#x}, width={width})") from exc
         if type(value) is int and 0 <= value < 1 << 8 * width:
             return value
@@ -59,7 +55,7 @@ class GuardedDevice:
         self._tally.writes += 1
         try:
             self.device.write(bar, offset, width, data)
-        except Exception as exc:
+        except blame.RAISED as exc:
             raise self._failed(exc, f"write(bar={bar}, offset={offset:#x}, width={width}, data={data:#x})") from exc
 
     def config_read(self, offset: int, width: int) -> int:
@@ -82,14 +78,14 @@ class GuardedDevice:
         """Do DMA work."""
         try:
             return bool(self.device.step(budget))
-        except Exception as exc:
+        except blame.RAISED as exc:
             raise self._failed(exc, f"step(budget={budget})") from exc
 
     def wait_ns(self) -> int | None:
         """Until it may find work."""
         try:
             wait = self.device.wait_ns()
-        except Exception as exc:
+        except blame.RAISED as exc:
             raise self._failed(exc, "wait_ns()") from exc
         if wait is None or (type(wait) is int and wait >= 0):
             return wait
@@ -97,7 +93,7 @@ class GuardedDevice:
 
     def bus_purpose(self) -> BusPurpose | None:
         """What it is on the bus for, if it tells (`plx9x5x.witness.device.TellsPurpose`)."""
-        tells = getattr(self.device, "bus_purpose", None)
+        tells = self._call("bus_purpose", lambda: getattr(self.device, "bus_purpose", None))
         if tells is None:
             return UNTOLD
         told = self._call("bus_purpose()", tells)
@@ -108,13 +104,15 @@ class GuardedDevice:
     def _call(self, call: str, do: Callable[[], T]) -> T:
         try:
             return do()
-        except Exception as exc:
+        except blame.RAISED as exc:
             raise self._failed(exc, call) from exc
 
-    def _failed(self, exc: Exception, call: str) -> DeviceFailed:
-        if isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in _NO_ROOM):
+    def _failed(self, exc: BaseException, call: str) -> DeviceFailed:
+        failed = DeviceFailed(f"{self._name}: {blame.told(exc)}; in {call}")
+        if _is_the_hosts(exc):
+            _LOG.warning("%s", failed)  # a transport knows no place
             raise exc
-        return DeviceFailed(f"{self._name}: {blame.told(exc)}; in {call}")
+        return failed
 
     def _number(self, value: object, width: int, call: str) -> int:
         most = (1 << 8 * width) - 1
@@ -122,12 +120,14 @@ class GuardedDevice:
             number = operator.index(value)  # type: ignore[arg-type] # an author may have given anything
         except TypeError:
             number = -1
+        except blame.RAISED as exc:
+            raise self._failed(exc, call) from exc
         if 0 <= number <= most:
             return number
         raise self._wrong(call, value, f"a number from 0 to {most:#x}")
 
     def _wrong(self, call: str, value: object, wanted: str) -> DeviceFailed:
-        return DeviceFailed(f"{self._name}: {call} gave {value!r:.80}; it gives {wanted}")
+        return DeviceFailed(f"{self._name}: {call} gave {_shown(value)}; it gives {wanted}")
 
 
 class _WithMessage(GuardedDevice):
@@ -135,8 +135,8 @@ class _WithMessage(GuardedDevice):
 
     def send_by(self, send: Callable[[], bool]) -> None:
         """Send the message by `send`."""
-        assert isinstance(self.device, HasMessage)
-        self.device.send_by(send)
+        device = cast("HasMessage", self.device)
+        self._call("send_by(send)", lambda: device.send_by(send))
 
 
 def guarded(make: DeviceFactory, name: str, tally: Tally, left: Callable[[], None] = lambda: None) -> DeviceFactory:
@@ -149,53 +149,74 @@ def guarded(make: DeviceFactory, name: str, tally: Tally, left: Callable[[], Non
         line = CountingLine(irq, tally)
         try:
             device = make(CountingBus(bus, tally), line)
-        except Exception as exc:
+        except blame.RAISED as exc:
             raise DeviceFailed(f"{name} makes no device: {blame.told(exc)}") from exc
-        _check(device, name)
-        kind = _WithMessage if isinstance(device, HasMessage) else GuardedDevice
-        guard = kind(device, name, tally, left)
-        _check_config(guard, name)
+        what = f"{name} makes a {type(device).__name__}, which is no PciDevice:"
+        try:  # its attributes may be properties, whose code is the author's too
+            regions = _regions_of(device, what)
+            _check_kit(device, name)
+            kind = _WithMessage if isinstance(device, HasMessage) else GuardedDevice
+        except DeviceFailed:
+            raise
+        except blame.RAISED as exc:
+            raise DeviceFailed(f"{what} {blame.told(exc)}") from exc
+        guard = kind(device, regions, name, tally, left)
+        config_check.check(guard, name)
         line.has_pin = lambda: guard.config_read(0x3D, 1) != 0
         return guard
 
     return made
 
 
-def _check(device: object, name: str) -> None:
-    """Look whether it is a PciDevice. Raises: DeviceFailed."""
-    what = f"{name} makes a {type(device).__name__}, which is no PciDevice:"
+def _regions_of(device: object, what: str) -> Sequence[RegionSpec]:
+    """Look whether it has what a PciDevice has; give its BARs. Raises: DeviceFailed, and what its own code raises."""
     lacks = [method for method in _METHODS if not callable(getattr(device, method, None))]
     if lacks:
         raise DeviceFailed(f"{what} it has no {', no '.join(f'{method}()' for method in lacks)}")
     try:
-        regions = tuple(device.regions)  # type: ignore[attr-defined] # that is what is looked at
-    except (AttributeError, TypeError) as exc:
-        raise DeviceFailed(f"{what} its regions are no sequence of {_BARS} RegionSpecs") from exc
-    if len(regions) != _BARS or not all(isinstance(spec, RegionSpec) for spec in regions):
-        raise DeviceFailed(f"{what} its regions are {_BARS} RegionSpecs, BAR0 to BAR5; RegionSpec(0) is no BAR")
+        given = device.regions  # type: ignore[attr-defined] # that is what is looked at
+    except AttributeError as exc:
+        if blame.places(exc):  # it has some, and they raised this
+            raise
+        given = None
+    if not isinstance(given, Iterable):
+        raise DeviceFailed(f"{what} its regions are no sequence of {BARS} RegionSpecs")
+    regions = tuple(given)
+    if len(regions) != BARS or not all(isinstance(spec, RegionSpec) for spec in regions):
+        raise DeviceFailed(f"{what} its regions are {BARS} RegionSpecs, BAR0 to BAR5; RegionSpec(0) is no BAR")
     for bar, spec in enumerate(regions):
+        if not isinstance(spec.size, int) or not isinstance(spec.is_io, bool):
+            raise DeviceFailed(
+                f"{what} BAR{bar} is {_shown(spec)}: a RegionSpec has a whole number of bytes, and is_io True or False"
+            )
         least = 4 if spec.is_io else 16
         if spec.size and (spec.size < least or spec.size & spec.size - 1):
             raise DeviceFailed(f"{what} BAR{bar} has {spec.size:#x} bytes, and a BAR a power of two from {least} on")
-    written_for = getattr(device, "kit", KIT)
-    if written_for[:1] != KIT[:1] or tuple(written_for) > KIT:
-        versions = (".".join(map(str, version)) for version in (written_for, KIT))
+    return regions
+
+
+def _check_kit(device: object, name: str) -> None:
+    """Look at the version of the kit that it was written for. Raises: DeviceFailed, and what its own code raises."""
+    kit = getattr(device, "kit", KIT)
+    if not (isinstance(kit, tuple) and len(kit) == len(KIT) and all(type(it) is int and it >= 0 for it in kit)):
+        raise DeviceFailed(
+            f"{name}: its kit, the version that it was written for, is a pair as {KIT}, not {_shown(kit)}"
+        )
+    if kit[0] != KIT[0] or kit > KIT:
+        versions = (".".join(map(str, version)) for version in (kit, KIT))
         raise DeviceFailed("{} was written for version {} of the kit, and this is {}".format(name, *versions))
 
 
-def _check_config(device: GuardedDevice, name: str) -> None:
-    """Look at what a guest would go by. Raises: DeviceFailed."""
-    vendor = device.config_read(0, 2)
-    if vendor in _ABSENT:
-        raise DeviceFailed(f"{name}: its vendor, at 0 of configuration space, is {vendor:#06x}: no guest would see it")
-    for bar, spec in enumerate(device.regions):
-        kind = device.config_read(0x10 + 4 * bar, 4) if spec.size else 0
-        if not spec.size:
-            continue
-        if bool(kind & _IS_IO) is not spec.is_io:
-            says = "I/O" if kind & _IS_IO else "memory"
-            raise DeviceFailed(
-                f"{name}: BAR{bar} is {says} in configuration space (bit 0), and not so in its regions (is_io)"
-            )
-        if kind & _TYPE_64 and not spec.is_io and (bar + 1 >= _BARS or device.regions[bar + 1].size):
-            raise DeviceFailed(f"{name}: BAR{bar} has 64 bits (bit 2), so its upper half stands in place of the next")
+def _is_the_hosts(exc: BaseException) -> bool:
+    """Whether the host lacks something. Room that the device's own code asked for it asked too much of."""
+    if isinstance(exc, MemoryError):
+        return not blame.is_raised_by_them(exc)
+    return isinstance(exc, OSError) and exc.errno in _NO_ROOM
+
+
+def _shown(value: object) -> str:
+    """It as Python writes it, cut short."""
+    try:
+        return f"{value!r:.80}"
+    except blame.RAISED:  # theirs as well
+        return f"a {type(value).__name__}"

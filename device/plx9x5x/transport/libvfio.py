@@ -53,8 +53,8 @@ from plx9x5x.transport.serving import (
     BUDGET,
     CONFIG_SPACE,
     LONGEST_WAIT_NS,
-    NO_DESCRIPTORS,
     NO_ROOM,
+    is_want_of_room,
     make_line,
 )
 from plx9x5x.transport.unix_socket import SocketFile
@@ -196,14 +196,14 @@ class LibvfioServer:
             self._raise_failure()
 
     def _serve_or_drop(self) -> None:
-        """Serve the client; it pays for what fails for want of descriptors, for it may have sent them all."""
+        """Serve the client; it pays for what fails for want of descriptors or memory, for it may have taken them."""
         try:
             self._serve_client()
             self._raise_failure()
-        except OSError as exc:
-            if exc.errno not in NO_DESCRIPTORS:
+        except (MemoryError, OSError) as exc:
+            if not is_want_of_room(exc):
                 raise
-            self._of_client("dropping the client: %s", exc)
+            self._of_client("dropping the client: %s", exc if str(exc) else "no memory")
             self._hang_up()
 
     def _serve_client(self) -> None:

@@ -25,9 +25,14 @@ LONGEST_WAIT_NS: Final = 1_000_000_000
 CONFIG_SPACE: Final = 256
 """Bytes of a conventional PCI device's configuration space."""
 
-NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
-NO_ROOM: Final = (*NO_DESCRIPTORS, errno.ENOMEM, errno.ENOBUFS)
+NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 """What a host that lacks something says."""
+
+
+def is_want_of_room(exc: BaseException) -> bool:
+    """Whether the host had no descriptor or no memory: the client pays, and nobody else."""
+    return isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in NO_ROOM)
+
 
 DrivenLine: TypeAlias = "IntxLine | NativeLine"
 

@@ -39,6 +39,7 @@ def test_a_factory_that_is_none_is_explained(tmp_path: Path, factory: str, says:
         ("\n1 / 0\n", r"wrong.py:2, in <module>: ZeroDivisionError: division by zero"),
         ("def f(:\n", r"wrong.py:1: SyntaxError"),
         ("import json\n\njson.loads('')\n", r"wrong.py:3, in <module>: JSONDecodeError"),
+        ("import sys\nsys.exit()\n", r"wrong.py:2, in <module>: SystemExit"),
         ("import no_such_thing\n", r"wrong.py:1, in <module>: ModuleNotFoundError"),
     ],
 )

@@ -261,11 +261,21 @@ def test_a_client_that_does_not_get_as_far_as_being_served_leaves_nothing_either
 
 
 @pytest.mark.parametrize("where", ["read", "step"])
-def test_a_device_that_finds_no_descriptor_costs_the_client_its_connection(
-    served: Served, monkeypatch: pytest.MonkeyPatch, where: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("lacks", "says"),
+    [(OSError(errno.EMFILE, "Too many open files"), "[Errno 24]"), (OSError(errno.ENOMEM, "no"), "[Errno 12]"),
+     (MemoryError(), "no memory")],
+)  # fmt: skip
+def test_a_device_that_finds_no_room_costs_the_client_its_connection(
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    lacks: Exception,
+    says: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def none_left(*_: object) -> int:
-        raise OSError(errno.EMFILE, "Too many open files")
+        raise lacks
 
     with monkeypatch.context() as patch:
         patch.setattr(type(served.device), where, none_left)
@@ -273,6 +283,6 @@ def test_a_device_that_finds_no_descriptor_costs_the_client_its_connection(
             for _ in range(1000):  # more than the server takes before it looks at the device
                 client.read(MEMORY, 0)
         until(lambda: served.device.resets == [ResetKind.LOST_CLIENT])
-    assert any("dropping the client: [Errno 24]" in line for line in caplog.messages)
+    assert any(f"dropping the client: {says}" in line for line in caplog.messages)
     with served.client() as client:
         assert client.read(MEMORY, 0) == 0

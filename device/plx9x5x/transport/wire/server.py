@@ -38,7 +38,7 @@ from plx9x5x.transport.client_memory import ClientMemory, client_memory
 from plx9x5x.transport.intx import IntxLine
 from plx9x5x.transport.lookout import MOST_TOLD, SECOND_CLIENT
 from plx9x5x.transport.ppoll import NanoPoll
-from plx9x5x.transport.serving import BATCH, BUDGET, LONGEST_WAIT_NS, NO_ROOM, make_line
+from plx9x5x.transport.serving import BATCH, BUDGET, LONGEST_WAIT_NS, is_want_of_room, make_line
 from plx9x5x.transport.unix_socket import SocketFile
 from plx9x5x.transport.wake_pipe import WakePipe
 from plx9x5x.transport.wire import codec
@@ -379,7 +379,7 @@ class WireServer:
 
         Gives what the client is told, an errno below 0.
         """
-        if isinstance(exc, MemoryError) or (isinstance(exc, OSError) and exc.errno in NO_ROOM):
+        if is_want_of_room(exc):
             self._log.warning("dropping the client: %s", exc if str(exc) else "no memory")
         else:
             self._failure = self._failure or exc
