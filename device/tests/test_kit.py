@@ -11,7 +11,7 @@ from plx9x5x.transport.loopback import Loopback
 DEVICE = Path(__file__).parents[2] / "guest-tests/own_device.py"
 
 # What the fixtures and a launcher of one's own import, beside the device's own imports.
-KIT = "lab.guest.launch lab.guest.sources lab.host.runs lab.report.junit lab.pytest_plugin transport.loopback faults.grammar faults.device own.room own.config own.factory"
+KIT = "lab.guest.launch lab.guest.sources lab.host.runs lab.report.junit lab.pytest_plugin transport.loopback faults.grammar faults.device own.client_record own.config own.factory"
 CARD = "peripheral events board boards chip_faults model trace cli lab.card lab.contract lab.agent lab.session"
 TABLES = "regs.family regs.profile regs.catalog regs.config regs.local regs.intr regs.dma regs.eeprom_map"
 

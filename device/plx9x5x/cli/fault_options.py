@@ -31,9 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_seed(parser: argparse.ArgumentParser, told: str, *, default: int | None = 0) -> None:
-    """Declare `--seed`; without a default there is another number every time, and 0 is none."""
-    least = 0 if default is not None else 1
+def add_seed(parser: argparse.ArgumentParser, told: str, *, default: int | None = 0, least: int = 0) -> None:
+    """Declare `--seed`, a number from `least` on."""
 
     def seed(text: str) -> int:
         """Read it. Raises: ArgumentTypeError."""

@@ -63,7 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON too")
     parser.add_argument("--verbose", "-v", action="store_true", help="show the guest's console and all diagnostics")
     fault_options.add_seed(
-        parser, "repeat the random lengths of a run that gave this number, and the chances of --fault", default=None
+        parser,
+        "repeat the random lengths of a run that gave this number, and the chances of --fault",
+        default=None,
+        least=1,
     )
     parser.add_argument("--mode", default="test", help=argparse.SUPPRESS)  # break the run on purpose: initramfs/init
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from plx9x5x import boards
 from plx9x5x.cli import board_options, fault_options, summaries, watched
-from plx9x5x.cli.noted import Noted
+from plx9x5x.cli.held_signals import HeldSignals
 from plx9x5x.cli.usage import UsageError
 from plx9x5x.errors import BadRequest, SetupError
 from plx9x5x.lab import defaults
@@ -110,19 +110,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-time-step",
         type=float,
-        default=host_clock.MAX_STEP_MS,
         metavar="MS",
         help="let at most so much time pass for the card between two looks at it, should the host be busy elsewhere; 0 "
-        "is any (%(default)g ms)",
+        f"is any ({host_clock.MAX_STEP_MS:g} ms)",
     )
     parser.add_argument(
         "--time-scale",
         type=float,
-        default=1.0,
         metavar="X",
-        help="let the card's time pass X times as fast (%(default)g)",
+        help="let the card's time pass X times as fast (1)",
     )
-    fault_options.add_seed(parser, "of the bus's waits and of --fault (%(default)s)")
+    fault_options.add_seed(parser, "of the bus's waits and of --fault (0)", default=None)
     fault_options.add(parser)
     parser.add_argument(
         "--quiet-aborts",
@@ -177,7 +175,8 @@ def run(args: argparse.Namespace) -> int:
 
         return own_device.run(args, given)
     board = load_board(args.board, args.settings)
-    faults = fault_options.Served(args.fault, board, args.seed)
+    seed = 0 if args.seed is None else args.seed
+    faults = fault_options.Served(args.fault, board, seed)
     plane = choice.choose(args.plane)
     with contextlib.ExitStack() as stack:
         kept = None if args.summary is None else stack.enter_context(summaries.opened(args.summary, board.name))
@@ -187,12 +186,12 @@ def run(args: argparse.Namespace) -> int:
             keep=faults.recorded(kept.keep) if kept is not None else None,
             witness=witness,
         )
-        rule = host_clock.TimeRule.of(scale=args.time_scale, max_step_ms=args.max_time_step)
-        speed = BusSpeed.parse(args.bus, seed=args.seed) if args.bus is not None else None
+        rule = _time_rule(args.time_scale, args.max_time_step)
+        speed = BusSpeed.parse(args.bus, seed=seed) if args.bus is not None else None
         make_server = choose_server(args, given)
         # Until here a signal raises; from here on there is something to take away, so it is only noted. A raise in the
         # middle of closing would leave half of it undone, so the old handlers come back last of all.
-        noted = stack.enter_context(Noted())
+        held = stack.enter_context(HeldSignals())
         trace = None if args.trace is None else stack.enter_context(_open_trace(args.trace, rule, board, witness))
         made: list[Chip] = []
         judge: TraceSink = NullTrace() if args.findings == OFF else room
@@ -210,11 +209,11 @@ def run(args: argparse.Namespace) -> int:
             witness=witness,
         )
         if args.msix:
-            factory = with_vector(factory)
+            factory = with_vector(factory, "which the silicon lacks")
         server = make_server(factory, plane)
         stack.enter_context(contextlib.closing(server))
-        if noted.stops(server.stop):
-            return noted.code
+        if held.stops(server.stop):
+            return held.code
         if trace is not None:
             _publish(trace, args.trace)
         by = "the plan of faults" if faults.lines() else "the witness" if witness is not None else ""
@@ -229,7 +228,15 @@ def run(args: argparse.Namespace) -> int:
                 logging.getLogger("plx9x5x.trace").warning(trace.trouble)
         if kept is not None and kept.lost:
             return defaults.EXIT_UNWRITTEN
-    return noted.code
+    return held.code
+
+
+def _time_rule(scale: float | None, max_step_ms: float | None) -> host_clock.TimeRule:
+    """Of what was given; None is what holds else. Raises: BadRequest."""
+    return host_clock.TimeRule.of(
+        scale=1.0 if scale is None else scale,
+        max_step_ms=host_clock.MAX_STEP_MS if max_step_ms is None else max_step_ms,
+    )
 
 
 def announce_and_run(
@@ -249,11 +256,11 @@ def announce_and_run(
         server.run()
 
 
-def with_vector(factory: "DeviceFactory") -> "DeviceFactory":
-    """The same device with an MSI-X vector, and say so."""
+def with_vector(factory: "DeviceFactory", but: str) -> "DeviceFactory":
+    """The same device with an MSI-X vector, and say so; `but` is what a reader has to know of it."""
     from plx9x5x.transport.msix import with_messages
 
-    print("msix: one vector beside INTA#, which the silicon lacks")
+    print(f"msix: one vector beside INTA#, {but}")
     return with_messages(factory)
 
 

@@ -89,7 +89,12 @@ def test_a_device_that_cannot_be_made_ends_with_2_and_its_place() -> None:
         (["--bus", "33x32"], "--bus does not go with --device"),
         (["--quiet-aborts"], "--quiet-aborts does not go with --device"),
         (["--set", "rate=1"], "--set does not go with --device"),
-        (["--time-scale", "2"], "--time-scale and --max-time-step do not go with --device"),
+        (["--time-scale", "2"], "--time-scale does not go with --device"),
+        (["--time-scale", "1"], "--time-scale does not go with --device"),
+        (["--max-time-step", "0"], "--max-time-step does not go with --device"),
+        (["--bus", ""], "--bus does not go with --device"),
+        (["--seed", "5"], "--seed does not go with --device"),
+        (["--seed", "0"], "--seed does not go with --device"),
     ],
 )
 def test_what_only_a_board_has_is_refused(option: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +112,65 @@ def test_try_asks_a_device_who_it_is() -> None:
     assert _own_ids(f"{DEVICES}:Mover") == "1234:5678"
     with pytest.raises(NoDevice, match="in raises: ValueError: not today"):
         _own_ids(f"{DEVICES}:raises")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import os\nos._exit(0)\n", "odd.py:device: its process ended with 0, and it did not say who it is"),
+        ("import os\nos._exit(7)\n", "odd.py:device: its process ended with 7, and it did not say"),
+        (
+            "import os\nos.kill(os.getpid(), 11)\n",
+            r"odd.py:device: \S*odd.py:2, in <module>: Segmentation fault, and it",
+        ),
+        ("import os\nprint('1234:5678', flush=True)\nos._exit(0)\n", "ended with 0, and it did not say who it is"),
+        ("import os\nos.write(1, b'1234:5678\\n')\nos._exit(0)\n", "ended with 0, and it did not say who it is"),
+        ("import sys\nsys.exit(0)\n", r"odd.py:2, in <module>: SystemExit: 0"),
+        ("raise MemoryError\n", r"odd.py:1, in <module>: MemoryError"),
+    ],
+)
+def test_a_device_that_does_not_say_who_it_is_is_told_by_its_place(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "odd.py").write_text(text, encoding="utf-8")
+    with pytest.raises(NoDevice, match=says):
+        _own_ids(f"{tmp_path}/odd.py:device")
+
+
+def test_what_a_device_prints_does_not_get_into_the_guests_command_line(tmp_path: Path) -> None:
+    (tmp_path / "talks.py").write_text(
+        "import atexit, sys\nfrom tests.own.devices import Mover as device\n"
+        "print('init=/bin/sh')\natexit.register(print, 'panic=1')\n",
+        encoding="utf-8",
+    )
+    assert _own_ids(f"{tmp_path}/talks.py:device") == "1234:5678"
+
+
+@pytest.mark.parametrize("where", ["module", "constructor"])
+def test_one_that_ends_the_server_before_there_is_one_is_told(tmp_path: Path, where: str) -> None:
+    body = "sys.exit()" if where == "module" else "def device(bus, irq):\n    sys.exit()"
+    (tmp_path / "leaves.py").write_text(f"import sys\n{body}\n", encoding="utf-8")
+    argv = [sys.executable, "-m", "plx9x5x", "serve", "--socket-path", f"{tmp_path}/s", "--device"]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([*argv, f"{tmp_path}/leaves.py:device"], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 2
+    assert "leaves.py:" in done.stderr
+    assert "SystemExit" in done.stderr
+
+
+@TRANSPORTS
+@pytest.mark.parametrize(("name", "says"), [("Leaves", "in read: SystemExit: 3"), ("Hungry", "in read: MemoryError")])
+def test_what_ends_a_server_is_the_devices_line(tmp_path: Path, carrier: str, name: str, says: str) -> None:
+    with serving(tmp_path, name, "--transport", carrier) as server:
+        with VfioUserClient(server.socket_path) as client, pytest.raises(Refused):
+            client.read(0, ASK)
+        trouble = server.trouble()
+    assert trouble is not None
+    assert says in trouble
+    assert "; in read(bar=0, offset=0xc, width=4)" in trouble
+
+
+def test_a_vector_is_said_to_be_beside_what_the_device_has(tmp_path: Path) -> None:
+    with serving(tmp_path, "Mover", "--transport", "wire", "--msix") as server:
+        assert "msix: one vector beside INTA#, which the device itself has not" in server.output()
 
 
 def test_a_device_that_is_never_made_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Devices of one's own that tests are made with: one that does a little, and ways in which it may go wrong."""
 
+import sys
 from pathlib import Path
 
 from plx9x5x.own.config import ConfigSpace
@@ -59,6 +60,20 @@ class Divides(Mover):
 
     def quotient(self) -> int:
         return 1 // self.cells[ADDRESS]
+
+
+class Leaves(Mover):
+    """Ends the program when ASK is read."""
+
+    def read(self, bar: int, offset: int, width: int) -> int:
+        return sys.exit(3) if offset == ASK else super().read(bar, offset, width)
+
+
+class Hungry(Mover):
+    """Takes more memory than there is when ASK is read."""
+
+    def read(self, bar: int, offset: int, width: int) -> int:
+        return len(bytearray(1 << 62)) if offset == ASK else super().read(bar, offset, width)
 
 
 def raises(_bus: BusMaster, _irq: IrqLine) -> Mover:

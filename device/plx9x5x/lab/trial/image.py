@@ -2,6 +2,8 @@
 """The guest that a trial boots: modules built and in order, parameters for those that have them, files, a command."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -37,6 +39,9 @@ _HOST_ROOT: Final = (*_FOLDERS, "overlay")
 _GIVEN_MOST: Final = 128 * MIB
 """QEMU loads no larger initrd than 256 MiB."""
 _PROGRAM_MOST: Final = 64 * MIB
+_IDS: Final = re.compile(r"([0-9a-f]{4}:[0-9a-f]{4})\n")
+_PLACE: Final = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+"""Where Python was when a signal killed it (faulthandler), the innermost place first."""
 _MAKES_S: Final = 20.0
 """How long a device of one's own may take to be made: its server is given as long."""
 
@@ -271,8 +276,14 @@ def _own_ids(factory: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise NoDevice(f"{factory} was not made within {_MAKES_S:g} s") from None
-    ids = said.stdout.splitlines()[-1:]  # the device's code may have printed, too
-    if said.returncode or not ids:
-        errors = [line.removeprefix("error: ") for line in said.stderr.splitlines() if line]
-        raise NoDevice(errors[-1] if errors else f"{factory}: its process ended with {said.returncode}")
-    return ids[0]
+    # They go into the command line of the guest's kernel; what else the device's code prints does not.
+    if said.returncode == 0 and (ids := _IDS.fullmatch(said.stdout)):
+        return ids[1]
+    errors = [line.removeprefix("error: ") for line in said.stderr.splitlines() if line.startswith("error: ")]
+    if errors:
+        raise NoDevice(errors[-1])
+    ended = signal.strsignal(-said.returncode) if said.returncode < 0 else f"its process ended with {said.returncode}"
+    place = _PLACE.search(said.stderr)
+    at = f"{place[1]}:{place[2]}, in {place[3]}: " if place else ""
+    last = "" if place else "".join(f": {line}" for line in said.stderr.splitlines()[-1:])
+    raise NoDevice(f"{factory}: {at}{ended}, and it did not say who it is{last}")

@@ -21,7 +21,7 @@ from plx9x5x.witness.rules import RULES
 from plx9x5x.witness.witness import Witness
 
 
-class Room:
+class ClientRecord:
     """Of one device. `say` gets the lines for people, `keep` what a program reads of each client that left.
 
     `judges`: findings are told.

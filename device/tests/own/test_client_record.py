@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plx9x5x.findings.place import Written
-from plx9x5x.own.room import Room
+from plx9x5x.own.client_record import ClientRecord
 from plx9x5x.ports import ResetKind
 from plx9x5x.transport.loopback import Loopback
 from plx9x5x.units import KIB
@@ -39,7 +39,7 @@ class Driver:
         self.said: list[str] = []
         self.kept: list[dict[str, Any]] = []
         self.witness = Witness(RingReader(fd), sink=lambda _: None, say=self.said.append)
-        self.room = Room(self.said.append, keep=self.kept.append, witness=self.witness)
+        self.room = ClientRecord(self.said.append, keep=self.kept.append, witness=self.witness)
         self.host = Loopback(self.room.of(make, "mine:Mover"), enabled=False)
         self.host.ram(RAM, 64 * KIB)
         self.writer, self.pc, self.last = RingWriter(fd), TEXT, 0
@@ -173,7 +173,7 @@ def test_each_client_is_summed_up_for_itself(driver: Driver) -> None:
 
 def test_without_a_witness_nothing_is_judged_and_all_is_counted() -> None:
     said: list[str] = []
-    room = Room(said.append)
+    room = ClientRecord(said.append)
     host = Loopback(room.of(Mover, "mine:Mover"))
     host.device.read(0, 0, 4)
     host.device.reset(ResetKind.LOST_CLIENT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signals that end a server are noted, and not raised: there is something to take away."""
+"""Signals that end a server are held back, and not raised: there is something to take away."""
 
 import signal
 from collections.abc import Callable
@@ -12,15 +12,15 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _SERVE: Final = "serve"
 
 
-class Noted:
-    """Within, signals that end a server are noted, and it is told to stop."""
+class HeldSignals:
+    """Within, signals that end a server are held back, and it is told to stop."""
 
     def __init__(self) -> None:
         self._caught: list[int] = []
         self._stop: list[Callable[[], None]] = []
         self._before = {number: signal.getsignal(number) for number in _ENDING}
 
-    def __enter__(self) -> "Noted":
+    def __enter__(self) -> "HeldSignals":
         for number in _ENDING:
             if number != signal.SIGHUP or self._before[number] is not signal.SIG_IGN:  # ignored: as under nohup
                 signal.signal(number, self._end)
