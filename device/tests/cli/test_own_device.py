@@ -98,7 +98,9 @@ def test_a_device_that_cannot_be_made_ends_with_2_and_its_place() -> None:
     ],
 )
 def test_what_only_a_board_has_is_refused(option: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main_module.main(["serve", "--socket-path", "/nowhere", "--device", f"{DEVICES}:Mover", *option]) == 2
+    assert (
+        main_module.main(["serve", "--socket-path", "/no/such/folder/s", "--device", f"{DEVICES}:Mover", *option]) == 2
+    )
     assert says in capsys.readouterr().err
 
 
@@ -125,6 +127,11 @@ def test_try_asks_a_device_who_it_is() -> None:
         ),
         ("import os\nprint('1234:5678', flush=True)\nos._exit(0)\n", "ended with 0, and it did not say who it is"),
         ("import os\nos.write(1, b'1234:5678\\n')\nos._exit(0)\n", "ended with 0, and it did not say who it is"),
+        (  # into whatever is open, who it is to be said through included
+            "import contextlib, os\nfor fd in range(1, 64):\n    with contextlib.suppress(OSError):\n"
+            "        os.write(fd, b'panic=1\\n')\nos._exit(0)\n",
+            "odd.py:device: its process ended with 0, and it did not say who it is",
+        ),
         ("import sys\nsys.exit(0)\n", r"odd.py:2, in <module>: SystemExit: 0"),
         ("raise MemoryError\n", r"odd.py:1, in <module>: MemoryError"),
     ],

@@ -30,6 +30,15 @@ def stable() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.parametrize("page", ["your-own-device", "vfio-user", "testing-your-driver"])
+def test_pages_count_the_methods_of_a_device_as_they_are(page: str) -> None:
+    lines = (HERE / "interface.txt").read_text(encoding="utf-8").splitlines()
+    methods = sum(line.startswith("plx9x5x.ports.PciDevice.") and line.endswith(")") for line in lines)
+    text = (HERE.parents[2] / f"docs/{page}.md").read_text(encoding="utf-8")
+    said = re.findall(r"a class with (\w+) methods and its `regions`", text)
+    assert said == [{7: "seven", 8: "eight", 9: "nine"}[methods]]
+
+
 def arguments(thing: object) -> str:
     """Names, kinds and whether there is a default: types may get better, and defaults are not promised."""
     words = []
