@@ -49,16 +49,16 @@ def run(args: argparse.Namespace) -> int:
     """Print it."""
     from plx9x5x.board import load_board
     from plx9x5x.lab.card import config_space
-    from plx9x5x.lab.dump import bars
-    from plx9x5x.model.chip import Chip
-    from plx9x5x.transport.loopback import Loopback
+    from plx9x5x.lab.dump import against, bars
 
     if args.slot and not args.against:
         raise UsageError("--slot goes with --against: it says which device of that file")
+    if args.assigned and args.against:
+        raise UsageError("--assigned goes without --against: addresses are not compared")
     board = load_board(args.board, args.settings)
     if args.against:
         return _against(board, args.against, args.slot)
-    chip = Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq), enabled=False).device
+    chip = against.powered(board)
     if args.assigned:
         config_space.assign(chip)
     image = config_space.dump(chip)

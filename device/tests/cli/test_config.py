@@ -66,6 +66,8 @@ def test_against_what_is_no_dump_is_refused(capsys: Output, tmp_path: Path) -> N
     assert "cannot be read: No such file" in capsys.readouterr().err
     assert main(["config", "--slot", "02:05.0"]) == 2
     assert "--slot goes with --against" in capsys.readouterr().err
+    assert main(["config", "--against", "/nothing", "--assigned"]) == 2
+    assert "--assigned goes without --against" in capsys.readouterr().err
 
 
 def test_power_on_has_no_address_and_answers_nothing(capsys: Output) -> None:

@@ -25,7 +25,7 @@ INTERRUPT_PIN: Final = 0x3D
 
 _IO: Final = 1
 _COMMAND_ON: Final = 0x7
-_ROM_ADDRESS: Final = 0xFFFF_F800
+ROM_ADDRESS: Final = 0xFFFF_F800
 _MEMORY_ADDRESS: Final = 0xFFFF_FFF0
 _IO_ADDRESS: Final = 0xFFFF_FFFC
 _ALL_ONES: Final = 0xFFFF_FFFF
@@ -106,7 +106,7 @@ def _probe(device: HasConfig) -> Iterator[tuple[int, int, bool]]:
     """Size, offset and kind (is it I/O) of each BAR and the expansion ROM, found as software does: by writing ones."""
     for offset in (*BARS, ROM):
         # Not bit 0 of the ROM's: it is an enable.
-        device.config_write(offset, 4, _ROM_ADDRESS if offset == ROM else _ALL_ONES)
+        device.config_write(offset, 4, ROM_ADDRESS if offset == ROM else _ALL_ONES)
         value = device.config_read(offset, 4)
         is_io = offset != ROM and bool(value & _IO)
         if address := value & (_IO_ADDRESS if is_io else _MEMORY_ADDRESS):

@@ -74,6 +74,8 @@ def _bars(chip: Chip, card: Card, left: list[str]) -> Iterator[str]:
     made = {index: (bar.size, bar.kind) for index, bar in enumerate(bars.of(chip))}
     for index, offset in enumerate(config_space.BARS):
         if not card.knows(offset, 4):
+            if index in card.there:
+                left.append(f"BAR{index} (the dump names it and says no more)")
             continue
         size, kind = made.get(index, (0, 0))
         raw = card.bar(index)
@@ -88,21 +90,38 @@ def _bars(chip: Chip, card: Card, left: list[str]) -> Iterator[str]:
                 continue
             theirs_text = f"{bars.kind_text(theirs)}, {bars.size_text(card.sizes.get(index, 0))}" if there else "off"
             if there and index not in card.sizes:
-                theirs_text = f"{bars.kind_text(theirs)}, address {raw & ~_TYPE:#x}"
+                theirs_text = f"{bars.kind_text(theirs)}, address {raw & ~theirs:#x}"
             yield f"0x{offset:02x} BAR{index}: board {ours_text}; card {theirs_text}"
         elif index in card.sizes:
             if (card.sizes[index], theirs) != (size, kind):
                 card_text = f"{bars.kind_text(theirs)}, {bars.size_text(card.sizes[index])}"
                 yield f"0x{offset:02x} BAR{index}: board {ours_text}; card {card_text}"
-        elif theirs != kind or raw & ~_TYPE & size - 1:
-            card_text = f"{bars.kind_text(theirs)}, address {raw & ~_TYPE:#x}"
+        elif theirs != kind or raw & ~(_IO_TYPE if raw & 1 else _TYPE) & size - 1:
+            card_text = f"{bars.kind_text(theirs)}, address {raw & ~theirs:#x}"
             yield f"0x{offset:02x} BAR{index}: board {ours_text}; card {card_text}"
         else:
             left.append(f"BAR{index} (its size is not in the dump: lspci -v, or sysfs's `resource`)")
-    rom = bars.rom_size(chip)
-    if card.rom_size is not None and card.rom_size != rom:
-        ours_text = bars.size_text(rom) if rom else "off"
-        yield f"0x30 expansion ROM: board {ours_text}; card {bars.size_text(card.rom_size) if card.rom_size else 'off'}"
+    yield from _rom(chip, card, left)
+
+
+def _rom(chip: Chip, card: Card, left: list[str]) -> Iterator[str]:
+    """Size, or that an address fits it; the address itself and the enable are software's."""
+    size, raw, address = bars.rom_size(chip), card.value(config_space.ROM, 4), card.rom_address
+    ours_text = bars.size_text(size) if size else "off"
+    if raw & ~address & ~cfg.PCIERBAR.enable.mask:
+        yield f"0x30 PCIERBAR: board 0 in bits 10:1, card 0x{raw:08x}"
+    if raw & cfg.PCIERBAR.enable.mask:
+        left.append("PCIERBAR")
+    if card.rom_size is not None:
+        if card.rom_size != size:
+            theirs_text = bars.size_text(card.rom_size) if card.rom_size else "off"
+            yield f"0x30 expansion ROM: board {ours_text}; card {theirs_text}"
+    elif address and (not size or address & size - 1):
+        yield f"0x30 expansion ROM: board {ours_text}; card at address {address:#x}"
+    elif address:
+        left.append("expansion ROM (its size is not in the dump: lspci -v, or sysfs's `resource`)")
+    elif size:
+        left.append("expansion ROM (no address and no size in the dump)")
 
 
 def _beyond(chip: Chip, card: Card) -> Iterator[str]:

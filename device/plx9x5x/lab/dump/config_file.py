@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from plx9x5x.lab.card.config_space import BARS, SIZE
+from plx9x5x.lab.card.config_space import BARS, ROM, ROM_ADDRESS, SIZE
 from plx9x5x.lab.dump import bad, orders
 from plx9x5x.lab.dump.bad import BadDump
 from plx9x5x.lab.dump.eeprom_file import PARTS, SAVED, is_config_space
@@ -24,10 +24,15 @@ RAW_SIZES: Final = (HEADER, SIZE, 4096)
 
 _SLOT: Final = re.compile(r"((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(.*)")
 _HEX: Final = re.compile(r"\s*([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})\s*")
-# Mail wraps lines: the size may stand on the next one.
+# Of a region that the card itself does not have in its BARs, lspci says '[virtual]' or '[enhanced]' before or behind.
+# Mail wraps lines: what stands in brackets may be on the next one.
 _REGION: Final = re.compile(
-    r"(?:Region (\d): )?(Memory|I/O ports) at (\S+)([^\n]*(?:\n\s*\[[^\n]*)?)|Expansion ROM at (\S+)([^\n]*)"
+    r"^\s*(?:Region (\d): )?(?:\[\w+\] )?(?:(Memory|I/O ports)|Expansion ROM) at (\S+)"
+    r"([^\n]*(?:\n\s*(?:\[(?:size=\w+|disabled|virtual)\]\s*)+$)?)",
+    re.MULTILINE,
 )
+_NAMED: Final = re.compile(r"^\s*(?:Region (\d):|.*Expansion ROM)", re.MULTILINE)
+_TYPES: Final = {"low-1M": 2, "64-bit": 4, "type 3": 6}
 _QUOTED: Final = re.compile(r"^(?:> ?)+")
 _SIZE: Final = re.compile(r"\[size=(\d+)([KMGT]?)\]")
 _NUMBERS: Final = re.compile(r"(?:\[|\s|^)([0-9a-f]{4}):([0-9a-f]{4})(?:\]|\s|$)")
@@ -44,7 +49,7 @@ _IORESOURCE_ROM: Final = 6
 class Card:
     """Configuration space of one device: bytes, which of their bits are known, and sizes of BARs (by number) and ROM.
 
-    A BAR that is known to be off has size 0; one whose size is not known has none.
+    A BAR that is known to be off has size 0; one whose size is not known has none. The ROM's likewise.
     """
 
     slot: str = ""
@@ -54,6 +59,10 @@ class Card:
     rom_size: int | None = None
     in_words: bool = False
     """It was read from lspci's words alone, without a hex line."""
+    there: set[int] = field(default_factory=set)
+    """BARs that the words name, whether or not an address or a size stands behind."""
+    nameless: bool = False
+    """There are regions of which nothing says which BAR they are."""
 
     def put(self, at: int, data: bytes) -> None:
         """Know these bytes; what lies beyond 256 bytes is nothing of PCI."""
@@ -84,8 +93,13 @@ class Card:
         return self.value(BARS[index], 4)
 
     def has_bar(self, index: int) -> bool:
-        """Tell whether there is such a BAR: it has a size, or an address."""
-        return self.sizes[index] > 0 if index in self.sizes else self.bar(index) & ~0xF != 0
+        """Tell whether there is such a BAR: it has a size, an address or a type, or is named."""
+        return self.sizes[index] > 0 if index in self.sizes else self.bar(index) != 0 or index in self.there
+
+    @property
+    def rom_address(self) -> int:
+        """Address of the expansion ROM, 0 if it has none; bit 0 of its register is an enable."""
+        return self.value(ROM, 4) & ROM_ADDRESS
 
 
 def read(file: Path, slot: str | None = None) -> Card:
@@ -96,7 +110,7 @@ def read(file: Path, slot: str | None = None) -> Card:
     data = bad.content(file)
     text = bad.text(data)
     if text is None:
-        return _raw(file, data)
+        return _raw(file, data, slot)
     cards = list(_devices(text, file))
     if slot is not None:
         cards = [card for card in cards if card.slot.endswith(slot)]
@@ -118,16 +132,20 @@ def read(file: Path, slot: str | None = None) -> Card:
         raise BadDump(
             f"{file}: header type {found[0].image[0x0E]:#04x} is a bridge's, and the chips are none: which --slot?"
         )
+    if found[0].nameless or (found[0].in_words and not found[0].there):
+        raise BadDump(f"{file} does not say which BAR a region is, as 'Region 2:' does: print it with 'lspci -xxxvv'")
     return found[0]
 
 
-def _raw(file: Path, data: bytes) -> Card:
+def _raw(file: Path, data: bytes, slot: str | None) -> Card:
     if len(data) not in RAW_SIZES:
         what = f"{file} has {len(data)} bytes"
         if len(data) in PARTS or len(data) in SAVED:
             what += ", as an EEPROM has (--from-eeprom takes that)"
         raise BadDump(f"{what}; configuration space has {', '.join(map(str, RAW_SIZES))}")
     card = Card(slot=file.resolve().parent.name)
+    if slot is not None and not card.slot.endswith(slot):
+        raise BadDump(f"{file} is raw bytes of one device: --slot {slot} goes with lspci's text, which has several")
     card.put(0, data)
     no_header = card.vendor in (0, 0xFFFF) or data[0x0E] & 0x7F or data[0x3D] > 4
     if no_header or (len(data) in PARTS and not is_config_space(data) and _is_eeprom(data)):
@@ -202,36 +220,52 @@ def _hex(card: Card, lines: list[str], file: Path) -> None:
 
 def _regions(card: Card, text: str) -> None:
     """Take kinds, addresses and sizes of BARs from lspci -v; without a number, by the address."""
-    numbered = False
+    understood: set[int] = set()
+    named = [match[1] for match in _NAMED.finditer(text)]
     for match in _REGION.finditer(text):
-        number, kind, address, rest, rom, rom_rest = match.groups()
-        if rom:
-            card.rom_size = _size(rom_rest)
+        number, kind, address, rest = match.groups()
+        where = int(address, 16) if re.fullmatch(r"[0-9a-f]{1,16}", address) else None
+        if not kind:
+            card.rom_size = _size(rest)
+            if card.in_words and where:
+                card.put(ROM, (where & ROM_ADDRESS).to_bytes(4, "little"))
             continue
-        where = int(address, 16) if re.fullmatch(r"[0-9a-f]{1,8}", address) else None
         index = int(number) if number else _by_address(card, where)
-        if index is None or index >= len(BARS):
+        if index is None:
+            card.nameless = True
             continue
-        numbered = numbered or bool(number)
+        if index >= len(BARS):
+            continue
+        understood.add(index)
         if card.in_words:
-            io = kind.startswith("I/O")
-            low = 1 if io else 8 * ("prefetchable" in rest and "non-prefetchable" not in rest) | 4 * ("64-bit" in rest)
-            card.put(BARS[index], ((where or 0) & ~0xF | low).to_bytes(4, "little"))
+            low = 1 if kind.startswith("I/O") else _memory_type(rest)
+            card.put(BARS[index], ((where or 0) & 0xFFFF_FFF0 | low).to_bytes(4, "little"))
         if size := _size(rest):
             card.sizes[index] = size
+    numbered = {int(number) for number in named if number}
+    card.there |= understood | {index for index in numbered if index < len(BARS)}
     if numbered and card.sizes:
-        # What -v does not print is not there.
+        # What -vv does not print is not there.
         for index in range(len(BARS)):
-            if index not in card.sizes and card.bar(index) & ~0xF == 0:
+            if index not in card.there and card.bar(index) == 0:
                 card.sizes[index] = 0
                 if card.in_words:
                     card.put(BARS[index], bytes(4))
+        if None not in named and not card.value(ROM, 4):
+            card.rom_size = 0
+
+
+def _memory_type(rest: str) -> int:
+    """Bits 3:0 of a memory BAR by what stands behind the address, as in '(64-bit, prefetchable)'."""
+    type_ = next((bits for words, bits in _TYPES.items() if f"({words}," in rest), 0)
+    return type_ | 8 * ("prefetchable" in rest and "non-prefetchable" not in rest)
 
 
 def _by_address(card: Card, where: int | None) -> int | None:
     if card.in_words or not where:
         return None
-    return next((index for index in range(len(BARS)) if card.bar(index) & ~0xF == where & ~0xF), None)
+    low = where & 0xFFFF_FFF0
+    return next((index for index in range(len(BARS)) if card.bar(index) and card.bar(index) & ~0xF == low), None)
 
 
 def _size(rest: str) -> int | None:

@@ -247,8 +247,8 @@ def _spaces(card: Card, profile: Profile, values: dict[str, int], guesses: dict[
         values[f"las{space}rr"] = -size & 0xFFFF_FFFF | kind
         values[f"las{space}ba"] = base | 1
         guesses[f"las{space}ba"] = "local address (remap) guessed: configuration space does not have it"
-    if card.rom_size:
-        values["eromrr"] = -max(card.rom_size, 2 * KIB) & 0xFFFF_FFFF
+    if size := _rom_size(card, guesses):
+        values["eromrr"] = -max(size, 2 * KIB) & 0xFFFF_FFFF
         guesses["eromba"] = "local address of the ROM guessed"
 
 
@@ -259,15 +259,25 @@ def _misc(profile: Profile) -> int:
 def _size(card: Card, index: int, space: int, guesses: dict[str, str]) -> int:
     if index in card.sizes:
         return card.sizes[index]
-    address = card.bar(index) & ~0xF
-    if not address:
+    if not card.has_bar(index):
         return 0
-    most = min(GUESSED_SIZE if not card.bar(index) & 1 else IO_WINDOW, address & -address)
-    guesses[f"las{space}rr"] = (
-        f"size of BAR{index} guessed: {most} bytes (at most {address & -address} by its address {address:#x}); "
-        "'lspci -v' and sysfs's `resource` have it"
-    )
-    return most
+    usual = IO_WINDOW if card.bar(index) & 1 else GUESSED_SIZE
+    size, guesses[f"las{space}rr"] = _by_address(f"BAR{index}", card.bar(index) & ~0xF, usual)
+    return size
+
+
+def _rom_size(card: Card, guesses: dict[str, str]) -> int:
+    if card.rom_size is not None or not card.rom_address:
+        return card.rom_size or 0
+    size, guesses["eromrr"] = _by_address("the expansion ROM", card.rom_address, GUESSED_SIZE)
+    return size
+
+
+def _by_address(what: str, address: int, usual: int) -> tuple[int, str]:
+    """Guess a size that an address allows, 0 being none: the size, and what to say of it."""
+    most = min(usual, address & -address) if address else usual
+    limit = f" (at most {address & -address} by its address {address:#x})" if address else ""
+    return most, f"size of {what} guessed: {most} bytes{limit}; 'lspci -v' and sysfs's `resource` have it"
 
 
 def _capabilities(card: Card, profile: Profile, values: dict[str, int]) -> None:

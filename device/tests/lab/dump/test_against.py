@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A board beside a real card: every bit that is the card's is compared, what software writes is not."""
 
+from dataclasses import replace
+
 import pytest
 
-from plx9x5x.board import board_names, load_board
-from plx9x5x.lab.dump import against
+from plx9x5x.board import Eeprom, EepromPart, board_names, load_board
+from plx9x5x.lab.card import config_space
+from plx9x5x.lab.dump import against, bars
 from plx9x5x.lab.dump.config_file import Card
 from plx9x5x.regs import config as cfg
+from plx9x5x.regs.profile import PROFILES
 from tests.lab.dump.boards import config
 
 BOARD = load_board("rdk-9656-lite")
@@ -52,15 +56,19 @@ def test_what_software_writes_is_left_out_and_named(name: str) -> None:
 def test_every_bit_of_configuration_space_is_either_compared_or_softwares() -> None:
     """Flip each bit of the card's dump: one that is not software's makes a line, and the others none."""
     image, chip = config(BOARD, assigned=True), against.powered(BOARD)
-    bars = range(0x10, 0x34)
+    sizes = dict(zip(config_space.BARS, [bar.size for bar in bars.of(chip)], strict=False))
     for reg in chip.config.registers:
         layout = reg.on(chip.profile.chip)
         for bit in range(reg.width):
             at = reg.offset + bit // 8
-            if at in bars and not 0x28 <= at < 0x30:
-                continue
             found = against.compare(BOARD, card({at: image[at] ^ 1 << bit % 8}))
             softwares = bool((layout.rw | layout.w1c) >> bit & 1)
+            if reg.offset in config_space.BARS:
+                # An address is software's, as far as it fits the size; a BAR that is off has none.
+                size = sizes.get(reg.offset, 0)
+                softwares = size > 0 and 1 << bit >= size
+            elif reg is cfg.PCIERBAR:
+                softwares = bit == 0  # the board has no ROM
             assert bool(found.differs) != softwares, (reg.__name__, bit)
 
 
@@ -99,6 +107,39 @@ def test_a_rom_and_bytes_without_a_register_are_compared() -> None:
     assert any(line.startswith("0x40 no register on the PCI 9080") for line in old.differs)
 
 
+ROM = replace(
+    BOARD, eeprom=Eeprom.loading(PROFILES["9656"], EepromPart.C93CS56, {"ids": 0x9601_10B5, "eromrr": 0xFFFF_0000})
+)
+"""A ROM of 64 KiB."""
+
+
+@pytest.mark.parametrize(
+    ("rom", "line"),
+    [
+        (0, None),
+        (0xFE04_0001, None),
+        (0xFE04_8000, "0x30 expansion ROM: board 64 KiB; card at address 0xfe048000"),
+        (0x0000_0006, "0x30 PCIERBAR: board 0 in bits 10:1, card 0x00000006"),
+    ],
+)
+def test_a_rom_in_the_hex_bytes_is_compared_as_far_as_they_tell(rom: int, line: str | None) -> None:
+    there = Card()
+    there.put(0, config(ROM, assigned=True))
+    there.put(0x30, rom.to_bytes(4, "little"))
+    found = against.compare(ROM, there)
+    assert found.differs == (() if line is None else (line,))
+    assert any(left.startswith("expansion ROM (") for left in found.left_out) == (rom != 0xFE04_8000)
+    assert ("PCIERBAR" in found.left_out) == bool(rom & 1)
+    there.rom_size = 0x1_0000
+    assert not any("expansion ROM" in line for line in against.compare(ROM, there).differs)
+
+
+def test_a_rom_that_the_board_lacks_differs_by_its_address() -> None:
+    assert against.compare(BOARD, card({0x33: 0xFE})).differs == (
+        "0x30 expansion ROM: board off; card at address 0xfe000000",
+    )
+
+
 def test_what_the_dump_does_not_have_is_not_compared() -> None:
     there = Card()
     there.put(0, config(load_board("rdk-9054-lite"))[:4])
@@ -106,4 +147,3 @@ def test_what_the_dump_does_not_have_is_not_compared() -> None:
         "0x00 PCIIDR",
         "  31:16  device",
     ]
-    assert cfg.PCIIDR.offset == 0

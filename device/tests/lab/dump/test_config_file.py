@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configuration space as a file: lspci's text in its forms, sysfs's `config`, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from plx9x5x.board import load_board
 from plx9x5x.lab.card import config_space
-from plx9x5x.lab.dump import config_file, draft
+from plx9x5x.lab.dump import against, config_file, draft
 from plx9x5x.lab.dump.bad import BadDump
 from tests.lab.dump import real
 from tests.lab.dump.boards import config
@@ -34,12 +35,76 @@ def test_hex_lines_are_exact_and_regions_have_the_sizes(tmp_path: Path) -> None:
 
 
 def test_one_v_has_no_region_numbers_and_is_read_by_address(tmp_path: Path) -> None:
-    text = REGIONS.replace("Region 0: ", "").replace("Region 1: ", "").replace("Region 2: ", "")
+    text = re.sub("Region .: ", "", REGIONS)
     card = read(tmp_path, f"02:05.0 Bridge: a name\n{text}{HEX}")
-    address = {index: card.bar(index) & ~0xF for index in range(3)}
-    found = {index: size for index, size in card.sizes.items() if size}
-    assert found == {i: s for i, s in {0: 256, 1: 256, 2: 0x2_0000}.items() if f"{address[i]:x}" in text}
-    assert found
+    assert card.sizes == {0: 256, 1: 256, 2: 0x2_0000}
+    with pytest.raises(BadDump, match=r"does not say which BAR a region is.*lspci -xxxvv"):
+        read(tmp_path, f"02:05.0 Bridge: a name\n{text.replace('fe000000', '<unassigned>')}{HEX}")
+
+
+@pytest.mark.parametrize("regions", [re.sub("Region .: ", "", REGIONS), ""])
+def test_one_v_without_hex_lines_is_refused(tmp_path: Path, regions: str) -> None:
+    with pytest.raises(BadDump, match=r"does not say which BAR a region is.*lspci -xxxvv"):
+        read(tmp_path, f"02:05.0 0680: 10b5:9056 (rev aa)\n\tFlags: medium devsel, IRQ 10\n{regions}")
+
+
+WORDS = "02:05.0 0680: 10b5:9054 (rev 0b)\n\tControl: I/O+ Mem+\n"
+VIRTUAL = """\
+\tRegion 0: [virtual] Memory at fe020000 (32-bit, non-prefetchable)
+\tRegion 1: I/O ports at c000 [virtual] [size=256]
+\tRegion 2: [enhanced] Memory at fe000000 (32-bit, non-prefetchable) [size=128K]
+\t[virtual] Expansion ROM at fe040000 [disabled] [size=64K]
+"""
+
+
+@pytest.mark.parametrize("rest", [HEX, ""])
+def test_what_is_not_in_the_cards_own_bars_is_taken_too(tmp_path: Path, rest: str) -> None:
+    card = read(tmp_path, f"{WORDS}{VIRTUAL}{rest}")
+    assert card.sizes == {1: 256, 2: 0x2_0000, 3: 0, 4: 0, 5: 0}
+    assert (card.rom_size, card.bar(0)) == (0x1_0000, 0xFE02_0000)
+
+
+def test_a_line_that_is_not_understood_does_not_mean_off(tmp_path: Path) -> None:
+    text = f"{WORDS}{REGIONS}\tRegion 3: Something new\n\tExpansion ROM: new too\n"
+    card = read(tmp_path, text)
+    assert card.has_bar(3)
+    assert (3 in card.sizes, card.rom_size) == (False, None)
+    assert "BAR3 guessed: 65536 bytes;" in draft.from_card(card).guesses["las1rr"]
+    left = against.compare(load_board("rdk-9054-lite"), card).left_out
+    assert "BAR3 (the dump names it and says no more)" in left
+    assert read(tmp_path, f"{WORDS}{REGIONS}").rom_size == 0
+
+
+def test_a_bar_without_address_and_size_is_there(tmp_path: Path) -> None:
+    unassigned = "\tRegion 3: Memory at <unassigned> (32-bit, non-prefetchable) [disabled]\n"
+    for rest in ("", HEX):
+        made = draft.from_card(read(tmp_path, f"{WORDS}{REGIONS}{unassigned}{rest}"))
+        assert made.loaded["las1rr"] == 0xFFFF_0000
+        assert "BAR3 guessed" in made.guesses["las1rr"]
+
+
+def test_a_rom_by_its_address_alone_has_a_guessed_size(tmp_path: Path) -> None:
+    for address, mask in ((0xFE04_0001, 0xFFFF_0000), (0xFE04_0800, 0xFFFF_F800)):
+        made = draft.from_card(read(tmp_path, IMAGE[:0x30] + address.to_bytes(4, "little") + IMAGE[0x34:]))
+        assert made.loaded["eromrr"] == mask
+        assert "size of the expansion ROM guessed" in made.guesses["eromrr"]
+    made = draft.from_card(read(tmp_path, f"{WORDS}{REGIONS}\tExpansion ROM at fe041000 [disabled]\n"))
+    assert made.loaded["eromrr"] == 0xFFFF_F000
+
+
+@pytest.mark.parametrize(
+    ("words", "bits"), [("low-1M, non-", 2), ("64-bit, ", 12), ("type 3, ", 14), ("32-bit, non-", 0), ("32-bit, ", 8)]
+)
+def test_a_memory_bars_type_is_in_its_low_bits(tmp_path: Path, words: str, bits: int) -> None:
+    text = f"{WORDS}\tRegion 2: Memory at fe000000 ({words}prefetchable) [size=64K]\n"
+    assert read(tmp_path, text).bar(2) == 0xFE00_0000 | bits
+
+
+def test_a_slot_is_no_word_for_a_file_of_one_device(tmp_path: Path) -> None:
+    (folder := tmp_path / "0000:02:05.0").mkdir()
+    with pytest.raises(BadDump, match=r"raw bytes of one device: --slot 02:06\.0"):
+        read(folder, IMAGE, "02:06.0", "config")
+    assert read(folder, IMAGE, "02:05.0", "config").slot == "0000:02:05.0"
 
 
 def test_hex_lines_alone_have_no_sizes_and_those_are_guessed_by_the_addresses(tmp_path: Path) -> None:
@@ -108,7 +173,7 @@ def test_text_that_does_not_say_enough_is_refused(tmp_path: Path, text: str, wor
     ],
 )  # fmt: skip
 def test_v_alone_gives_ids_and_revision(tmp_path: Path, line: str, ids: str) -> None:
-    card = read(tmp_path, f"{line}\n\tFlags: bus master\n{REGIONS}")
+    card = read(tmp_path, f"{line}\n\tControl: I/O+\n{REGIONS}")
     assert card.image[:4].hex() == ids
     assert card.image[0x08] == int(line[-3:-1], 16)
     assert card.sizes[2] == 0x2_0000
@@ -123,7 +188,9 @@ def test_a_mail_may_quote_it(tmp_path: Path) -> None:
 
 def test_prefetchable_and_64_bit_are_kept(tmp_path: Path) -> None:
     words = REGIONS.replace("fe000000 (32-bit, non-prefetchable)", "fe000000 (64-bit, prefetchable)")
-    made = draft.from_card(read(tmp_path, f"02:05.0 0680: 10b5:9656\n\tFlags: x\n{words.replace('=256]', '=512]', 1)}"))
+    made = draft.from_card(
+        read(tmp_path, f"02:05.0 0680: 10b5:9656\n\tControl: x\n{words.replace('=256]', '=512]', 1)}")
+    )
     assert made.loaded["las0rr"] == 0xFFFE_000C
 
 
@@ -140,7 +207,7 @@ def test_prefetchable_and_64_bit_are_kept(tmp_path: Path) -> None:
     ],
 )
 def test_bar1_off_or_shifted_is_lmisc1(tmp_path: Path, bars: str, misc: int, spaces: tuple[int, int]) -> None:
-    made = draft.from_card(read(tmp_path, f"02:05.0 0680: 10b5:9054\n\tFlags: x\n{bars}"))
+    made = draft.from_card(read(tmp_path, f"02:05.0 0680: 10b5:9054\n\tControl: x\n{bars}"))
     assert made.loaded["misc"] == misc
     assert (made.loaded["las0ba"] & 1, made.loaded["las1ba"] & 1) == spaces
     assert "LMISC1" in made.guesses["misc"]
@@ -149,7 +216,7 @@ def test_bar1_off_or_shifted_is_lmisc1(tmp_path: Path, bars: str, misc: int, spa
 @pytest.mark.parametrize(
     ("text", "chip"),
     [
-        ("02:05.0 0680: 1234:0001\n\tFlags: x\n\tRegion 0: Memory at fe000000 [size=512]\n", "9056"),
+        ("02:05.0 0680: 1234:0001\n\tControl: x\n\tRegion 0: Memory at fe000000 [size=512]\n", "9056"),
         (f"02:05.0 x\n{config_space.hex_lines(bytes.fromhex('34120100') + IMAGE[4:])}", "9054"),
     ],
 )
@@ -161,7 +228,7 @@ def test_a_chip_that_the_ids_do_not_tell_is_guessed_by_what_it_can(tmp_path: Pat
 
 @pytest.mark.parametrize("size", ["256", "4K"])
 def test_a_chip_that_nothing_tells_is_asked_for(tmp_path: Path, size: str) -> None:
-    text = f"02:05.0 0680: 1234:0001\n\tFlags: x\n\tRegion 0: Memory at fe000000 [size={size}]\n"
+    text = f"02:05.0 0680: 1234:0001\n\tControl: x\n\tRegion 0: Memory at fe000000 [size={size}]\n"
     with pytest.raises(BadDump, match="--chip"):
         draft.from_card(read(tmp_path, text))
     assert draft.from_card(read(tmp_path, text), "9080").profile.key == "9080"
