@@ -12,11 +12,11 @@ from typing import ClassVar, Final
 
 from plx9x5x.blocks import Block, Timer
 from plx9x5x.board import Board, Eeprom, EepromPart, Window, configurable
-from plx9x5x.boards.reference import VENDOR
 from plx9x5x.model.localbus import Sram
 from plx9x5x.options import Chosen, choice, integer
 from plx9x5x.peripheral import Pin
 from plx9x5x.regs import dma, intr
+from plx9x5x.regs.config import PLX
 from plx9x5x.regs.kernel import Access, Register, Write, bit, bits
 from plx9x5x.regs.profile import PROFILES
 from plx9x5x.units import KIB, LocalAddr
@@ -287,7 +287,7 @@ def _build(chosen: Chosen) -> Board:
     chip = chosen[CHIP]
     profile, (device, part) = PROFILES[chip], _CARDS[chip]
     loaded = {
-        "ids": device << 16 | VENDOR, "subsystem": int(chip, 16) << 16 | VENDOR,
+        "ids": device << 16 | PLX, "subsystem": int(chip, 16) << 16 | PLX,
         "las0rr": (1 << 32) - SRAM, "las0ba": 0x0000_0001,
         "las1rr": (1 << 32) - LocalCpu.size, "las1ba": AT | 1,
     }  # fmt: skip

@@ -7,14 +7,12 @@ shows the first memory listed and space 1 the second.
 
 import functools
 from dataclasses import dataclass
-from typing import Final
 
 from plx9x5x.board import Board, Eeprom, EepromPart, Window
 from plx9x5x.model.localbus import Sram
+from plx9x5x.regs.config import PLX
 from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
-
-VENDOR: Final = 0x10B5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ def reference_board(
     memory: tuple[Memory, ...],
 ) -> Board:
     """Make a board whose space 0 shows the first memory whole, and space 1 the second if there is one."""
-    values = {"ids": device << 16 | VENDOR, "subsystem": subsystem << 16 | VENDOR}
+    values = {"ids": device << 16 | PLX, "subsystem": subsystem << 16 | PLX}
     for space, piece in enumerate(memory):
         values[f"las{space}rr"] = (1 << 32) - piece.size
         values[f"las{space}ba"] = piece.at | 1

@@ -67,10 +67,15 @@ def space_bar(size_mask: int, base: int) -> Bar:
     if not base & local.LAS0BA.enable.mask:
         return OFF
     io = size_mask & local.LAS0RR.io.mask
-    mask = size_mask & (0xFFFF_FFFC if io else 0xFFFF_FFF0)
+    mask = range_mask(size_mask)
     # A mask that is no run of ones decodes no clean window on silicon either; its lowest one sets the size.
     size = mask & -mask
     return Bar(size, kind=size_mask & (0x1 if io else 0xF), local_base=base & mask & -size)
+
+
+def range_mask(value: int) -> int:
+    """Give the bits of a LASnRR that are its range: not those that say the kind, of which I/O has fewer."""
+    return value & (0xFFFF_FFFC if value & local.LAS0RR.io.mask else 0xFFFF_FFF0)
 
 
 def _word(width: int) -> int:

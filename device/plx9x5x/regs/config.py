@@ -13,6 +13,9 @@ from plx9x5x.regs.kernel import Access, Reset, bit, bits
 _PCI = "PCI Local Bus Specification 2.2"
 _SDK = "PLX SDK register headers"
 
+PLX: Final = 0x10B5
+"""The chip maker's vendor ID."""
+
 _CHIP_NUMBER: Final[Reset] = {
     Chips.PCI9080: 0x9080,
     Chips.PCI9054: 0x9054,
@@ -25,7 +28,7 @@ _CHIP_NUMBER: Final[Reset] = {
 class PCIIDR(Register, offset=0x00, source=_PCI):
     """Vendor and device."""
 
-    vendor = bits(15, 0, Access.RO, reset=0x10B5, doc="Vendor ID; 10B5 is PLX. Loaded from the EEPROM.")
+    vendor = bits(15, 0, Access.RO, reset=PLX, doc="Vendor ID; 10B5 is PLX. Loaded from the EEPROM.")
     device = bits(31, 16, Access.RO, reset=_CHIP_NUMBER, doc="Device ID. Loaded from the EEPROM.")
 
 
@@ -152,7 +155,7 @@ class PCICIS(_Unused, offset=0x28, source=_PCI):
 class PCISVID(Register, offset=0x2C, width=16, source=_PCI):
     """Subsystem vendor."""
 
-    vendor = bits(15, 0, Access.RO, reset=0x10B5, doc="Subsystem vendor ID. Loaded by an extra-long EEPROM load.")
+    vendor = bits(15, 0, Access.RO, reset=PLX, doc="Subsystem vendor ID. Loaded by an extra-long EEPROM load.")
 
 
 class PCISID(Register, offset=0x2E, width=16, source=_PCI):

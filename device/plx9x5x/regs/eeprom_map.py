@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from plx9x5x.regs.config import CONFIG_REGISTERS, PCIIDR
+from plx9x5x.regs.config import CONFIG_REGISTERS
 from plx9x5x.regs.family import Chips
 from plx9x5x.regs.intr import RUNTIME_REGISTERS
 from plx9x5x.regs.local import LOCAL_REGISTERS
@@ -134,20 +134,12 @@ def loaded_dwords(profile: Profile, image: bytes, *, short: bool = False) -> Ite
 
 
 def wrong_image(profile: Profile, image: bytes) -> str:
-    """Say why an image is none that this chip could load, as when a dump was cut, or lies in another byte order.
+    """Say why an image is none that this chip could load, as when a dump was cut.
 
     Empty if nothing is wrong with it, or nothing in it.
     """
-    if not image:
-        return ""
-    if len(image) < profile.eeprom_bytes:
+    if image and len(image) < profile.eeprom_bytes:
         return f"the EEPROM's image has {len(image)} bytes, and a {profile.name} loads {profile.eeprom_bytes}"
-    ids = image[:4]
-    plx = PCIIDR.vendor.reset(profile.chip).to_bytes(2, "little")
-    if ids[2:] != plx and (plx in (ids[:2], ids[1::-1]) or ids[:1:-1] == plx):
-        return (
-            f"the EEPROM's image begins with {ids.hex(' ')}: its bytes lie in another order, the upper word comes first"
-        )
     return ""
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`plx9x5x board`: a package of a dump, and a board's EEPROM as a file; what is written, said and refused."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from plx9x5x.board import load_board
 from plx9x5x.cli.main import main
 from plx9x5x.lab.dump.orders import ORDERS
+from plx9x5x.lab.dump.package import module_of
 from tests.lab.dump import real
 
 Output = pytest.CaptureFixture[str]
@@ -54,7 +56,31 @@ def test_a_folder_that_is_there_is_left_alone(capsys: Output, dump: Path, tmp_pa
     said = refused(capsys, "board", "new", "my-card", "--from-eeprom", dump, "--into", tmp_path)
     assert "is there already: remove it, or take another name or --into" in said
     assert list((tmp_path / "my-card").iterdir()) == []
-    assert "cannot be written" in refused(capsys, "board", "new", "x", "--from-eeprom", dump, "--into", dump / "x")
+    for into, why in ((dump, "it is a file"), (dump / "x", "Not a directory")):
+        said = refused(capsys, "board", "new", "x", "--from-eeprom", dump, "--into", into)
+        assert f"{into} cannot be the folder that the package goes to: {why}; say another with --into" in said
+
+
+def test_what_was_begun_is_removed_when_a_later_file_cannot_be_written(
+    capsys: Output, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def full(file: Path, content: str, encoding: str | None = None) -> int:
+        if file.name.startswith("test_"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content, encoding)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    said = refused(capsys, "board", "new", "my-card", "--from-eeprom", dump, "--into", tmp_path / "boards")
+    assert "cannot be written: No space left on device; nothing of it was kept" in said
+    assert list((tmp_path / "boards").iterdir()) == []
+
+
+def test_no_two_names_make_one_module() -> None:
+    names = ["1", "card-1", "c1", "1-board", "board", "card-1-board"]
+    assert len({module_of(name) for name in names}) == len(names)
+    assert all(module_of(name).isidentifier() for name in names)
 
 
 @pytest.mark.parametrize("name", ["My-Card", "my_card", "-x", "x-", "a b", "../x", "", "x" * 65, "ä", "x\n"])

@@ -8,7 +8,6 @@ import pytest
 
 from plx9x5x.board import Board, Eeprom, EepromPart, NoSuchBoard, Window, board_names, load_board
 from plx9x5x.errors import SetupError
-from plx9x5x.lab.dump.orders import Order
 from plx9x5x.model.localbus import LocalBus, Sram
 from plx9x5x.regs.eeprom_map import build_image, loaded_dwords
 from plx9x5x.regs.kernel import Register
@@ -234,13 +233,11 @@ def test_a_local_access_crosses_targets_gaps_and_the_top() -> None:
     assert bus.read(0xFFFF_FFFC, 18) == b"\0\0\1\2\3\4\5\6\xff\xff\xff\xff\x0b\x0c\x0d\x0e\xff\xff"
 
 
-@pytest.mark.parametrize("order", [order for order in Order if order is not Order.WORD_LE])
-def test_an_image_in_another_byte_order_is_refused(order: Order) -> None:
+@pytest.mark.parametrize("ids", [0x10B5_1307, 0xB510_1307, 0x0061_B510])
+def test_ids_that_look_turned_are_a_boards_own_business(ids: int) -> None:
     right = load_board("rdk-9054-lite")
-    assert right.eeprom is not None
-    turned = Eeprom(right.eeprom.part, order.turn(right.eeprom.image))
-    with pytest.raises(ValueError, match=r"its bytes lie in another order.*'plx9x5x board new'"):
-        replace(right, eeprom=turned)
+    loading = Eeprom.loading(right.profile, EepromPart.C93CS56, {"ids": ids})
+    assert Bench(replace(right, eeprom=loading)).chip.config_read(0, 4) == ids
 
 
 def test_an_image_that_was_cut_is_refused_and_an_empty_one_is_a_blank_part() -> None:

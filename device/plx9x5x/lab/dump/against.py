@@ -40,6 +40,11 @@ def compare(board: Board, card: Card) -> Comparison:
     """Lay them beside each other; what the card's dump does not have is not looked at."""
     chip = powered(board)
     config_space.assign(chip)
+    return beside(chip, card)
+
+
+def beside(chip: Chip, card: Card) -> Comparison:
+    """Compare with a chip whose BARs have addresses; it is only read."""
     found: list[str] = []
     left: list[str] = []
     for reg in chip.config.registers:

@@ -15,7 +15,8 @@ from plx9x5x.lab.card.config_space import BARS, ROM, ROM_ADDRESS, SIZE
 from plx9x5x.lab.dump import bad, orders
 from plx9x5x.lab.dump.bad import BadDump
 from plx9x5x.lab.dump.eeprom_file import PARTS, SAVED, is_config_space
-from plx9x5x.lab.dump.orders import DEVICES, PLX
+from plx9x5x.lab.dump.orders import DEVICES
+from plx9x5x.regs.config import PLX
 from plx9x5x.units import KIB
 
 HEADER: Final = 64
@@ -139,10 +140,10 @@ def read(file: Path, slot: str | None = None) -> Card:
 
 def _raw(file: Path, data: bytes, slot: str | None) -> Card:
     if len(data) not in RAW_SIZES:
-        what = f"{file} has {len(data)} bytes"
+        what = f"{file} is neither text nor raw bytes of configuration space: it has {len(data)} bytes"
         if len(data) in PARTS or len(data) in SAVED:
             what += ", as an EEPROM has (--from-eeprom takes that)"
-        raise BadDump(f"{what}; configuration space has {', '.join(map(str, RAW_SIZES))}")
+        raise BadDump(f"{what}; a raw configuration space has {', '.join(map(str, RAW_SIZES))}")
     card = Card(slot=file.resolve().parent.name)
     if slot is not None and not card.slot.endswith(slot):
         raise BadDump(f"{file} is raw bytes of one device: --slot {slot} goes with lspci's text, which has several")

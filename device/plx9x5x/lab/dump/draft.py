@@ -10,10 +10,11 @@ from plx9x5x.board import Board, Eeprom, EepromPart, Window
 from plx9x5x.lab.dump.bad import BadDump
 from plx9x5x.lab.dump.config_file import Card
 from plx9x5x.lab.dump.eeprom_file import Found
-from plx9x5x.lab.dump.orders import DEVICES, PLX, listed
+from plx9x5x.lab.dump.orders import DEVICES
 from plx9x5x.model.localbus import Sram
 from plx9x5x.model.windows import IO_WINDOW, space_bar
 from plx9x5x.regs.catalog import profile_of
+from plx9x5x.regs.config import PLX
 from plx9x5x.regs.eeprom_map import (
     EXTRA_LONG_FROM,
     EXTRA_LONG_LOAD,
@@ -21,7 +22,6 @@ from plx9x5x.regs.eeprom_map import (
     dword_at,
     entries,
     loaded_dwords,
-    wrong_image,
 )
 from plx9x5x.regs.profile import PROFILES, Profile
 from plx9x5x.units import KIB, MIB, LocalAddr
@@ -113,8 +113,6 @@ def from_eeprom(found: Found, chip: str | None = None) -> Draft:
             f"the file has {len(image)} bytes, and a {profile.name} loads {profile.eeprom_bytes}: "
             "read the part again, or say with --chip which chip it belongs to"
         )
-    if wrong := wrong_image(profile, image):
-        raise BadDump(f"read in the order {found.order.key}, {wrong}; leave --order out, or say another: {listed()}")
     part = next((part for part in EepromPart if part.size == len(image)), None)
     if part is None:
         likely = EepromPart.C93CS46 if profile.short_load else EepromPart.C93CS56

@@ -2,7 +2,9 @@
 """A draft as a package: pyproject.toml, a module with the board, a test. Guessed lines say so in a comment."""
 
 import re
+import shutil
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,7 +15,8 @@ from plx9x5x.lab.dump import bars
 from plx9x5x.lab.dump.against import powered
 from plx9x5x.lab.dump.bad import BadDump
 from plx9x5x.lab.dump.draft import Draft
-from plx9x5x.model.windows import space_bar
+from plx9x5x.model.windows import range_mask, space_bar
+from plx9x5x.regs.dma import LocalWidth
 from plx9x5x.regs.eeprom_map import EXTRA_LONG_LOAD
 from plx9x5x.regs.local import LBRD0
 
@@ -77,7 +80,8 @@ def check_name(name: str) -> None:
 def module_of(name: str) -> str:
     """Name of the package's module."""
     stem = name.replace("-", "_")
-    return f"card_{stem}_board" if stem[0].isdigit() else f"{stem}_board"
+    # No name begins with '_': no other name's module is called so.
+    return f"_{stem}_board" if stem[0].isdigit() else f"{stem}_board"
 
 
 def write(name: str, draft: Draft, *, source: str, into: Path) -> Made:
@@ -98,16 +102,30 @@ def write(name: str, draft: Draft, *, source: str, into: Path) -> Made:
             sizes=[bar.size for bar in bars.of(chip)],
         ),
     }
+    _write(folder, files)
+    return Made(folder, tuple(files), module, tuple(_guessed(text)))
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> None:
+    """Write a new folder, or nothing."""
+    into = folder.parent
     try:
         into.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        what = "it is a file" if into.is_file() else exc.strerror
+        raise BadDump(f"{into} cannot be the folder that the package goes to: {what}; say another with --into") from exc
+    try:
         folder.mkdir()
-        for file, content in files.items():
-            (folder / file).write_text(content, encoding="utf-8")
     except FileExistsError:
         raise BadDump(f"{folder} is there already: remove it, or take another name or --into") from None
     except OSError as exc:
-        raise BadDump(f"{folder} cannot be written: {exc.strerror}") from exc
-    return Made(folder, tuple(files), module, tuple(_guessed(text)))
+        raise BadDump(f"{folder} cannot be made: {exc.strerror}; say another place with --into") from exc
+    try:
+        for file, content in files.items():
+            (folder / file).write_text(content, encoding="utf-8")
+    except OSError as exc:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BadDump(f"{folder} cannot be written: {exc.strerror}; nothing of it was kept") from exc
 
 
 def _guessed(text: str) -> list[tuple[int, str]]:
@@ -177,7 +195,7 @@ def _remark(key: str, draft: Draft) -> str:
     """What a dword means, where that is worth a word."""
     value = draft.loaded[key]
     if key in ("las0rr", "las1rr"):
-        mask = value & (0xFFFF_FFFC if value & 1 else 0xFFFF_FFF0)
+        mask = range_mask(value)
         return f"  # {bars.kind_text(value & (1 if value & 1 else 0xF))}, {bars.size_text(mask & -mask)}"
     if key in ("las0ba", "las1ba"):
         bar = space_bar(draft.loaded[f"{key[:4]}rr"], value)
@@ -187,6 +205,6 @@ def _remark(key: str, draft: Draft) -> str:
         below = "" if written == bar.local_base else f", not {written:08x}h: bits below the size do not count"
         return f"  # local address {bar.local_base:08x}h{below}"
     if key == "lbrd0":
-        width = {0: 8, 1: 16}.get(value & LBRD0.bus_width.mask, 32)
+        width = 8 * LocalWidth(LBRD0(value).bus_width).bytes
         return f"  # {width}-bit local bus in space 0{'' if value & EXTRA_LONG_LOAD else '; ends the load at 44h'}"
     return ""

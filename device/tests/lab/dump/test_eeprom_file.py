@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """EEPROM files: what is read, what is refused and with which words."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from plx9x5x.lab.card import config_space
-from plx9x5x.lab.dump import draft, eeprom_file
+from plx9x5x.lab.dump import config_file, draft, eeprom_file
 from plx9x5x.lab.dump.bad import BadDump
 from plx9x5x.lab.dump.orders import Order, is_range
 from plx9x5x.regs.eeprom_map import build_image
@@ -68,15 +69,35 @@ def test_an_order_that_cannot_be_told_is_asked_for_with_all_there_are(dump: Dump
     with pytest.raises(BadDump, match="say it with --order") as caught:
         eeprom_file.read(dump(nothing))
     assert all(order.key in str(caught.value) and order.example in str(caught.value) for order in Order)
-    assert eeprom_file.read(dump(nothing), "half-be").image == Order.DWORD_BE_WORDS.turn(nothing)
+    assert eeprom_file.read(dump(nothing), "half-be").image == Order.HALF_BE.turn(nothing)
     with pytest.raises(BadDump, match="no order is called 'big'"):
         eeprom_file.read(dump(nothing), "big")
 
 
 @pytest.mark.parametrize("key", ["word-be", "dword-le", "half-be"])
 def test_a_wrong_order_on_demand_is_refused(dump: Dump, key: str) -> None:
-    with pytest.raises(BadDump, match=f"read in the order {key}, .* lie in another order"):
-        draft.from_eeprom(eeprom_file.read(dump(IMAGE), key), "9054")
+    with pytest.raises(BadDump, match=f"read in the order {key}, the file makes much less sense than .* word-le"):
+        eeprom_file.read(dump(IMAGE), key)
+
+
+@pytest.mark.parametrize("ids", [0x10B5_1307, 0xB510_1307, 0x0061_B510])
+def test_a_right_image_whose_ids_look_turned_is_a_board_if_its_order_is_said(dump: Dump, ids: int) -> None:
+    values = {"ids": ids, "class_revision": 0x1180_0000, "latency_interrupt": 0x0100, "las0rr": 0xFFFF_F000}
+    image = build_image(PROFILES["9054"], values, size=256)
+    made = draft.from_eeprom(eeprom_file.read(dump(image), "word-le"), "9054")
+    board = made.board("x", "")
+    assert board.eeprom is not None
+    assert board.eeprom.image == image
+
+
+def test_the_note_says_what_told_the_order(dump: Dump) -> None:
+    def note(ids: int) -> str:
+        values = {"ids": ids, "class_revision": 0x1180_0000, "latency_interrupt": 0x0100, "subsystem": 0x0061_1307}
+        image = build_image(PROFILES["9054"], values | {"las0rr": 0xFFFF_F000}, size=256)
+        return eeprom_file.read(dump(image)).notes[0]
+
+    assert note(0x0061_1307).startswith("byte order word-le, told by class, interrupt pin, ranges (")
+    assert note(0x9054_10B5).startswith("byte order word-le, told by IDs, class, interrupt pin, ranges (")
 
 
 def test_the_order_of_another_vendors_card_is_told_by_class_pin_and_ranges(dump: Dump) -> None:
@@ -131,6 +152,37 @@ def in_words() -> list[int]:
     return [int.from_bytes(IMAGE[at : at + 2], "little") for at in range(0, 0x60, 2)]
 
 
+def in_bytes(row: bytes) -> str:
+    return f"  {row[:8].hex(' ')}  {row[8:].hex(' ')}".ljust(52) + f"|{characters(row)}|"
+
+
+def in_groups(row: bytes) -> str:
+    return "".join(f" {int.from_bytes(row[at : at + 2], 'little'):04x}" for at in range(0, len(row), 2)).ljust(40)
+
+
+def characters(row: bytes) -> str:
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+
+
+def as_hexdump(data: bytes, offset: Callable[[int], str], values: Callable[[bytes], str]) -> str:
+    """As hexdump prints it: of rows that are alike the first, then '*'; the length at the end."""
+    lines: list[str] = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        if at and row == data[at - 16 : at]:
+            lines += ["*"] * (lines[-1] != "*")
+        else:
+            lines.append(f"{offset(at)}{values(row)}")
+    return "\n".join([*lines, offset(len(data))])
+
+
+def as_xxd(data: bytes, size: int) -> str:
+    return "\n".join(
+        f"{at:08x}: {data[at : at + 16].hex(' ', -size)}  {characters(data[at : at + 16])}"
+        for at in range(0, len(data), 16)
+    )
+
+
 TEXTS = {
     "dwords": "\n".join(f"{4 * n:02x}: {value:08x}" for n, value in enumerate(in_dwords())),
     "names behind": "\n".join(f" {4 * n:03X}h  {value:08X}  Device/Vendor ID" for n, value in enumerate(in_dwords())),
@@ -139,15 +191,10 @@ TEXTS = {
     "by dword": "\n".join(f"{n:x}: {value:08x}" for n, value in enumerate(in_dwords())),
     "words": "\n".join(f"{2 * n:04x}: {value:04x}" for n, value in enumerate(in_words())),
     "by word": "\n".join(f"{n:04x}: {value:04x}" for n, value in enumerate(in_words())),
-    "hexdump": "\n".join(
-        f"{2 * n:07x} {' '.join(f'{value:04x}' for value in in_words()[n : n + 8])}" for n in range(0, 48, 8)
-    )
-    + "\n0000060",
-    "hexdump -C": "\n".join(
-        f"{at:08x}  {IMAGE[at : at + 8].hex(' ')}  {IMAGE[at + 8 : at + 16].hex(' ')}  |T...............|"
-        for at in range(0, 0x60, 16)
-    ),
-    "xxd": "\n".join(f"{at:08x}: {IMAGE[at : at + 16].hex(' ', 2)}  T..............." for at in range(0, 0x60, 16)),
+    "hexdump": as_hexdump(IMAGE, lambda at: f"{at:07x}", in_groups),
+    "hexdump -C": as_hexdump(IMAGE, lambda at: f"{at:08x}", in_bytes),
+    "xxd": as_xxd(IMAGE, 2),
+    "xxd -g4": as_xxd(IMAGE, 4),
     "other order": config_space.hex_lines(Order.WORD_BE.turn(IMAGE)),
 }
 
@@ -158,11 +205,85 @@ def test_text_is_read_in_many_forms(dump: Dump, form: str) -> None:
     assert made.image == IMAGE
 
 
-def test_a_gap_in_text_is_named(dump: Dump) -> None:
-    lines = TEXTS["dwords"].splitlines()
-    del lines[11]
-    with pytest.raises(BadDump, match="the next line would have offset 0x2c"):
-        eeprom_file.read(dump("\n".join(lines)))
+@pytest.mark.parametrize("values", [in_bytes, in_groups])
+@pytest.mark.parametrize("size", [256, 512])
+def test_lines_that_hexdump_leaves_out_are_those_before_them(
+    dump: Dump, size: int, values: Callable[[bytes], str]
+) -> None:
+    image = IMAGE.ljust(size, b"\xff")
+    for data in (
+        image, image[: size // 2] + b"text of 16 bytes" + image[size // 2 + 16 :], image[: size - 8] + bytes(8),
+        image[:0x70] + bytes(64) + image[0xB0:],
+    ):  # fmt: skip
+        text = as_hexdump(data, lambda at: f"{at:08x}", values)
+        assert "*" in text.splitlines()
+        found = eeprom_file.read(dump(text))
+        assert found.image == data
+        assert draft.from_eeprom(found).part.size == size
+
+
+def test_lines_left_out_up_to_nowhere_are_refused(dump: Dump) -> None:
+    text = as_hexdump(IMAGE, lambda at: f"{at:08x}", in_bytes)
+    without_end = text[: text.rindex("\n")]
+    with pytest.raises(BadDump, match=r"ends with '\*', and the offset"):
+        eeprom_file.read(dump(without_end))
+    with pytest.raises(BadDump, match="the line '000000f4' is out of place: the next line would have offset 0x70"):
+        eeprom_file.read(dump(f"{without_end}\n000000f4"))
+
+
+@pytest.mark.parametrize("form", [form for form in TEXTS if form != "C's numbers"])
+def test_a_gap_in_text_is_named_and_so_is_a_line_that_is_there_twice_with_other_data(dump: Dump, form: str) -> None:
+    lines = TEXTS[form].splitlines()
+    at = 0x60 if form == "other order" else 4
+    at = min(at, len(lines) // 2)
+    with pytest.raises(BadDump, match="is out of place: the next line would have offset"):
+        eeprom_file.read(dump("\n".join(lines[:at] + lines[at + 1 :])))
+    offset = re.match(r"\W*(?:0x)?[0-9A-Fa-f]+", lines[at - 1])
+    assert offset
+    other = offset[0] + lines[at][offset.end() :]
+    if other != lines[at - 1]:
+        with pytest.raises(BadDump, match="twice there and not the same"):
+            eeprom_file.read(dump("\n".join([*lines[:at], other, *lines[at:]])))
+    assert eeprom_file.read(dump("\n".join([*lines[:at], lines[at - 1], *lines[at:]]))).image[:0x58] == IMAGE[:0x58]
+
+
+def test_another_table_behind_the_eeprom_is_none_of_it(dump: Dump) -> None:
+    text = f"{TEXTS['dwords']}\nfe000000: 12345678 12345678\n"
+    assert draft.from_eeprom(eeprom_file.read(dump(text))).image == IMAGE
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("order", Order)
+def test_xxd_prints_bytes_of_a_file_and_an_order_is_of_those(dump: Dump, order: Order, size: int) -> None:
+    text = as_xxd(order.turn(IMAGE), size)
+    assert eeprom_file.read(dump(text), order.key).image == IMAGE
+    assert eeprom_file.read(dump(text)).order is order
+
+
+def test_characters_behind_dwords_of_a_monitor_are_not_taken_for_xxds(dump: Dump) -> None:
+    lines = [
+        f"{4 * n:08x}: {value:08x}    {characters(value.to_bytes(4, 'little'))}" for n, value in enumerate(in_dwords())
+    ]
+    assert eeprom_file.read(dump("\n".join(lines)), "word-le").image == IMAGE[:0x60]
+
+
+def test_characters_that_look_like_values_are_none(dump: Dump) -> None:
+    data = IMAGE[:0x60] + b"beef 12  cafe 00" + IMAGE[0x70:]
+    assert eeprom_file.read(dump(as_xxd(data, 2))).image == data
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+def test_text_of_windows_tools_is_text(dump: Dump, encoding: str) -> None:
+    text = f"Gerät Nº 1\r\n{TEXTS['dwords']}"
+    assert draft.from_eeprom(eeprom_file.read(dump(text.encode(encoding)))).image == IMAGE
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\xd8\x00", b"\xb0 text\x01", b"\xb0" * 9])
+def test_what_is_neither_text_nor_raw_is_called_so(dump: Dump, content: bytes) -> None:
+    with pytest.raises(BadDump, match="is neither text nor raw bytes of a part's length: it has"):
+        eeprom_file.read(dump(content))
+    with pytest.raises(BadDump, match="is neither text nor raw bytes of configuration space: it has"):
+        config_file.read(dump(content))
 
 
 def test_text_without_offsets_is_refused_with_what_can_be_read(dump: Dump) -> None:

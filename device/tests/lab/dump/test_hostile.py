@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from plx9x5x.board import EepromPart, load_board
 from plx9x5x.errors import BadRequest
-from plx9x5x.lab.card import config_space
 from plx9x5x.lab.dump import against, config_file, draft, eeprom_file, package
 from plx9x5x.lab.dump.draft import Draft
 from plx9x5x.lab.dump.orders import ORDERS
@@ -18,6 +17,7 @@ from plx9x5x.regs.profile import PROFILES
 from tests.lab.dump import real
 from tests.lab.dump.boards import config, written
 from tests.lab.dump.test_config_file import HEX, REGIONS
+from tests.length import tries
 
 CHIPS = st.sampled_from([None, *PROFILES])
 KEYS = st.sampled_from([None, *ORDERS])
@@ -69,19 +69,19 @@ def ends_well(make: Callable[[Path], Draft], data: bytes) -> None:
 
 
 @given(FILES, CHIPS, KEYS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(60, 400), deadline=None)
 def test_any_file_as_an_eeprom(data: bytes, chip: str | None, order: str | None) -> None:
     ends_well(lambda file: draft.from_eeprom(eeprom_file.read(file, order), chip), data)
 
 
 @given(FILES, CHIPS, st.sampled_from([None, "02:05.0", "0"]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=tries(60, 400), deadline=None)
 def test_any_file_as_configuration_space(data: bytes, chip: str | None, slot: str | None) -> None:
     ends_well(lambda file: draft.from_card(config_file.read(file, slot), chip), data)
 
 
 @given(FILES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(40, 200), deadline=None)
 def test_any_file_beside_a_board(data: bytes) -> None:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "dump"
@@ -94,7 +94,7 @@ def test_any_file_beside_a_board(data: bytes) -> None:
 
 
 @given(st.binary(min_size=0x64, max_size=0x64), CHIPS.filter(bool))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(40, 200), deadline=None)
 def test_any_content_of_an_eeprom_is_a_board_that_holds_it(data: bytes, chip: str) -> None:
     image = data.ljust(256, b"\xff")
     if len(set(image)) == 1:
@@ -103,7 +103,7 @@ def test_any_content_of_an_eeprom_is_a_board_that_holds_it(data: bytes, chip: st
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=tries(60, 300), deadline=None)
 def test_a_name_is_one_that_pip_python_and_the_registry_take_or_is_refused(name: str) -> None:
     try:
         package.check_name(name)
@@ -118,4 +118,3 @@ def test_any_resource_file_beside_config_is_survived(tmp_path: Path) -> None:
     for text in ("", "x y z\n", "0x0 0x0\n", f"0x10 0x5 0x0\n{'0xffffffffffffffff ' * 3}\n", "0x0 0xff 0x0\n" * 20):
         (tmp_path / "resource").write_text(text)
         assert draft.from_card(config_file.read(tmp_path / "config")).ids == "10b5:5406"
-    assert config_space.SIZE == 256
