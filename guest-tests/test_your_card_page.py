@@ -11,4 +11,4 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(600)]
 
 
 def test_the_page_is_followed_to_the_letter(tmp_path: Path) -> None:
-    assert card_page.follow(tmp_path, guest=True) == len(pages.steps(card_page.PAGE))
+    assert card_page.follow(tmp_path, guest=True, pip=True) == len(pages.steps(card_page.PAGE))
