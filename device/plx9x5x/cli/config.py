@@ -77,7 +77,7 @@ def _against(board: "Board", file: Path, slot: str | None) -> int:
     """Print what differs; what is left out goes to stderr, so that stdout is empty where nothing differs."""
     from plx9x5x.lab.dump import against, config_file
 
-    found = against.compare(board, config_file.read(file, slot))
+    found = against.compare(board, config_file.read(file, slot, against.ids_of(board)))
     for line in found.differs:
         print(line)
     if found.left_out:

@@ -36,6 +36,11 @@ def powered(board: Board) -> Chip:
     return Loopback(lambda bus, irq: Chip(board, bus=bus, irq=irq), enabled=False).device
 
 
+def ids_of(board: Board) -> int:
+    """The dword at offset 0 of its configuration space."""
+    return powered(board).config_read(0, 4)
+
+
 def compare(board: Board, card: Card) -> Comparison:
     """Lay them beside each other; what the card's dump does not have is not looked at."""
     chip = powered(board)

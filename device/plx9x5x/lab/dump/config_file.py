@@ -16,7 +16,9 @@ from plx9x5x.lab.dump import bad, orders
 from plx9x5x.lab.dump.bad import BadDump
 from plx9x5x.lab.dump.eeprom_file import PARTS, SAVED, is_config_space
 from plx9x5x.lab.dump.orders import DEVICES
+from plx9x5x.model.windows import IO_WINDOW
 from plx9x5x.regs.config import PLX
+from plx9x5x.regs.profile import PROFILES
 from plx9x5x.units import KIB
 
 HEADER: Final = 64
@@ -44,6 +46,8 @@ _PIN: Final = re.compile(r"Interrupt: pin ([A-D])")
 _UNITS: Final = {"": 1, "K": KIB, "M": KIB**2, "G": KIB**3, "T": KIB**4}
 _IORESOURCE_ROM: Final = 6
 """Line of sysfs's `resource` that is the expansion ROM's; those before are the BARs'."""
+
+_MOST_NAMED: Final = 16
 
 
 @dataclass(slots=True)
@@ -89,6 +93,19 @@ class Card:
         """Device ID."""
         return self.value(0x02, 2)
 
+    @property
+    def ids(self) -> str:
+        """Vendor and device, as people say them."""
+        return f"{self.vendor:04x}:{self.device:04x}"
+
+    @property
+    def is_likely(self) -> bool:
+        """Tell whether it calls itself a chip of the family, or shows registers as one does: as memory and in I/O."""
+        if self.vendor == PLX and self.device in DEVICES:
+            return True
+        windows = {profile.register_window for profile in PROFILES.values()}
+        return self.sizes.get(0) in windows and self.sizes.get(1) == IO_WINDOW and bool(self.bar(1) & 1)
+
     def bar(self, index: int) -> int:
         """Give a BAR as it reads."""
         return self.value(BARS[index], 4)
@@ -103,8 +120,10 @@ class Card:
         return self.value(ROM, 4) & ROM_ADDRESS
 
 
-def read(file: Path, slot: str | None = None) -> Card:
-    """Read the one card that is meant: that in `slot`, the only one, or the only one with a chip of the family.
+def read(file: Path, slot: str | None = None, ids: int | None = None) -> Card:
+    """Read the one card that is meant: that in `slot`, the only one, that of `ids`, or the only one of the family.
+
+    `ids` is the dword at offset 0. Of the family is who says so, or has its BARs of registers.
 
     Raises: BadDump that says what would do.
     """
@@ -114,17 +133,20 @@ def read(file: Path, slot: str | None = None) -> Card:
         return _raw(file, data, slot)
     cards = list(_devices(text, file))
     if slot is not None:
-        cards = [card for card in cards if card.slot.endswith(slot)]
+        there = [card.slot for card in cards]
+        cards = [card for card in cards if card.slot.endswith(slot) or (card.slot and slot.endswith(f":{card.slot}"))]
+        if not cards and any(there):
+            raise BadDump(f"{file} has no device in slot {slot}; there are {', '.join(there[:_MOST_NAMED])}")
     if not cards:
         raise BadDump(
             f"{file} has no device{f' in slot {slot}' if slot else ''} with hex lines or numbers; "
             "'lspci -xxxvv -s SLOT', as root, prints what is wanted"
         )
-    likely = [card for card in cards if card.vendor == PLX and card.device in DEVICES]
-    found = cards if len(cards) == 1 else likely
+    likely = [card for card in cards if card.is_likely]
+    found = cards if len(cards) == 1 else [it for it in cards if it.value(0, 4) == ids] or likely
     if len(found) != 1:
-        there = ", ".join(f"{card.slot} ({card.vendor:04x}:{card.device:04x})" for card in (likely or cards)[:16])
-        raise BadDump(f"{file} has {len(cards)} devices; say which one with --slot: {there}")
+        named = ", ".join(f"{card.slot} ({card.ids})" for card in (likely or cards)[:_MOST_NAMED])
+        raise BadDump(f"{file} has {len(cards)} devices; say which one with --slot: {named}")
     if not found[0].knows(0, 4):
         raise BadDump(f"{file} has no IDs in numbers: print it with 'lspci -n' too, or better with -xxx as root")
     if found[0].value(0x00, 4) in (0, 0xFFFF_FFFF):

@@ -125,9 +125,22 @@ def from_eeprom(found: Found, chip: str | None = None) -> Draft:
             f"bit 25 of lbrd0 is clear: the chip loads nothing from offset {EXTRA_LONG_FROM:#x} on, "
             "so that subsystem IDs and space 1 are what it has without an EEPROM"
         )
+    guesses |= _cut_off(
+        image, profile, reads=profile.eeprom_bytes if loaded["lbrd0"] & EXTRA_LONG_LOAD else EXTRA_LONG_FROM
+    )
     return Draft(
         profile, part, loaded, image[profile.eeprom_bytes :].rstrip(b"\xff"), guesses | _memory(), tuple(notes)
     )
+
+
+def _cut_off(image: bytes, profile: Profile, *, reads: int) -> dict[str, str]:
+    """Dwords at the end of what the chip reads that are all ones: a file that was cut and filled up has them.
+
+    One alone may be meant.
+    """
+    end = len(image[: min(reads, len(image))].rstrip(b"\xff"))
+    blank = [entry.name for entry in entries(profile) if end <= entry.at < reads]
+    return dict.fromkeys(blank, f"all ones from {end:#x} on: was the file cut off?") if len(blank) > 1 else {}
 
 
 def _memory() -> dict[str, str]:
@@ -135,9 +148,9 @@ def _memory() -> dict[str, str]:
 
 
 def _chip_of_image(image: bytes, chip: str | None, guesses: dict[str, str]) -> Profile:
-    if chip is not None:
-        return profile_of(chip)
     vendor, device = dword_at(image, 0) & 0xFFFF, dword_at(image, 0) >> 16
+    if chip is not None:
+        return _asked(chip, vendor, device, guesses)
     if vendor == PLX and device in DEVICES:
         return _known(device, guesses)
     hot_swap = dword_at(image, 0x54)
@@ -151,6 +164,15 @@ def _chip_of_image(image: bytes, chip: str | None, guesses: dict[str, str]) -> P
         f"the card calls itself {vendor:04x}:{device:04x}, which says nothing of its chip; say it with --chip, "
         f"one of {', '.join(PROFILES)}: it is printed on the chip"
     )
+
+
+def _asked(chip: str, vendor: int, device: int, guesses: dict[str, str]) -> Profile:
+    """The chip that was asked for; said if the card calls itself another."""
+    profile = profile_of(chip)
+    own = DEVICES.get(device) if vendor == PLX else None
+    if own not in (None, profile.key, *({"9056"} if profile.key == "8311" else ())):
+        guesses["chip"] = f"--chip {profile.key}, although the card calls itself a {own} ({vendor:04x}:{device:04x})"
+    return profile
 
 
 def _known(device: int, guesses: dict[str, str]) -> Profile:
@@ -176,12 +198,13 @@ def from_card(card: Card, chip: str | None = None) -> Draft:
             guesses[entry.name] = "not in configuration space: as without an EEPROM"
     part = EepromPart.C93CS46 if profile.short_load else EepromPart.C93CS56
     guesses["part"] = f"not in configuration space: taken for a {part.name}"
-    return Draft(profile, part, blank | values, b"", guesses)
+    notes = (f"card: {card.ids} in slot {card.slot}",) if card.slot else ()
+    return Draft(profile, part, blank | values, b"", guesses, notes)
 
 
 def _chip_of_card(card: Card, chip: str | None, guesses: dict[str, str]) -> Profile:
     if chip is not None:
-        return profile_of(chip)
+        return _asked(chip, card.vendor, card.device, guesses)
     if card.vendor == PLX and card.device in DEVICES:
         return _known(card.device, guesses)
     window = card.sizes.get(0)

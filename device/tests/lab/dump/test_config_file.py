@@ -143,8 +143,29 @@ def test_of_many_devices_the_one_with_a_chip_of_the_family_is_meant(tmp_path: Pa
     assert read(tmp_path, machine, "00:00.0").vendor == 0x8086
     with pytest.raises(BadDump, match=r"say which one with --slot: 03:00\.0 \(10b5:5406\), 03:01\.0 \(10b5:5406\)"):
         read(tmp_path, f"03:00.0 x\n{HEX}\n03:01.0 x\n{HEX}")
-    with pytest.raises(BadDump, match=r"no device in slot 09:00\.0"):
+    with pytest.raises(BadDump, match=r"no device in slot 09:00\.0; there are 00:00\.0, 0000:02:05\.0"):
         read(tmp_path, machine, "09:00.0")
+    short = f"00:00.0 Host bridge\n{config_space.hex_lines(bytes(other))}\n02:05.0 Bridge: x\n{HEX}"
+    assert read(tmp_path, short, "0000:02:05.0").slot == "02:05.0"
+
+
+def test_another_vendors_card_that_shows_such_registers_may_be_meant_too(tmp_path: Path) -> None:
+    other = config_space.hex_lines(bytes.fromhex("cd1a5440") + IMAGE[4:])
+    machine = f"02:05.0 Bridge: x\n{REGIONS}{HEX}\n03:05.0 Bridge: y\n{REGIONS}{other}"
+    with pytest.raises(BadDump, match=r"--slot: 02:05\.0 \(10b5:5406\), 03:05\.0 \(1acd:4054\)"):
+        read(tmp_path, machine)
+    file = tmp_path / "dump"
+    assert config_file.read(file, ids=0x4054_1ACD).slot == "03:05.0"
+    made = draft.from_card(config_file.read(file, "03:05.0"))
+    assert made.notes == ("card: 1acd:4054 in slot 03:05.0",)
+
+
+@pytest.mark.parametrize(("asked", "said"), [("9054", True), ("8311", False), ("9056", False)])
+def test_a_chip_against_the_cards_own_word_is_said(tmp_path: Path, asked: str, said: bool) -> None:
+    image = config_space.hex_lines(config(load_board("rdk-9056-lite"), assigned=True))
+    image = image.replace("00: b5 10 01 56", "00: b5 10 56 90")
+    guesses = draft.from_card(read(tmp_path, f"02:05.0 Bridge: x\n{image}"), asked).guesses
+    assert ("although the card calls itself a 9056" in guesses.get("chip", "")) is said
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,15 @@ def test_the_order_of_another_vendors_card_is_told_by_class_pin_and_ranges(dump:
     assert draft.from_eeprom(found, "9080").image == image
 
 
+@pytest.mark.parametrize("kept", [30, 44, 64, 72, 80, 84, 88])
+def test_a_file_that_was_cut_and_filled_up_is_suspected(dump: Dump, kept: int) -> None:
+    whole = build_image(PROFILES["9054"], {"ids": 0x9054_10B5, "subsystem": 0x0001_1234}, size=128)
+    image = whole[:kept].ljust(128, b"\xff")
+    guesses = draft.from_eeprom(eeprom_file.read(dump(image), "word-le" if kept < 64 else None)).guesses
+    suspected = [name for name, why in guesses.items() if "was the file cut off?" in why]
+    assert bool(suspected) is (kept <= 80), guesses
+
+
 @pytest.mark.parametrize(("chip", "guessed"), [("9054", "9054"), ("9056", "9056"), ("9656", "9056")])
 def test_a_chip_is_told_by_the_capabilities_that_it_loads(dump: Dump, chip: str, guessed: str) -> None:
     values = {"ids": 0x0001_1234, "subsystem": 0x0001_1234}
