@@ -90,7 +90,7 @@ class DELAY(Register, offset=0x10, source=SOURCE):
 class KICK(Register, offset=0x14, source=SOURCE):
     """Have STATUS.kicked set."""
 
-    go = bit(0, Access.W1T, doc="After DELAY.")
+    go = bit(0, Access.W1T, doc="After DELAY; once more meanwhile changes nothing.")
 
 
 class RING(Register, offset=0x18, source=SOURCE):
@@ -108,7 +108,9 @@ class MAILBOX(Register, offset=0x1C, source=SOURCE):
 class POST(Register, offset=0x20, source=SOURCE):
     """Have a mailbox written by the local side."""
 
-    value = bits(31, 0, Access.W1T, doc="After DELAY; the last one meanwhile counts.")
+    value = bits(
+        31, 0, Access.RW, doc="After DELAY, to the MAILBOX of now; of more for one of them meanwhile the last counts."
+    )
 
 
 class PERIOD(Register, offset=0x24, source=SOURCE):
@@ -157,7 +159,8 @@ class LocalCpu(Block):
 
     def plugged(self) -> None:
         """Boot: listen."""
-        self._ringing = self._posted = 0
+        self._called_up, self._ringing, self._tick_due = False, 0, 0
+        self._posted: dict[int, int] = {}
         self._called = Timer(self.pins, self._serve)
         self._kick, self._tick = Timer(self.pins, self._kicked), Timer(self.pins, self._ticked)
         self._ring, self._post = Timer(self.pins, self._rung), Timer(self.pins, self._sent)
@@ -172,7 +175,8 @@ class LocalCpu(Block):
         self.pins.write_register(intr.INTCSR.offset, enabled & _KEPT | _LISTENS)
 
     def _linto(self, level: bool) -> None:
-        if level:
+        self._called_up = level
+        if level and self._called.due is None:  # a call that is under way is for all that comes meanwhile
             self._called.set(self.pins.now() + self._latency)
 
     def _serve(self) -> None:
@@ -194,8 +198,20 @@ class LocalCpu(Block):
             | (STATUS.mailed.mask if mailed else 0)
             | (STATUS.moved.mask if moved else 0)
         )
-        if self.pins.read_register(intr.P2LDBELL.offset):  # rung meanwhile, while LINTo# stayed up
+        self._quiet(status)
+        if self._called_up and self._called.due is None:  # there is more, and no edge of LINTo# will tell of it
             self._called.set(self.pins.now() + max(self._latency, US))
+
+    def _quiet(self, status: int) -> None:
+        """Take back what it has no use for, which would hold LINTo# up for good: self tests, power states, a queue."""
+        if status & intr.INTCSR.bist_active.mask:
+            self.pins.finish_self_test(supported=False)
+        if status & intr.INTCSR.pm_active.mask:
+            enabled = self.pins.read_register(intr.INTCSR.offset) & _KEPT
+            self.pins.write_register(intr.INTCSR.offset, enabled | intr.INTCSR.pm_active.mask)
+        queue = self.pins.read_register(intr.QSR.offset)
+        if queue & intr.QSR.inbound_not_empty.mask and not queue & intr.QSR.inbound_mask.mask:
+            self.pins.write_register(intr.QSR.offset, queue & ~intr.QSR.overflow.mask | intr.QSR.inbound_mask.mask)
 
     def _acknowledge(self, status: int) -> bool:
         """Clear the interrupts of DMA channels that are the local side's; the driver's are left alone."""
@@ -234,14 +250,15 @@ class LocalCpu(Block):
         self._later(self._ring)
 
     def on_write_post(self, write: Write) -> None:
-        """Write a mailbox, later or now."""
-        self._posted = write.data
+        """Write the mailbox that is named now, later or now."""
+        self._posted[self.regs[MAILBOX]] = write.new
         self._later(self._post)
 
     def on_write_period(self, _: Write) -> None:
         """Start the timer anew."""
         if self.regs[PERIOD]:
-            self._tick.set(self.pins.now() + US * self.regs[PERIOD])
+            self._tick_due = self.pins.now() + US * self.regs[PERIOD]
+            self._tick.set(self._tick_due)
         else:
             self._tick.stop()
 
@@ -250,22 +267,31 @@ class LocalCpu(Block):
         self.pins.drive_useri(PINS(write.new).useri)
 
     def _later(self, timer: Timer) -> None:
-        timer.set(self.pins.now() + US * self.regs[DELAY])
+        """A delay that runs is not pushed out: who asks again and again is heard all the same."""
+        due = self.pins.now() + US * self.regs[DELAY]
+        if timer.due is None or due < timer.due:
+            timer.set(due)
 
     def _kicked(self) -> None:
         self.happened(STATUS.kicked.mask)
 
     def _ticked(self) -> None:
-        self.regs[TICKS] = self.regs[TICKS] + 1 & 0xFFFF_FFFF
+        """Count each period that is over: the card may be stepped seldom, and the next one ends where it would have."""
+        period = US * self.regs[PERIOD]
+        over = 1 + (self.pins.now() - self._tick_due) // period
+        self.regs[TICKS] = self.regs[TICKS] + over & 0xFFFF_FFFF
+        self._tick_due += over * period
+        self._tick.set(self._tick_due)
         self.happened(STATUS.ticked.mask)
-        self._tick.set(self.pins.now() + US * self.regs[PERIOD])
 
     def _rung(self) -> None:
-        self.pins.write_register(intr.L2PDBELL.offset, self._ringing)
-        self._ringing = 0
+        ringing, self._ringing = self._ringing, 0
+        self.pins.write_register(intr.L2PDBELL.offset, ringing)
 
     def _sent(self) -> None:
-        self.pins.write_register(intr.MAILBOXES[self.regs[MAILBOX]].offset, self._posted)
+        posted, self._posted = self._posted, {}
+        for number, value in posted.items():
+            self.pins.write_register(intr.MAILBOXES[number].offset, value)
 
 
 _KEPT: Final = sum(field.mask for field in intr.INTCSR.fields if field.access is Access.RW)

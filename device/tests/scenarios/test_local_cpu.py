@@ -189,6 +189,94 @@ def test_a_timer_ticks_until_it_is_stopped(host: Host) -> None:
     assert host.get(TICKS) == 3
 
 
+def test_periods_that_nobody_stepped_through_are_counted_and_the_next_ends_where_it_would_have(host: Host) -> None:
+    host.put(PERIOD, 100)
+    host.pc.clock.advance(10_050_000)
+    host.pc.settle()
+    assert (host.get(TICKS), host.get(STATUS)) == (100, TICKED)
+    host.wait(49_999)
+    assert host.get(TICKS) == 100
+    host.wait(1)
+    assert host.get(TICKS) == 101
+
+
+def test_each_post_goes_to_the_mailbox_that_was_named_with_it(host: Host) -> None:
+    host.put(DELAY, 100)
+    for number, value in ((4, 0x44), (5, 0x55), (4, 0x4444)):
+        host.put(MAILBOX, number)
+        host.put(POST, value)
+    host.put(MAILBOX, 7)
+    host.wait(100_000)
+    assert [host.pc.read(MBOX[it]) for it in (4, 5, 7)] == [0x4444, 0x55, 0]
+
+
+def test_a_value_that_is_posted_byte_by_byte_arrives_whole(host: Host) -> None:
+    host.put(DELAY, 100)
+    host.put(MAILBOX, 6)
+    for lane, value in enumerate((0x11, 0x22, 0x33, 0x44)):
+        host.pc.write(POST + lane, value, 1, bar=SPACE1)
+    host.wait(100_000)
+    assert host.pc.read(MBOX[6]) == 0x4433_2211
+
+
+def test_who_asks_again_within_the_delay_is_heard_when_the_first_is_due(host: Host) -> None:
+    host.put(DELAY, 500)
+    host.put(MAILBOX, 4)
+    for n in range(4):
+        host.put(RING, 1 << n)
+        host.put(KICK, 1)
+        host.put(POST, 1 + n)
+        host.wait(400_000)
+    assert host.pc.read(L2PDBELL) == 0xF, "the third rang with the fourth, at 1.3 ms"
+    assert host.pc.read(MBOX[4]) == 4
+    assert host.get(STATUS) == KICKED
+
+
+def hears(host: Host) -> bool:
+    """Whether it answers a doorbell."""
+    host.pc.write(L2PDBELL, 0xFFFF_FFFF)
+    host.pc.write(P2LDBELL, 1)
+    host.wait(2 * LATENCY_NS)
+    return (host.pc.read(P2LDBELL), host.pc.read(L2PDBELL)) == (0, 1)
+
+
+def test_a_self_test_is_ended_and_the_next_bell_heard(host: Host) -> None:
+    host.pc.config_write(0x0F, 0x40, 1)
+    host.wait(LATENCY_NS)
+    assert host.pc.config_read(0x0F, 1) == 0
+    assert not host.pc.read(INTCSR) & bit(23)
+    assert hears(host)
+
+
+def test_a_change_of_the_power_state_is_acknowledged_and_the_next_bell_heard() -> None:
+    host = Host("9656")
+    host.enable(4)
+    for state in (1, 0):
+        host.pc.config_write(0x44, state, 2)
+        host.wait(LATENCY_NS)
+    assert host.pc.read(INTCSR) & (bit(4) | bit(5)) == bit(4)
+    assert hears(host)
+
+
+def test_a_queue_that_it_has_no_use_for_is_masked_and_the_next_bell_heard(host: Host) -> None:
+    host.pc.write(0xC0, 1)  # the queues are on
+    host.pc.write(0xD0, 0x4004)  # the inbound post queue's head goes ahead of its tail
+    host.pc.write(0xE8, 0)
+    host.wait(LATENCY_NS)
+    assert host.pc.read(0xE8) & 0x30 == 0x30
+    assert hears(host)
+
+
+def test_bells_that_come_faster_than_the_processor_do_not_keep_it_away(host: Host) -> None:
+    for n in range(4):
+        host.pc.write(P2LDBELL, 2 << n)
+        host.wait(LATENCY_NS // 2)
+        host.pc.write(INTCSR, host.pc.read(INTCSR) & ~bit(16))  # LINTo# falls, and rises anew
+        host.pc.write(INTCSR, host.pc.read(INTCSR) | bit(16))
+    assert host.get(CALLS) > 0
+    assert hears(host)
+
+
 def test_without_echo_it_takes_and_says_nothing(host: Host) -> None:
     host.put(CONTROL, 0)
     host.pc.write(P2LDBELL, 1)
