@@ -95,7 +95,7 @@ class Eeprom:
 class Board:
     """Everything behind the bridge, and which chip the bridge is. `eeprom` None is an empty socket.
 
-    `options` can be set from outside; `build` makes the board anew for them (`configurable`).
+    `options` can be set from outside; `build` makes the board anew for them: both come from `configurable`.
     """
 
     name: str
@@ -109,6 +109,10 @@ class Board:
     def __post_init__(self) -> None:
         """Raises: TypeError for what is no chip, window, register or option; ValueError for an image cut or turned."""
         settings.check(self.name, self.options)
+        if self.options and self.build is None:
+            raise TypeError(
+                f"board {self.name}: options= without build= would change nothing: configurable(build, ...) gives both"
+            )
         profile: object = self.profile
         windows: object = self.windows
         if not isinstance(profile, Profile):
@@ -125,34 +129,46 @@ class Board:
         if self.eeprom is not None and (wrong := wrong_image(self.profile, self.eeprom.image)):
             raise ValueError(f"board {self.name}: {wrong}; 'plx9x5x board new' makes a board of a dump")
 
-    def set(self, words: Sequence[str]) -> "Board":
+    def set(self, words: Sequence[str], *, look: bool = False) -> "Board":
         """Give the board with these settings, `name=value` each; files among them are open then.
+
+        `look`: no file is made or written, as by one who looks at the board and does not serve it (`options.chosen`).
 
         Raises: BadOption for what it does not have or take, and if it refuses the value itself (ValueError);
         SetupError if it cannot be made of them.
         """
-        values = settings.chosen(self.name, self.options, words)
+        values = settings.chosen(self.name, self.options, words, look=look)
         if self.build is None or not words:
             return self
         try:
-            built = self.build(values)
-        except ValueError as exc:
-            raise BadOption(f"{' '.join(f'--set {word}' for word in words)}: {self.name} refuses that: {exc}") from exc
-        except Exception as exc:
-            raise SetupError(
-                f"the board {self.name!r} cannot be made of {' '.join(words)}: {type(exc).__name__}: {exc}",
-                hint=_BOARD_HINT,
-            ) from exc
-        return replace(built, options=self.options, build=self.build)
+            return _built(self.build, values, self.options)
+        except BaseException as exc:
+            values.give_up()
+            if isinstance(exc, ValueError):
+                told = " ".join(f"--set {word}" for word in words)
+                raise BadOption(f"{told}: {self.name} refuses that: {exc}") from exc
+            if isinstance(exc, (Exception, SystemExit)):
+                raise SetupError(
+                    f"the board {self.name!r} cannot be made of {' '.join(words)}: {type(exc).__name__}: {exc}",
+                    hint=_BOARD_HINT,
+                ) from exc
+            raise
 
 
 def configurable(build: Callable[[Chosen], Board], *options: Option[Any]) -> Board:
     """Make a board that has options: `build` gives it for their values, now for the defaults.
 
-    Raises: TypeError for what is no option, and whatever `build` does.
+    Raises: TypeError for what is no option, if `build` gives no board, and whatever `build` does.
     """
     settings.check(getattr(build, "__name__", "?"), options)
-    built = build(Chosen({option.name: option.default for option in options}))
+    return _built(build, Chosen({option.name: option.default for option in options}), options)
+
+
+def _built(build: Callable[[Chosen], Board], values: Chosen, options: tuple[Option[Any], ...]) -> Board:
+    """Raises: TypeError if `build` gives no board, and whatever it raises."""
+    built: object = build(values)
+    if not isinstance(built, Board):
+        raise TypeError(f"{getattr(build, '__name__', 'build')}() gave {built!r}, which is no plx9x5x.board.Board")
     return replace(built, options=options, build=build)
 
 
@@ -172,8 +188,8 @@ def board_names() -> tuple[str, ...]:
     return tuple(sorted(_installed()))
 
 
-def load_board(name: str, words: Sequence[str] = ()) -> Board:
-    """Give the board registered as `name`, with the settings `name=value`.
+def load_board(name: str, words: Sequence[str] = (), *, look: bool = False) -> Board:
+    """Give the board registered as `name`, with the settings `name=value`; `look` as in `Board.set`.
 
     Raises: NoSuchBoard if there is none; BadOption for settings that it does not take; SetupError if two packages
     register it, if its module does not import, or if what is registered is no board.
@@ -195,4 +211,4 @@ def load_board(name: str, words: Sequence[str] = ()) -> Board:
         ) from exc
     if not isinstance(board, Board):
         raise SetupError(f"entry point {entry.name} = {entry.value} is not a plx9x5x.board.Board", hint=_BOARD_HINT)
-    return board.set(words)
+    return board.set(words, look=look)

@@ -10,13 +10,17 @@
 
     BOARD = configurable(build, RATE)          # plx9x5x.board
 
-`--set rate=40e6` sets it. A file is opened when it is set, before `serve` goes into its jail.
+`--set rate=40e6` sets it. A file is opened when it is set, before `serve` goes into its jail, once all else that was
+set is found right. Who only looks (`config`) makes no file, and has a copy of one that is written.
 """
 
+import contextlib
+import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -31,6 +35,9 @@ _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _YES: Final = ("yes", "on", "true", "1")
 _NO: Final = ("no", "off", "false", "0")
 _FILE: Final = "file:"
+
+COPIED: Final = 64 << 20
+"""Bytes of a file that is written which one who only looks gets."""
 
 
 class BadOption(BadRequest):
@@ -78,15 +85,26 @@ class Option(Generic[T]):
 
 
 class Chosen:
-    """The value of each option of a board."""
+    """The value of each option of a board. `made` are files of the values that were not there before."""
 
-    def __init__(self, values: Mapping[str, object]) -> None:
+    def __init__(self, values: Mapping[str, object], made: Iterable[Path] = ()) -> None:
         self._values: Final = dict(values)
+        self._made: Final = tuple(made)
 
     def __getitem__(self, option: Option[T]) -> T:
         """Give its value. Raises: KeyError for an option that the board was not declared with."""
         value: Any = self._values[option.name]
         return value  # type: ignore[no-any-return] # what `read` gave, or the default
+
+    def give_up(self) -> None:
+        """Close its files, and remove those that were made for it, if they are still empty."""
+        for value in self._values.values():
+            if isinstance(value, FileIO):
+                value.close()
+        for path in self._made:
+            with contextlib.suppress(OSError):
+                if path.stat().st_size == 0:
+                    path.unlink()
 
     def __repr__(self) -> str:
         return f"Chosen({self._values})"
@@ -170,12 +188,38 @@ def source(name: str, default: str, told: str, of: Sequence[str]) -> Option[str 
     return Option(name, _one_of(name, default, of), told, takes, read, os.O_RDONLY, tuple(of))
 
 
-def chosen(board: str, options: Sequence[Option[Any]], words: Iterable[str]) -> Chosen:
-    """Take the settings `name=value`, in words, of the board of that name: files are open then. Raises: BadOption."""
+def chosen(board: str, options: Sequence[Option[Any]], words: Iterable[str], *, look: bool = False) -> Chosen:
+    """Take the settings `name=value`, in words, of the board of that name: files are open then.
+
+    `look`: no file is made or written: one that would be is a copy without a name, its first `COPIED` bytes, of the
+    same length. Raises: BadOption; no file is made then.
+    """
+    told = list(_told_apart(board, options, words))
     values = {option.name: option.default for option in options}
-    for option, text in _told_apart(board, options, words):
-        values[option.name] = _read(board, option, text)
-    return Chosen(values)
+    paths = {it.name: Path(path).absolute() for it, text in told if (path := it.path(text)) is not None}
+    for option, text in told:
+        if option.name in paths:
+            _look(board, option, text, paths[option.name])
+        else:
+            values[option.name] = _read(board, option, text)
+    made: list[Path] = []
+    try:
+        for option, text in told:
+            if option.name not in paths:
+                continue
+            at = paths[option.name]
+            if look and _writes(option):
+                with _refused(board, option, text):
+                    values[option.name] = _copy(at)
+                continue
+            there = os.path.lexists(at)
+            values[option.name] = _read(board, option, text)
+            if not there:
+                made.append(at)
+    except BaseException:
+        Chosen(values, made).give_up()
+        raise
+    return Chosen(values, made)
 
 
 def checked(
@@ -193,8 +237,7 @@ def checked(
             kept.append(f"{option.name}={text}")
             continue
         whole = ((folder or Path.cwd()) / path).absolute()
-        if whole.exists() or not (option.opens or 0) & os.O_CREAT:
-            _read(board, option, f"{_FILE}{whole}", access=os.O_RDONLY)
+        _look(board, option, f"{_FILE}{whole}", whole)
         kept.append(f"{option.name}={_FILE}{whole}")
     return tuple(kept)
 
@@ -228,17 +271,56 @@ def _told_apart(board: str, options: Sequence[Option[Any]], words: Iterable[str]
         yield named[name], text
 
 
-def _read(board: str, option: Option[Any], text: str, *, access: int | None = None) -> object:
-    """Make a value of a text; with `access` a file is only looked at. Raises: BadOption."""
+def _read(board: str, option: Option[Any], text: str) -> object:
+    """Make a value of a text. Raises: BadOption."""
+    with _refused(board, option, text):
+        return option.read(text)
+
+
+def _look(board: str, option: Option[Any], text: str, path: Path) -> None:
+    """See whether a file could be opened; nothing stays open, none is made. Raises: BadOption."""
+    flags = option.opens or 0
+    with _refused(board, option, text):
+        try:
+            path.stat()
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
+            # Through links: that is where it would be made.
+            folder = Path(os.path.realpath(path)).parent
+            if not stat.S_ISDIR(folder.stat().st_mode):
+                raise
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+        else:
+            _opener(flags & ~os.O_CREAT)(str(path)).close()
+
+
+@contextlib.contextmanager
+def _refused(board: str, option: Option[Any], text: str) -> Iterator[None]:
+    """Say what is wrong with a value. Raises: BadOption."""
     try:
-        if access is None:
-            return option.read(text)
-        _opener(access)(text).close()
-        return None  # noqa: TRY300 - nothing stays open
+        yield
     except OSError as exc:
         raise BadOption(f"--set {option.name}={text}: cannot open it: {exc.strerror or exc}") from exc
     except (ValueError, OverflowError) as exc:
         raise BadOption(f"--set {option.name}={text}: {board} takes {option.takes} there") from exc
+
+
+def _writes(option: Option[Any]) -> bool:
+    return bool((option.opens or 0) & (os.O_RDWR | os.O_WRONLY))
+
+
+def _copy(path: Path) -> FileIO:
+    """A file without a name, of the same length and beginning; an empty one if there is none at `path`."""
+    with tempfile.TemporaryFile(buffering=0) as copy:
+        if path.exists():
+            with path.open("rb", buffering=0) as of:
+                while (left := COPIED - copy.tell()) > 0 and (data := of.read(min(left, 1 << 20))):
+                    copy.write(data)
+                copy.truncate(path.stat().st_size)
+        copy.seek(0)
+        return _File(os.dup(copy.fileno()), "r+")
 
 
 def _opener(flags: int) -> Callable[[str], FileIO]:
@@ -249,9 +331,16 @@ def _opener(flags: int) -> Callable[[str], FileIO]:
             os.close(fd)
             raise OSError("it is no regular file")
         os.set_blocking(fd, True)
-        return FileIO(fd, "r+" if flags & os.O_RDWR else "r")
+        return _File(fd, "r+" if flags & os.O_RDWR else "r")
 
     return opened
+
+
+class _File(FileIO):
+    """Closed when nobody has it any more: that is as long as the board is there, which nobody closes."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _whole(text: str) -> int:

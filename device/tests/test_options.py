@@ -88,6 +88,9 @@ def test_a_value_of_another_kind_is_refused_with_what_there_is(option: Option[An
         (["rat=5"], r"--set 'rat=5': b has no option 'rat'; options: rate \(a whole number from 1 to 1_000_000_000\); scale"),
         (["rate"], r"--set 'rate': it takes NAME=VALUE; options of b: rate \("),
         (["rate=1", "rate=2"], "--set 'rate=2': rate is set twice"),
+        (["log=/nope/x"], "--set log=.*/nope/x: cannot open it: No such file or directory"),
+        ([f"log=/{'x' * 300}"], "cannot open it: File name too long"),
+        (["log=/tmp"], "cannot open it: Is a directory"),
         (["2:rate=1"], "b has no option '2:rate'"),
     ],
 )  # fmt: skip
@@ -148,6 +151,68 @@ def test_what_another_process_takes_is_looked_at_and_has_a_whole_path(tmp_path: 
     assert options.checked("b", ALL, ["input=ones"]) == ("input=ones",)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_cannot_be_written_or_made_is_found_when_it_is_looked_at(tmp_path: Path, there: bool) -> None:
+    path, look = tmp_path / "x", os.open
+    if there:
+        path.write_bytes(b"1")
+
+    def refusing(name: str, flags: int, mode: int = 0o777) -> int:  # who runs the tests may be above permissions
+        if flags & (os.O_RDWR | os.O_CREAT):
+            raise PermissionError(13, "Permission denied")
+        return look(name, flags, mode)
+
+    with (
+        patch("plx9x5x.options.os.open", refusing),
+        patch("plx9x5x.options.os.access", lambda _, mode: not mode & os.W_OK),
+        pytest.raises(BadOption, match=rf"--set log=file:{path}: cannot open it: Permission denied"),
+    ):
+        options.checked("b", ALL, [f"log={path}"])
+    assert path.exists() is there
+
+
+ALSO = options.file("also", "what it keeps beside", write=True)
+
+
+@pytest.mark.parametrize("wrong", ["rat=1", "rate=0", "input=file:/nope", "also=/nope/x", "rate"])
+def test_what_is_refused_leaves_no_file_behind(wrong: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"1")
+    for words in ([f"log={tmp_path}/new", wrong], [f"log={kept}", wrong]):
+        with pytest.raises(BadOption):
+            options.chosen("b", (*ALL, ALSO), words)
+    assert [it.name for it in tmp_path.iterdir()] == ["kept"]
+    assert kept.read_bytes() == b"1"
+
+
+def test_a_file_that_cannot_be_opened_after_all_takes_those_before_it_along(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    with pytest.raises(BadOption, match="cannot open it: Is a directory"):
+        options.chosen("b", (LOG, ALSO), [f"log={tmp_path}/new", f"also={tmp_path}/new/"])
+    assert [it.name for it in tmp_path.iterdir()] == ["there"]
+
+
+def test_who_only_looks_makes_no_file_and_writes_none(tmp_path: Path) -> None:
+    kept, new = tmp_path / "kept", tmp_path / "new"
+    kept.write_bytes(b"12345")
+    looked = options.chosen("b", (LOG, ALSO), [f"log={kept}", f"also={new}"], look=True)
+    log, also = looked[LOG], looked[ALSO]
+    assert isinstance(log, FileIO)
+    assert isinstance(also, FileIO)
+    assert (log.readall(), also.readall()) == (b"12345", b"")
+    assert log.write(b"6") == also.write(b"6") == 1
+    assert kept.read_bytes() == b"12345"
+    assert [it.name for it in tmp_path.iterdir()] == ["kept"]
+
+
+def test_of_a_long_file_who_looks_has_the_beginning_and_the_length(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(b"12345")
+    with patch("plx9x5x.options.COPIED", 3):
+        log = options.chosen("b", ALL, [f"log={tmp_path}/long"], look=True)[LOG]
+    assert isinstance(log, FileIO)
+    assert log.readall() == b"123\0\0"
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Short enough for a socket's name."""
@@ -194,9 +259,34 @@ def test_what_a_board_refuses_is_the_callers_and_what_goes_wrong_in_it_its_packa
         board.set(["rate=8"])
 
 
+@pytest.mark.parametrize("ends", [ValueError("no"), KeyError("no"), SystemExit(0), KeyboardInterrupt()])
+def test_a_board_that_is_not_made_leaves_no_file_behind(ends: BaseException, tmp_path: Path) -> None:
+    def build(chosen: Chosen) -> Board:
+        if chosen[LOG] is not None:
+            raise ends
+        return plain(chosen)
+
+    board = board_with(build, RATE, LOG)
+    expected = {ValueError: BadOption, KeyboardInterrupt: KeyboardInterrupt}.get(type(ends), SetupError)
+    with pytest.raises(expected):
+        board.set([f"log={tmp_path}/new"])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_build_that_gives_no_board_is_its_packages() -> None:
+    board = board_with(lambda chosen: plain(chosen) if chosen[RATE] == 500 else None, RATE)  # type: ignore[arg-type, return-value]
+    with pytest.raises(
+        SetupError, match=r"the board 'mine' cannot be made of rate=7: .* gave None, which is no plx9x5x"
+    ):
+        board.set(["rate=7"])
+    with pytest.raises(TypeError, match=r"gave None, which is no plx9x5x\.board\.Board"):
+        board_with(lambda _: None)  # type: ignore[arg-type, return-value]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: replace(load_board("rdk-9656-lite"), options=(RATE,)), "options= without build= would change nothing"),
         (lambda: options.integer("Rate", 1, "x"), "option 'Rate': a name is small letters"),
         (lambda: options.integer("rate", 1, ""), "is no line of help"),
         (lambda: options.integer("rate", 1, "a\nb"), "is no line of help"),
@@ -261,6 +351,41 @@ def test_config_shows_the_board_that_was_set(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.startswith("board mine: at 9\n")
 
 
+REFERENCE = load_board("rdk-9656-lite")
+
+
+def replaying(chosen: Chosen) -> Board:
+    if chosen[MODE] == "fast" and chosen[LOG] is None:
+        raise ValueError("fast goes with log=")
+    if chosen[LOG] is not None:
+        chosen[LOG].write(b"head")
+    return replace(REFERENCE, name="mine", summary=f"logs to {chosen[LOG] and 'a file'}")
+
+
+def test_what_a_board_needs_a_file_for_is_served_tried_and_looked_at_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = SimpleNamespace(name="mine", value="m:B", load=lambda: board_with(replaying, MODE, LOG))
+    words = ("mode=fast", f"log={tmp_path}/new")
+    with patch("plx9x5x.board._installed", return_value={"mine": [entry]}):
+        assert main(["config", "--board", "mine", "--set", words[0], "--set", words[1]]) == 0
+        assert capsys.readouterr().out.startswith("board mine: logs to a file\n")
+        (found,) = settings.of_cards(words, ("mine",))
+        assert settings.board_of("mine", found).summary == "logs to a file"
+        with pytest.raises(BadOption, match="fast goes with log="):
+            settings.board_of("mine", found[:1])
+        assert not [*tmp_path.iterdir()]
+        load_board("mine", found)
+    assert (tmp_path / "new").read_bytes() == b"head"
+
+
+@pytest.mark.parametrize("name", ["hpdi32", "hpdi32-prbs"])
+def test_a_summary_is_of_what_was_set(name: str, tmp_path: Path) -> None:
+    (tmp_path / "words").write_bytes(bytes(4))
+    for source, told in (("counter", "counting"), ("prbs", "pseudo-random"), (f"file:{tmp_path}/words", "a file's")):
+        assert f", {told} words on its cable (" in load_board(name, [f"source={source}"]).summary
+
+
 def test_a_served_board_reads_the_file_that_was_set_from_within_the_jail(folder: Path) -> None:
     words = folder / "words"
     words.write_bytes(bytes.fromhex("11111111 22222222 33333333 44"))
@@ -292,6 +417,8 @@ TWO = ("rdk-9656-lite", "hpdi32")
         (("rate=5",), TWO, ((), ("rate=5",))),
         (("2:rate=5",), TWO, ((), ("rate=5",))),
         (("rate=5",), ("hpdi32", "hpdi32"), (("rate=5",), ("rate=5",))),
+        (("rate=5", "2:rate=6"), ("hpdi32", "hpdi32"), (("rate=5",), ("rate=6",))),
+        (("02:rate=6", "rate=5"), ("hpdi32", "hpdi32"), (("rate=5",), ("rate=6",))),
         (("1:rate=5", "2:rate=6", "line=1"), ("hpdi32", "hpdi32-prbs"), (("rate=5", "line=1"), ("rate=6", "line=1"))),
     ],
 )
@@ -307,12 +434,27 @@ def test_a_setting_goes_to_the_cards_that_have_it_or_to_the_one_that_it_names(
         ("speed=5", "no card has an option 'speed'; rdk-9656-lite: it has none, hpdi32: rate"),
         ("3:rate=5", "there is no card 3; cards are counted from 1 to 2"),
         ("0:rate=5", "there is no card 0"),
+        (f"{'9' * 5000}:rate=5", r"^--set '9{80}': there is no card 999999999\.\.\.; cards are counted"),
+        ("1000000001:rate=5", r"there is no card 100000000\.\.\.;"),
         ("1:rate=5", "rdk-9656-lite has no option 'rate'"),
     ],
 )
 def test_a_setting_that_no_card_takes_is_refused(word: str, said: str) -> None:
     with pytest.raises(BadOption, match=said):
         settings.of_cards([word], TWO)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rate=0", "2:rate=2"), "--set rate=0: hpdi32 takes a whole number from 1"),
+        (("rate=1", "rate=3", "2:rate=2"), "--set 'rate=3': rate is set twice"),
+        (("rate=1", "2:rate=2", "2:rate=3"), "--set 'rate=3': rate is set twice"),
+    ],
+)
+def test_what_another_setting_overrules_has_to_be_right_and_said_once(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(BadOption, match=said):
+        settings.of_cards(words, ("rdk-9656-lite", "hpdi32"))
 
 
 def test_a_setting_without_a_board_is_refused() -> None:

@@ -6,7 +6,7 @@ import argparse
 
 def add(parser: argparse.ArgumentParser, *, cards: bool = False) -> None:
     """Declare it; with `cards` there may be several in the guest."""
-    which = "; of several cards all that have it, or the one whose number stands before: 2:NAME=VALUE" if cards else ""
+    which = "; of several cards all that have it, but for one whose number stands before: 2:NAME=VALUE" if cards else ""
     parser.add_argument(
         "--set",
         dest="settings",

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--slot goes with --against: it says which device of that file")
     if args.assigned and args.against:
         raise UsageError("--assigned goes without --against: addresses are not compared")
-    board = load_board(args.board, args.settings)
+    board = load_board(args.board, args.settings, look=True)
     if args.against:
         return _against(board, args.against, args.slot)
     chip = against.powered(board)

@@ -48,16 +48,20 @@ _RATE: Final = integer("rate", WORDS_PER_S, "words a second on the cable", least
 _LINE: Final = integer("line", LINE, "words that come together", least=1)
 
 
-def _configurable(name: str, what: str, usual: str) -> Board:
-    source = options.source("source", usual, "what is on the cable", ("counter", "prbs"))
+_TOLD: Final = {"counter": "counting words on its cable", "prbs": "pseudo-random words on its cable"}
+
+
+def _configurable(name: str, usual: str) -> Board:
+    source = options.source("source", usual, "what is on the cable", tuple(_TOLD))
 
     def build(chosen: Chosen) -> Board:
         asked = chosen[source]
         words = Recorded(asked) if isinstance(asked, FileIO) else Counter() if asked == "counter" else Prbs15()
+        what = "a file's words on its cable" if isinstance(asked, FileIO) else _TOLD[asked]
         return hpdi32_board(name, what, words, words_per_s=chosen[_RATE], line=chosen[_LINE])
 
     return configurable(build, _RATE, _LINE, source)
 
 
-BOARD: Final = _configurable("hpdi32", "counting words on its cable", "counter")
-PRBS: Final = _configurable("hpdi32-prbs", "pseudo-random words on its cable", "prbs")
+BOARD: Final = _configurable("hpdi32", "counter")
+PRBS: Final = _configurable("hpdi32-prbs", "prbs")

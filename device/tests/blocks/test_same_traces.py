@@ -184,6 +184,16 @@ def digitized(board: Board, seed: int) -> list[object]:
     return seen
 
 
+def test_the_pages_digitizer_gives_0_while_it_is_empty_and_no_sample_of_the_future() -> None:
+    clock = VirtualClock()
+    host = Loopback(lambda bus, irq: Chip(of_the_page(), bus=bus, irq=irq, clock=clock), clock=clock)
+    seen = []
+    for ns in (0, 999, 1, 0, 2_000):
+        clock.advance(ns)
+        seen.append(host.device.read(SPACE0, 0, 2))
+    assert seen == [0, 0, 1, 0, 2], "1 at 1 us, and what was not there yet is not lost either"
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_pages_digitizer_does_what_it_did_without_blocks(seed: int) -> None:
     now = of_the_page()

@@ -9,7 +9,9 @@ from typing import Final
 from plx9x5x.board import Board, load_board
 from plx9x5x.options import BadOption, checked, listed
 
-_CARD: Final = re.compile(r"(\d+):(.*)", re.DOTALL)
+_CARD: Final = re.compile(r"0*([0-9]+):(.*)", re.DOTALL)
+_DIGITS: Final = 9
+"""Of a card's number; one with more is no card's, and too long a one no number for Python."""
 
 
 def words_of(settings: Mapping[str, object] | Sequence[str]) -> tuple[str, ...]:
@@ -24,21 +26,27 @@ def of_cards(
 ) -> tuple[tuple[str, ...], ...]:
     """Give each card its settings: those that name it by number, and of the others those for which it has an option.
 
-    Paths of files are whole then, from `folder` on. Raises: BadOption for one that no card takes; NoSuchBoard.
+    For the card that it names, one with a number takes the place of one without: `rate=1`, `2:rate=2` is 1 for all but
+    the second. Paths of files are whole then, from `folder` on.
+
+    Raises: BadOption for one that no card takes; NoSuchBoard.
     """
     if not settings:
         return ((),) * len(boards)
     if not boards:
         raise BadOption(f"--set {settings[0]!r}: options are a board's, and there is none")
     cards = [load_board(board) for board in boards]
-    found: list[list[str]] = [[] for _ in cards]
+    found: list[list[tuple[bool, str]]] = [[] for _ in cards]
     for word in settings:
         named = _CARD.fullmatch(word)
         if named:
-            number = int(named[1])
+            number = int(named[1][: _DIGITS + 1])
             if not 1 <= number <= len(cards):
-                raise BadOption(f"--set {word!r}: there is no card {number}; cards are counted from 1 to {len(cards)}")
-            found[number - 1].append(named[2])
+                shown = number if len(named[1]) <= _DIGITS else f"{named[1][:_DIGITS]}..."
+                raise BadOption(
+                    f"--set {word[:80]!r}: there is no card {shown}; cards are counted from 1 to {len(cards)}"
+                )
+            found[number - 1].append((True, named[2]))
             continue
         name = word.partition("=")[0]
         takers = [at for at, card in enumerate(cards) if any(option.name == name for option in card.options)]
@@ -46,22 +54,21 @@ def of_cards(
             told = ", ".join(f"{card.name}: {listed(card.options)}" for card in cards)
             raise BadOption(f"--set {word!r}: no card has an option {name!r}; {told}")
         for at in takers or [0]:
-            found[at].append(word)
-    return tuple(
-        checked(card.name, card.options, words, folder=folder) for card, words in zip(cards, found, strict=True)
-    )
+            found[at].append((False, word))
+    return tuple(_of_one(card, told, folder) for card, told in zip(cards, found, strict=True))
+
+
+def _of_one(card: Board, told: Sequence[tuple[bool, str]], folder: Path | None) -> tuple[str, ...]:
+    """Those that count of (it names the card, word); what is overruled has to be right all the same."""
+    checked(card.name, card.options, [word for named, word in told if not named], folder=folder)
+    own = {word.partition("=")[0] for named, word in told if named}
+    kept = [word for named, word in told if named or word.partition("=")[0] not in own]
+    return checked(card.name, card.options, kept, folder=folder)
 
 
 def board_of(name: str, words: Sequence[str] = ()) -> Board:
-    """Give a card's board with the settings that `of_cards` gave it, but for its files: none is opened here."""
-    board = load_board(name)
-    options = {option.name: option for option in board.options}
-
-    def is_file(word: str) -> bool:
-        option, text = word.split("=", 1)
-        return options[option].path(text) is not None
-
-    return board.set([word for word in words if not is_file(word)])
+    """Give a card's board with the settings that `of_cards` gave it, to look at: no file is made or written."""
+    return load_board(name, words, look=True)
 
 
 def _text(value: object) -> str:
