@@ -66,7 +66,8 @@ def _group(item: pytest.Function) -> str:
         params = item.callspec.params
         return id_of(*(params[name] for name in ("board", "kernel", "shape", "transport")))
     fixtures = (item.session._fixturemanager.getfixturedefs(name, item) for name in item.fixturenames)
-    shared = any(fixture.scope in ("module", "class") for found in fixtures for fixture in found or ())
+    own = str(item.path.relative_to(item.config.rootpath))
+    shared = any(it.scope != "function" and it.baseid == own for found in fixtures for it in found or ())
     return item.path.name if shared else ""
 
 

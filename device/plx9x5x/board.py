@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from plx9x5x import options as settings
-from plx9x5x.errors import BadRequest, SetupError
+from plx9x5x.errors import RAISED, BadRequest, SetupError
 from plx9x5x.options import BadOption, Chosen, Option
 from plx9x5x.peripheral import LocalBusTarget
 from plx9x5x.regs.eeprom_map import build_image, wrong_image
@@ -147,7 +147,7 @@ class Board:
             if isinstance(exc, ValueError):
                 told = " ".join(f"--set {word}" for word in words)
                 raise BadOption(f"{told}: {self.name} refuses that: {exc}") from exc
-            if isinstance(exc, (Exception, SystemExit)):
+            if isinstance(exc, RAISED):
                 raise SetupError(
                     f"the board {self.name!r} cannot be made of {' '.join(words)}: {type(exc).__name__}: {exc}",
                     hint=_BOARD_HINT,
@@ -205,7 +205,7 @@ def load_board(name: str, words: Sequence[str] = (), *, look: bool = False) -> B
         )
     try:
         board = entry.load()
-    except (Exception, SystemExit) as exc:
+    except RAISED as exc:
         raise SetupError(
             f"the board {name!r} ({entry.value}) cannot be made: {type(exc).__name__}: {exc}", hint=_BOARD_HINT
         ) from exc

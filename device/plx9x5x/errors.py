@@ -19,8 +19,20 @@ Anything else is our bug: traceback, exit 70.
 
 import enum
 from collections.abc import Sequence
+from typing import Final
 
 from plx9x5x.units import BusAddr
+
+RAISED: Final = (Exception, SystemExit)
+"""What may leave somebody's code, a board's or a device's of one's own, and is their mistake: a server ends when its
+user says so, and not by `sys.exit`."""
+
+
+def printable(text: str) -> str:
+    """Give it with what a terminal would act on, or cannot show, as escapes: a guest's bytes may be in it."""
+    if text.isprintable():
+        return text
+    return "".join(it if it.isprintable() else it.encode("unicode_escape").decode("ascii") for it in text)
 
 
 class PlxError(Exception):

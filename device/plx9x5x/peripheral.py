@@ -63,7 +63,7 @@ class LocalPins(Protocol):
 
     All of it may be called from `plug`, an access, a timer (`call_at`) and a pin's change (`watch`). While the
     peripheral is only asked something, in a `ready` and in `view`, it may call `now` and `log`: the rest is refused.
-    After a reset the pins of the peripheral that was there before drive nothing any more.
+    After a reset the pins of the peripheral that was there before do nothing any more, and its reads give ones.
     """
 
     def now(self) -> int:
@@ -78,10 +78,11 @@ class LocalPins(Protocol):
         """Drive USERi; it floats high."""
         ...
 
-    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+    def demand(self, channel: int, ready: Callable[[], int] | None, *, words: bool = False) -> None:
         """Pace a DMA channel in demand mode (DREQ#): `ready` says how many bytes may move now; None never asks.
 
-        It is called at any time and any number of times, and has no effect by itself.
+        With `words` it says how many words of the local bus, as wide as the transfer's is (DMAMODE): a FIFO moves one
+        of its own for each. It is called at any time and any number of times, and has no effect by itself.
         """
         ...
 
@@ -97,13 +98,16 @@ class LocalPins(Protocol):
         ...
 
     def call_at(self, time: int, call: Callable[[], None]) -> None:
-        """Have `call` called once the clock shows `time`; a reset forgets it."""
+        """Have `call` called once the clock shows `time`, ns; a reset forgets it.
+
+        What has been asked for during a call waits for the next step. 2^62 ns and more is never.
+        """
         ...
 
     def log(self, text: str) -> None:
         """Say something, with the window's name and the time: in the trace, and on stderr of `serve --verbose`.
 
-        One line; what is longer than 200 characters is cut.
+        One line; what no terminal shows is escaped, and what is longer than 200 characters is cut.
         """
         ...
 

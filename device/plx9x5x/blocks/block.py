@@ -17,6 +17,7 @@ CELL: Final = 4
 _RUN: Final = 64
 """Bytes of registers that are one number; a burst over much more of them would be slow as one."""
 
+_PAIR: Final = 2
 _WRITTEN: Final = "on_write_"
 _READ: Final = "on_read_"
 
@@ -46,15 +47,21 @@ class Block(Base):
     same bits stand in both. `size` is what it decodes, by default up to the last register, as a power of two. Offsets
     that hold nothing read 0 and take no write.
 
-    A wrong class is a TypeError at import. Raises: TypeError from `port`, for one that has no room.
+    A wrong class is a TypeError at import. Raises: TypeError from `port`, for one that has no room, whose words are not
+    the FIFO's, or whose channel another port drives already.
     """
 
     interrupts: ClassVar[tuple[type[Register], type[Register]] | None] = None
+    _worked_out: ClassVar[bool] = False
+    """`size` is the last register's end and nobody's word: a subclass works out its own."""
 
     def __init_subclass__(cls) -> None:
         """Check the declaration."""
-        _check(cls)
-        if not cls.size:
+        stated = next(vars(base) for base in cls.__mro__ if "size" in vars(base))
+        size: int = 0 if stated.get("_worked_out") else stated["size"]
+        _check(cls, size)
+        if not size:
+            cls._worked_out = True
             last = max((reg.offset + reg.width // 8 for reg in cls.registers), default=CELL)
             cls.size = 1 << (max(last, CELL) - 1).bit_length()
 
@@ -62,6 +69,8 @@ class Block(Base):
         hooks = {prefix: self._hooks(prefix) for prefix in (_WRITTEN, _READ)}
         self.regs: Final = RegisterFile(self.registers, on_write=hooks[_WRITTEN], on_read=hooks[_READ])
         self._ports: dict[int, Port] = {}
+        self._dreq_driven: set[int] = set()
+        """DMA channels whose DREQ# a port drives."""
         self._ended = False
 
     # -- for the subclass --------------------------------------------------------------------------
@@ -79,10 +88,14 @@ class Block(Base):
     ) -> Port:
         """Put a FIFO, or a `take` and a `put` of one's own, behind the four bytes at `offset`.
 
-        A register of 32 bits that is declared there only describes it.
-        `dreq`: the DMA channel whose DREQ# is driven while words are there; `dreq_room`: while there is room.
+        A register of 32 bits that is declared there only describes it. `width` is for what is no FIFO with one.
+        `dreq`: the DMA channel whose DREQ# is driven while words are there; `dreq_room`: while there is room. A word is
+        an access of the bus, whatever the width of either.
         """
-        bytes_of: int = width or getattr(fifo, "width", 0)
+        own: int = getattr(fifo, "width", 0)
+        bytes_of = width or own
+        if own and own != bytes_of:
+            raise TypeError(f"the port at {offset:#x} has words of {width} bytes, and its FIFO has {own}")
         gives: Callable[[int], bytes] = getattr(fifo, "take", _nothing) if take is None else take
         takes: Callable[[bytes | memoryview], object] = getattr(fifo, "put", _dropped) if put is None else put
         port = Port(offset, bytes_of, gives, takes)
@@ -94,9 +107,7 @@ class Block(Base):
         self._ports[offset] = port
         for channel, what in ((dreq, "level"), (dreq_room, "room")):
             if channel is not None:
-                if not hasattr(fifo, what):
-                    raise TypeError(f"the port at {offset:#x} has no FIFO whose {what} could drive DREQ#")
-                self.pins.demand(channel, lambda what=what: bytes_of * int(getattr(fifo, what)))  # type: ignore[misc]
+                self._drive_dreq(channel, offset, fifo, what)
         return port
 
     def get(self, register: type[R]) -> R:
@@ -126,8 +137,9 @@ class Block(Base):
             if port is None:
                 pieces.append(self.regs.read(at, size).to_bytes(size, "little"))
             else:
-                lane = at % port.width
+                lane = (at - port.offset) % port.width
                 pieces.append(port.words(1)[lane : lane + size].ljust(size, b"\0"))
+        self._drive()  # a read may take back what happened
         return b"".join(pieces)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
@@ -137,7 +149,7 @@ class Block(Base):
             if port is None:
                 self.regs.write(at, size, int.from_bytes(part, "little"))
             else:
-                lane = at % port.width
+                lane = (at - port.offset) % port.width
                 port.put((bytes(lane) + part)[: port.width].ljust(port.width, b"\0"))
         self._drive()
 
@@ -147,6 +159,7 @@ class Block(Base):
         port = self._ports.get(offset)
         if port is not None and port.width == width:
             data = port.take(count)
+            self._drive()
             return data if self._ended else data.ljust(count * width, b"\0")
         pieces = []
         for _ in range(count):
@@ -170,6 +183,15 @@ class Block(Base):
         return len(data)
 
     # ----------------------------------------------------------------------------------------------
+
+    def _drive_dreq(self, channel: int, offset: int, fifo: object, what: str) -> None:
+        """Drive DREQ# of a channel by a FIFO's level or room."""
+        if not hasattr(fifo, what):
+            raise TypeError(f"the port at {offset:#x} has no FIFO whose {what} could drive DREQ#")
+        if channel in self._dreq_driven:
+            raise TypeError(f"the port at {offset:#x} cannot drive DREQ# of channel {channel}: a port does already")
+        self.pins.demand(channel, lambda: int(getattr(fifo, what)), words=True)
+        self._dreq_driven.add(channel)
 
     def _hooks(self, prefix: str) -> Mapping[type[Register], Any]:
         return {reg: hook for reg in self.registers if (hook := getattr(self, prefix + reg.__name__.lower(), None))}
@@ -205,8 +227,8 @@ def _dropped(_data: object) -> None:
     return None
 
 
-def _check(block: type[Block]) -> None:
-    """Refuse a wrong block. Raises: TypeError that names the class, and what there is."""
+def _check(block: type[Block], size: int) -> None:
+    """Refuse a wrong block; `size` 0 is to be worked out. Raises: TypeError that names the class and what is there."""
     registers: object = block.registers
     if not isinstance(registers, tuple) or not all(
         isinstance(reg, type) and issubclass(reg, Register) and hasattr(reg, "offset") for reg in registers
@@ -227,10 +249,18 @@ def _check(block: type[Block]) -> None:
             raise TypeError(
                 f"{block.__name__}.{name} takes self and {'the Write' if prefix == _WRITTEN else 'the stored value'}"
             ) from None
-    for reg in block.interrupts or ():
-        if reg not in block.registers:
-            raise TypeError(f"{block.__name__}: interrupts={block.interrupts!r} names what is none of its registers")
+    _check_interrupts(block)
     RegisterFile(block.registers)  # which says what is wrong with them together
     last = max((reg.offset + reg.width // 8 for reg in block.registers), default=0)
-    if block.size and block.size < last:
-        raise TypeError(f"{block.__name__}: size {block.size:#x} ends before its last register, {last:#x}")
+    if size and size < last:
+        raise TypeError(f"{block.__name__}: size {size:#x} ends before its last register, {last:#x}")
+
+
+def _check_interrupts(block: type[Block]) -> None:
+    pair: object = block.interrupts
+    if pair is None:
+        return
+    if not isinstance(pair, tuple) or len(pair) != _PAIR:
+        raise TypeError(f"{block.__name__}: interrupts={pair!r} is no two registers: what happened, what interrupts")
+    if any(reg not in block.registers for reg in pair):
+        raise TypeError(f"{block.__name__}: interrupts={pair!r} names what is none of its registers")

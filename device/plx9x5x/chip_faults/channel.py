@@ -195,14 +195,14 @@ class FaultyChannel(Channel):
                 budget = min(budget, room)
         return super()._move(budget)
 
-    def _demanded(self) -> int:
-        if not self._asked and self._transfer is not None:
+    def _demanded(self, transfer: "Transfer") -> int:
+        if not self._asked:
             self._asked = True
             self._starved = self._strike(k.DEMAND)
         starved = self._starved
         if starved is not None and (starved.ends_at is None or self._now() < starved.ends_at):
             return 0
-        return super()._demanded()
+        return super()._demanded(transfer)
 
     def _end(self, *, aborted: bool) -> None:
         if not aborted and self._ends_at is None and (live := self._strike(k.END)) is not None:

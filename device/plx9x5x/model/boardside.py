@@ -12,7 +12,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
-from plx9x5x.errors import SetupError
+from plx9x5x.errors import RAISED, SetupError, printable
 from plx9x5x.peripheral import LocalBusTarget, Pluggable
 
 BOARD_HINT: Final = "mend the package that the board comes from"
@@ -51,7 +51,7 @@ class Seat:
         try:
             self.target: Final = make()
             size = self.target.size
-        except Exception as exc:
+        except RAISED as exc:
             raise BoardFault(f"local window {name!r} cannot be made: {_told(exc)}{self._line(exc)}") from exc
         self._package = _package(self.target)
         self._check(size)
@@ -60,7 +60,7 @@ class Seat:
         """Make the error that says `what` is wrong here."""
         return BoardFault(f"local window {self.name!r}: {what}")
 
-    def raised(self, method: str, exc: Exception) -> Exception:
+    def raised(self, method: str, exc: BaseException) -> BaseException:
         """Make of what the board's `method` raised what is to be raised instead: `raise seat.raised(...) from exc`."""
         if isinstance(exc, BoardFault) or (not isinstance(exc, RecursionError) and self._is_ours(exc.__traceback__)):
             return exc
@@ -71,7 +71,7 @@ class Seat:
         if isinstance(self.target, Pluggable):
             try:
                 self.target.plug(pins)  # type: ignore[arg-type]
-            except Exception as exc:
+            except RAISED as exc:
                 raise self.raised("plug", exc) from exc
 
     def called(self, what: str, call: Callable[..., object]) -> Callable[..., None]:
@@ -82,7 +82,7 @@ class Seat:
         def guarded(*args: object) -> None:
             try:
                 call(*args)
-            except Exception as exc:
+            except RAISED as exc:
                 raise self.raised(f"{_name(call)}, called by {what},", exc) from exc
 
         return guarded
@@ -97,7 +97,7 @@ class Seat:
             before, self.asked = self.asked, where
             try:
                 answer = ready()
-            except Exception as exc:
+            except RAISED as exc:
                 raise self.raised(where, exc) from exc
             finally:
                 self.asked = before
@@ -107,6 +107,8 @@ class Seat:
                 return operator.index(answer)
             except TypeError:
                 raise self.wrong(f"{where} gave {answer!r}, and not how many bytes may move") from None
+            except RAISED as exc:
+                raise self.raised(where, exc) from exc
 
         return asked
 
@@ -115,7 +117,7 @@ class Seat:
         before, self.asked = self.asked, "view"
         try:
             memory = self.target.view(offset, length)
-        except Exception as exc:
+        except RAISED as exc:
             raise self.raised(f"view({offset:#x}, {length})", exc) from exc
         finally:
             self.asked = before
@@ -193,8 +195,16 @@ def _package(target: object) -> str:
 
 
 def _told(exc: BaseException) -> str:
-    text = " ".join(str(exc).split())
-    return f"{type(exc).__name__}: {text[:_LONGEST]}" if text else type(exc).__name__
+    try:
+        text = one_line(str(exc), _LONGEST)
+    except RAISED:  # theirs as well
+        text = ""
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+
+
+def one_line(text: str, most: int) -> str:
+    """Give what a board says as one line of at most `most` characters, all of which a terminal shows."""
+    return printable(" ".join(text.split()))[:most]
 
 
 def _name(call: Callable[..., object]) -> str:

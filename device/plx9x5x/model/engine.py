@@ -173,7 +173,8 @@ class Channel:
         self._life = 0
         """Counts transfers that began or ended: a step that finds another number after a local access is void."""
         self.demand: Callable[[], int] | None = None
-        """DREQ# as the board drives it: how many bytes may move now. None never asks."""
+        """DREQ# as the board drives it: how many bytes may move now, or words of the bus. None never asks."""
+        self._demand_in_words = False
         self._demand_seen: bool | None = None
         """What the transfer saw of DREQ# when it last looked; None if it has not."""
         self._told_of_demand = False
@@ -298,7 +299,7 @@ class Channel:
         transfer = self._transfer
         if self.state is not State.MOVE or transfer is None or not transfer.mode.demand or self._eot:
             return False
-        return transfer.moved < transfer.count and not self._asks(transfer, self._demanded())
+        return transfer.moved < transfer.count and not self._asks(transfer, self._demanded(transfer))
 
     def _asks(self, transfer: Transfer, ready: int) -> bool:
         """True if the `ready` bytes that the board would let move are enough for any to move: the level of DREQ#."""
@@ -338,12 +339,15 @@ class Channel:
         # A board that drives no DREQ# at all will not drive it later.
         return RECHECK_NS if self._waits and self.demand is not None else None
 
-    def _demanded(self) -> int:
+    def _demanded(self, transfer: Transfer) -> int:
         """Bytes that the board lets move now."""
-        return max(0, self.demand()) if self.demand is not None else 0
+        if self.demand is None:
+            return 0
+        return max(0, self.demand()) * (transfer.mode.word if self._demand_in_words else 1)
 
-    def drive_demand(self, ready: "Callable[[], int] | None") -> None:
-        """Take how the board drives DREQ# from now on."""
+    def drive_demand(self, ready: "Callable[[], int] | None", *, words: bool = False) -> None:
+        """Take how the board drives DREQ# from now on; `words`: `ready` counts words of the local bus."""
+        self._demand_in_words = words
         changed = (ready is None) is not (self.demand is None)
         self.demand = ready
         if changed and self._trace.enabled:
@@ -546,7 +550,7 @@ class Channel:
             return TRANSACTION_COST
         if transfer.mode.demand:
             # Once: the board may say something else the next time.
-            ready = self._demanded()
+            ready = self._demanded(transfer)
             if not self._asks(transfer, ready):
                 return TRANSACTION_COST
             budget = min(budget, ready)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from plx9x5x.errors import RAISED
 from plx9x5x.model.localbus import LOCAL_SPACE, LocalBus, turned
 from plx9x5x.units import KIB
 
@@ -105,7 +106,7 @@ class HeldPort:
         word, offset = self._word, self._span.offset
         try:
             data = read_words(offset, word, count)
-        except Exception as exc:
+        except RAISED as exc:
             raise self._seat.raised(f"read_words({offset:#x}, {word}, {count})", exc) from exc
         if type(data) is not bytes:
             data = self._seat.whole(data, f"read_words({offset:#x}, {word}, {count})")
@@ -143,7 +144,7 @@ class HeldPort:
         word = self._word
         try:
             taken = write_words(self._span.offset, word, data)
-        except Exception as exc:
+        except RAISED as exc:
             raise self._seat.raised(f"write_words({self._span.offset:#x}, {word}, {len(data)} bytes)", exc) from exc
         given: object = taken
         if not isinstance(given, int):

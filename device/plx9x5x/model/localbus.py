@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from plx9x5x.board import Window
+from plx9x5x.errors import RAISED
 from plx9x5x.model.boardside import BoardFault, Seat
 from plx9x5x.peripheral import LocalBusTarget, LocalPins, Pluggable
 
@@ -136,7 +137,7 @@ class LocalBus:
         """Read one target: as many bytes as are asked for."""
         try:
             data = target.read(offset, length)
-        except Exception as exc:
+        except RAISED as exc:
             raise self.seat(target).raised(f"read({offset:#x}, {length})", exc) from exc
         if type(data) is not bytes:
             data = self.seat(target).whole(data, f"read({offset:#x}, {length})")
@@ -149,7 +150,7 @@ class LocalBus:
         """Write one target."""
         try:
             target.write(offset, data)
-        except Exception as exc:
+        except RAISED as exc:
             raise self.seat(target).raised(f"write({offset:#x}, {len(data)} bytes)", exc) from exc
 
     def view(self, span: Span) -> memoryview | None:

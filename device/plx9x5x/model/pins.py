@@ -8,11 +8,13 @@ interrupt.
 """
 
 import heapq
+import operator
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from plx9x5x import events
-from plx9x5x.model.boardside import Seat
+from plx9x5x.model.boardside import Seat, one_line
 from plx9x5x.model.engine import Channel
 from plx9x5x.model.interrupts import MAILBOX_WRITTEN, Interrupts
 from plx9x5x.peripheral import Pin
@@ -32,8 +34,14 @@ _ALWAYS_MAILBOX: Final = {box.offset: box.aliases[0] for box in intr.MAILBOXES i
 """Where the local side finds a mailbox whose place the host's queue ports may have taken."""
 
 
+NEVER: Final = 1 << 62
+"""A time that does not come, 146 years on, ns: what a board asks for beyond it, it has asked for then."""
+
 LONGEST_LINE: Final = 200
 """Characters of what a board says at once."""
+
+_NOBODY: Final = 0xFFFF_FFFF
+"""What a read gives that nobody answers."""
 
 _REGISTERS: Final = 0x200
 """Bytes of registers, on the chip that has most."""
@@ -59,6 +67,8 @@ class LocalSide:
         self._user_out = False
         self.timers: Final[list[tuple[int, int, Callable[[], None]]]] = []
         """What is to be called, and when."""
+        self._due: deque[Callable[[], None]] = deque()
+        """What is left to be called in this step."""
         self._timers_made = 0
         self._given_out: list[Pins] = []
 
@@ -71,6 +81,7 @@ class LocalSide:
         self._tell_linti()
         self._watchers.clear()
         self.timers.clear()
+        self._due.clear()
         self._interrupts.board_gone()
         self._user_out = self._user_level
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=True)
@@ -90,13 +101,15 @@ class LocalSide:
     def call_at(self, time: int, call: Callable[[], None]) -> None:
         """Have `call` called by the first step at or after `time`."""
         self._timers_made += 1  # two of one time go in the order that they were asked for
-        heapq.heappush(self.timers, (time, self._timers_made, call))
+        heapq.heappush(self.timers, (max(0, min(time, NEVER)), self._timers_made, call))
 
     def run_timers(self) -> None:
-        """Call what is due now. What a call asks for anew at this very time waits for the next step."""
-        now, last = self._clock.now(), self._timers_made
-        while self.timers and self.timers[0][0] <= now and self.timers[0][1] <= last:
-            heapq.heappop(self.timers)[2]()
+        """Call what is due now. What a call asks for anew, at whatever time, waits for the next step."""
+        now = self._clock.now()
+        while self.timers and self.timers[0][0] <= now:
+            self._due.append(heapq.heappop(self.timers)[2])
+        while self._due:
+            self._due.popleft()()
 
     @property
     def wait_ns(self) -> int | None:
@@ -122,9 +135,9 @@ class LocalSide:
             self._trace.emit(events.UserInputChanged(self._clock.now(), level))
         self._regs.set_bits(intr.CNTRL, intr.CNTRL.user_in.mask, to=level)
 
-    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+    def demand(self, channel: int, ready: Callable[[], int] | None, *, words: bool = False) -> None:
         """Say how DREQ# of a channel is driven. Raises: IndexError if the chip has no such channel."""
-        self._channels[channel].drive_demand(ready)
+        self._channels[channel].drive_demand(ready, words=words)
 
     def check_channel(self, channel: int) -> None:
         """Raises: IndexError if the chip has no such channel."""
@@ -183,7 +196,7 @@ class LocalSide:
 
     def log(self, window: str, text: str) -> None:
         """Pass on what a board says of itself, a line of at most `LONGEST_LINE` characters."""
-        self._trace.emit(events.BoardSaid(self._clock.now(), window, " ".join(text.split())[:LONGEST_LINE]))
+        self._trace.emit(events.BoardSaid(self._clock.now(), window, one_line(text, LONGEST_LINE)))
 
     def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
         """Give the result of the built-in self test (0 is passed) and end it."""
@@ -229,12 +242,13 @@ class Pins:
         if not self._old:
             self._side.drive_useri(bool(level))
 
-    def demand(self, channel: int, ready: Callable[[], int] | None) -> None:
+    def demand(self, channel: int, ready: Callable[[], int] | None, *, words: bool = False) -> None:
         """Say how DREQ# of a channel is driven."""
         self._may("demand")
         self._side.check_channel(channel)
         if not self._old:
-            self._side.demand(channel, None if ready is None else self._seat.asking(channel, ready))
+            asked = None if ready is None else self._seat.asking(channel, ready)
+            self._side.demand(channel, asked, words=bool(words))
 
     def assert_eot(self, channel: int) -> None:
         """Assert EOT# of a channel."""
@@ -263,32 +277,39 @@ class Pins:
 
     def log(self, text: str) -> None:
         """Have a line in the trace."""
-        self._side.log(self._seat.name, str(text))
+        if not self._old:
+            self._side.log(self._seat.name, str(text))
 
     def finish_self_test(self, code: int = 0, *, supported: bool = True) -> None:
         """Give the result of the built-in self test."""
         self._may("finish_self_test")
-        self._side.finish_self_test(code, supported=supported)
+        if not self._old:
+            self._side.finish_self_test(code, supported=supported)
 
     def wake_host(self) -> None:
         """Note a power management event."""
         self._may("wake_host")
-        self._side.wake_host()
+        if not self._old:
+            self._side.wake_host()
 
     def parity_error(self) -> None:
         """Note a parity error on the local bus."""
         self._may("parity_error")
-        self._side.parity_error()
+        if not self._old:
+            self._side.parity_error()
 
     def read_register(self, offset: int) -> int:
-        """Read a dword register."""
+        """Read a dword register; ones once the board was built anew."""
         self._may("read_register")
-        return self._side.read_register(_dword(offset))
+        at = _dword(offset)
+        return _NOBODY if self._old else self._side.read_register(at)
 
     def write_register(self, offset: int, value: int) -> None:
         """Write a dword register."""
         self._may("write_register")
-        self._side.write_register(_dword(offset), value)
+        at, data = _dword(offset), operator.index(value)
+        if not self._old:
+            self._side.write_register(at, data)
 
     def _may(self, what: str) -> None:
         if self._seat.asked is not None:

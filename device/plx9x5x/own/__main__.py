@@ -9,7 +9,7 @@ import faulthandler
 import os
 import sys
 
-from plx9x5x.errors import BadRequest
+from plx9x5x.errors import RAISED, BadRequest
 from plx9x5x.own import blame
 from plx9x5x.own.factory import find
 from plx9x5x.own.guard import guarded
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     except BadRequest as exc:
         print(f"error: {exc}", file=sys.stderr)  # noqa: T201 - a program
         return 2
-    except blame.RAISED as exc:
+    except RAISED as exc:
         print(f"error: {factory}: {blame.told(exc)}", file=sys.stderr)  # noqa: T201 - a program
         return 2
     os.write(answer, f"{ids & 0xFFFF:04x}:{ids >> 16:04x}\n".encode())

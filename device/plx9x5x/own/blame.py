@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Final
 
 import plx9x5x
+from plx9x5x.errors import RAISED, printable
 
 _OURS: Final = Path(plx9x5x.__file__).resolve().parent
 _PYTHONS: Final = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 _INSTALLED: Final = frozenset(("site-packages", "dist-packages"))
 _SHOWN: Final = 4
 """Places that are named."""
-RAISED: Final = (Exception, SystemExit)
-"""What may leave somebody's code and is their mistake: a server ends when its user says so, and not by `sys.exit`."""
 
 
 def told(exc: BaseException) -> str:
     """Say what went wrong, and where, the innermost place first; without a place if it is in none of theirs."""
     try:
-        text = str(exc)
+        text = "\n".join(map(printable, str(exc).split("\n")))
     except RAISED:  # theirs as well
         text = ""
     what = f"{type(exc).__name__}: {text}" if text else type(exc).__name__

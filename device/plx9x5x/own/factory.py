@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
-from plx9x5x.errors import BadRequest
+from plx9x5x.errors import RAISED, BadRequest
 from plx9x5x.own import blame
 from plx9x5x.ports import DeviceFactory
 
@@ -25,7 +25,7 @@ def find(factory: str) -> DeviceFactory:
     module, name = _parts(factory)
     try:
         found = getattr(_module(module), name)
-    except blame.RAISED as exc:  # the module's own code: whatever it raises is why there is no device
+    except RAISED as exc:  # the module's own code: whatever it raises is why there is no device
         raise NoFactory(f"{factory} cannot be imported: {_why(exc, module, name)}") from exc
     if not callable(found):
         raise NoFactory(f"{factory} cannot be called: {_HOW}")

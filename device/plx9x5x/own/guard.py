@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar, cast
 
+from plx9x5x.errors import RAISED
 from plx9x5x.own import blame, config_check
 from plx9x5x.own.config_check import BARS, DeviceFailed
 from plx9x5x.own.tally import CountingBus, CountingLine, Tally
@@ -44,7 +45,7 @@ class GuardedDevice:
         self._tally.reads += 1
         try:
             value = self.device.read(bar, offset, width)
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise self._failed(exc, f"read(bar={bar}, offset={offset:#x}, width={width})") from exc
         if type(value) is int and 0 <= value < 1 << 8 * width:
             return value
@@ -55,7 +56,7 @@ class GuardedDevice:
         self._tally.writes += 1
         try:
             self.device.write(bar, offset, width, data)
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise self._failed(exc, f"write(bar={bar}, offset={offset:#x}, width={width}, data={data:#x})") from exc
 
     def config_read(self, offset: int, width: int) -> int:
@@ -78,14 +79,14 @@ class GuardedDevice:
         """Do DMA work."""
         try:
             return bool(self.device.step(budget))
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise self._failed(exc, f"step(budget={budget})") from exc
 
     def wait_ns(self) -> int | None:
         """Until it may find work."""
         try:
             wait = self.device.wait_ns()
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise self._failed(exc, "wait_ns()") from exc
         if wait is None or (type(wait) is int and wait >= 0):
             return wait
@@ -104,7 +105,7 @@ class GuardedDevice:
     def _call(self, call: str, do: Callable[[], T]) -> T:
         try:
             return do()
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise self._failed(exc, call) from exc
 
     def _failed(self, exc: BaseException, call: str) -> DeviceFailed:
@@ -120,7 +121,7 @@ class GuardedDevice:
             number = operator.index(value)  # type: ignore[arg-type] # an author may have given anything
         except TypeError:
             number = -1
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise self._failed(exc, call) from exc
         if 0 <= number <= most:
             return number
@@ -149,7 +150,7 @@ def guarded(make: DeviceFactory, name: str, tally: Tally, left: Callable[[], Non
         line = CountingLine(irq, tally)
         try:
             device = make(CountingBus(bus, tally), line)
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise DeviceFailed(f"{name} makes no device: {blame.told(exc)}") from exc
         what = f"{name} makes a {type(device).__name__}, which is no PciDevice:"
         try:  # its attributes may be properties, whose code is the author's too
@@ -158,7 +159,7 @@ def guarded(make: DeviceFactory, name: str, tally: Tally, left: Callable[[], Non
             kind = _WithMessage if isinstance(device, HasMessage) else GuardedDevice
         except DeviceFailed:
             raise
-        except blame.RAISED as exc:
+        except RAISED as exc:
             raise DeviceFailed(f"{what} {blame.told(exc)}") from exc
         guard = kind(device, regions, name, tally, left)
         config_check.check(guard, name)
@@ -218,5 +219,5 @@ def _shown(value: object) -> str:
     """It as Python writes it, cut short."""
     try:
         return f"{value!r:.80}"
-    except blame.RAISED:  # theirs as well
+    except RAISED:  # theirs as well
         return f"a {type(value).__name__}"

@@ -20,6 +20,8 @@ MAX_STEP_MS: Final = 1.0
 
 _NS_PER_MS: Final = 1_000_000
 _SLOWEST, _FASTEST = 1e-6, 1e3
+_LONGEST_NS: Final = 1 << 62
+"""Of a wait, of the device's time: beyond it, floats end in the end."""
 
 
 class NoSuchTime(BadRequest):
@@ -86,6 +88,6 @@ class HostClock:
         if wait_ns is None:
             self._most = None
             return None
-        wait = math.ceil(wait_ns / self._rule.scale)
+        wait = math.ceil(min(wait_ns, _LONGEST_NS) / self._rule.scale)
         self._most = None if self._rule.max_step_ns is None else wait + self._rule.max_step_ns
         return wait

@@ -44,8 +44,8 @@ def hpdi32_board(name: str, what: str, source: Source, *, words_per_s: int = WOR
     )
 
 
-_RATE: Final = integer("rate", WORDS_PER_S, "words a second on the cable", least=1)
-_LINE: Final = integer("line", LINE, "words that come together", least=1)
+_RATE: Final = integer("rate", WORDS_PER_S, "words a second on the cable", least=1, most=1_000_000_000)
+_LINE: Final = integer("line", LINE, "words that come together", least=1, most=1 << 30)
 
 
 _TOLD: Final = {"counter": "counting words on its cable", "prbs": "pseudo-random words on its cable"}

@@ -46,7 +46,7 @@ class Hpdi32(Block):
         """The flags when somebody looked last, as INTERRUPT_STATUS has them."""
         self._alarm = Timer(self.pins, self._look)
         self.port(reg.FIFO.offset, width=WORD, take=self._take, put=self._give)
-        self.pins.demand(0, self._ready)
+        self.pins.demand(0, self._ready, words=True)
 
     # -- FIFOs -------------------------------------------------------------------------------------
 
@@ -55,10 +55,10 @@ class Hpdi32(Block):
         return self._source.words(first, count).astype("<u4").tobytes()
 
     def _ready(self) -> int:
-        """Bytes that DMA may move now."""
+        """Words that DMA may move now."""
         if self.get(reg.BOARD_CONTROL).demand_tx:
-            return WORD * self._transmitter.room
-        return WORD * self._receiver.level if self._receiver.on else 0
+            return self._transmitter.room
+        return self._receiver.level if self._receiver.on else 0
 
     def _take(self, count: int) -> bytes:
         """Give words that were received."""

@@ -216,9 +216,11 @@ def test_what_a_board_says_is_one_bounded_line_with_its_window_and_time(board: B
     bench.trace.enabled = False
     pins[-1].log("two\nlines  and\ttabs")
     pins[-1].log("x" * 1000)
+    pins[-1].log("\x1b[2Jred\x07 \u202e\ud800 ümlaut")
     assert bench.trace.of(events.BoardSaid) == [
         events.BoardSaid(7, "teller", "two lines and tabs"),
         events.BoardSaid(7, "teller", "x" * 200),
+        events.BoardSaid(7, "teller", r"\x1b[2Jred\x07 \u202e\ud800 ümlaut"),
     ]
 
 

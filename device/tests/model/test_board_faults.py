@@ -2,6 +2,7 @@
 """What goes wrong in a board's own code is the board's: its window, the method and the line are named (F-15)."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,15 +10,17 @@ from typing import Any
 import pytest
 
 from plx9x5x import events
-from plx9x5x.board import Board, Window
+from plx9x5x.board import Board, Window, configurable
 from plx9x5x.errors import SetupError
 from plx9x5x.model.boardside import BOARD_HINT, BoardFault
 from plx9x5x.model.localbus import Sram
+from plx9x5x.options import integer
 from plx9x5x.peripheral import LocalBusTarget, LocalPins, Pin
 from plx9x5x.units import KIB, LocalAddr
 from tests.model.bench import HOLD_LOCAL, INTCSR, MODE_RESET, Bench
 
 DEMAND = 1 << 12
+RATE = integer("rate", 0, "a rate")
 HERE = re.escape(__file__)
 
 
@@ -115,6 +118,69 @@ def test_any_exception_of_a_board_is_its_own(board: Board, error: Exception) -> 
     refused(bench, cpu_read, rf"read\(0x10, 4\) raised {type(error).__name__}: .*")
 
 
+def leaves(*_: object) -> Any:
+    sys.exit()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_sys_exit_in_a_method_is_an_error_of_the_board(board: Board, call: str) -> None:
+    kind, method, do, words = CALLS[call]
+    target = kind()
+    bench = bench_of(board, target)
+    setattr(target, method, leaves)
+    refused(bench, do, rf"{words} raised SystemExit")
+
+
+def test_sys_exit_where_a_board_is_made_is_its_error(board: Board) -> None:
+    plugged = Good()
+    plugged.plug = leaves  # type: ignore[method-assign]
+    with pytest.raises(BoardFault, match=f"^local window 'fifo': plug raised SystemExit .*{HERE}"):
+        bench_of(board, plugged)
+    with pytest.raises(BoardFault, match=f"^local window 'fifo' cannot be made: SystemExit .*{HERE}"):
+        Bench(replace(board, windows=(Window("fifo", LocalAddr(0), leaves),)))
+    adjustable = configurable(lambda chosen: leaves() if chosen[RATE] else board, RATE)
+    with pytest.raises(SetupError, match="cannot be made of rate=1: SystemExit"):
+        adjustable.set(["rate=1"])
+
+
+def test_what_ends_the_server_rightly_passes_through_a_board(board: Board) -> None:
+    target = Good()
+
+    def read(offset: int, length: int) -> bytes:
+        raise KeyboardInterrupt
+
+    bench = bench_of(board, target)
+    target.read = read  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        cpu_read(bench)
+
+
+class Silent(Exception):
+    """Its text is another error."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError(b"\x1b[2J"), r"KeyError: b'\\x1b\[2J' "),
+        (ValueError("\x1b]0;pwned\x07\n \u202eabc\ud800"), r"ValueError: \\x1b\]0;pwned\\x07 \\u202eabc\\ud800 "),
+        (Silent(), r"Silent "),
+    ],
+)
+def test_what_an_error_says_is_shown_and_not_acted_on(board: Board, error: Exception, words: str) -> None:
+    target = Good()
+
+    def read(offset: int, length: int) -> bytes:
+        raise error
+
+    bench = bench_of(board, target)
+    target.read = read  # type: ignore[method-assign]
+    refused(bench, cpu_read, rf"read\(0x10, 4\) raised {words}\(")
+
+
 GIVEN: list[tuple[type[Good], str, object, Callable[[Bench], object], str]] = [
     (Good, "read", None, cpu_read, r"read\(0x10, 4\) gave None, no bytes"),
     (Good, "read", [0, 0, 0, 0], cpu_read, r"read\(0x10, 4\) gave list, no bytes"),
@@ -182,8 +248,31 @@ def linto(bench: Bench) -> object:
 LATER: list[tuple[Callable[[LocalPins], None], Callable[[Bench], object], str]] = [
     (lambda pins: pins.demand(0, broken), dma("pci", DEMAND), "broken, DREQ# of channel 0,"),
     (lambda pins: pins.call_at(0, broken), due, "broken, called by call_at,"),
+    (lambda pins: pins.call_at(-(1 << 1100), broken), due, "broken, called by call_at,"),
     (lambda pins: pins.watch(Pin.LINTO, lambda on: on and broken()), linto, r".*<lambda>, called by watch\(Pin\.LINTO\),"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("do", [dma("pci", DEMAND), due, linto])
+def test_sys_exit_in_a_callback_is_an_error_of_the_board(board: Board, do: Callable[[Bench], object]) -> None:
+    target = Good()
+    bench = bench_of(board, target)
+    target.pins.demand(0, leaves)
+    target.pins.watch(Pin.LINTO, lambda on: on and leaves())  # type: ignore[func-returns-value]
+    if do is due:
+        target.pins.call_at(0, leaves)
+    refused(bench, do, ".* raised SystemExit")
+
+
+def test_a_ready_whose_number_raises_is_named(board: Board) -> None:
+    class Odd:
+        def __index__(self) -> int:
+            return int(broken())
+
+    target = Good()
+    bench = bench_of(board, target)
+    target.pins.demand(0, lambda: Odd())  # type: ignore[arg-type, return-value]
+    refused(bench, dma("pci", DEMAND), ".*<lambda>, DREQ# of channel 0, raised KeyError")
 
 
 @pytest.mark.parametrize(("plug", "do", "words"), LATER)
@@ -298,7 +387,8 @@ def test_who_is_asked_may_look_at_the_clock_and_say_something(board: Board) -> N
     assert events.BoardSaid(0, "fifo", "asked at 0") in bench.trace.events
 
 
-def test_the_pins_of_before_a_reset_drive_nothing(board: Board) -> None:
+def renewed(board: Board) -> tuple[Bench, list[Good]]:
+    """A board that was built anew by a reset; first it was the first of these, now it is the last."""
     made: list[Good] = []
 
     def make() -> LocalBusTarget:
@@ -306,10 +396,51 @@ def test_the_pins_of_before_a_reset_drive_nothing(board: Board) -> None:
         return made[-1]
 
     bench = Bench(replace(board, windows=(Window("fifo", LocalAddr(0), make),)))
-    old = made[-1].pins
+    del made[:-1]
     bench.chip.write(0, 0x6C, 4, 1 << 30)
     bench.chip.write(0, 0x6C, 4, 0)
     assert len(made) > 1
+    return bench, made
+
+
+def shown(bench: Bench) -> list[object]:
+    chip = bench.chip
+    registers = [dict(file.stored) for file in (chip.registers, chip.config)]
+    driven = [bench.host.line.level, [channel.demand for channel in chip.channels], list(chip.local_side.timers)]
+    return [*registers, *driven, list(bench.trace.events)]
+
+
+OF_ALL = {**ACTS, "log": lambda pins: pins.log("still here"), "write_config": lambda pins: pins.write_register(0x40, 5)}
+
+
+@pytest.mark.parametrize("act", OF_ALL)
+def test_the_pins_of_before_a_reset_reach_nothing(board: Board, act: str) -> None:
+    bench, made = renewed(board)
+    bench.intcsr = 0x0F00
+    before = shown(bench)
+    OF_ALL[act](made[0].pins)
+    assert shown(bench) == before
+
+
+def test_every_pin_is_tried() -> None:
+    assert set(OF_ALL) - {"write_config"} == {name for name in vars(LocalPins) if name[0] != "_"} - {"now"}
+
+
+def test_the_pins_of_before_a_reset_read_what_nobody_answers_and_take_no_interrupt_back(board: Board) -> None:
+    bench, made = renewed(board)
+    bench.chip.write(0, INTCSR, 4, 1 << 3)
+    bench.chip.write(0, 0x78, 4, 0x1234)
+    assert bench.chip.read(0, INTCSR, 4) & 1 << 28
+    assert made[0].pins.read_register(0x78) == 0xFFFF_FFFF
+    assert bench.chip.read(0, INTCSR, 4) & 1 << 28
+    assert made[-1].pins.read_register(0x78) == 0x1234
+    with pytest.raises(ValueError, match="no dword register"):
+        made[0].pins.read_register(2)
+
+
+def test_the_pins_of_before_a_reset_drive_nothing(board: Board) -> None:
+    bench, made = renewed(board)
+    old = made[0].pins
     bench.intcsr = 0x0900
     old.drive_linti(True)
     old.call_at(0, broken)
