@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from plx9x5x.blocks import NS_PER_S
 from plx9x5x.blocks.timer import MOST
 from plx9x5x.board import load_board
+from plx9x5x.options import BadOption
 from plx9x5x.plane.choice import NAMES, VARIABLE
 from plx9x5x_boards.hpdi32 import hpdi32_board
 from plx9x5x_boards.hpdi32.cable import Counter, Prbs15
@@ -34,6 +35,7 @@ from tests.boards_of_drivers.card import (
     RX_FULL,
     RX_OVERRUN,
     RX_RESET,
+    RX_UNDERRUN,
     RX_WORDS,
     START_TX,
     STATUS,
@@ -121,6 +123,18 @@ def test_a_narrow_transfer_takes_a_word_for_each_of_its_accesses(card: Card) -> 
     card.wait(1000)
     assert buffer.read(0, 16) == b"".join(number.to_bytes(2, "little") for number in range(8))
     assert card.get(RX_WORDS) == LINE - 8
+
+
+def test_a_narrow_transfer_waits_for_the_words_that_are_not_there_yet(card: Card) -> None:
+    card.put(CONTROL, RX_ENABLE)
+    card.wait(LINE_NS)
+    buffer = card.buffer(4 * LINE)
+    card.block(buffer, 4 * LINE, to_pci=True, width=1)
+    card.wait(1000)
+    assert (card.csr(), card.get(RX_WORDS), card.get(STATUS) & RX_UNDERRUN) == (1, 0, 0)
+    card.wait(2 * LINE_NS)
+    assert (card.csr(), card.get(STATUS) & RX_UNDERRUN) == (0x11, 0)
+    assert buffer.read(0, 4 * LINE) == b"".join(number.to_bytes(2, "little") for number in range(2 * LINE))
 
 
 def test_words_to_be_sent_are_taken_while_there_is_room_and_go_at_the_transmitters_clock(card: Card) -> None:
@@ -460,6 +474,12 @@ def test_a_guest_that_asks_for_ever_earlier_events_is_told_and_piles_nothing_up(
 def test_a_board_without_a_rate_is_refused(rate: int) -> None:
     with pytest.raises(ValueError, match="brings nothing"):
         hpdi32_board("none", "nothing", Counter(), words_per_s=rate)
+
+
+@pytest.mark.parametrize("setting", ["rate=1e300", "line=1e300", "rate=1_000_000_001", f"line={(1 << 30) + 1}"])
+def test_a_rate_or_a_line_that_no_clock_counts_is_refused(setting: str) -> None:
+    with pytest.raises(BadOption, match=r"a whole number from 1 to 1_[0-9_]+"):
+        load_board("hpdi32", [setting])
 
 
 def test_another_rate_is_another_board(monkeypatch: pytest.MonkeyPatch) -> None:
