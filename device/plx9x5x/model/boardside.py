@@ -50,11 +50,12 @@ class Seat:
         self._package = ""
         try:
             self.target: Final = make()
-            size = self.target.size
+            size: object = self.target.size
         except RAISED as exc:
             raise BoardFault(f"local window {name!r} cannot be made: {_told(exc)}{self._line(exc)}") from exc
         self._package = _package(self.target)
-        self._check(size)
+        self.size: Final = self._check(size)
+        """Bytes that it decodes, as it said when it was made."""
 
     def wrong(self, what: str) -> BoardFault:
         """Make the error that says `what` is wrong here."""
@@ -141,7 +142,7 @@ class Seat:
             return bytes(data)
         raise self.wrong(f"{asked} gave {'None' if data is None else f'{type(data).__name__}'}, no bytes")
 
-    def _check(self, size: object) -> None:
+    def _check(self, size: object) -> int:
         if not isinstance(size, int):
             raise BoardFault(f"local window {self.name!r} has a size of {size!r}, which is no number of bytes")
         if size <= 0:
@@ -160,6 +161,7 @@ class Seat:
                     f"{type(self.target).__name__}.{name}{inspect.signature(method)} does not take "
                     f"{count} argument{'s' if count > 1 else ''} (plx9x5x.peripheral)"
                 )
+        return size
 
     def _is_ours(self, trace: TracebackType | None) -> bool:
         """True if the last to act was neither the board nor what looks at its arguments."""

@@ -71,14 +71,13 @@ class LocalBus:
         self._bases = [int(window.local_base) for window in placed]
         self._seats = [Seat(window.name, window.target) for window in placed]
         self._targets = [seat.target for seat in self._seats]
+        self._sizes = [seat.size for seat in self._seats]  # once: the board's own code may be behind it
         self._seat_of = {id(seat.target): seat for seat in self._seats}
         self._on_undecoded = on_undecoded
         ends = [*zip(self._bases[1:], self._names[1:], strict=True), (LOCAL_SPACE, "the end of the local bus")]
-        for base, name, target, (end, what) in zip(self._bases, self._names, self._targets, ends, strict=False):
-            if base + target.size > end:
-                raise BoardFault(
-                    f"local window {name!r} at {base:#x} of {target.size:#x} bytes runs into {what} at {end:#x}"
-                )
+        for base, name, size, (end, what) in zip(self._bases, self._names, self._sizes, ends, strict=False):
+            if base + size > end:
+                raise BoardFault(f"local window {name!r} at {base:#x} of {size:#x} bytes runs into {what} at {end:#x}")
         self.is_passive: Final = not any(isinstance(target, Pluggable) for target in self._targets)
         """Nothing on it drives a pin or a register of the chip, ever."""
         if new_pins is not None:
@@ -96,7 +95,7 @@ class LocalBus:
         index = bisect.bisect_right(self._bases, address) - 1
         if index >= 0:
             offset = address - self._bases[index]
-            room = self._targets[index].size - offset
+            room = self._sizes[index] - offset
             if room > 0:
                 return Span(address, self._targets[index], offset, min(length, room))
         following = self._bases[index + 1] if index + 1 < len(self._bases) else LOCAL_SPACE
@@ -106,7 +105,7 @@ class LocalBus:
         """(name, local address, size) of the window that starts at or below `address`, and of the next."""
         at = bisect.bisect_right(self._bases, address) - 1
         near = range(max(at, 0), min(at + 2, len(self._bases)))
-        return tuple((self._names[one], self._bases[one], self._targets[one].size) for one in near)
+        return tuple((self._names[one], self._bases[one], self._sizes[one]) for one in near)
 
     def read(self, address: int, length: int) -> bytes:
         """Read `length` bytes from `address` on."""

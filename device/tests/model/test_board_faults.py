@@ -15,7 +15,7 @@ from plx9x5x.errors import SetupError
 from plx9x5x.model.boardside import BOARD_HINT, BoardFault
 from plx9x5x.model.localbus import Sram
 from plx9x5x.options import integer
-from plx9x5x.peripheral import LocalBusTarget, LocalPins, Pin
+from plx9x5x.peripheral import LocalPins, Pin
 from plx9x5x.units import KIB, LocalAddr
 from tests.model.bench import HOLD_LOCAL, INTCSR, MODE_RESET, Bench
 
@@ -141,6 +141,18 @@ def test_sys_exit_where_a_board_is_made_is_its_error(board: Board) -> None:
     adjustable = configurable(lambda chosen: leaves() if chosen[RATE] else board, RATE)
     with pytest.raises(SetupError, match="cannot be made of rate=1: SystemExit"):
         adjustable.set(["rate=1"])
+
+
+def test_a_size_is_asked_for_once_and_leaves_nobody_without_a_server(board: Board) -> None:
+    class Moody(Good):
+        asked = 0
+
+        @property
+        def size(self) -> int:  # type: ignore[override]
+            self.asked += 1
+            return 4 * KIB if self.asked == 1 else leaves()
+
+    assert cpu_read(bench_of(board, Moody())) == 0
 
 
 def test_what_ends_the_server_rightly_passes_through_a_board(board: Board) -> None:
@@ -385,71 +397,6 @@ def test_who_is_asked_may_look_at_the_clock_and_say_something(board: Board) -> N
     target.pins.demand(0, ready)
     dma("pci", DEMAND)(bench)
     assert events.BoardSaid(0, "fifo", "asked at 0") in bench.trace.events
-
-
-def renewed(board: Board) -> tuple[Bench, list[Good]]:
-    """A board that was built anew by a reset; first it was the first of these, now it is the last."""
-    made: list[Good] = []
-
-    def make() -> LocalBusTarget:
-        made.append(Good())
-        return made[-1]
-
-    bench = Bench(replace(board, windows=(Window("fifo", LocalAddr(0), make),)))
-    del made[:-1]
-    bench.chip.write(0, 0x6C, 4, 1 << 30)
-    bench.chip.write(0, 0x6C, 4, 0)
-    assert len(made) > 1
-    return bench, made
-
-
-def shown(bench: Bench) -> list[object]:
-    chip = bench.chip
-    registers = [dict(file.stored) for file in (chip.registers, chip.config)]
-    driven = [bench.host.line.level, [channel.demand for channel in chip.channels], list(chip.local_side.timers)]
-    return [*registers, *driven, list(bench.trace.events)]
-
-
-OF_ALL = {**ACTS, "log": lambda pins: pins.log("still here"), "write_config": lambda pins: pins.write_register(0x40, 5)}
-
-
-@pytest.mark.parametrize("act", OF_ALL)
-def test_the_pins_of_before_a_reset_reach_nothing(board: Board, act: str) -> None:
-    bench, made = renewed(board)
-    bench.intcsr = 0x0F00
-    before = shown(bench)
-    OF_ALL[act](made[0].pins)
-    assert shown(bench) == before
-
-
-def test_every_pin_is_tried() -> None:
-    assert set(OF_ALL) - {"write_config"} == {name for name in vars(LocalPins) if name[0] != "_"} - {"now"}
-
-
-def test_the_pins_of_before_a_reset_read_what_nobody_answers_and_take_no_interrupt_back(board: Board) -> None:
-    bench, made = renewed(board)
-    bench.chip.write(0, INTCSR, 4, 1 << 3)
-    bench.chip.write(0, 0x78, 4, 0x1234)
-    assert bench.chip.read(0, INTCSR, 4) & 1 << 28
-    assert made[0].pins.read_register(0x78) == 0xFFFF_FFFF
-    assert bench.chip.read(0, INTCSR, 4) & 1 << 28
-    assert made[-1].pins.read_register(0x78) == 0x1234
-    with pytest.raises(ValueError, match="no dword register"):
-        made[0].pins.read_register(2)
-
-
-def test_the_pins_of_before_a_reset_drive_nothing(board: Board) -> None:
-    bench, made = renewed(board)
-    old = made[0].pins
-    bench.intcsr = 0x0900
-    old.drive_linti(True)
-    old.call_at(0, broken)
-    old.demand(0, broken)
-    bench.chip.step(1)
-    assert bench.host.line.level is False
-    assert bench.chip.channels[0].demand is None
-    made[-1].pins.drive_linti(True)
-    assert bench.host.line.level is True
 
 
 def test_errors_of_ours_that_pass_through_a_board_stay_ours(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,14 @@ def test_what_cannot_even_be_printed_is_told_all_the_same() -> None:
         made(variant(wait_ns=lambda _: Unspeakable())).device.wait_ns()
 
 
+def test_what_it_says_is_shown_and_not_acted_on() -> None:
+    def read(*_: object) -> int:
+        raise ValueError("\x1b[2J two\nlines\x07")
+
+    with pytest.raises(DeviceFailed, match=r"ValueError: \\x1b\[2J two\nlines\\x07; in read\(bar=0"):
+        made(variant(read=read)).device.read(0, 0, 4)
+
+
 def config(at: int, value: int) -> Callable[..., int]:
     return lambda self, offset, width: value if offset == at else self.config.read(offset, width)
 
