@@ -43,6 +43,9 @@ FEWER_GUESTS = {"6.12": ((shapes.PLAIN, LIBVFIO), (shapes.IOMMU, WIRE))}
 # The boards differ in nothing that kernel, shape and transport have a say in: of these, one of each.
 OTHER_BOARDS = tuple(board for board in driver.BOARDS if board != boards.DEFAULT)
 
+# Files whose tests have nothing in common.
+APART = ("test_broken.py", "test_try.py", "test_try_ends.py", "test_try_files.py", "test_witness.py")
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """A run without guests must neither compile nor fetch anything."""
@@ -55,20 +58,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under xdist those that look at one guest, or share what their file sets up, are of one process."""
+    """With `-n 2 --dist loadgroup` those that look at one guest, or share what a file sets up, are of one process."""
     for item in items:
-        if isinstance(item, pytest.Function) and (group := _group(item)):
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _group(item: pytest.Function) -> str:
-    if "guest_run" in item.fixturenames:
-        params = item.callspec.params
-        return id_of(*(params[name] for name in ("board", "kernel", "shape", "transport")))
-    fixtures = (item.session._fixturemanager.getfixturedefs(name, item) for name in item.fixturenames)
-    own = str(item.path.relative_to(item.config.rootpath))
-    shared = any(it.scope != "function" and it.baseid == own for found in fixtures for it in found or ())
-    return item.path.name if shared else ""
+        if isinstance(item, pytest.Function) and "guest_run" in item.fixturenames:
+            params = item.callspec.params
+            group = id_of(*(params[name] for name in ("board", "kernel", "shape", "transport")))
+        elif item.path.name in APART:
+            continue
+        else:
+            group = item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
