@@ -16,7 +16,7 @@ README = pages.ROOT / "README.md"
 BAD = re.compile(r"^bad \(exit (\d+)\): ", re.MULTILINE)
 A_STORM = re.compile(r"^\d+ bytes right, \d+ interrupts$", re.MULTILINE)
 """How many interrupts a storm has, and whom it wakes, is chance."""
-TOO_EARLY = re.compile(r"^finding: driver, likely: .*\(dma-touched-early\)\n", re.MULTILINE)
+TOO_EARLY = re.compile(r"^finding: driver, likely\b.*\(dma-touched-early\)\n", re.MULTILINE)
 """Whom it wakes before the card is done reads what the card still writes."""
 
 
