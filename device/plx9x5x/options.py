@@ -182,7 +182,7 @@ def source(name: str, default: str, told: str, of: Sequence[str]) -> Option[str 
     opened = _opener(os.O_RDONLY)
 
     def read(text: str) -> str | FileIO:
-        return opened(text.removeprefix(_FILE)) if text.startswith(_FILE) else _word_of(of)(text)
+        return opened(text) if text.startswith(_FILE) else _word_of(of)(text)
 
     takes = f"{', '.join(of)} or {_FILE}PATH"
     return Option(name, _one_of(name, default, of), told, takes, read, os.O_RDONLY, tuple(of))

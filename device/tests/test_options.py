@@ -174,6 +174,16 @@ def test_a_file_that_cannot_be_written_or_made_is_found_when_it_is_looked_at(tmp
 ALSO = options.file("also", "what it keeps beside", write=True)
 
 
+def test_file_colon_is_taken_off_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").write_bytes(b"another")
+    (tmp_path / "file:x").write_bytes(b"this one")
+    for setting, option in (("input=file:file:x", INPUT), ("log=file:file:x", LOG)):
+        file = options.chosen("b", ALL, [setting])[option]
+        assert isinstance(file, FileIO)
+        assert file.read() == b"this one", setting
+
+
 @pytest.mark.parametrize("wrong", ["rat=1", "rate=0", "input=file:/nope", "also=/nope/x", "rate"])
 def test_what_is_refused_leaves_no_file_behind(wrong: str, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
