@@ -15,7 +15,7 @@ from plx9x5x.errors import RAISED, BadRequest, SetupError
 from plx9x5x.options import BadOption, Chosen, Option
 from plx9x5x.peripheral import LocalBusTarget
 from plx9x5x.regs.eeprom_map import build_image, wrong_image
-from plx9x5x.regs.kernel import Register
+from plx9x5x.regs.kernel import Register, is_declared
 from plx9x5x.regs.profile import Profile
 from plx9x5x.units import LocalAddr
 
@@ -121,7 +121,7 @@ class Board:
             raise TypeError(f"board {self.name}: windows={windows!r} is no tuple of Window")
         for window in self.windows:
             registers: object = window.registers
-            if not isinstance(registers, tuple) or not all(_declared(register) for register in registers):
+            if not isinstance(registers, tuple) or not all(is_declared(register) for register in registers):
                 raise TypeError(
                     f"board {self.name}: window {window.name}: registers={registers!r} is no tuple of registers "
                     "(plx9x5x.regs.kernel.Register with an offset)"
@@ -170,10 +170,6 @@ def _built(build: Callable[[Chosen], Board], values: Chosen, options: tuple[Opti
     if not isinstance(built, Board):
         raise TypeError(f"{getattr(build, '__name__', 'build')}() gave {built!r}, which is no plx9x5x.board.Board")
     return replace(built, options=options, build=build)
-
-
-def _declared(register: object) -> bool:
-    return isinstance(register, type) and issubclass(register, Register) and hasattr(register, "offset")
 
 
 def _installed() -> dict[str, list[EntryPoint]]:

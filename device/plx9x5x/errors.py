@@ -18,7 +18,7 @@ Anything else is our bug: traceback, exit 70.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from plx9x5x.units import BusAddr
@@ -33,6 +33,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(it if it.isprintable() else it.encode("unicode_escape").decode("ascii") for it in text)
+
+
+def said(exc: BaseException, shown: Callable[[str], str] = printable) -> str:
+    """'TYPE: TEXT' of what somebody's code raised, its text as `shown` gives it; only the type where it has none."""
+    try:
+        text = shown(str(exc))
+    except RAISED:  # its `__str__` is theirs as well
+        text = ""
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 class PlxError(Exception):

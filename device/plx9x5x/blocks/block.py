@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeVar
 
 from plx9x5x.blocks.base import Base
-from plx9x5x.regs.kernel import Register, RegisterFile
+from plx9x5x.regs.kernel import Register, RegisterFile, is_declared
 
 R = TypeVar("R", bound=Register)
 
@@ -230,9 +230,7 @@ def _dropped(_data: object) -> None:
 def _check(block: type[Block], size: int) -> None:
     """Refuse a wrong block; `size` 0 is to be worked out. Raises: TypeError that names the class and what is there."""
     registers: object = block.registers
-    if not isinstance(registers, tuple) or not all(
-        isinstance(reg, type) and issubclass(reg, Register) and hasattr(reg, "offset") for reg in registers
-    ):
+    if not isinstance(registers, tuple) or not all(is_declared(reg) for reg in registers):
         raise TypeError(f"{block.__name__}: registers={registers!r} is no tuple of registers with an offset")
     names = {reg.__name__.lower(): reg for reg in block.registers}
     for name in dir(block):

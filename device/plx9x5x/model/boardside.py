@@ -12,7 +12,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Final
 
-from plx9x5x.errors import RAISED, SetupError, printable
+from plx9x5x.errors import RAISED, SetupError, printable, said
 from plx9x5x.peripheral import LocalBusTarget, Pluggable
 
 BOARD_HINT: Final = "mend the package that the board comes from"
@@ -197,11 +197,7 @@ def _package(target: object) -> str:
 
 
 def _told(exc: BaseException) -> str:
-    try:
-        text = one_line(str(exc), _LONGEST)
-    except RAISED:  # theirs as well
-        text = ""
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+    return said(exc, lambda text: one_line(text, _LONGEST))
 
 
 def one_line(text: str, most: int) -> str:

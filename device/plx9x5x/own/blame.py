@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import plx9x5x
-from plx9x5x.errors import RAISED, printable
+from plx9x5x.errors import printable, said
 
 _OURS: Final = Path(plx9x5x.__file__).resolve().parent
 _PYTHONS: Final = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
@@ -18,11 +18,7 @@ _SHOWN: Final = 4
 
 def told(exc: BaseException) -> str:
     """Say what went wrong, and where, the innermost place first; without a place if it is in none of theirs."""
-    try:
-        text = "\n".join(map(printable, str(exc).split("\n")))
-    except RAISED:  # theirs as well
-        text = ""
-    what = f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+    what = said(exc, lambda text: "\n".join(map(printable, text.split("\n"))))
     found = places(exc)
     return f"{', called from '.join(found)}: {what}" if found else what
 

@@ -25,6 +25,9 @@ HEADER: Final = 64
 RAW_SIZES: Final = (HEADER, SIZE, 4096)
 """Bytes that sysfs gives to a user, to root, and of a PCI Express device."""
 
+REGISTER_WINDOWS: Final = frozenset(profile.register_window for profile in PROFILES.values())
+"""Bytes that the chips of the family show their registers in, by BAR0."""
+
 _SLOT: Final = re.compile(r"((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(.*)")
 _HEX: Final = re.compile(r"\s*([0-9a-f]{2,3}):((?: [0-9a-f]{2}){1,16})\s*")
 # Of a region that the card itself does not have in its BARs, lspci says '[virtual]' or '[enhanced]' before or behind.
@@ -103,8 +106,7 @@ class Card:
         """Tell whether it calls itself a chip of the family, or shows registers as one does: as memory and in I/O."""
         if self.vendor == PLX and self.device in DEVICES:
             return True
-        windows = {profile.register_window for profile in PROFILES.values()}
-        return self.sizes.get(0) in windows and self.sizes.get(1) == IO_WINDOW and bool(self.bar(1) & 1)
+        return self.sizes.get(0) in REGISTER_WINDOWS and self.sizes.get(1) == IO_WINDOW and bool(self.bar(1) & 1)
 
     def bar(self, index: int) -> int:
         """Give a BAR as it reads."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from plx9x5x.board import Board, Eeprom, EepromPart, Window
 from plx9x5x.lab.dump.bad import BadDump
-from plx9x5x.lab.dump.config_file import Card
+from plx9x5x.lab.dump.config_file import REGISTER_WINDOWS, Card
 from plx9x5x.lab.dump.eeprom_file import Found
 from plx9x5x.lab.dump.orders import DEVICES
 from plx9x5x.model.localbus import Sram
@@ -208,11 +208,10 @@ def _chip_of_card(card: Card, chip: str | None, guesses: dict[str, str]) -> Prof
     if card.vendor == PLX and card.device in DEVICES:
         return _known(card.device, guesses)
     window = card.sizes.get(0)
-    sizes = {profile.register_window for profile in PROFILES.values()}
-    if window is not None and window not in sizes:
+    if window is not None and window not in REGISTER_WINDOWS:
         raise BadDump(
             f"BAR0 has {window} bytes, and the chips of the family show their registers in "
-            f"{' or '.join(str(size) for size in sorted(sizes))}: if it is one of them, say which with --chip"
+            f"{' or '.join(map(str, sorted(REGISTER_WINDOWS)))}: if it is one of them, say which with --chip"
         )
     status, knows_status = card.value(0x06, 2), card.knows(0x06, 2)
     if window == PROFILES["9056"].register_window or (knows_status and status & _MHZ66):
@@ -223,7 +222,7 @@ def _chip_of_card(card: Card, chip: str | None, guesses: dict[str, str]) -> Prof
         guesses["chip"] = f"33 MHz, and {'a' if status & _CAPABILITIES else 'no'} list of capabilities: a {key}"
     else:
         raise BadDump(
-            f"the card calls itself {card.vendor:04x}:{card.device:04x}, which says nothing of its chip; "
+            f"the card calls itself {card.ids}, which says nothing of its chip; "
             f"say it with --chip, one of {', '.join(PROFILES)}: it is printed on the chip"
         )
     return PROFILES[key]

@@ -54,8 +54,7 @@ class SeenCode:
 
     def _of(self, name: str) -> Lines:
         if name not in self._lines:
-            file = self._files[name]
-            self._lines[name] = Lines(name, file) if isinstance(file, bytes) else Lines.of_file(name, file)
+            self._lines[name] = _lines(name, self._files[name])
         return self._lines[name]
 
     def where(self, pc: int, seq: int, role: str = "access") -> Where | None:
@@ -101,11 +100,13 @@ class Reading:
 
     def _run(self) -> None:
         for name, file in self._modules:
-            lines = (
-                Lines(name, file, self._cache) if isinstance(file, bytes) else Lines.of_file(name, file, self._cache)
-            )
+            lines = _lines(name, file, self._cache)
             lines.read()
             self._read[_canonical(name)] = lines
+
+
+def _lines(name: str, file: Path | bytes, cache: Cache | None = None) -> Lines:
+    return Lines(name, file, cache) if isinstance(file, bytes) else Lines.of_file(name, file, cache)
 
 
 def _canonical(name: str) -> str:

@@ -18,7 +18,19 @@ with a message that names the field.
 """
 
 from plx9x5x.regs.kernel.file import PlainDword, ReadHook, RegisterFile, UnknownHook, Write, WriteHook, after_write
-from plx9x5x.regs.kernel.table import SHADOW, Access, Field, Layout, OneDevice, Register, Reset, bit, bits, everyone
+from plx9x5x.regs.kernel.table import (
+    SHADOW,
+    Access,
+    Field,
+    Layout,
+    OneDevice,
+    Register,
+    Reset,
+    bit,
+    bits,
+    everyone,
+    is_declared,
+)
 
 __all__ = [
     "SHADOW",
@@ -38,4 +50,5 @@ __all__ = [
     "bit",
     "bits",
     "everyone",
+    "is_declared",
 ]

@@ -273,6 +273,11 @@ class Register:
         return " ".join((f"{type(self).__name__}={self.raw:#x}", *texts))
 
 
+def is_declared(register: object) -> bool:
+    """Tell whether it is a register that a file can hold: a class that was declared with an offset."""
+    return isinstance(register, type) and issubclass(register, Register) and hasattr(register, "offset")
+
+
 def everyone(family: type[enum.Flag]) -> enum.Flag:
     """All chips of a family."""
     return ~family(0)
