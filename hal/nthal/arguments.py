@@ -9,14 +9,24 @@ operations' matter, and goes to the verifier.
 import functools
 import inspect
 import types
-from collections.abc import Callable, Mapping
-from typing import ParamSpec, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from nthal.types import Address, AddressKindError, Out
 from nthal.windows import DeviceDescription, NtStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Table(Protocol):
+    """A table of routines, which may end before the one that is called."""
+
+    def offers(self, name: str) -> bool:
+        """True if the table has the routine."""
+
+
+T = TypeVar("T", bound=Table)
 
 
 class WrongArgument(TypeError):
@@ -64,62 +74,34 @@ def checked(routine: Callable[P, R]) -> Callable[P, R]:
 
     Raises: WrongArgument; AddressKindError for an address of another kind.
     """
-    checks = _Checks(routine)
-
-    @functools.wraps(routine)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        checks.look(args, kwargs)
-        return routine(*args, **kwargs)
-
-    return call
-
-
-class _Checks:
-    """The checks of one routine, made at its first call: annotations may name what stands further down."""
-
-    def __init__(self, routine: Callable[..., object]) -> None:
-        self.routine = routine
-        self.names = list(inspect.signature(routine).parameters)
-        self.checks: dict[str, Check] = {}
-
-    def look(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-        """Refuse what is not due."""
-        if not self.checks:
-            hints = get_type_hints(self.routine)
-            del hints["return"]
-            self.checks = {name: _check_of(hint) for name, hint in hints.items()}
-        for name, value in (*zip(self.names, args, strict=False), *kwargs.items()):
-            due = self.checks[name](value) if name in self.checks else None
-            if due is not None:
-                refuse(f"{self.routine.__name__}: {name}", value, due)
-
-
-class Table(Protocol):
-    """A table of routines, which may end before the one that is called."""
-
-    def _has(self, name: str) -> bool: ...
-
-
-T = TypeVar("T", bound=Table)
+    return cast("Callable[P, R]", _guarded(routine, None))
 
 
 def checked_routines(table: type[T]) -> type[T]:
-    """Refuse every routine of a class that its table lacks, and wrong arguments of the others."""
+    """Refuse every routine of a class that its `offers` does not know, and wrong arguments of the others."""
     for name, member in list(vars(table).items()):
-        if inspect.isfunction(member) and not name.startswith("_"):
-            setattr(table, name, _offered(member))
+        if inspect.isfunction(member) and name[0].isupper():
+            setattr(table, name, _guarded(member, table.offers))
     return table
 
 
-def _offered(routine: Callable[..., object]) -> Callable[..., object]:
-    checks = _Checks(routine)
+def _guarded(routine: Callable[..., object], has: Callable[..., bool] | None) -> Callable[..., object]:
+    names = list(inspect.signature(routine).parameters)
+    hints: dict[str, object] = {}
+    checks: dict[str, Check] = {}
 
     @functools.wraps(routine)
-    def call(self: Table, *args: object, **kwargs: object) -> object:
-        if not self._has(routine.__name__):
-            return NtStatus.NOT_SUPPORTED if get_type_hints(routine)["return"] is NtStatus else None
-        checks.look((self, *args), kwargs)
-        return routine(self, *args, **kwargs)
+    def call(*args: object, **kwargs: object) -> object:
+        if not hints:  # not before the first call: annotations may name what stands further down
+            hints.update(get_type_hints(routine))
+            checks.update({name: _check_of(hint) for name, hint in hints.items() if name != "return"})
+        if has is not None and not has(args[0], routine.__name__):
+            return NtStatus.NOT_SUPPORTED if hints["return"] is NtStatus else None
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            due = checks[name](value) if name in checks else None
+            if due is not None:
+                refuse(f"{routine.__name__}: {name}", value, due)
+        return routine(*args, **kwargs)
 
     return call
 

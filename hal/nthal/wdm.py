@@ -3,7 +3,8 @@
 """The WDM façade: IoGetDmaAdapter, DMA_ADAPTER and its DMA_OPERATIONS table, MDL routines. No logic of its own.
 
 The table of version 1 has 12 routines, of version 2 three more, of version 3 the extended ones; reaching for a routine
-that the table lacks is a violation, as calling past the end of the structure would be.
+that the table lacks is a violation, as calling past the end of the structure would be. The module is long because the
+table is one structure with many parameters; each routine is a call of an operation.
 Source: reference hal-contract 1.7.
 """
 
@@ -69,7 +70,8 @@ class DMA_OPERATIONS:
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
-    def _has(self, name: str) -> bool:
+    def offers(self, name: str) -> bool:
+        """True if the table has the routine; what is past its end is told (CB-04)."""
         if name not in self.names:
             self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, name)
         return name in self.names
@@ -316,7 +318,9 @@ class DMA_OPERATIONS:
         TransferInfo: DmaTransferInfo,
     ) -> NtStatus:
         """Tell what a transfer takes: map registers, elements, bytes of the list."""
-        return _transfer.transfer_info(self._machine, _core(DmaAdapter), Mdl, Offset, Length, TransferInfo)
+        return _transfer.transfer_info(
+            self._machine, _core(DmaAdapter), _transfer.Part(Mdl, Offset, Length, WriteOnly), TransferInfo
+        )
 
     def InitializeDmaTransferContext(
         self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
@@ -336,16 +340,9 @@ class DMA_OPERATIONS:
         MapRegisterBase: Out[MapRegisterFile] | None,
     ) -> NtStatus:
         """Ask for channel and registers, so that the request can be cancelled, or served now or not at all."""
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, ExecutionContext)
         return _transfer.allocate_channel(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            DmaTransferContext,
-            NumberOfMapRegisters,
-            Flags,
-            ExecutionRoutine,
-            ExecutionContext,
-            MapRegisterBase,
+            self._machine, _core(DmaAdapter), asked, NumberOfMapRegisters, MapRegisterBase
         )
 
     def ConfigureAdapterChannel(
@@ -376,18 +373,10 @@ class DMA_OPERATIONS:
         CompletionContext: object,
     ) -> NtStatus:
         """Map as much of a chain of MDLs as fits, and say in `Length` how much that was."""
-        return _transfer.map_transfer(
-            self._machine,
-            _core(DmaAdapter),
-            Mdl,
-            MapRegisterBase,
-            Offset,
-            Length,
-            SystemTransfer(DmaAdapter, DmaCompletionRoutine, CompletionContext),
-            to_device=WriteToDevice,
-            out=ScatterGatherBuffer,
-            room=ScatterGatherBufferLength,
-        )
+        part = _transfer.Part(Mdl, Offset, Length.taken, WriteToDevice)
+        end = SystemTransfer(DmaAdapter, DmaCompletionRoutine, CompletionContext)
+        where = ScatterGatherBuffer, ScatterGatherBufferLength
+        return _transfer.map_transfer(self._machine, _core(DmaAdapter), part, MapRegisterBase, Length, end, *where)
 
     def GetScatterGatherListEx(
         self,
@@ -406,20 +395,9 @@ class DMA_OPERATIONS:
         ScatterGatherList_: Out[ScatterGatherList] | None,
     ) -> NtStatus:
         """As GetScatterGatherList, so that the request can be cancelled, or served now or not at all."""
-        return _transfer.get_list(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            DmaTransferContext,
-            Mdl,
-            Offset,
-            Length,
-            Flags,
-            ExecutionRoutine,
-            Context,
-            ScatterGatherList_,
-            to_device=WriteToDevice,
-        )
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
+        return _transfer.get_list(self._machine, _core(DmaAdapter), asked, part, ScatterGatherList_)
 
     def BuildScatterGatherListEx(
         self,
@@ -439,20 +417,10 @@ class DMA_OPERATIONS:
         ScatterGatherList_: Out[ScatterGatherList] | None,
     ) -> NtStatus:
         """As GetScatterGatherListEx, into `ScatterGatherLength` bytes of the caller."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
         return _transfer.get_list(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            DmaTransferContext,
-            Mdl,
-            Offset,
-            Length,
-            Flags,
-            ExecutionRoutine,
-            Context,
-            ScatterGatherList_,
-            to_device=WriteToDevice,
-            room=ScatterGatherLength,
+            self._machine, _core(DmaAdapter), asked, part, ScatterGatherList_, room=ScatterGatherLength
         )
 
     def FlushAdapterBuffersEx(
@@ -465,9 +433,8 @@ class DMA_OPERATIONS:
         WriteToDevice: bool,
     ) -> NtStatus:
         """End what MapTransferEx mapped, for the whole chain."""
-        return _transfer.flush(
-            self._machine, _core(DmaAdapter), Mdl, MapRegisterBase, Offset, Length, to_device=WriteToDevice
-        )
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        return _transfer.flush(self._machine, _core(DmaAdapter), part, MapRegisterBase)
 
     def FreeAdapterObject(self, DmaAdapter: "DMA_ADAPTER | None", AllocationAction: AllocationAction) -> None:
         """Free what a request without a routine got; `AllocationAction` as AdapterControl's answer."""

@@ -8,7 +8,6 @@ GetScatterGatherList and MapTransferEx.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nthal.events import NullReason
@@ -23,13 +22,6 @@ from nthal.verifier import Misuse
 if TYPE_CHECKING:
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter, MapRegisterFile
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What a partial mapping may take: `elements` of the caller's list, map registers as far as the file has some."""
-
-    elements: int
 
 
 def pages_of(adapter: Adapter, segments: tuple[Segment, ...], page: int) -> int:
@@ -49,17 +41,17 @@ def resident(machine: Machine, segments: tuple[Segment, ...]) -> bool:
 
 
 def map_all(
-    machine: Machine, file: MapRegisterFile, segments: tuple[Segment, ...], *, to_device: bool, bound: Bound | None
+    machine: Machine, file: MapRegisterFile, segments: tuple[Segment, ...], *, to_device: bool, most: int | None
 ) -> tuple[ScatterGatherElement, ...] | None:
-    """Map everything, or with `bound` as much as fits; None and nothing mapped if something fails."""
+    """Map everything; with `most` as much as fits that many elements and the map registers. None: nothing is mapped."""
     adapter, before = file.adapter, len(file.mappings)
     if len(segments) > 1 and not adapter.description.scatter_gather:
-        gathered = _gather(machine, file, segments, to_device=to_device, partial=bound is not None)
+        gathered = _gather(machine, file, segments, to_device=to_device, partial=most is not None)
         if gathered is None:
             return None
         segments = (Segment(gathered.mdl, gathered.mdl.va, gathered.mdl.byte_count),)
     try:
-        elements = _map(machine, file, segments, to_device=to_device, bound=bound)
+        elements = _map(machine, file, segments, to_device=to_device, most=most)
     except BaseException:
         _undo(machine, file, before)
         raise
@@ -69,7 +61,7 @@ def map_all(
 
 
 def _map(
-    machine: Machine, file: MapRegisterFile, segments: tuple[Segment, ...], *, to_device: bool, bound: Bound | None
+    machine: Machine, file: MapRegisterFile, segments: tuple[Segment, ...], *, to_device: bool, most: int | None
 ) -> tuple[ScatterGatherElement, ...] | None:
     elements: list[ScatterGatherElement] = []
     page, left = machine.platform.page_size, file.count if file.adapter.needs_registers else None
@@ -77,9 +69,9 @@ def _map(
         done = 0
         while done < segment.length:
             va, size = segment.va + done, segment.length - done
-            if bound is not None and left is not None:
+            if most is not None and left is not None:
                 size = min(size, left * page - int(va) % page)
-            if bound is not None and (size <= 0 or len(elements) == bound.elements):
+            if most is not None and (size <= 0 or len(elements) == most):
                 return tuple(elements)
             mapped = packet.map_transfer(machine, file.adapter, segment.mdl, file, va, size, to_device=to_device)
             if mapped is None:

@@ -6,6 +6,7 @@ Source: reference hal-contract 5.1.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nthal.operations import channel, pieces
@@ -99,18 +100,25 @@ def get(  # the shape of the real routine
         return NtStatus.BUFFER_TOO_SMALL
     if not pieces.resident(machine, segments):
         return NtStatus.INVALID_PARAMETER
-    return enqueue(machine, adapter, device, segments, routine, context, to_device=to_device, room=room)[0]
+    return enqueue(machine, adapter, device, Wanted(segments, to_device, routine, context), room=room)[0]
 
 
-def enqueue(  # what a list takes, however it was asked for
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A list that is asked for: of which memory, and what runs once it is made."""
+
+    segments: tuple[Segment, ...]
+    to_device: bool
+    routine: ListControl | None
+    context: object
+
+
+def enqueue(
     machine: Machine,
     adapter: Adapter,
     device: DeviceObject,
-    segments: tuple[Segment, ...],
-    routine: ListControl | None,
-    context: object,
+    wanted: Wanted,
     *,
-    to_device: bool,
     room: int | None = None,
     ticket: DmaTransferContext | None = None,
     now: bool = False,
@@ -119,7 +127,7 @@ def enqueue(  # what a list takes, however it was asked for
 
     Without a routine the channel stays with the caller.
     """
-    pages = pieces.pages_of(adapter, segments, machine.platform.page_size)
+    pages = pieces.pages_of(adapter, wanted.segments, machine.platform.page_size)
     if room is not None and room < list_bytes(pages):
         return NtStatus.BUFFER_TOO_SMALL, None
     if pages > adapter.granted:
@@ -129,16 +137,16 @@ def enqueue(  # what a list takes, however it was asked for
     def granted(_device: object, irp: object, file: MapRegisterFile | None, _context: object) -> AllocationAction:
         nonlocal status, made
         assert file is not None  # the HAL's own requests see it always
-        elements = pieces.map_all(machine, file, segments, to_device=to_device, bound=None)
+        elements = pieces.map_all(machine, file, wanted.segments, to_device=wanted.to_device, most=None)
         if elements is None:
             status = NtStatus.INSUFFICIENT_RESOURCES
             return AllocationAction.DEALLOCATE_OBJECT
-        made = ScatterGatherList(elements, adapter, file, segments, to_device)
+        made = ScatterGatherList(elements, adapter, file, wanted.segments, wanted.to_device)
         adapter.lists.append(made)
         adapter.books.lists.allocated += 1
-        if routine is None:
+        if wanted.routine is None:
             return AllocationAction.KEEP_OBJECT
-        routine(device, irp, made, context)
+        wanted.routine(device, irp, made, wanted.context)
         return AllocationAction.DEALLOCATE_OBJECT_KEEP_REGISTERS
 
     waiter = Waiter(adapter, device, pages, granted, None, sees_hidden=True, made_at=place, ticket=ticket)

@@ -7,7 +7,8 @@ INVALID_PARAMETER and CANCELLED leave their reason in `machine.last_failure`. So
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nthal import policy
 from nthal.events import NullReason
@@ -34,14 +35,50 @@ if TYPE_CHECKING:
     from nthal.windows import DmaAdapterInfo, DmaTransferInfo
 
 
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is to be moved: `length` bytes from `offset` on in a chain of MDLs."""
+
+    mdl: Mdl
+    offset: int
+    length: int
+    to_device: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[R]):
+    """A request: for which device, under which context, with which flags, and what runs when it is served."""
+
+    device: DeviceObject
+    ticket: DmaTransferContext
+    flags: int
+    routine: R | None
+    context: object
+
+    @property
+    def now(self) -> bool:
+        """True for DMA_SYNCHRONOUS_CALLBACK: fail instead of waiting."""
+        return bool(self.flags & DMA_SYNCHRONOUS_CALLBACK)
+
+
 def _refused(machine: Machine, why: str, status: NtStatus = NtStatus.INVALID_PARAMETER) -> NtStatus:
     machine.processor.fail(NullReason.BAD_CALL, why)
     return status
 
 
+def _entered(machine: Machine, adapter: Adapter | None, routine: str) -> Adapter | None:
+    """Give the adapter if it and the IRQL allow the call."""
+    ok = usable(machine, adapter, routine) and machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, routine)
+    return adapter if ok else None
+
+
 def adapter_info(machine: Machine, adapter: Adapter | None, info: DmaAdapterInfo) -> NtStatus:
     """GetDmaAdapterInfo: what the controller can do; of a bus master only the width is its own."""
-    if not usable(machine, adapter, "GetDmaAdapterInfo") or adapter is None:
+    adapter = _entered(machine, adapter, "GetDmaAdapterInfo")
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     if info.version != 1:
         return _refused(machine, f"DMA_ADAPTER_INFO has no version {info.version}", NtStatus.NOT_SUPPORTED)
@@ -54,16 +91,15 @@ def adapter_info(machine: Machine, adapter: Adapter | None, info: DmaAdapterInfo
     return NtStatus.SUCCESS
 
 
-def transfer_info(
-    machine: Machine, adapter: Adapter | None, mdl: Mdl, offset: int, length: int, info: DmaTransferInfo
-) -> NtStatus:
+def transfer_info(machine: Machine, adapter: Adapter | None, part: Part, info: DmaTransferInfo) -> NtStatus:
     """GetDmaTransferInfo: what a list for a part of a chain takes, at most."""
-    if not usable(machine, adapter, "GetDmaTransferInfo") or adapter is None:
+    adapter = _entered(machine, adapter, "GetDmaTransferInfo")
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     if info.version != 1:
         return _refused(machine, f"DMA_TRANSFER_INFO has no version {info.version}", NtStatus.NOT_SUPPORTED)
-    segments = _part(machine, "GetDmaTransferInfo", mdl, offset, length)
-    if segments is None or not segments:
+    segments = _segments(machine, "GetDmaTransferInfo", part)
+    if not segments:
         return NtStatus.INVALID_PARAMETER
     pages = pieces.pages_of(adapter, segments, machine.platform.page_size)
     info.map_register_count = pages
@@ -72,15 +108,15 @@ def transfer_info(
     return NtStatus.SUCCESS
 
 
-def _part(machine: Machine, routine: str, mdl: Mdl, offset: int, length: int) -> tuple[Segment, ...] | None:
-    """The part of a chain that is meant; None with the reason kept if the chain does not have it."""
-    owned(machine, routine, mdl)
-    total = sum(one.byte_count for one in mdls.chain(mdl))
-    if 0 <= offset < total and 0 <= length <= total - offset:
-        return mdls.segments(mdl, offset, length)
-    words = f"{routine}: the chain has {total} bytes, {length} from {offset} on are asked for"
-    if machine.verifier.on and offset >= 0:
-        machine.verifier.violate(Misuse.MDL_TOO_SHORT, words, offset + length - total)
+def _segments(machine: Machine, routine: str, part: Part) -> tuple[Segment, ...] | None:
+    """The part of each MDL that is meant; None with the reason kept if the chain does not have it."""
+    owned(machine, routine, part.mdl)
+    total = sum(one.byte_count for one in mdls.chain(part.mdl))
+    if 0 <= part.offset < total and 0 <= part.length <= total - part.offset:
+        return mdls.segments(part.mdl, part.offset, part.length)
+    words = f"{routine}: the chain has {total} bytes, {part.length} from {part.offset} on are asked for"
+    if machine.verifier.on and part.offset >= 0:
+        machine.verifier.violate(Misuse.MDL_TOO_SHORT, words, part.offset + part.length - total)
     _refused(machine, words)
     return None
 
@@ -90,9 +126,8 @@ def _part(machine: Machine, routine: str, mdl: Mdl, offset: int, length: int) ->
 
 def initialize(machine: Machine, adapter: Adapter | None, ticket: DmaTransferContext) -> NtStatus:
     """InitializeDmaTransferContext: make the driver's memory a context for one request."""
-    if not usable(machine, adapter, "InitializeDmaTransferContext") or adapter is None:
-        return NtStatus.INVALID_PARAMETER
-    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "InitializeDmaTransferContext"):
+    adapter = _entered(machine, adapter, "InitializeDmaTransferContext")
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     if _in_use(machine, ticket, "InitializeDmaTransferContext"):
         return NtStatus.INVALID_PARAMETER
@@ -122,36 +157,33 @@ def _ticket(machine: Machine, adapter: Adapter, ticket: DmaTransferContext, rout
     return None
 
 
-def allocate_channel(  # the shape of the real routine
+def allocate_channel(
     machine: Machine,
     adapter: Adapter | None,
-    device: DeviceObject,
-    ticket: DmaTransferContext,
+    asked: Asked[AdapterControl],
     count: int,
-    flags: int,
-    routine: AdapterControl | None,
-    context: object,
     base: Out[MapRegisterFile] | None,
 ) -> NtStatus:
     """AllocateAdapterChannelEx: as AllocateAdapterChannel, or now or not at all, then with a routine or without."""
-    name = "AllocateAdapterChannelEx"
+    name, routine = "AllocateAdapterChannelEx", asked.routine
     if not usable(machine, adapter, name) or adapter is None:
         return NtStatus.INVALID_PARAMETER
     if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, name) or channel.inside_callback(machine, adapter, name):
         return NtStatus.INVALID_PARAMETER
-    now = bool(flags & DMA_SYNCHRONOUS_CALLBACK)
-    if (routine is None) == (base is None) or (base is not None and not now) or count < 0:
+    if (routine is None) == (base is None) or (base is not None and not asked.now) or count < 0:
         words = "a routine, or with DMA_SYNCHRONOUS_CALLBACK a MapRegisterBase, and not both"
         return _refused(machine, f"{name} wants {words}")
-    refused = _ticket(machine, adapter, ticket, name)
+    refused = _ticket(machine, adapter, asked.ticket, name)
     if refused is not None:
         return refused
     if channel.too_many(machine, adapter, count):
         return NtStatus.INSUFFICIENT_RESOURCES
-    waiter = Waiter(adapter, device, count, routine or _keep, context, made_at=driver_place(), ticket=ticket)
-    refused = channel.request(machine, waiter, now=now)
+    waiter = Waiter(
+        adapter, asked.device, count, routine or _keep, asked.context, made_at=driver_place(), ticket=asked.ticket
+    )
+    refused = channel.request(machine, waiter, now=asked.now)
     if refused is None and base is not None:
-        base.value = ticket.file
+        base.value = asked.ticket.file
     return refused or NtStatus.SUCCESS
 
 
@@ -159,20 +191,13 @@ def _keep(*_: object) -> AllocationAction:
     return AllocationAction.KEEP_OBJECT
 
 
-def get_list(  # the shape of the real routines
+def get_list(
     machine: Machine,
     adapter: Adapter | None,
-    device: DeviceObject,
-    ticket: DmaTransferContext,
-    mdl: Mdl,
-    offset: int,
-    length: int,
-    flags: int,
-    routine: ListControl | None,
-    context: object,
+    asked: Asked[ListControl],
+    part: Part,
     out: Out[ScatterGatherList] | None,
     *,
-    to_device: bool,
     room: int | None = None,
 ) -> NtStatus:
     """GetScatterGatherListEx, and BuildScatterGatherListEx with `room` bytes for the list."""
@@ -182,20 +207,20 @@ def get_list(  # the shape of the real routines
     level = machine.processor.irql_at_most if room is None else machine.processor.irql_is
     if not level(Irql.DISPATCH_LEVEL, name):
         return NtStatus.INVALID_PARAMETER
-    now = bool(flags & DMA_SYNCHRONOUS_CALLBACK)
     if not adapter.description.master:
         return _refused(machine, f"{name} is for bus masters")
-    if routine is None and (not now or out is None):
+    if asked.routine is None and (not asked.now or out is None):
         return _refused(machine, f"{name} wants a routine, or with DMA_SYNCHRONOUS_CALLBACK a place for the list")
-    segments = _part(machine, name, mdl, offset, length)
+    segments = _segments(machine, name, part)
     if not segments or not pieces.resident(machine, segments):
         return NtStatus.INVALID_PARAMETER
-    refused = _ticket(machine, adapter, ticket, name)
+    refused = _ticket(machine, adapter, asked.ticket, name)
     if refused is not None:
         return refused
+    wanted = scatter_gather.Wanted(segments, part.to_device, asked.routine, asked.context)
     with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
         status, made = scatter_gather.enqueue(
-            machine, adapter, device, segments, routine, context, to_device=to_device, room=room, ticket=ticket, now=now
+            machine, adapter, asked.device, wanted, room=room, ticket=asked.ticket, now=asked.now
         )
     if out is not None and made is not None:
         out.value = made
@@ -204,9 +229,8 @@ def get_list(  # the shape of the real routines
 
 def cancel_channel(machine: Machine, adapter: Adapter | None, ticket: DmaTransferContext) -> bool:
     """CancelAdapterChannel: True if the request's routine will not run; one that is still to come is cancelled too."""
-    if not usable(machine, adapter, "CancelAdapterChannel") or adapter is None:
-        return False
-    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "CancelAdapterChannel"):
+    adapter = _entered(machine, adapter, "CancelAdapterChannel")
+    if adapter is None:
         return False
     if ticket.adapter is not adapter:
         _refused(machine, f"CancelAdapterChannel: the context was not initialized for {adapter!r}")
@@ -222,12 +246,9 @@ def cancel_channel(machine: Machine, adapter: Adapter | None, ticket: DmaTransfe
 
 def free_object(machine: Machine, adapter: Adapter | None, action: int) -> None:
     """FreeAdapterObject: give back the channel, and unless they are kept its map registers; KeepObject does nothing."""
-    if not usable(machine, adapter, "FreeAdapterObject") or adapter is None:
-        return
+    adapter = _entered(machine, adapter, "FreeAdapterObject")
     keep = action == AllocationAction.DEALLOCATE_OBJECT_KEEP_REGISTERS
-    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FreeAdapterObject"):
-        return
-    if keep or action == AllocationAction.DEALLOCATE_OBJECT:
+    if adapter is not None and (keep or action == AllocationAction.DEALLOCATE_OBJECT):
         with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
             channel.free_object(machine, adapter, "FreeAdapterObject", keep_registers=keep)
 
@@ -235,32 +256,28 @@ def free_object(machine: Machine, adapter: Adapter | None, action: int) -> None:
 # --- transfers -----------------------------------------------------------------------------------------------------
 
 
-def map_transfer(  # the shape of the real routine
+def map_transfer(
     machine: Machine,
     adapter: Adapter | None,
-    mdl: Mdl,
+    part: Part,
     file: MapRegisterFile | None,
-    offset: int,
     length: Out[int],
     completion: SystemTransfer,
-    *,
-    to_device: bool,
     out: Out[ScatterGatherList] | None,
     room: int,
 ) -> NtStatus:
     """MapTransferEx: map as much as map registers and `room` bytes of list allow; `length` says how much that was."""
-    if not usable(machine, adapter, "MapTransferEx") or adapter is None:
+    adapter = _entered(machine, adapter, "MapTransferEx")
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     owned(machine, "MapTransferEx", file)
     master = adapter.description.master
-    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransferEx"):
-        return NtStatus.INVALID_PARAMETER
     if file is None or file not in adapter.files:
         return _refused(machine, "MapTransferEx: MapRegisterBase is none that is allocated")
     elements = (room - scatter_gather.HEADER_BYTES) // scatter_gather.ELEMENT_BYTES
     if (out is None and (master or room)) or (out is not None and elements < 1):
         return _refused(machine, f"MapTransferEx: {room} bytes hold no list of one element")
-    segments = _part(machine, "MapTransferEx", mdl, offset, length.taken)
+    segments = _segments(machine, "MapTransferEx", part)
     if segments is None or not pieces.resident(machine, segments):
         return NtStatus.INVALID_PARAMETER
     if file.ticket is not None and file.ticket.cancelled:
@@ -269,16 +286,16 @@ def map_transfer(  # the shape of the real routine
         machine.verifier.violate(Misuse.MAP_BEFORE_FLUSH, f"{len(file.mappings)} mappings on {adapter!r}")
         return NtStatus.INVALID_PARAMETER
     if not segments and machine.verifier.on:
-        machine.verifier.violate(Misuse.ZERO_MAP, f"at offset {offset} on {adapter!r}")
+        machine.verifier.violate(Misuse.ZERO_MAP, f"at offset {part.offset} on {adapter!r}")
         return NtStatus.INVALID_PARAMETER
-    bound = pieces.Bound(elements if master else 1)  # an 8237 takes one piece at a time
-    made = pieces.map_all(machine, file, segments, to_device=to_device, bound=bound)
+    most = elements if master else 1  # an 8237 takes one piece at a time
+    made = pieces.map_all(machine, file, segments, to_device=part.to_device, most=most)
     if made is None or (segments and not made):
         return NtStatus.INSUFFICIENT_RESOURCES
     length.value = sum(element.length for element in made)
     if out is not None:
         # What FlushAdapterBuffersEx and FreeMapRegisters undo is nothing that could be put.
-        out.value = ScatterGatherList(made, adapter, file, segments, to_device, live=False)
+        out.value = ScatterGatherList(made, adapter, file, segments, part.to_device, live=False)
     _watch(machine, adapter, file, completion)
     return NtStatus.SUCCESS
 
@@ -309,30 +326,18 @@ def _complete(machine: Machine, transfer: SystemTransfer, status: DmaCompletionS
             transfer.routine(transfer.adapter, transfer.device, transfer.context, status)
 
 
-def flush(
-    machine: Machine,
-    adapter: Adapter | None,
-    mdl: Mdl,
-    file: MapRegisterFile | None,
-    offset: int,
-    length: int,
-    *,
-    to_device: bool,
-) -> NtStatus:
+def flush(machine: Machine, adapter: Adapter | None, part: Part, file: MapRegisterFile | None) -> NtStatus:
     """FlushAdapterBuffersEx: end what MapTransferEx mapped, in one call for the whole chain."""
-    if not usable(machine, adapter, "FlushAdapterBuffersEx") or adapter is None:
+    adapter = _entered(machine, adapter, "FlushAdapterBuffersEx")
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     owned(machine, "FlushAdapterBuffersEx", file)
-    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffersEx"):
-        return NtStatus.INVALID_PARAMETER
     if file is None or file.adapter is not adapter:
         return _refused(machine, "FlushAdapterBuffersEx: MapRegisterBase is none that is allocated")
-    segments = _part(machine, "FlushAdapterBuffersEx", mdl, offset, length)
-    if segments is None:
+    segments = _segments(machine, "FlushAdapterBuffersEx", part)
+    if segments is None or _unfinished(machine, adapter, file):
         return NtStatus.INVALID_PARAMETER
-    if _unfinished(machine, adapter, file):
-        return NtStatus.INVALID_PARAMETER
-    if not pieces.flush(machine, file, segments, to_device=to_device):
+    if not pieces.flush(machine, file, segments, to_device=part.to_device):
         return NtStatus.INVALID_PARAMETER
     if file.ticket is not None:
         file.ticket.transfer = None
@@ -357,9 +362,8 @@ def cancel_mapped(machine: Machine, adapter: Adapter | None, ticket: DmaTransfer
 
     Its completion routine runs, with DmaCancelled, since it is the HAL that ends the transfer here.
     """
-    if not usable(machine, adapter, "CancelMappedTransfer") or adapter is None:
-        return NtStatus.INVALID_PARAMETER
-    if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "CancelMappedTransfer"):
+    adapter = _entered(machine, adapter, "CancelMappedTransfer")
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     if adapter.description.master or ticket.adapter is not adapter or ticket.file not in adapter.files:
         return _refused(machine, "CancelMappedTransfer is for the context that holds a system DMA channel")
