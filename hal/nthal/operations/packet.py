@@ -300,7 +300,7 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
 
     With `mdl` only its mappings count: other requests may be under way on the adapter.
     """
-    usable(machine, adapter, "IoCompleteRequest")
+    owned(machine, "IoCompleteRequest", adapter)
     open_ones = [one for file in adapter.files for one in file.mappings if mdl is None or one.mdl is mdl]
     if machine.verifier.on and open_ones:
         mapped = sum(mapping.length for mapping in open_ones)
