@@ -746,3 +746,103 @@ def test_the_width_of_version_3_bounds_what_is_mapped_directly(bench):
     assert mapped == d.length
     assert all(int(e.address) + e.length <= 1 << 24 for e in made.elements)
     assert d.device_read(made) == PATTERN[: d.length]
+
+
+# --- what every extended routine has in common ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["null", "put"])
+def test_every_extended_routine_refuses_an_adapter_that_is_none_or_gone(bench, state):
+    """Source: hal-contract 6, 0xE6/0x19 and 0x18; in report mode the call has no effect."""
+    d = Driver(bench, FLAT.verified(stop=False))
+    _, base = d.channel(5)
+    d.free()
+    if state == "put":
+        d.ops.PutDmaAdapter(d.adapter)
+    a, out, length = None if state == "null" else d.adapter, Out(), Out(4096)
+    before, findings = d.b.books(), len(d.machine.verifier.findings)
+    info, transfer = wdm.DMA_ADAPTER_INFO(), wdm.DMA_TRANSFER_INFO()
+    raw = wdm.DMA_TRANSFER_CONTEXT()
+    with d.machine.at_irql(Irql.DISPATCH_LEVEL):
+        for status in (
+            d.ops.GetDmaAdapterInfo(a, info),
+            d.ops.GetDmaTransferInfo(a, d.mdl, 0, 1, True, transfer),
+            d.ops.InitializeDmaTransferContext(a, raw),
+            d.ops.AllocateAdapterChannelEx(a, d.device, d.context, 1, SYNC, None, None, out),
+            d.ops.MapTransferEx(a, d.mdl, base, 0, 0, length, True, out, 100, None, None),
+            d.ops.GetScatterGatherListEx(a, d.device, d.context, d.mdl, 0, 1, SYNC, None, None, True, None, None, out),
+            d.ops.BuildScatterGatherListEx(
+                a, d.device, d.context, d.mdl, 0, 1, SYNC, None, None, True, 999, None, None, out
+            ),
+            d.ops.FlushAdapterBuffersEx(a, d.mdl, base, 0, 1, True),
+            d.ops.CancelMappedTransfer(a, d.context),
+        ):
+            assert status == NtStatus.INVALID_PARAMETER
+        assert d.ops.CancelAdapterChannel(a, d.device, d.context) is False
+        d.ops.FreeAdapterObject(a, AllocationAction.DEALLOCATE_OBJECT)
+        d.ops.ConfigureAdapterChannel(a, 0, None)
+    misuse = Misuse.NULL_ADAPTER if state == "null" else Misuse.ADAPTER_GONE
+    assert [f.misuse for f in d.machine.verifier.findings[findings:]] == [misuse] * 12
+    assert (d.b.books(), out.value, length.value, raw.adapter, info.dma_address_width) == (before, None, 4096, None, 0)
+
+
+def test_a_list_over_nothing_or_over_unlocked_pages_is_refused(bench):
+    d = Driver(bench, lengths=(300, 300), scatter_gather=False)
+    assert d.list(length=0)[0] == NtStatus.INVALID_PARAMETER
+    wdm.MmUnlockPages(d.mdls[1])
+    before = d.b.books()
+    for call in (d.list, lambda: d.list(SYNC, routine=lambda *a: None)):
+        with pytest.raises(DmaViolation) as caught:
+            call()
+        assert caught.value.misuse is Misuse.NOT_LOCKED
+    assert d.b.books() == before
+
+
+def test_a_gathered_chain_counts_whole_pages_and_stays_inside_its_registers(bench):
+    """Three short MDLs on three pages take one page of the HAL; what exceeds the registers is left for the next call."""
+    d = Driver(bench, MAPREG, lengths=(300, 4000, 300), scatter_gather=False)
+    info = wdm.DMA_TRANSFER_INFO()
+    d.ops.GetDmaTransferInfo(d.adapter, d.mdl, 0, d.length, True, info)
+    assert (info.map_register_count, info.scatter_gather_element_count) == (2, 1)
+    d.fill()
+    _, base = d.channel(1)
+    status, mapped, made = d.map(base)
+    assert (status, mapped, len(made.elements)) == (NtStatus.SUCCESS, 4096, 1)
+    assert d.device_read(made) == PATTERN[:4096]
+    assert d.flush(base, 0, mapped) == NtStatus.SUCCESS
+
+
+def test_a_chain_that_no_page_is_left_for_is_insufficient_resources(bench):
+    d = Driver(bench, lengths=(300, 5000), scatter_gather=False)
+    _, base = d.channel(3)
+    for run in list(d.machine.frames.free.runs()):
+        d.machine.frames.free.take(run.start, run.count)
+    assert d.map(base)[0] == NtStatus.INSUFFICIENT_RESOURCES
+    assert "2 pages for a chain of MDLs" in str(d.machine.last_failure)
+    assert d.list(context=d.new_context())[0] == NtStatus.INSUFFICIENT_RESOURCES
+
+
+def test_registers_of_the_older_routine_do_for_map_transfer_ex_too(bench):
+    """The page of MapTransferEx names AllocateAdapterChannelEx; a base without a context has nothing to cancel by."""
+    d = Slave(bench, ISA, routine=None)
+    d.moves(5000)
+    d.flush(d.base, to_device=False)
+    d.free()
+    bases = []
+    with d.machine.at_irql(Irql.DISPATCH_LEVEL):
+        d.ops.AllocateAdapterChannel(
+            d.adapter, d.device, 2, lambda *a: (bases.append(a[2]), AllocationAction.KEEP_OBJECT)[1], None
+        )
+        assert d.map(bases[0], to_device=False, room=0)[:2] == (NtStatus.SUCCESS, 5000)
+        d.moves(5000)
+        assert d.flush(bases[0], to_device=False) == NtStatus.SUCCESS
+        d.ops.FreeAdapterChannel(d.adapter)
+    assert d.adapter.core.books.channels.live == 0
+
+
+def test_a_flushed_transfer_is_over_and_is_not_told_of_a_later_cancel(bench):
+    d = Slave(bench)
+    d.moves(10)
+    assert d.flush(d.base, to_device=False) == NtStatus.SUCCESS
+    assert d.ops.CancelMappedTransfer(d.adapter, d.context) == NtStatus.SUCCESS
+    assert d.ended == []
