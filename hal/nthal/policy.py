@@ -114,14 +114,14 @@ def _reactos_grant(description: DeviceDescription, page_size: int) -> int:
     return min(needed, CLASSIC_REGISTERS)
 
 
-def needs_map_registers(description: DeviceDescription, platform: Platform) -> bool:
-    """True if packet transfers of this adapter may need registers (reference 3.5)."""
+def needs_map_registers(description: DeviceDescription, platform: Platform, limit: int) -> bool:
+    """True if packet transfers of an adapter that reaches up to `limit` may need registers (reference 3.5)."""
     if platform.translation is Translation.MAPREG:
         return True
     if platform.switches.reactos_grant:
         wide = description.interface_type in (InterfaceType.EISA, InterfaceType.PCI)
         return not (description.scatter_gather and wide)
-    return not description.scatter_gather or address_limit(description, platform.switches) < platform.memory_end - 1
+    return not description.scatter_gather or limit < platform.memory_end - 1
 
 
 def buffer_registers(length: int, platform: Platform) -> int:
@@ -152,10 +152,8 @@ def verifier_offset(length: int, page_size: int) -> int:
 
 
 def fragment_length(maximum_length: int, granted: int, page_size: int) -> int:
-    """Bytes that a KMDF enabler moves at once (CB-45). Raises: ValueError unless `granted` exceeds 1."""
-    if granted <= 1:
-        raise ValueError(f"an enabler needs more than {granted} map registers")
-    return min(maximum_length, (granted - 1) * page_size)
+    """Bytes that a KMDF enabler moves at once (CB-45): one register is kept for a start in mid-page, so one gives 0."""
+    return min(maximum_length, max(granted - 1, 0) * page_size)
 
 
 def has_extended_table(windows: WindowsVersion) -> bool:

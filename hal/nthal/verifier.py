@@ -195,6 +195,12 @@ class Misuse(enum.Enum):
     )
     NOT_IN_CALLBACK = Rule(None, (), "called from inside AdapterControl", "ask again after it returned")
     BAD_CHANNEL = Rule(None, (), "the system DMA controller cannot be set up so", "check channel, width and alignment")
+    IGNORED_CALL = Rule(
+        None, (), "the framework passes over this call", "make it in the state and with the DMA version it is for"
+    )
+    FRAMEWORK_STATE = Rule(
+        None, (), "the framework's object is in the wrong state", "its verifier stops here: mend the order of the calls"
+    )
     NO_EFFECT = Rule(None, ("CB-107",), "the request has no effect", "use CreateWithConfig")
     WASTEFUL = Rule(None, ("CB-24",), "the length leaves part of a page unused", "a page or whole pages")
     MANY_SMALL = Rule(None, ("CB-25",), "one large request where pages would do", "several one-page requests")

@@ -395,3 +395,8 @@ def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) ->
     The IRP is known by its MDL here; without one every transfer of the adapter must be done.
     """
     _packet.complete_request(current_machine(), DmaAdapter.core, MdlAddress)
+
+
+def adapter_of(machine: Machine, core: Adapter) -> DMA_ADAPTER:
+    """Give the structure through which WDM's routines know an adapter that somebody else made, as KMDF does."""
+    return DMA_ADAPTER(core, DMA_OPERATIONS(machine, core.description.version))

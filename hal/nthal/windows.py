@@ -28,6 +28,8 @@ class NtStatus(enum.IntEnum):
     INTEGER_OVERFLOW = 0xC000_0095
     INSUFFICIENT_RESOURCES = 0xC000_009A
     NOT_SUPPORTED = 0xC000_00BB
+    CANCELLED = 0xC000_0120
+    WDF_BUSY = 0xC020_0204
     WDF_OBJECT_ATTRIBUTES_INVALID = 0xC020_0209
     WDF_TOO_FRAGMENTED = 0xC020_020A
     WDF_PARENT_ASSIGNMENT_NOT_ALLOWED = 0xC020_020F
@@ -91,6 +93,21 @@ class AllocationAction(enum.IntEnum):
     KEEP_OBJECT = 1
     DEALLOCATE_OBJECT = 2
     DEALLOCATE_OBJECT_KEEP_REGISTERS = 3
+
+
+class DmaFlags(enum.IntFlag):
+    """Flags of the channel and list routines of DMA version 3."""
+
+    SYNCHRONOUS_CALLBACK = 0x1
+
+
+class DmaCompletionStatus(enum.IntEnum):
+    """DMA_COMPLETION_STATUS."""
+
+    COMPLETE = 0
+    ABORTED = 1
+    ERROR = 2
+    CANCELLED = 3
 
 
 class Caching(enum.IntEnum):

@@ -30,9 +30,17 @@ _LIVE_KINDS: Final = (
 
 
 def create(
-    machine: Machine, description: DeviceDescription, device: DeviceObject | None = None, *, nt: bool = False
+    machine: Machine,
+    description: DeviceDescription,
+    device: DeviceObject | None = None,
+    *,
+    nt: bool = False,
+    reach: int | None = None,
 ) -> Adapter | None:
-    """Make an adapter for the described device; None with the reason in `machine.last_failure` (CB-04)."""
+    """Make an adapter for the described device; None with the reason in `machine.last_failure` (CB-04).
+
+    `reach` is the width in bits of a device that the description cannot tell.
+    """
     if not machine.processor.irql_is(Irql.PASSIVE_LEVEL, "HalGetAdapter" if nt else "IoGetDmaAdapter"):
         machine.processor.fail(NullReason.BAD_CALL, "wrong IRQL")
         return None
@@ -44,7 +52,7 @@ def create(
             machine.verifier.note(Misuse.UNKNOWN_VERSION, why)
         machine.processor.fail(NullReason.NO_ADAPTER, why)
         return None
-    adapter = _describe(machine, description, device)
+    adapter = _describe(machine, description, device, reach)
     shared = _shared_isa_adapter(machine, adapter)
     if shared is not None:
         return shared
@@ -55,18 +63,23 @@ def create(
     return adapter
 
 
-def _describe(machine: Machine, description: DeviceDescription, device: DeviceObject | None) -> Adapter:
+def _describe(
+    machine: Machine, description: DeviceDescription, device: DeviceObject | None, reach: int | None
+) -> Adapter:
     """Work out what the description comes to here; nothing is taken, and the machine does not know it yet."""
     platform = machine.platform
+    limit = policy.address_limit(description, platform.switches)
+    if reach is not None:
+        limit = min(limit, (1 << reach) - 1)
     return Adapter(
         number=len(machine.adapters) + 1,
         # The driver may reuse its structure; the adapter keeps what it said at this moment.
         description=replace(description),
         device=device,
-        limit=policy.address_limit(description, platform.switches),
+        limit=limit,
         boundary=policy.boundary(description, platform.switches),
         granted=policy.registers_granted(description, platform),
-        needs_registers=policy.needs_map_registers(description, platform),
+        needs_registers=policy.needs_map_registers(description, platform, limit),
         made_at=driver_place(),
     )
 

@@ -144,6 +144,18 @@ def allocate(  # the shape of the real routine
     return NtStatus.SUCCESS
 
 
+def request(machine, adapter, device, count, routine, *, transfer_context=None, synchronous=False):
+    """Stand-in."""
+    state = state_of(machine, adapter)
+    waiter = Waiter(adapter, device, count, routine, None, sees_hidden=True, transfer_context=transfer_context)
+    state.queue.append(waiter)
+    wake(machine, state)
+    if synchronous and waiter in state.queue:
+        state.queue.remove(waiter)
+        return NtStatus.INSUFFICIENT_RESOURCES
+    return NtStatus.SUCCESS
+
+
 def enqueue(machine: Machine, adapter: Adapter, device: DeviceObject, count: int, routine: AdapterControl) -> None:
     """Ask for channel and registers in the name of the HAL itself, whose requests may be many for one device."""
     state = state_of(machine, adapter)

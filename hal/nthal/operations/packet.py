@@ -84,7 +84,7 @@ def map_transfer(  # the shape of the real routine
         Mapped(machine.processor.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None)
     )
     if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
-        _unmap(machine, file, file.mappings[-1], copy=False)
+        _unmap(machine, file, file.mappings[-1], arrived=0)
         return None
     return la, size
 
@@ -232,8 +232,12 @@ def flush(  # the shape of the real routine
     length: int,
     *,
     to_device: bool,
+    moved: int | None = None,
 ) -> bool:
-    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now."""
+    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now.
+
+    `moved` is how many bytes of the range the device has moved; all of them by default.
+    """
     if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
         return False
     if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
@@ -254,12 +258,13 @@ def flush(  # the shape of the real routine
     if not adapter.description.master:
         system_dma.stop(machine, adapter.description.dma_channel)
     for mapping in inside:
-        _unmap(machine, file, mapping, copy=True)
+        _unmap(machine, file, mapping, arrived=None if moved is None else start + moved - mapping.va)
     machine.processor.emit(Flushed(machine.processor.clock, adapter.number, va, length))
     return True
 
 
-def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: bool) -> None:
+def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, arrived: int | None) -> None:
+    """End a mapping; `arrived` bytes of it are copied out of bounce pages, all of them for None."""
     file.mappings.remove(mapping)
     if not file.mappings:
         file.used = 0
@@ -269,9 +274,10 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: b
         return
     page = machine.platform.page_size
     if mapping.bounce is not None:
-        if copy and not mapping.to_device and mapping.mdl.frames is not None:
+        size = mapping.length if arrived is None else max(0, min(arrived, mapping.length))
+        if size and not mapping.to_device and mapping.mdl.frames is not None:
             at = mapping.va - mapping.mdl.start_va
-            _copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, mapping.length)
+            _copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, size)
         machine.frames.give(mapping.bounce.runs)
         machine.memory.forget(mapping.bounce.runs)
     elif machine.platform.translation is Translation.IOMMU:

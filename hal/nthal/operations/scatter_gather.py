@@ -45,6 +45,8 @@ def get(  # the shape of the real routine
     *,
     to_device: bool,
     room: int | None = None,
+    transfer_context: object = None,
+    flags: int = 0,
 ) -> NtStatus:
     """GetScatterGatherList, and BuildScatterGatherList with `room` bytes for the list: map all, then call `routine`.
 
@@ -77,8 +79,10 @@ def get(  # the shape of the real routine
         routine(device, irp, made, context)
         return AllocationAction.DEALLOCATE_OBJECT_KEEP_REGISTERS
 
-    channel.enqueue(machine, adapter, device, pages, granted)
-    return status
+    asked = channel.request(
+        machine, adapter, device, pages, granted, transfer_context=transfer_context, synchronous=bool(flags)
+    )
+    return asked or status
 
 
 def _invalid(machine: Machine, adapter: Adapter, mdl: Mdl, va: Va, length: int) -> bool:

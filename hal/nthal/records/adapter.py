@@ -194,6 +194,7 @@ class Waiter:
     routine: AdapterControl
     context: object
     sees_hidden: bool = False
+    transfer_context: object = None
 
 
 @dataclass(eq=False, slots=True)
