@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: N802, N803, N814  (the framework's names and parameter names are the point of a façade)
+# ruff: noqa: N802, N803  (the framework's names and parameter names are the point of a façade)
 """The KMDF façade: enablers, common buffers and transactions with the framework's names. No logic of its own.
 
 Handles are objects; a handle that is none is a bug check. Source: reference hal-contract 1.7 and 2.10.
@@ -13,83 +13,27 @@ from nthal import objects as _objects
 from nthal import packet_transaction as _packet
 from nthal import transaction as _transaction
 from nthal import wdm as _wdm
-from nthal.enabler import ConfigFlags as WDF_DMA_ENABLER_CONFIG_FLAGS
-from nthal.enabler import DmaResource, Enabler
-from nthal.enabler import EnablerConfig as WDF_DMA_ENABLER_CONFIG
-from nthal.enabler import Profile as WDF_DMA_PROFILE
-from nthal.enabler import SystemProfileConfig as WDF_DMA_SYSTEM_PROFILE_CONFIG
+from nthal.enabler import Enabler
 from nthal.framework import CommonBuffer
-from nthal.framework import CommonBufferConfig as WDF_COMMON_BUFFER_CONFIG
 from nthal.objects import Device, ObjectAttributes, Request, WdfObject
-from nthal.objects import Direction as WDF_DMA_DIRECTION
 from nthal.records.mdl import Mdl
 from nthal.records.transfer import TransferContext
 from nthal.transaction import ConfigureChannel, ProgramDma, ReserveDma, Transaction, TransferComplete
 from nthal.types import La, Out, Va
 from nthal.windows import ALIGNMENT_MASKS, DeviceDescription, NtStatus
 
-WDF_OBJECT_ATTRIBUTES = ObjectAttributes
 WDFDEVICE = Device
 WDFREQUEST = Request
+WDF_COMMON_BUFFER_CONFIG = _fx.CommonBufferConfig
+WDF_DMA_DIRECTION = _objects.Direction
+WDF_DMA_ENABLER_CONFIG = _enabler.EnablerConfig
+WDF_DMA_ENABLER_CONFIG_FLAGS = _enabler.ConfigFlags
+WDF_DMA_PROFILE = _enabler.Profile
+WDF_DMA_SYSTEM_PROFILE_CONFIG = _enabler.SystemProfileConfig
+DmaResource = _enabler.DmaResource
+WDF_OBJECT_ATTRIBUTES = ObjectAttributes
 WDF_NO_OBJECT_ATTRIBUTES: Final = None
 FILE_OCTA_ALIGNMENT: Final = ALIGNMENT_MASKS["FILE_OCTA_ALIGNMENT"]
-
-__all__ = [
-    "FILE_OCTA_ALIGNMENT",
-    "WDFDEVICE",
-    "WDFREQUEST",
-    "WDF_COMMON_BUFFER_CONFIG",
-    "WDF_DMA_DIRECTION",
-    "WDF_DMA_ENABLER_CONFIG",
-    "WDF_DMA_ENABLER_CONFIG_FLAGS",
-    "WDF_DMA_PROFILE",
-    "WDF_DMA_SYSTEM_PROFILE_CONFIG",
-    "WDF_NO_OBJECT_ATTRIBUTES",
-    "WDF_OBJECT_ATTRIBUTES",
-    "Device",
-    "DmaResource",
-    "ObjectAttributes",
-    "Request",
-    "WdfCommonBufferCreate",
-    "WdfCommonBufferCreateWithConfig",
-    "WdfCommonBufferGetAlignedLogicalAddress",
-    "WdfCommonBufferGetAlignedVirtualAddress",
-    "WdfCommonBufferGetLength",
-    "WdfDeviceSetAlignmentRequirement",
-    "WdfDmaEnablerConfigureSystemProfile",
-    "WdfDmaEnablerCreate",
-    "WdfDmaEnablerGetFragmentLength",
-    "WdfDmaEnablerGetMaximumLength",
-    "WdfDmaEnablerGetMaximumScatterGatherElements",
-    "WdfDmaEnablerSetMaximumScatterGatherElements",
-    "WdfDmaEnablerWdmGetDmaAdapter",
-    "WdfDmaTransactionAllocateResources",
-    "WdfDmaTransactionCancel",
-    "WdfDmaTransactionCreate",
-    "WdfDmaTransactionDmaCompleted",
-    "WdfDmaTransactionDmaCompletedFinal",
-    "WdfDmaTransactionDmaCompletedWithLength",
-    "WdfDmaTransactionExecute",
-    "WdfDmaTransactionFreeResources",
-    "WdfDmaTransactionGetBytesTransferred",
-    "WdfDmaTransactionGetCurrentDmaTransferLength",
-    "WdfDmaTransactionGetDevice",
-    "WdfDmaTransactionGetRequest",
-    "WdfDmaTransactionGetTransferInfo",
-    "WdfDmaTransactionInitialize",
-    "WdfDmaTransactionInitializeUsingOffset",
-    "WdfDmaTransactionInitializeUsingRequest",
-    "WdfDmaTransactionRelease",
-    "WdfDmaTransactionSetChannelConfigurationCallback",
-    "WdfDmaTransactionSetDeviceAddressOffset",
-    "WdfDmaTransactionSetImmediateExecution",
-    "WdfDmaTransactionSetMaximumLength",
-    "WdfDmaTransactionSetSingleTransferRequirement",
-    "WdfDmaTransactionSetTransferCompleteCallback",
-    "WdfDmaTransactionStopSystemTransfer",
-    "WdfDmaTransactionWdmGetTransferContext",
-    "WdfObjectDelete",
-]
 
 
 def WdfDeviceSetAlignmentRequirement(Device: Device, AlignmentRequirement: int) -> None:

@@ -100,7 +100,7 @@ def given(out: Out[T] | None, name: str) -> Out[T]:
     return out
 
 
-def size_t(value: int, name: str) -> int:
+def size_t(value: object, name: str) -> int:
     """Give a number of bytes as C's size_t has it. Raises: AddressKindError for what is no whole number."""
     if not isinstance(value, int) or value < 0:
         raise AddressKindError(f"{name} is {value!r}, and a whole number of bytes is due")

@@ -314,9 +314,13 @@ class Transaction(WdfObject):
                 return self._too_fragmented(need)
             self.current_length = need.possible
         self.remaining -= self.current_length
+        processor = self.enabler.machine.processor
+        before = processor.last_failure
         status = self._map(spot, self.current_length)
         if status != NtStatus.SUCCESS:
             self.remaining += self.current_length
+            if processor.last_failure is before:
+                return self._refuse(f"the HAL lists no {self.current_length} bytes at {spot.va!r}", status)
         return status
 
     def _map(self, spot: Spot, length: int) -> NtStatus:

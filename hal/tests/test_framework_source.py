@@ -894,4 +894,4 @@ def test_the_facade_has_devices_attributes_and_requests_under_their_names():
     assert isinstance(device, kmdf.Device)
     assert kmdf.WDF_OBJECT_ATTRIBUTES(device).parent_object is device
     assert kmdf.WDFREQUEST is kmdf.Request
-    assert {"Device", "ObjectAttributes", "WDF_OBJECT_ATTRIBUTES"} <= set(kmdf.__all__)
+    assert kmdf.WDF_OBJECT_ATTRIBUTES is kmdf.ObjectAttributes is ObjectAttributes
