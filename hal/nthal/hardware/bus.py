@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from nthal.events import DeviceAccess
 from nthal.hardware.guards import tell_unwritten
-from nthal.hardware.space import IntervalMap
+from nthal.hardware.space import IntervalMap, OverlapMap
 from nthal.platforms import Tail, Translation
-from nthal.types import AddressKindError, La, Pa
+from nthal.types import Address, AddressKindError, La, Pa
 from nthal.verifier import Misuse
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nthal.hardware.processor import Processor
     from nthal.platforms import Platform
     from nthal.records.adapter import Adapter, CommonBuffer, Mapping, Window
+    from nthal.records.region import Region
 
 _REMEMBERED: Final = 64
 """Ranges that a device may not use any more, kept for the words of a finding."""
@@ -50,22 +51,26 @@ class Bus:
         self._verifier = processor.verifier
         self._buffers: IntervalMap[CommonBuffer] = IntervalMap()
         self._past: deque[Past] = deque(maxlen=_REMEMBERED)
-        self.windows: list[Window] = []
+        self._by_region: dict[Region, CommonBuffer] = {}
+        self._stale_told: set[str] = set()
+        self.windows: OverlapMap[Window] = OverlapMap()
         self.by_mapping: dict[Mapping, Window] = {}
 
     def attach(self, buffer: CommonBuffer) -> None:
         """Set up the translation of a common buffer (CB-34)."""
         self._buffers.add(buffer.page_la // buffer.frames.page_size, buffer.frames.count, buffer)
+        self._by_region[buffer.region] = buffer
 
     def detach(self, buffer: CommonBuffer) -> None:
         """Take the translation away (CB-80)."""
         self._buffers.remove(buffer.page_la // buffer.frames.page_size)
+        del self._by_region[buffer.region]
         what = f"the common buffer made at {buffer.made_at} was there until it was freed"
         self._past.append(Past(int(buffer.la), buffer.length, what))
 
     def open(self, mapping: Mapping, window: Window) -> None:
         """Show a packet mapping to the device."""
-        self.windows.append(window)
+        self.windows.add(int(window.la), window.length, window)
         self.by_mapping[mapping] = window
 
     def close(self, mapping: Mapping) -> Window | None:
@@ -80,6 +85,19 @@ class Bus:
     def buffers(self) -> list[CommonBuffer]:
         """Every live common buffer by logical address."""
         return self._buffers.values()
+
+    def buffer_of(self, region: Region) -> CommonBuffer | None:
+        """The live common buffer on the region."""
+        return self._by_region.get(region)
+
+    def buffer_from(self, la: object) -> CommonBuffer | None:
+        """The live common buffer whose logical address is `la`. Raises: AddressKindError for one of another kind."""
+        if not isinstance(la, La):
+            if isinstance(la, Address):
+                raise AddressKindError(f"a common buffer has a logical address, not {la!r}")
+            return None
+        buffer = self._buffers.find(int(la) // self._platform.page_size)
+        return buffer if buffer is not None and buffer.la == la else None
 
     def ranges(self) -> list[tuple[int, int]]:
         """(logical address, bytes) of everything that answers, ascending."""
@@ -146,10 +164,7 @@ class Bus:
         return False
 
     def _window_at(self, at: int, adapter: Adapter | None) -> Window | None:
-        for window in self.windows:
-            if 0 <= at - int(window.la) < window.length and self._may_use(window.adapter, adapter):
-                return window
-        return None
+        return next((one for one in self.windows.over(at) if self._may_use(one.adapter, adapter)), None)
 
     def _buffer_at(self, at: int, adapter: Adapter | None) -> CommonBuffer | None:
         buffer = self._buffers.find(at // self._platform.page_size)
@@ -183,13 +198,14 @@ class Bus:
 
     def _look_for_stale(self, pieces: list[tuple[Pa, int]], doing: str, *, write: bool) -> None:
         """Tell of a read that misses what the CPU has newer in its cache, and of a write behind its back (AM-20)."""
-        cache, verifier = self._cache, self._verifier
+        cache = self._cache
         if cache is None or not any(cache.holds(pa, size, dirty=not write) for pa, size in pieces):
             return
         what = "the CPU goes on reading its old line" if write else "the device gets bytes older than the CPU's"
         detail = f"{doing}: {what}"
-        if not any(finding.detail == detail for finding in verifier.of(Misuse.STALE_DATA)):
-            verifier.note(Misuse.STALE_DATA, detail)
+        if detail not in self._stale_told:
+            self._stale_told.add(detail)
+            self._verifier.note(Misuse.STALE_DATA, detail)
 
     def _may_use(self, owner: Adapter, adapter: Adapter | None) -> bool:
         if adapter is None or adapter is owner or self._platform.translation is not Translation.IOMMU:

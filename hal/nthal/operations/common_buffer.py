@@ -25,7 +25,6 @@ from nthal.windows import Irql
 if TYPE_CHECKING:
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter
-    from nthal.records.region import Region
     from nthal.records.request import BufferRequest, FreeRequest
     from nthal.windows import Caching
 
@@ -236,12 +235,9 @@ def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> boo
 def _buffer_meant(machine: Machine, request: FreeRequest) -> CommonBuffer | None:
     """Buffer that the arguments point at: by either address, so that a wrong one of the two can be named."""
     region = machine.space.find(request.va)
-    buffers = machine.bus.buffers() if region is None or region.base != request.va else _of_region(machine, region)
-    return next((buffer for buffer in buffers if request.va == buffer.va or request.la == buffer.la), None)
-
-
-def _of_region(machine: Machine, region: Region) -> list[CommonBuffer]:
-    return [buffer for adapter in machine.adapters for buffer in adapter.buffers if buffer.region is region]
+    if region is not None and region.base == request.va:
+        return machine.bus.buffer_of(region)
+    return machine.bus.buffer_from(request.la)
 
 
 def _differences(buffer: CommonBuffer, adapter: Adapter, request: FreeRequest) -> list[str]:
