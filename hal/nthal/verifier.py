@@ -13,7 +13,6 @@ import enum
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
 
 BUG_CHECK: Final = 0xE6
@@ -273,7 +272,8 @@ def driver_place(*also: str) -> str:
         frame = frame.f_back
     if frame is None:
         return "the model itself"
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"
+    file = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 class Verifier:
