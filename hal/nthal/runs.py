@@ -109,6 +109,27 @@ class RunSet:
         """Every run, lowest first."""
         return (Run(start, end - start) for start, end in self._from(0))
 
+    @property
+    def pieces(self) -> int:
+        """How many runs there are."""
+        return sum(len(chunk.starts) for chunk in self._chunks)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The lowest number, and the one after the highest. Raises: IndexError if the set is empty."""
+        return self._firsts[0], self._chunks[-1].ends[-1]
+
+    @property
+    def longest(self) -> int:
+        """Numbers in the longest run; 0 if the set is empty."""
+        while self._chunks:
+            chunk = max(self._chunks, key=lambda one: one.longest)
+            thought = chunk.longest
+            chunk.measure()
+            if chunk.longest == thought:
+                return thought
+        return 0
+
     def snapshot(self) -> tuple[tuple[int, int], ...]:
         """Give the set as a value that can be compared later."""
         return tuple(self._from(0))

@@ -395,3 +395,13 @@ def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) ->
     The IRP is known by its MDL here; without one every transfer of the adapter must be done.
     """
     _packet.complete_request(current_machine(), DmaAdapter.core, MdlAddress)
+
+
+def MmAllocateContiguousMemory(NumberOfBytes: int, HighestAcceptableAddress: Pa) -> Va | None:
+    """Give nonpaged memory in one physical run; no buffer for DMA, since it has no logical address (CB-150)."""
+    return current_machine().allocate_pool(NumberOfBytes, highest=HighestAcceptableAddress)
+
+
+def MmFreeContiguousMemory(BaseAddress: Va) -> None:
+    """Give the memory back."""
+    current_machine().free_pool(BaseAddress)

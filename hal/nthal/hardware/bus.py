@@ -14,7 +14,7 @@ from nthal.events import DeviceAccess
 from nthal.hardware.guards import tell_unwritten
 from nthal.hardware.space import IntervalMap, OverlapMap
 from nthal.platforms import Tail, Translation
-from nthal.types import Address, AddressKindError, La, Pa
+from nthal.types import MAX_ADDRESS, MAXULONG, Address, AddressKindError, La, Pa
 from nthal.verifier import Misuse
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nthal.hardware.cache import Cache
     from nthal.hardware.memory import PhysicalMemory
     from nthal.hardware.processor import Processor
+    from nthal.hardware.space import VirtualSpace
     from nthal.platforms import Platform
     from nthal.records.adapter import Adapter, CommonBuffer, Mapping, Window
     from nthal.records.region import Region
@@ -43,8 +44,16 @@ class Past:
 class Bus:
     """Translates, refuses, and says why."""
 
-    def __init__(self, memory: PhysicalMemory, cache: Cache | None, platform: Platform, processor: Processor) -> None:
+    def __init__(
+        self,
+        memory: PhysicalMemory,
+        space: VirtualSpace,
+        cache: Cache | None,
+        platform: Platform,
+        processor: Processor,
+    ) -> None:
         self._memory = memory
+        self._space = space
         self._cache = cache
         self._platform = platform
         self._processor = processor
@@ -159,9 +168,16 @@ class Bus:
     def _in_width(self, la: La, length: int, adapter: Adapter | None, doing: str) -> bool:
         if adapter is None or int(la) + length - 1 <= adapter.limit:
             return True
-        words = (f"{doing}: the adapter reaches {adapter.limit:#x}", *self._guesses(int(la)))
-        self._verifier.violate(Misuse.BEYOND_WIDTH, "; ".join(words))
+        self._refuse(Misuse.BEYOND_WIDTH, f"{doing}: the adapter reaches {adapter.limit:#x}", int(la), adapter)
         return False
+
+    def _refuse(self, misuse: Misuse, doing: str, at: int, adapter: Adapter | None, *parameters: int) -> None:
+        """Say what was refused, and which mistake of the driver the number betrays."""
+        guesses = list(self._guesses(at))
+        pool = list(self._pool_guesses(at, MAX_ADDRESS if adapter is None else adapter.limit))
+        # What was given back and is pool by now may have been kept too long as well: then nobody knows which it was.
+        cause = Misuse.PHYSICAL_ADDRESS if pool and not guesses else None
+        self._verifier.violate(misuse, "; ".join((doing, *guesses, *pool)), *parameters, cause=cause)
 
     def _window_at(self, at: int, adapter: Adapter | None) -> Window | None:
         return next((one for one in self.windows.over(at) if self._may_use(one.adapter, adapter)), None)
@@ -181,7 +197,7 @@ class Bus:
             return pieces
         buffer = self._buffer_at(at, adapter)
         if buffer is None:
-            return self._astray(at, doing)
+            return self._astray(at, adapter, doing)
         start = at - buffer.page_la
         offset = at - int(buffer.la)
         inside = offset >= 0 and offset + left <= buffer.length
@@ -226,14 +242,14 @@ class Bus:
         start = at - buffer.page_la
         return list(buffer.frames.pieces(start, min(left, buffer.frames.count * buffer.frames.page_size - start)))
 
-    def _astray(self, at: int, doing: str) -> list[tuple[Pa, int]] | None:
+    def _astray(self, at: int, adapter: Adapter | None, doing: str) -> list[tuple[Pa, int]] | None:
         platform = self._platform
         misuse = Misuse.DEVICE_ASTRAY
         if platform.translation is Translation.IOMMU:
             misuse = Misuse.DMA_FAULT
         elif platform.translation is Translation.MAPREG or at < platform.bus_offset:
             misuse = Misuse.BUS_FAULT
-        self._verifier.violate(misuse, "; ".join((doing, *self._guesses(at))), at)
+        self._refuse(misuse, doing, at, adapter, at)
         return None
 
     def _guesses(self, at: int) -> Iterator[str]:
@@ -255,3 +271,19 @@ class Bus:
             if at - int(window.la) == window.length:
                 yield f"that is the byte after the transfer of {window.length} bytes at {whose}"
         yield from (f"{past.what} (CB-80)" for past in reversed(self._past) if 0 <= at - past.la < past.length)
+
+    def _pool_guesses(self, at: int, limit: int) -> Iterator[str]:
+        """Words for pool memory whose physical address the number is, whole or what a narrower register holds of it."""
+        for region in self._space.regions():
+            if region.is_common_buffer:
+                continue
+            mapped = "which no transfer maps now" if region.was_mapped else "which was never mapped for DMA"
+            whose = f"{region.length} bytes of pool memory allocated at {region.made_at}, {mapped} (CB-36, CB-150)"
+            for pa, size in region.frames.pieces(0, region.page_bytes):
+                if int(pa) <= at < int(pa) + size:
+                    yield f"that is the physical address of {whose}"
+                for mask in sorted({MAXULONG, limit} - {MAX_ADDRESS}):
+                    kept = int(pa) & mask
+                    if kept != int(pa) and kept <= at < kept + size:
+                        meant = pa + (at - kept)
+                        yield f"that is {meant!r} cut to {mask.bit_length()} bits, the physical address of {whose}"

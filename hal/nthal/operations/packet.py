@@ -133,7 +133,10 @@ def _map(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     region = machine.space.find(mdl.va)
-    return None if region is None else machine.bus.buffer_of(region)
+    if region is None:
+        return None
+    region.was_mapped = True
+    return machine.bus.buffer_of(region)
 
 
 def _direct_bytes(machine: Machine, piece: _Piece) -> int:
@@ -182,8 +185,9 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
     if runs is None:
-        machine.processor.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
-        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
+        detail = f"{pages} bounce pages up to {limit:#x}: {machine.frames.where_free(machine.platform)}"
+        machine.processor.fail(NullReason.NO_RUN, detail)
+        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages)
         return None
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
@@ -204,7 +208,7 @@ def _translate(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
         return _open(machine, piece, La(first * page + within), registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
-        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages up to {adapter.limit:#x}")
         return None
     machine.iova.take(start, pages)
     return _open(machine, piece, La(start * page + within))

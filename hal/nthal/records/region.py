@@ -75,6 +75,7 @@ class Region:
 
     `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes,
     and `unwritten` the offsets from `base` of a common buffer that nobody wrote yet; None once a read of one was told.
+    Of pool, `made_at` is the driver's line that allocated it, and `was_mapped` says that a transfer was once mapped.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class Region:
         self.what = what
         self.is_common_buffer = False
         self.pageable = False
+        self.made_at = ""
+        self.was_mapped = False
         self.shadow: tuple[bytearray, bytearray] | None = None
         self.unwritten: RunSet | None = None
 
