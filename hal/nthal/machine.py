@@ -77,7 +77,7 @@ class Machine:
         self.regions = Regions(self.memory, self.frames, self.space, self.cache, self.processor)
         self.guards = GuardBytes(self.memory)
         self.view = ProcessorView(self.memory, self.space, self.cache, platform, self.processor)
-        self.bus = Bus(self.memory, self.cache, platform, self.processor)
+        self.bus = Bus(self.memory, self.space, self.cache, platform, self.processor)
         self.adapters: list[Adapter] = []
         self.system_channels: defaultdict[int, ChannelState] = defaultdict(ChannelState)
         self._tokens: list[Token[Machine | None]] = []
@@ -136,10 +136,16 @@ class Machine:
     # --- memory, as driver and device use it -----------------------------------------------------------------------
 
     def allocate_pool(
-        self, length: int, *, pageable: bool = False, frame: int | None = None, scattered: bool = False
+        self,
+        length: int,
+        *,
+        pageable: bool = False,
+        frame: int | None = None,
+        scattered: bool = False,
+        highest: Pa | None = None,
     ) -> Va | None:
         """Give memory that is no common buffer; None if there is none. `Regions.allocate_pool` says where it is."""
-        return self.regions.allocate_pool(length, pageable=pageable, frame=frame, scattered=scattered)
+        return self.regions.allocate_pool(length, pageable=pageable, frame=frame, scattered=scattered, highest=highest)
 
     def free_pool(self, va: Va) -> None:
         """Give pool memory back."""

@@ -400,3 +400,13 @@ def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) ->
 def adapter_of(machine: Machine, core: Adapter) -> DMA_ADAPTER:
     """Give the structure through which WDM's routines know an adapter that somebody else made, as KMDF does."""
     return DMA_ADAPTER(core, DMA_OPERATIONS(machine, core.description.version))
+
+
+def MmAllocateContiguousMemory(NumberOfBytes: int, HighestAcceptableAddress: Pa) -> Va | None:
+    """Give nonpaged memory in one physical run; no buffer for DMA, since it has no logical address (CB-150)."""
+    return current_machine().allocate_pool(NumberOfBytes, highest=HighestAcceptableAddress)
+
+
+def MmFreeContiguousMemory(BaseAddress: Va) -> None:
+    """Give the memory back."""
+    current_machine().free_pool(BaseAddress)

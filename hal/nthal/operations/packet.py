@@ -67,7 +67,7 @@ def map_transfer(  # the shape of the real routine
         return None
     file = _file_of(machine, adapter, file)
     loops = adapter.description.auto_initialize and not adapter.description.master
-    if not loops and any(_overlaps(mapping, mdl, int(va), length) for mapping in file.mappings):
+    if not loops and file.mappings.overlap(mdl, int(va), length):
         machine.verifier.violate(Misuse.ALREADY_MAPPED, f"{length} bytes at {va!r}", int(va), int(va) + length)
         return None
     file.map_calls += 1
@@ -76,15 +76,16 @@ def map_transfer(  # the shape of the real routine
         machine.verifier.note(Misuse.MAPPED_TWICE, detail, rank=Rank.WARNING)
     frames = mdl.frames
     assert frames is not None  # _range_ok asked
-    mapped = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, to_device))
-    if mapped is None:
+    made = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, bool(to_device)))
+    if made is None:
         return None
-    la, size = mapped
+    la, mapping = made
+    size = mapping.length
     machine.processor.emit(
-        Mapped(machine.processor.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None)
+        Mapped(machine.processor.clock, adapter.number, va, la, size, mapping.to_device, mapping.bounce is not None)
     )
     if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
-        _unmap(machine, file, file.mappings[-1], arrived=0)
+        _unmap(machine, file, mapping, arrived=0)
         return None
     return la, size
 
@@ -107,19 +108,16 @@ def _range_ok(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
     return True
 
 
-def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
-    return mapping.mdl is mdl and mapping.va < va + length and va < mapping.va + mapping.length
-
-
-def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _map(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, file, mdl = piece.adapter, piece.file, piece.mdl
     buffer = _common_buffer_at(machine, mdl)
     if buffer is not None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
         va = mdl.start_va + piece.offset
-        file.mappings.append(Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0))
+        mapping = Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0)
+        file.mappings.add(mapping)
         file.ever_mapped = True
-        return La(int(buffer.la) + va - int(buffer.va)), piece.length
+        return La(int(buffer.la) + va - int(buffer.va)), mapping
     if machine.platform.translation.scatters:
         return _translate(machine, piece)
     direct = _direct_bytes(machine, piece)
@@ -135,23 +133,23 @@ def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     region = machine.space.find(mdl.va)
-    if region is None or not region.is_common_buffer:
+    if region is None:
         return None
-    return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
+    region.was_mapped = True
+    return machine.bus.buffer_of(region)
 
 
 def _direct_bytes(machine: Machine, piece: _Piece) -> int:
     """Bytes from the piece's start on that are contiguous and that the device reaches by itself."""
     adapter, pieces = piece.adapter, iter(piece.frames.pieces(piece.offset, piece.length))
     pa, total = next(pieces)
-    for next_pa, next_size in pieces:
-        if int(next_pa) != int(pa) + total:
-            break
-        total += next_size
     la = int(pa) + machine.platform.bus_offset
+    most = adapter.limit - la + 1
     if adapter.boundary:
-        total = min(total, adapter.boundary - la % adapter.boundary)
-    return max(0, min(total, adapter.limit - la + 1))
+        most = min(most, adapter.boundary - la % adapter.boundary)
+    while total < most and (following := next(pieces, None)) is not None and int(following[0]) == int(pa) + total:
+        total += following[1]
+    return max(0, min(total, most))
 
 
 def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
@@ -165,21 +163,21 @@ def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
 
 def _open(
     machine: Machine, piece: _Piece, la: La, *, bounce: FrameList | None = None, registers: int = 0
-) -> tuple[La, int]:
+) -> tuple[La, Mapping]:
     file, mdl, frames, offset = piece.file, piece.mdl, piece.frames, piece.offset
     bounce_offset = offset % frames.page_size
     mapping = Mapping(
         mdl, mdl.start_va + offset, piece.length, piece.to_device, bounce, bounce_offset, file.used, registers
     )
-    file.mappings.append(mapping)
+    file.mappings.add(mapping)
     file.ever_mapped = True
     file.used += registers
     shown = bounce or frames, bounce_offset if bounce else offset
     machine.bus.open(mapping, Window(la, piece.length, *shown, piece.adapter, piece.to_device, driver_place()))
-    return la, piece.length
+    return la, mapping
 
 
-def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _bounce(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, page = piece.adapter, machine.platform.page_size
     pages = span_pages(piece.offset, piece.length, page)
     if not _registers_for(machine, piece, pages):
@@ -187,8 +185,9 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
     if runs is None:
-        machine.processor.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
-        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
+        detail = f"{pages} bounce pages up to {limit:#x}: {machine.frames.where_free(machine.platform)}"
+        machine.processor.fail(NullReason.NO_RUN, detail)
+        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages)
         return None
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
@@ -199,7 +198,7 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
     return _open(machine, piece, la, bounce=bounce, registers=pages)
 
 
-def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _translate(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, file, page = piece.adapter, piece.file, machine.platform.page_size
     pages, within = span_pages(piece.offset, piece.length, page), piece.offset % page
     if machine.platform.translation is Translation.MAPREG:
@@ -209,7 +208,7 @@ def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
         return _open(machine, piece, La(first * page + within), registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
-        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages up to {adapter.limit:#x}")
         return None
     machine.iova.take(start, pages)
     return _open(machine, piece, La(start * page + within))
@@ -246,12 +245,11 @@ def flush(  # the shape of the real routine
     if not file.ever_mapped:
         machine.verifier.violate(Misuse.FLUSH_NEVER_MAPPED, f"{length} bytes at {va!r}", 0, int(va))
         return False
-    start, end = int(va), int(va) + length
-    inside = [m for m in file.mappings if m.mdl is mdl and start <= m.va and m.va + m.length <= end]
-    if not inside or any(mapping.to_device is not to_device for mapping in inside):
+    inside = file.mappings.inside(mdl, int(va), length)
+    if not inside or any(mapping.to_device != bool(to_device) for mapping in inside):
         machine.verifier.violate(Misuse.FLUSH_NOT_MAPPED, f"{length} bytes at {va!r}", int(va))
         return False
-    past = end - max(mapping.va + mapping.length for mapping in inside)
+    past = int(va) + length - max(mapping.va + mapping.length for mapping in inside)
     if past > 0:
         machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
         return False
@@ -290,7 +288,9 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
 
     With `mdl` only its mappings count: other requests may be under way on the adapter.
     """
-    open_ones = [one for file in adapter.files for one in file.mappings if mdl is None or one.mdl is mdl]
-    if machine.verifier.on and open_ones:
+    if not machine.verifier.on:
+        return
+    open_ones = [one for file in adapter.files for one in (file.mappings if mdl is None else file.mappings.of(mdl))]
+    if open_ones:
         mapped = sum(mapping.length for mapping in open_ones)
         machine.verifier.violate(Misuse.NOT_FLUSHED, f"{mapped} bytes on {adapter!r}", mapped)
