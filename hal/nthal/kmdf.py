@@ -16,8 +16,8 @@ from nthal import wdm as _wdm
 from nthal.enabler import Enabler
 from nthal.framework import CommonBuffer
 from nthal.objects import Device, ObjectAttributes, Request, WdfObject
+from nthal.records.adapter import DmaTransferContext
 from nthal.records.mdl import Mdl
-from nthal.records.transfer import TransferContext
 from nthal.transaction import ConfigureChannel, ProgramDma, ReserveDma, Transaction, TransferComplete
 from nthal.types import La, Out, Va
 from nthal.windows import ALIGNMENT_MASKS, DeviceDescription, NtStatus
@@ -262,8 +262,8 @@ def WdfDmaTransactionGetTransferInfo(
     DmaTransaction: Transaction, MapRegisterCount: Out[int] | None, ScatterGatherElementCount: Out[int] | None
 ) -> None:
     """Map registers and elements that one transfer of all would take; either out parameter may be NULL."""
-    info = _objects.live(DmaTransaction, Transaction).transfer_info()
-    for out, value in ((MapRegisterCount, info.map_registers), (ScatterGatherElementCount, info.elements)):
+    registers, elements = _objects.live(DmaTransaction, Transaction).transfer_info()
+    for out, value in ((MapRegisterCount, registers), (ScatterGatherElementCount, elements)):
         if out is not None:
             out.value = value
 
@@ -305,7 +305,7 @@ def WdfDmaTransactionCancel(DmaTransaction: Transaction) -> bool:
     return _objects.live(DmaTransaction, Transaction).cancel()
 
 
-def WdfDmaTransactionWdmGetTransferContext(DmaTransaction: Transaction) -> TransferContext | None:
+def WdfDmaTransactionWdmGetTransferContext(DmaTransaction: Transaction) -> DmaTransferContext | None:
     """Transfer context for WDM's routines of version 3; NULL before Initialize and without that version."""
     return _objects.live(DmaTransaction, Transaction).wdm_context()
 

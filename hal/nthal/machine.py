@@ -26,6 +26,7 @@ from nthal.hardware.space import VirtualSpace
 from nthal.hardware.view import ProcessorView
 from nthal.platforms import Platform, Translation
 from nthal.records.adapter import Adapter, ChannelState, DeviceObject
+from nthal.records.waits import tell_unfinished
 from nthal.runs import RunSet
 from nthal.verifier import Verifier
 
@@ -86,8 +87,10 @@ class Machine:
         self._tokens.append(_current.set(self))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         _current.reset(self._tokens.pop())
+        if failed is None and not self._tokens:
+            tell_unfinished(self.adapters, self.adapters, self.verifier, "as the machine's `with` ends")
 
     @cached_property
     def dma(self) -> ControllerPair:

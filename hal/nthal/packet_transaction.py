@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nthal.objects import Direction, size_t
-from nthal.operations import channel, packet, system_dma
+from nthal.operations import channel, packet, transfer
 from nthal.operations.adapter import usable
-from nthal.records.adapter import ScatterGatherElement, ScatterGatherList
+from nthal.records.adapter import ScatterGatherElement, ScatterGatherList, SystemTransfer, Waiter
+from nthal.records.mdl import Segment
 from nthal.transaction import ConfigureChannel, ReserveDma, Spot, State, Transaction, TransferComplete
 from nthal.types import span_pages
-from nthal.verifier import BugCheck
-from nthal.windows import AllocationAction, DmaCompletionStatus, DmaFlags, Irql, NtStatus
+from nthal.verifier import BugCheck, driver_place
+from nthal.windows import DMA_SYNCHRONOUS_CALLBACK, AllocationAction, DmaCompletionStatus, Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.enabler import Enabler
@@ -41,6 +42,10 @@ class PacketTransaction(Transaction):
         self._mapped_length = 0
         self._staging = False
         self._again = False
+
+    def _initialize_context(self) -> None:
+        if self._file is None:  # else it is the context of the registers that are reserved
+            super()._initialize_context()
 
     def _available(self) -> int:
         return self.reserved or super()._available()
@@ -88,15 +93,10 @@ class PacketTransaction(Transaction):
             return self._refuse(detail, NtStatus.INSUFFICIENT_RESOURCES)
         self._needed = count
         with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
-            return channel.request(
-                machine,
-                adapter,
-                self.device.pdo,
-                count,
-                self._control,
-                transfer_context=self.context,
-                synchronous=bool(self.flags & DmaFlags.SYNCHRONOUS_CALLBACK),
-            )
+            waiter = Waiter(adapter, self.device.pdo, count, self._control, None, sees_hidden=True)
+            waiter.made_at, waiter.ticket = driver_place(), self.context
+            refused = channel.request(machine, waiter, now=bool(self.flags & DMA_SYNCHRONOUS_CALLBACK))
+        return NtStatus.SUCCESS if refused is None else self._refuse(f"{count} map registers are not there", refused)
 
     def _control(
         self, _device: object, _irp: object, file: MapRegisterFile | None, _context: object
@@ -161,8 +161,11 @@ class PacketTransaction(Transaction):
         """One element, as the driver's callback sees it."""
         assert self._adapter is not None
         assert self._file is not None
-        element = ScatterGatherElement(la, size)
-        return ScatterGatherList((element,), self._adapter, self._file, spot.mdl, spot.va, size, to_device)
+        segments = (Segment(spot.mdl, spot.va, size),)
+        # What the framework flushes itself is no list that could be put.
+        return ScatterGatherList(
+            (ScatterGatherElement(la, size),), self._adapter, self._file, segments, to_device, live=False
+        )
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -234,8 +237,7 @@ class PacketTransaction(Transaction):
         self._adapter = self.enabler.adapter_for(Direction(direction))
         self._reset()
         self.flags, self._direction = flags, Direction(direction)
-        if self.context is not None:
-            self.context.initialize()
+        self._initialize_context()
         self.reserved, self._reserve, self.state = count, (callback, context), State.RESERVED
         status = self._allocate(count)
         if status != NtStatus.SUCCESS:
@@ -312,6 +314,11 @@ class SystemTransaction(PacketTransaction):
                 return NtStatus.SUCCESS  # the driver completed the transaction in its callback
         return super()._map_one(spot)
 
+    def _call_program(self, made: ScatterGatherList) -> None:
+        routine = None if self._complete is None else lambda *given: self._tell(given[-1])
+        transfer.watch(self.enabler.machine, made.adapter, made.file, SystemTransfer(made.adapter, routine, None))
+        super()._call_program(made)
+
     def _free(self, file: MapRegisterFile) -> None:
         channel.free_channel(self.enabler.machine, file.adapter)
 
@@ -322,11 +329,10 @@ class SystemTransaction(PacketTransaction):
         """
         self.check()
         already, self._stopped = self._stopped, True
-        if already or not self._running or self._adapter is None:
+        if already or not self._running or self.context is None:
             self.device.fatal("the transfer has been stopped already, or never ran: WDF_DMA_FATAL_ERROR")
             return
-        system_dma.stop(self.enabler.machine, self._adapter.description.dma_channel)
-        self._tell(DmaCompletionStatus.CANCELLED)
+        transfer.cancel_mapped(self.enabler.machine, self._adapter, self.context)
 
     def _tell(self, status: DmaCompletionStatus) -> None:
         if self._complete is not None:

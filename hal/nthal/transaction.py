@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING
 
 from nthal.objects import Direction, Request, WdfObject, size_t
 from nthal.operations import scatter_gather, transfer
-from nthal.records.transfer import TransferContext
+from nthal.records.adapter import DmaTransferContext
+from nthal.records.mdl import segments
 from nthal.types import MAXULONG, byte_offset, span_pages
 from nthal.verifier import BugCheck, Misuse
-from nthal.windows import DmaCompletionStatus, DmaFlags, Irql, NtStatus
+from nthal.windows import DMA_SYNCHRONOUS_CALLBACK, DmaCompletionStatus, DmaTransferInfo, Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.enabler import Enabler
     from nthal.objects import Device
-    from nthal.records.adapter import Adapter, ScatterGatherList
+    from nthal.records.adapter import Adapter, DeviceObject, ListControl, ScatterGatherList
     from nthal.records.mdl import Mdl
     from nthal.types import Va
 
@@ -123,7 +124,7 @@ class Transaction(WdfObject):
         self.enabler = enabler
         self.state = State.CREATED
         self.request: Request | None = None
-        self.context = TransferContext() if enabler.uses_v3 else None
+        self.context = DmaTransferContext() if enabler.uses_v3 else None
         self._adapter: Adapter | None = None
         self._list: ScatterGatherList | None = None
         self._reset()
@@ -133,7 +134,7 @@ class Transaction(WdfObject):
         self.remaining = self.transferred = self.current_length = 0
         self.max_fragment = self.total = 0
         self.single_transfer = self.enabler.single_transfer
-        self.flags = DmaFlags(0)
+        self.flags = 0
         self._start: Spot | None = None
         self._spot: Spot | None = None
         self._program: ProgramDma | None = None
@@ -208,8 +209,7 @@ class Transaction(WdfObject):
         self.max_fragment = self.enabler.fragment_length(direction)
         self._direction, self._start, self._spot, self._program = direction, start, start, program
         self.remaining = self.total = length
-        if self.context is not None:
-            self.context.initialize()
+        self._initialize_context()
         status = self._single() if self.single_transfer else NtStatus.SUCCESS
         if status == NtStatus.SUCCESS:
             status = self._initialize_resources()
@@ -219,6 +219,10 @@ class Transaction(WdfObject):
             self.release()
         return status
 
+    def _initialize_context(self) -> None:
+        if self.context is not None:
+            transfer.initialize(self.enabler.machine, self._adapter, self.context)
+
     def _single(self) -> NtStatus:
         """Ask in advance whether one transfer will do (client 1.19 and later, DMA version 3)."""
         # What the grant of map registers took off the length counts by itself below.
@@ -226,25 +230,22 @@ class Transaction(WdfObject):
         if self.total > self.max_fragment:
             detail = f"{self.total} bytes, and one transfer has {self.max_fragment}"
             return self._refuse(detail, NtStatus.WDF_TOO_MANY_TRANSFERS)
-        info = self._transfer_info()
-        if isinstance(info, NtStatus):
-            return info
-        if info.map_registers > self._available():
-            detail = f"{info.map_registers} map registers for one transfer, and there are {self._available()}"
+        info = DmaTransferInfo()
+        status = transfer.transfer_info(self.enabler.machine, self._adapter, self._part(self._start, self.total), info)
+        if status != NtStatus.SUCCESS:
+            return status
+        if info.map_register_count > self._available():
+            detail = f"{info.map_register_count} map registers for one transfer, and there are {self._available()}"
             return self._refuse(detail, NtStatus.WDF_NOT_ENOUGH_MAP_REGISTERS)
         most = self.enabler.maximum_elements if self.enabler.profile.scatter_gather else 1
-        if info.elements > most and not self.enabler.profile.system:
-            detail = f"{info.elements} elements for one transfer, and the device takes {most}"
+        if info.scatter_gather_element_count > most and not self.enabler.profile.system:
+            detail = f"{info.scatter_gather_element_count} elements for one transfer, and the device takes {most}"
             return self._refuse(detail, NtStatus.WDF_TOO_FRAGMENTED)
         return NtStatus.SUCCESS
 
-    def _transfer_info(self) -> transfer.TransferInfo | NtStatus:
-        assert self._start is not None  # _initialize() set it
-        machine, start = self.enabler.machine, self._start
-        found = transfer.info(machine, self._adapter, start.mdl, start.offset, self.total)
-        if isinstance(found, NtStatus):
-            return self._refuse(f"the chain of MDLs has less than {self.total} bytes", found)
-        return found
+    def _part(self, spot: Spot | None, length: int) -> transfer.Part:
+        assert spot is not None  # _initialize() set it
+        return transfer.Part(spot.mdl, spot.offset, length, self._direction is Direction.WRITE_TO_DEVICE)
 
     def _available(self) -> int:
         """Map registers that one transfer may have."""
@@ -324,23 +325,17 @@ class Transaction(WdfObject):
         return status
 
     def _map(self, spot: Spot, length: int) -> NtStatus:
-        machine = self.enabler.machine
+        machine, adapter, pdo = self.enabler.machine, self._adapter, self.device.pdo
+        part = self._part(spot, length)
         with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
+            if self.context is not None:
+                asked: transfer.Asked[ListControl] = transfer.Asked(pdo, self.context, self.flags, self._run, None)
+                return transfer.get_list(machine, adapter, asked, part, None)
             return scatter_gather.get(
-                machine,
-                self._adapter,
-                self.device.pdo,
-                spot.mdl,
-                spot.va,
-                length,
-                self._run,
-                None,
-                to_device=self._direction is Direction.WRITE_TO_DEVICE,
-                transfer_context=self.context,
-                flags=self.flags,
+                machine, adapter, pdo, spot.mdl, spot.va, length, self._run, None, to_device=part.to_device
             )
 
-    def _run(self, _device: object, _irp: object, made: ScatterGatherList, _context: object) -> None:
+    def _run(self, _device: DeviceObject, _irp: object, made: ScatterGatherList, _context: object) -> None:
         self._list = made
         self._call_program(made)
 
@@ -462,7 +457,7 @@ class Transaction(WdfObject):
             return
         if self.state not in (State.CREATED, State.INITIALIZED, State.RELEASED):
             self.device.ignores(call, f"too late in state {self.state.value}; the flag is set all the same")
-        self.flags = DmaFlags.SYNCHRONOUS_CALLBACK if immediate else DmaFlags(0)
+        self.flags = DMA_SYNCHRONOUS_CALLBACK if immediate else 0
 
     def cancel(self) -> bool:
         """WdfDmaTransactionCancel: stop waiting for map registers; False if nothing waits. Raises: BugCheck."""
@@ -472,21 +467,26 @@ class Transaction(WdfObject):
         if self.state in (State.CREATED, State.RELEASED):
             raise self._wrong_state("Cancel")
         assert self.context is not None  # version 3 has one
-        if not transfer.cancel_channel(self.enabler.machine, self._adapter, self.device.pdo, self.context):
+        if not transfer.cancel_channel(self.enabler.machine, self._adapter, self.context):
             return False
         self.state = State.FAILED
         return True
 
-    def transfer_info(self) -> transfer.TransferInfo:
-        """WdfDmaTransactionGetTransferInfo: what one transfer of all takes. Raises: BugCheck unless initialized."""
+    def transfer_info(self) -> tuple[int, int]:
+        """WdfDmaTransactionGetTransferInfo: map registers and elements of one transfer. Raises: BugCheck otherwise."""
         self.check()
         if self.state is not State.INITIALIZED or self._start is None:
             raise self._wrong_state("GetTransferInfo")
         machine, start = self.enabler.machine, self._start
-        found = transfer.info(machine, self._adapter, start.mdl, start.offset, self.total)
-        return transfer.TransferInfo() if isinstance(found, NtStatus) else found
+        if self.context is not None:
+            info = DmaTransferInfo()
+            transfer.transfer_info(machine, self._adapter, self._part(start, self.total), info)
+            return info.map_register_count, info.scatter_gather_element_count
+        parts = segments(start.mdl, start.offset, self.total)
+        pages = sum(span_pages(part.va, part.length, machine.platform.page_size) for part in parts)
+        return pages, pages
 
-    def wdm_context(self) -> TransferContext | None:
+    def wdm_context(self) -> DmaTransferContext | None:
         """WdfDmaTransactionWdmGetTransferContext: for the routines of DMA version 3; None where there is none yet."""
         self.check()
         call = "WdfDmaTransactionWdmGetTransferContext"

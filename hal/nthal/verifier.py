@@ -198,6 +198,24 @@ class Misuse(enum.Enum):
     ABSENT_ROUTINE = Rule(
         None, ("CB-04",), "the operations table of this version has no such routine", "ask for version 3"
     )
+    ABSENT_EXPORT = Rule(
+        None, ("CB-01",), "this Windows has no such routine", "call HalGetAdapter there, or ask for a newer Windows"
+    )
+    ENDLESS_WAIT = Rule(
+        None,
+        ("CB-42",),
+        "a request waits for what does not come",
+        "free common buffers, put lists and free channels, or ask for less at once",
+    )
+    CONTEXT_IN_USE = Rule(
+        None, (), "a DMA transfer context serves a request already", "give each request a context of its own"
+    )
+    MAP_BEFORE_FLUSH = Rule(
+        None, (), "MapTransferEx is called again before FlushAdapterBuffersEx", "flush what was mapped, then map on"
+    )
+    NEVER_CALLED = Rule(
+        None, (), "the completion routine never runs", "use the device's interrupt, or a timer, to see the end"
+    )
     NOT_IN_CALLBACK = Rule(None, (), "called from inside AdapterControl", "ask again after it returned")
     BAD_CHANNEL = Rule(None, (), "the system DMA controller cannot be set up so", "check channel, width and alignment")
     IGNORED_CALL = Rule(
@@ -214,11 +232,10 @@ class Misuse(enum.Enum):
 LISTED_ONLY: Final = {
     Misuse.COUNTER_BACKWARDS: "the virtual clock is the model's own, and only goes forward",
     Misuse.COUNTER_JUMPED: "the virtual clock is the model's own, and only goes forward",
-    Misuse.TOO_MANY_REFERENCES: "an adapter object of this model has one owner and no reference count",
+    Misuse.TOO_MANY_REFERENCES: "nobody can take a reference to an adapter here but by asking for it",
     Misuse.WRONG_IRQL_GENERIC: "every routine here knows the level it wants, so 0x13 is said with the two levels",
     Misuse.REGISTERS_EXCEEDED: "requests that fit NumberOfMapRegisters one by one wait for each other instead",
     Misuse.NO_SYSTEM_VA: "the model copies bounce pages by frame, and needs no system address of a buffer",
-    Misuse.FLUSH_UNFINISHED: "it speaks of cancelling a channel, which no routine modelled here does",
 }
 """Subcodes that are documented but cannot arise in this model, each with the reason."""
 

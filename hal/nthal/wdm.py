@@ -3,14 +3,17 @@
 """The WDM façade: IoGetDmaAdapter, DMA_ADAPTER and its DMA_OPERATIONS table, MDL routines. No logic of its own.
 
 The table of version 1 has 12 routines, of version 2 three more, of version 3 the extended ones; reaching for a routine
-that the table lacks is a violation, as calling past the end of the structure would be.
+that the table lacks is a violation, as calling past the end of the structure would be. The module is long because the
+table is one structure with many parameters; each routine is a call of an operation.
 Source: reference hal-contract 1.7.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nthal import routines
+from nthal import routines, windows
+from nthal.arguments import checked, checked_routines
 from nthal.machine import DeviceObject, Machine, current_machine
 from nthal.operations import adapter as _adapter
 from nthal.operations import buffer_vector as _vector
@@ -19,41 +22,68 @@ from nthal.operations import common_buffer as _buffer
 from nthal.operations import mdl as _mdl
 from nthal.operations import packet as _packet
 from nthal.operations import scatter_gather as _list
+from nthal.operations import transfer as _transfer
 from nthal.policy import Routine
 from nthal.records.adapter import (
     Adapter,
     AdapterControl,
     BufferVector,
+    DmaCompletion,
+    DmaTransferContext,
     ListControl,
     MapRegisterFile,
     ScatterGatherList,
+    SystemTransfer,
 )
 from nthal.records.mdl import Mdl
 from nthal.records.request import BufferRequest, FreeRequest
 from nthal.types import La, Out, Pa, Va
 from nthal.verifier import Misuse
-from nthal.windows import Caching, DeviceDescription, NtStatus
+from nthal.windows import (
+    AllocationAction,
+    Caching,
+    DeviceDescription,
+    DmaAdapterInfo,
+    DmaCompletionStatus,
+    DmaTransferInfo,
+    NtStatus,
+)
 
 DEVICE_DESCRIPTION = DeviceDescription
+DMA_TRANSFER_CONTEXT = DmaTransferContext
+DMA_ADAPTER_INFO = DmaAdapterInfo
+DMA_TRANSFER_INFO = DmaTransferInfo
+DMA_COMPLETION_STATUS = DmaCompletionStatus
+DMA_SYNCHRONOUS_CALLBACK: Final = windows.DMA_SYNCHRONOUS_CALLBACK
 DOMAIN_COMMON_BUFFER_LARGE_PAGE: Final = 0x1
 
 
+@checked_routines
 class DMA_OPERATIONS:
     """The routines that an adapter offers. A bound one may be saved and called later (CB-03)."""
 
     def __init__(self, machine: Machine, version: int) -> None:
         self._machine = machine
-        self.names = routines.names(version, machine.platform.windows)
+        self.names = routines.names(version, machine.platform)
         self.Size = 8 + 8 * len(self.names)
 
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
-    def _has(self, name: str) -> bool:
-        if name in self.names:
-            return True
-        self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, name)
-        return False
+    def offers(self, name: str) -> bool:
+        """True if the table has the routine; what is past its end is told (CB-04)."""
+        if name not in self.names:
+            self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, name)
+        return name in self.names
+
+    if not TYPE_CHECKING:  # a type checker must go on finding slips of the pen
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            # What the class has not: places of the table that are not modelled.
+            if name not in routines.NOT_MODELLED or name not in self.names:
+                raise AttributeError(f"DMA_OPERATIONS has no {name}")
+            words = f"{name} is not modelled: {routines.NOT_MODELLED[name]}"
+            return lambda *_: self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, words)
 
     def PutDmaAdapter(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Release the adapter; everything allocated through it must be free (CB-08)."""
@@ -75,7 +105,7 @@ class DMA_OPERATIONS:
         PreferredNode: int,
     ) -> Va | None:
         """Allocate below `MaximumAddress`; `CacheEnabled` counts here (CB-63, CB-130)."""
-        if not self._has("AllocateCommonBufferEx") or PreferredNode < 0:
+        if PreferredNode < 0:
             return None
         request = BufferRequest(Length, CacheEnabled, Routine.EX, maximum=MaximumAddress)
         return self._allocate(DmaAdapter, request, LogicalAddress)
@@ -92,7 +122,7 @@ class DMA_OPERATIONS:
         LogicalAddress: Out[La],
     ) -> Va | None:
         """Allocate inside an address window, with a caching of one's own choice (CB-65, CB-132)."""
-        if not self._has("AllocateCommonBufferWithBounds") or PreferredNode < 0:
+        if PreferredNode < 0:
             return None
         request = BufferRequest(
             Length,
@@ -213,7 +243,7 @@ class DMA_OPERATIONS:
         )
 
     def PutScatterGatherList(
-        self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList, WriteToDevice: bool
+        self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList | None, WriteToDevice: bool
     ) -> None:
         """Flush and free a list; required before its data is read."""
         _list.put(self._machine, _core(DmaAdapter), ScatterGather)
@@ -222,15 +252,18 @@ class DMA_OPERATIONS:
         self,
         DmaAdapter: "DMA_ADAPTER | None",
         Mdl: Mdl | None,
-        CurrentVa: Va,
+        CurrentVa: Va | None,
         Length: int,
         ScatterGatherListSize: Out[int],
-        NumberOfMapRegisters: Out[int],
+        NumberOfMapRegisters: Out[int] | None,
     ) -> NtStatus:
-        """Bytes that a list for the buffer needs, and map registers."""
-        if not self._has("CalculateScatterGatherList"):
-            return NtStatus.NOT_SUPPORTED
-        ScatterGatherListSize.value, NumberOfMapRegisters.value = _list.calculate(self._machine, Mdl, CurrentVa, Length)
+        """Bytes that a list for the buffer needs, and map registers, which may be NULL as `CurrentVa` may."""
+        found = _list.requirements(self._machine, _core(DmaAdapter), Mdl, CurrentVa, Length)
+        if isinstance(found, NtStatus):
+            return found
+        ScatterGatherListSize.value, registers = found
+        if NumberOfMapRegisters is not None:
+            NumberOfMapRegisters.value = registers
         return NtStatus.SUCCESS
 
     def BuildScatterGatherList(
@@ -246,8 +279,6 @@ class DMA_OPERATIONS:
         ScatterGatherLength: int,
     ) -> NtStatus:
         """As GetScatterGatherList, into `ScatterGatherLength` bytes of the caller."""
-        if not self._has("BuildScatterGatherList"):
-            return NtStatus.NOT_SUPPORTED
         return _list.get(
             self._machine,
             _core(DmaAdapter),
@@ -265,13 +296,157 @@ class DMA_OPERATIONS:
         self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList, TargetMdl: Out[Mdl]
     ) -> NtStatus:
         """Make an MDL over what a list describes, once."""
-        if not self._has("BuildMdlFromScatterGatherList"):
-            return NtStatus.NOT_SUPPORTED
         made = _list.build_mdl(self._machine, ScatterGather)
         if isinstance(made, NtStatus):
             return made
         TargetMdl.value = made
         return NtStatus.SUCCESS
+
+    # --- version 3 ---------------------------------------------------------------------------------------------------
+
+    def GetDmaAdapterInfo(self, DmaAdapter: "DMA_ADAPTER | None", AdapterInfo: DmaAdapterInfo) -> NtStatus:
+        """Tell what the controller of a channel can do."""
+        return _transfer.adapter_info(self._machine, _core(DmaAdapter), AdapterInfo)
+
+    def GetDmaTransferInfo(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        Offset: int,
+        Length: int,
+        WriteOnly: bool,
+        TransferInfo: DmaTransferInfo,
+    ) -> NtStatus:
+        """Tell what a transfer takes: map registers, elements, bytes of the list."""
+        return _transfer.transfer_info(
+            self._machine, _core(DmaAdapter), _transfer.Part(Mdl, Offset, Length, WriteOnly), TransferInfo
+        )
+
+    def InitializeDmaTransferContext(
+        self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
+    ) -> NtStatus:
+        """Make a context ready for one request."""
+        return _transfer.initialize(self._machine, _core(DmaAdapter), DmaTransferContext)
+
+    def AllocateAdapterChannelEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        DmaTransferContext: DmaTransferContext,
+        NumberOfMapRegisters: int,
+        Flags: int,
+        ExecutionRoutine: AdapterControl | None,
+        ExecutionContext: object,
+        MapRegisterBase: Out[MapRegisterFile] | None,
+    ) -> NtStatus:
+        """Ask for channel and registers, so that the request can be cancelled, or served now or not at all."""
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, ExecutionContext)
+        return _transfer.allocate_channel(
+            self._machine, _core(DmaAdapter), asked, NumberOfMapRegisters, MapRegisterBase
+        )
+
+    def ConfigureAdapterChannel(
+        self, DmaAdapter: "DMA_ADAPTER | None", FunctionNumber: int, Context: object
+    ) -> NtStatus:
+        """Ask for a function of the controller's own; the 8237 has none."""
+        _adapter.usable(self._machine, _core(DmaAdapter), "ConfigureAdapterChannel")
+        return NtStatus.NOT_IMPLEMENTED
+
+    def CancelAdapterChannel(
+        self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject, DmaTransferContext: DmaTransferContext
+    ) -> bool:
+        """Cancel a request that waits; TRUE if its routine will not run."""
+        return _transfer.cancel_channel(self._machine, _core(DmaAdapter), DmaTransferContext)
+
+    def MapTransferEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        MapRegisterBase: MapRegisterFile | None,
+        Offset: int,
+        DeviceOffset: int,
+        Length: Out[int],
+        WriteToDevice: bool,
+        ScatterGatherBuffer: Out[ScatterGatherList] | None,
+        ScatterGatherBufferLength: int,
+        DmaCompletionRoutine: DmaCompletion | None,
+        CompletionContext: object,
+    ) -> NtStatus:
+        """Map as much of a chain of MDLs as fits, and say in `Length` how much that was."""
+        part = _transfer.Part(Mdl, Offset, Length.taken, WriteToDevice)
+        end = SystemTransfer(DmaAdapter, DmaCompletionRoutine, CompletionContext)
+        where = ScatterGatherBuffer, ScatterGatherBufferLength
+        return _transfer.map_transfer(self._machine, _core(DmaAdapter), part, MapRegisterBase, Length, end, *where)
+
+    def GetScatterGatherListEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        DmaTransferContext: DmaTransferContext,
+        Mdl: Mdl,
+        Offset: int,
+        Length: int,
+        Flags: int,
+        ExecutionRoutine: ListControl | None,
+        Context: object,
+        WriteToDevice: bool,
+        DmaCompletionRoutine: DmaCompletion | None,
+        CompletionContext: object,
+        ScatterGatherList_: Out[ScatterGatherList] | None,
+    ) -> NtStatus:
+        """As GetScatterGatherList, so that the request can be cancelled, or served now or not at all."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
+        return _transfer.get_list(self._machine, _core(DmaAdapter), asked, part, ScatterGatherList_)
+
+    def BuildScatterGatherListEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        DmaTransferContext: DmaTransferContext,
+        Mdl: Mdl,
+        Offset: int,
+        Length: int,
+        Flags: int,
+        ExecutionRoutine: ListControl | None,
+        Context: object,
+        WriteToDevice: bool,
+        ScatterGatherLength: int,
+        DmaCompletionRoutine: DmaCompletion | None,
+        CompletionContext: object,
+        ScatterGatherList_: Out[ScatterGatherList] | None,
+    ) -> NtStatus:
+        """As GetScatterGatherListEx, into `ScatterGatherLength` bytes of the caller."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
+        return _transfer.get_list(
+            self._machine, _core(DmaAdapter), asked, part, ScatterGatherList_, room=ScatterGatherLength
+        )
+
+    def FlushAdapterBuffersEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        MapRegisterBase: MapRegisterFile | None,
+        Offset: int,
+        Length: int,
+        WriteToDevice: bool,
+    ) -> NtStatus:
+        """End what MapTransferEx mapped, for the whole chain."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        return _transfer.flush(self._machine, _core(DmaAdapter), part, MapRegisterBase)
+
+    def FreeAdapterObject(self, DmaAdapter: "DMA_ADAPTER | None", AllocationAction: AllocationAction) -> None:
+        """Free what a request without a routine got; `AllocationAction` as AdapterControl's answer."""
+        _transfer.free_object(self._machine, _core(DmaAdapter), AllocationAction)
+
+    def CancelMappedTransfer(
+        self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
+    ) -> NtStatus:
+        """Stop a transfer of system DMA, and those that would follow under its context."""
+        return _transfer.cancel_mapped(self._machine, _core(DmaAdapter), DmaTransferContext)
+
+    # --- Windows 10 --------------------------------------------------------------------------------------------------
 
     def AllocateCommonBufferVector(
         self,
@@ -286,8 +461,6 @@ class DMA_OPERATIONS:
         VectorOut: Out[BufferVector],
     ) -> NtStatus:
         """Allocate buffers of one size, all or none (CB-133)."""
-        if not self._has("AllocateCommonBufferVector"):
-            return NtStatus.NOT_SUPPORTED
         request = BufferRequest(
             SizeOfElements,
             routine=Routine.BOUNDS,
@@ -311,7 +484,7 @@ class DMA_OPERATIONS:
         LogicalAddressOut: Out[La],
     ) -> None:
         """Give both addresses of an element."""
-        found = _vector.element(Vector, Index)
+        found = _vector.element(self._machine, Vector, Index)
         VirtualAddressOut.value, LogicalAddressOut.value = found.va, found.la
 
     def FreeCommonBufferFromVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector, Index: int) -> None:
@@ -325,7 +498,10 @@ class DMA_OPERATIONS:
 
 @dataclass(eq=False)
 class DMA_ADAPTER:
-    """DMA_ADAPTER. `Version` reads 1 whatever was asked for (CB-04); `core` is what the machine knows it by."""
+    """DMA_ADAPTER. `core` is what the machine knows it by.
+
+    `Version` reads 1 whatever was asked for (CB-04); ReactOS alone shows what was.
+    """
 
     core: Adapter
     DmaOperations: DMA_OPERATIONS
@@ -337,6 +513,7 @@ def _core(adapter: DMA_ADAPTER | None) -> Adapter | None:
     return None if adapter is None else adapter.core
 
 
+@checked
 def IoGetDmaAdapter(
     PhysicalDeviceObject: DeviceObject | None, DeviceDescription: DeviceDescription, NumberOfMapRegisters: Out[int]
 ) -> DMA_ADAPTER | None:
@@ -344,9 +521,10 @@ def IoGetDmaAdapter(
     machine = current_machine()
     made = _adapter.create(machine, DeviceDescription, PhysicalDeviceObject)
     NumberOfMapRegisters.value = 0 if made is None else made.granted
-    return None if made is None else DMA_ADAPTER(made, DMA_OPERATIONS(machine, made.description.version))
+    return None if made is None else DMA_ADAPTER(made, DMA_OPERATIONS(machine, made.description.version), made.version)
 
 
+@checked
 def IoAllocateMdl(
     VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool, Irp: object = None
 ) -> Mdl | None:
@@ -354,41 +532,49 @@ def IoAllocateMdl(
     return _mdl.allocate(current_machine(), VirtualAddress, Length)
 
 
+@checked
 def MmBuildMdlForNonPagedPool(MemoryDescriptorList: Mdl) -> None:
     """Fill in the frames of resident memory, as of a common buffer (CB-142)."""
     _mdl.build_for_nonpaged_pool(current_machine(), MemoryDescriptorList)
 
 
+@checked
 def MmProbeAndLockPages(MemoryDescriptorList: Mdl, AccessMode: int = 0, Operation: int = 0) -> None:
     """Make pageable memory resident."""
     _mdl.probe_and_lock(current_machine(), MemoryDescriptorList)
 
 
+@checked
 def MmUnlockPages(MemoryDescriptorList: Mdl) -> None:
     """Let the memory page out again."""
     _mdl.unlock(current_machine(), MemoryDescriptorList)
 
 
+@checked
 def MmGetMdlVirtualAddress(Mdl: Mdl) -> Va:
     """Address that the MDL was made for."""
     return Mdl.va
 
 
+@checked
 def MmGetMdlByteCount(Mdl: Mdl) -> int:
     """Bytes that the MDL describes."""
     return Mdl.byte_count
 
 
+@checked
 def MmGetPhysicalAddress(BaseAddress: Va) -> Pa:
     """Physical address behind a virtual one; never for a device (CB-36)."""
     return current_machine().physical_address(BaseAddress)
 
 
+@checked
 def KeFlushIoBuffers(Mdl: Mdl, ReadOperation: bool, DmaOperation: bool) -> None:
     """Make caches and memory agree about a buffer; does nothing where DMA is coherent (CB-67)."""
     current_machine().flush_io_buffers(Mdl.va, Mdl.byte_count)
 
 
+@checked
 def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) -> None:
     """End the IRP of a transfer: the moment when DMA verification looks for what was not flushed.
 

@@ -459,7 +459,7 @@ def test_a_wait_for_map_registers_is_cancelled_or_not_begun(profile):
     waiting = fx.ready(3 * PAGE)
     assert len(fx.lists) == 1
     assert kmdf.WdfDmaTransactionCancel(waiting)
-    assert not kmdf.WdfDmaTransactionCancel(waiting)
+    assert not kmdf.WdfDmaTransactionCancel(holder)
     impatient = fx.ready(3 * PAGE, execute=False)
     kmdf.WdfDmaTransactionSetImmediateExecution(impatient, True)
     assert kmdf.WdfDmaTransactionExecute(impatient, None) == NtStatus.INSUFFICIENT_RESOURCES

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nthal import policy
 from nthal.events import AllocationFailed, BufferAllocated, BufferFreed, NullReason
 from nthal.operations import channel
-from nthal.operations.adapter import usable
+from nthal.operations.adapter import owned, usable
 from nthal.platforms import Translation
 from nthal.records.adapter import CommonBuffer
 from nthal.records.region import FrameList
@@ -222,6 +222,8 @@ def _take(
 
 def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> bool:
     """Take a common buffer back; True if it is gone. A free with other arguments than the allocation's is refused."""
+    if adapter is not None:
+        owned(machine, "FreeCommonBuffer", adapter)
     if adapter is not None and adapter.gone and not machine.verifier.on:
         # Undefined on Windows; the buffer must stay freeable, so this is a finding and the call goes on (AM-19).
         machine.verifier.note(Misuse.ADAPTER_GONE, f"FreeCommonBuffer({adapter!r}, ...)", adapter.number)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nthal import policy
 from nthal.events import Flushed, Mapped, NullReason
 from nthal.operations import system_dma
-from nthal.operations.adapter import usable
+from nthal.operations.adapter import owned, usable
 from nthal.operations.channel import state_of
 from nthal.platforms import Translation
 from nthal.records.adapter import Mapping, MapRegisterFile, Window
@@ -61,6 +62,7 @@ def map_transfer(  # the shape of the real routine
     """MapTransfer: (logical address, bytes mapped), or None if refused. Fewer bytes than asked: scatter/gather only."""
     if not usable(machine, adapter, "MapTransfer") or adapter is None:
         return None
+    owned(machine, "MapTransfer", mdl, file)
     if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer"):
         return None
     if not _range_ok(machine, mdl, va, length):
@@ -85,14 +87,14 @@ def map_transfer(  # the shape of the real routine
         Mapped(machine.processor.clock, adapter.number, va, la, size, mapping.to_device, mapping.bounce is not None)
     )
     if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
-        _unmap(machine, file, mapping, arrived=0)
+        _unmap(machine, file, mapping)
         return None
     return la, size
 
 
 def _range_ok(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
-    if length == 0:
-        machine.verifier.violate(Misuse.ZERO_MAP, f"at {va!r}")
+    if length <= 0:
+        machine.verifier.violate(Misuse.ZERO_MAP, f"{length} bytes at {va!r}")
         return False
     if not mdl.resident or mdl.frames is None:
         machine.verifier.violate(Misuse.NOT_LOCKED, f"the MDL of {mdl.va!r}")
@@ -192,8 +194,11 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
     within = piece.offset % page
+    if not adapter.description.master and policy.ignores_count(adapter.description):
+        for pa, size in bounce.pieces(within, piece.length):
+            machine.memory.write(pa, bytes(size))
     if piece.to_device:
-        _copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
+        copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
     la = La(int(bounce.pa(within)) + machine.platform.bus_offset)
     return _open(machine, piece, la, bounce=bounce, registers=pages)
 
@@ -214,7 +219,8 @@ def _translate(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     return _open(machine, piece, La(start * page + within))
 
 
-def _copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
+def copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
+    """Copy bytes from frames to frames."""
     data = b"".join(machine.memory.read(pa, size) for pa, size in source.pieces(at, length))
     done = 0
     for pa, size in target.pieces(into, length):
@@ -239,6 +245,7 @@ def flush(  # the shape of the real routine
     """
     if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
         return False
+    owned(machine, "FlushAdapterBuffers", mdl, file)
     if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
         return False
     file = _file_of(machine, adapter, file)
@@ -253,16 +260,25 @@ def flush(  # the shape of the real routine
     if past > 0:
         machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
         return False
+    left = 0
     if not adapter.description.master:
+        left = system_dma.not_moved(machine, adapter)
         system_dma.stop(machine, adapter.description.dma_channel)
     for mapping in inside:
-        _unmap(machine, file, mapping, arrived=None if moved is None else start + moved - mapping.va)
+        arrived = mapping.length if moved is None else min(mapping.length, int(va) + moved - mapping.va)
+        _unmap(machine, file, mapping, moved=arrived - left)
     machine.processor.emit(Flushed(machine.processor.clock, adapter.number, va, length))
     return True
 
 
-def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, arrived: int | None) -> None:
-    """End a mapping; `arrived` bytes of it are copied out of bounce pages, all of them for None."""
+def undo(machine: Machine, file: MapRegisterFile, before: int) -> None:
+    """Take back every mapping of a file but the first `before`, as if it had never been."""
+    for mapping in list(file.mappings)[before:]:
+        _unmap(machine, file, mapping)
+
+
+def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, moved: int = 0) -> None:
+    """End a mapping of which the device moved `moved` bytes."""
     file.mappings.remove(mapping)
     if not file.mappings:
         file.used = 0
@@ -272,10 +288,9 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, arrived
         return
     page = machine.platform.page_size
     if mapping.bounce is not None:
-        size = mapping.length if arrived is None else max(0, min(arrived, mapping.length))
-        if size and not mapping.to_device and mapping.mdl.frames is not None:
+        if moved > 0 and not mapping.to_device and mapping.mdl.frames is not None:
             at = mapping.va - mapping.mdl.start_va
-            _copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, size)
+            copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, moved)
         machine.frames.give(mapping.bounce.runs)
         machine.memory.forget(mapping.bounce.runs)
     elif machine.platform.translation is Translation.IOMMU:
@@ -288,6 +303,7 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
 
     With `mdl` only its mappings count: other requests may be under way on the adapter.
     """
+    usable(machine, adapter, "IoCompleteRequest")
     if not machine.verifier.on:
         return
     open_ones = [one for file in adapter.files for one in (file.mappings if mdl is None else file.mappings.of(mdl))]

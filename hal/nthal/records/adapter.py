@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from nthal.windows import AllocationAction
+from nthal.windows import AllocationAction, DmaCompletionStatus
 
 if TYPE_CHECKING:
-    from nthal.records.mdl import Mdl
+    from nthal.records.mdl import Mdl, Segment
     from nthal.records.region import FrameList, Region
     from nthal.records.request import BufferRequest
     from nthal.runs import Run
@@ -101,7 +101,8 @@ class Adapter:
     """One adapter object. `granted` is its NumberOfMapRegisters, `limit` the highest logical address of its device.
 
     `boundary` is the distance in bytes of which a buffer may cross no multiple, 0 for none. `buffers`, `lists` and
-    `files` are what is out, and `held_registers` the map registers among them.
+    `files` are what is out, and `held_registers` the map registers among them. `version` is what DMA_ADAPTER.Version
+    reads, `references` how many owners share the object, which only ReactOS has.
     """
 
     number: int
@@ -118,6 +119,8 @@ class Adapter:
     lists: Held[ScatterGatherList] = field(default_factory=Held)
     files: Held[MapRegisterFile] = field(default_factory=Held)
     gone: bool = False
+    version: int = 1
+    references: int = 1
     channel_state: ChannelState | None = None
 
     @property
@@ -255,7 +258,11 @@ class Window:
 
 @dataclass(eq=False, slots=True)
 class MapRegisterFile:
-    """The map registers of one channel allocation; the object is the opaque MapRegisterBase."""
+    """The map registers of one channel allocation; the object is the opaque MapRegisterBase.
+
+    `made_at` is where the driver asked, `ticket` the context of an extended request, `gathered` what a chain of MDLs
+    was copied to for a device without scatter/gather.
+    """
 
     adapter: Adapter
     count: int
@@ -266,6 +273,49 @@ class MapRegisterFile:
     freed: int = 0
     map_calls: int = 0
     hidden: bool = False
+    made_at: str = ""
+    ticket: DmaTransferContext | None = None
+    gathered: Gathered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Pages of the HAL that stand for a chain of MDLs, and an MDL over them."""
+
+    mdl: Mdl
+    frames: FrameList
+    segments: tuple[Segment, ...]
+
+
+@dataclass(eq=False, slots=True)
+class DmaTransferContext:
+    """DMA_TRANSFER_CONTEXT: memory of the driver by which the HAL knows an extended request.
+
+    `adapter` is None until InitializeDmaTransferContext, `file` until the request is served.
+    """
+
+    adapter: Adapter | None = None
+    cancelled: bool = False
+    file: MapRegisterFile | None = None
+    transfer: SystemTransfer | None = None
+
+
+@dataclass(eq=False, slots=True)
+class SystemTransfer:
+    """A transfer of system DMA that MapTransferEx started; `done` once it ended.
+
+    `adapter` is what its routine is told, the adapter as the driver knows it.
+    """
+
+    adapter: object
+    routine: DmaCompletion | None
+    context: object
+    device: DeviceObject | None = None
+    done: bool = False
+
+
+DmaCompletion = Callable[[object, "DeviceObject | None", object, DmaCompletionStatus], None]
+"""DMA_COMPLETION_ROUTINE: (DmaAdapter, DeviceObject, CompletionContext, Status)."""
 
 
 AdapterControl = Callable[["DeviceObject", object, "MapRegisterFile | None", object], AllocationAction]
@@ -274,7 +324,10 @@ AdapterControl = Callable[["DeviceObject", object, "MapRegisterFile | None", obj
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A queued request for the channel. The HAL's own ones see the file that a driver is shown as NULL."""
+    """A queued request for the channel. The HAL's own ones see the file that a driver is shown as NULL.
+
+    `made_at` is where the driver asked, `told` says that a finding named the wait already.
+    """
 
     adapter: Adapter
     device: DeviceObject
@@ -282,7 +335,9 @@ class Waiter:
     routine: AdapterControl
     context: object
     sees_hidden: bool = False
-    transfer_context: object = None
+    made_at: str = ""
+    ticket: DmaTransferContext | None = None
+    told: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -308,17 +363,20 @@ class ScatterGatherElement:
 
 @dataclass(eq=False, slots=True)
 class ScatterGatherList:
-    """SCATTER_GATHER_LIST with what Put needs to undo it."""
+    """SCATTER_GATHER_LIST with what Put needs to undo it; `live` only while there is something to put."""
 
     elements: tuple[ScatterGatherElement, ...]
     adapter: Adapter
     file: MapRegisterFile
-    mdl: Mdl
-    va: Va
-    length: int
+    segments: tuple[Segment, ...]
     to_device: bool
     live: bool = True
     has_mdl: bool = False
+
+    @property
+    def length(self) -> int:
+        """Bytes that the list describes."""
+        return sum(element.length for element in self.elements)
 
 
 ListControl = Callable[["DeviceObject", object, "ScatterGatherList", object], None]
