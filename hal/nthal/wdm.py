@@ -571,7 +571,7 @@ def MmGetPhysicalAddress(BaseAddress: Va) -> Pa:
 @checked
 def KeFlushIoBuffers(Mdl: Mdl, ReadOperation: bool, DmaOperation: bool) -> None:
     """Make caches and memory agree about a buffer; does nothing where DMA is coherent (CB-67)."""
-    current_machine().flush_io_buffers(Mdl.va, Mdl.byte_count)
+    _mdl.flush_io_buffers(current_machine(), Mdl)
 
 
 @checked

@@ -71,6 +71,12 @@ def unlock(machine: Machine, mdl: Mdl) -> None:
     mdl.flags &= ~MdlFlags.PAGES_LOCKED
 
 
+def flush_io_buffers(machine: Machine, mdl: Mdl) -> None:
+    """KeFlushIoBuffers: make caches and memory agree (CB-67)."""
+    owned(machine, "KeFlushIoBuffers", mdl)
+    machine.flush_io_buffers(mdl.va, mdl.byte_count)
+
+
 def _fill(machine: Machine, mdl: Mdl) -> bool:
     region = machine.space.find(mdl.va)
     if region is None or not region.inside(int(mdl.va), mdl.byte_count):

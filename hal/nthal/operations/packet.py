@@ -303,7 +303,7 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
 
     With `mdl` only its mappings count: other requests may be under way on the adapter.
     """
-    usable(machine, adapter, "IoCompleteRequest")
+    owned(machine, "IoCompleteRequest", adapter)
     if not machine.verifier.on:
         return
     open_ones = [one for file in adapter.files for one in (file.mappings if mdl is None else file.mappings.of(mdl))]

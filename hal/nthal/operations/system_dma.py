@@ -22,6 +22,14 @@ def _port(channel: int, register: int) -> int:
     return register if channel < 4 else 0xC0 + 2 * register
 
 
+def _exists(machine: Machine, channel: int) -> bool:
+    """False, and told, for a channel of neither controller, which ReactOS makes an adapter for."""
+    if not 0 <= channel < len(PAGE_PORTS):
+        machine.verifier.violate(Misuse.BAD_CHANNEL, f"there is no channel {channel}")
+        return False
+    return True
+
+
 def cascade(machine: Machine, channel: int) -> None:
     """Let a bus master on the ISA bus use the channel's arbitration."""
     machine.dma.out(_port(channel, 0xB), Request.CASCADE << 6 | channel & 3)
@@ -32,8 +40,7 @@ def program(machine: Machine, adapter: Adapter, la: La, length: int, *, to_devic
     """Set the adapter's channel up and unmask it; False if controller and range do not fit."""
     description = adapter.description
     number = description.dma_channel
-    if not 0 <= number < len(PAGE_PORTS):
-        machine.verifier.violate(Misuse.BAD_CHANNEL, f"there is no channel {number}")
+    if not _exists(machine, number):
         return False
     words = number >= 4
     largest = 128 * KIB if words else 64 * KIB
@@ -79,6 +86,8 @@ def not_moved(machine: Machine, adapter: Adapter) -> int:
 
 def remaining(machine: Machine, channel: int) -> int:
     """Bytes left in the current pass, read as the HAL does: twice, until the upper bytes agree."""
+    if not _exists(machine, channel):
+        return 0
     dma = machine.dma
     port = _port(channel, 2 * (channel & 3) + 1)
     before = -1
