@@ -173,8 +173,8 @@ class Bus:
 
     def _refuse(self, misuse: Misuse, doing: str, at: int, adapter: Adapter | None, *parameters: int) -> None:
         """Say what was refused, and which mistake of the driver the number betrays."""
-        guesses = list(self._guesses(at))
-        pool = list(self._pool_guesses(at, MAX_ADDRESS if adapter is None else adapter.limit))
+        limit = MAX_ADDRESS if adapter is None else adapter.limit
+        guesses, pool = list(self._guesses(at, limit)), list(self._pool_guesses(at, limit))
         # What was given back and is pool by now may have been kept too long as well: then nobody knows which it was.
         cause = Misuse.PHYSICAL_ADDRESS if pool and not guesses else None
         self._verifier.violate(misuse, "; ".join((doing, *guesses, *pool)), *parameters, cause=cause)
@@ -252,12 +252,12 @@ class Bus:
         self._refuse(misuse, doing, at, adapter, at)
         return None
 
-    def _guesses(self, at: int) -> Iterator[str]:
+    def _guesses(self, at: int, limit: int) -> Iterator[str]:
         """Words for the mistakes that a number betrays."""
         for buffer in self.buffers():
             whose = f"of the buffer whose logical address is {buffer.la!r}, made at {buffer.made_at}"
-            if any(int(pa) <= at < int(pa) + size for pa, size in buffer.frames.pieces(0, buffer.region.page_bytes)):
-                yield f"that is the physical address {whose} (CB-36)"
+            for which in _physical(at, buffer.region, limit):
+                yield f"that is {which} {whose} (CB-36)"
             if 0 <= at - int(buffer.va) < buffer.length or 0 <= at - buffer.va.low < buffer.length:
                 yield f"that is the virtual address {whose} (CB-35)"
             if buffer.la.high and 0 <= at - buffer.la.low < buffer.length:
@@ -279,11 +279,16 @@ class Bus:
                 continue
             mapped = "which no transfer maps now" if region.was_mapped else "which was never mapped for DMA"
             whose = f"{region.length} bytes of pool memory allocated at {region.made_at}, {mapped} (CB-36, CB-150)"
-            for pa, size in region.frames.pieces(0, region.page_bytes):
-                if int(pa) <= at < int(pa) + size:
-                    yield f"that is the physical address of {whose}"
-                for mask in sorted({MAXULONG, limit} - {MAX_ADDRESS}):
-                    kept = int(pa) & mask
-                    if kept != int(pa) and kept <= at < kept + size:
-                        meant = pa + (at - kept)
-                        yield f"that is {meant!r} cut to {mask.bit_length()} bits, the physical address of {whose}"
+            for which in _physical(at, region, limit):
+                yield f"that is {which} of {whose}"
+
+
+def _physical(at: int, region: Region, limit: int) -> Iterator[str]:
+    """Words for the number as a physical address of the region, whole or what a narrower register holds of one."""
+    for pa, size in region.frames.pieces(0, region.page_bytes):
+        if int(pa) <= at < int(pa) + size:
+            yield "the physical address"
+        for mask in sorted({MAXULONG, limit} - {MAX_ADDRESS}):
+            kept = int(pa) & mask
+            if kept != int(pa) and kept <= at < kept + size:
+                yield f"{pa + (at - kept)!r} cut to {mask.bit_length()} bits, the physical address"

@@ -117,7 +117,7 @@ def _map(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
         va = mdl.start_va + piece.offset
         mapping = Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0)
-        file.mappings.add(mapping)
+        file.mappings.append(mapping)
         file.ever_mapped = True
         return La(int(buffer.la) + va - int(buffer.va)), mapping
     if machine.platform.translation.scatters:
@@ -171,7 +171,7 @@ def _open(
     mapping = Mapping(
         mdl, mdl.start_va + offset, piece.length, piece.to_device, bounce, bounce_offset, file.used, registers
     )
-    file.mappings.add(mapping)
+    file.mappings.append(mapping)
     file.ever_mapped = True
     file.used += registers
     shown = bounce or frames, bounce_offset if bounce else offset
@@ -306,7 +306,7 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
     owned(machine, "IoCompleteRequest", adapter)
     if not machine.verifier.on:
         return
-    open_ones = [one for file in adapter.files for one in (file.mappings if mdl is None else file.mappings.of(mdl))]
+    open_ones = [one for file in adapter.files for one in file.mappings if mdl is None or one.mdl is mdl]
     if open_ones:
         mapped = sum(mapping.length for mapping in open_ones)
         machine.verifier.violate(Misuse.NOT_FLUSHED, f"{mapped} bytes on {adapter!r}", mapped)

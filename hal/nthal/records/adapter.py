@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nthal.windows import AllocationAction, DmaCompletionStatus
 
@@ -26,37 +26,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Held(Generic[T]):
+class Held(dict[T, None]):
     """What is out, in the order in which it went; taking one back costs the same however many there are."""
 
-    __slots__ = ("_members",)
-    __hash__ = None  # type: ignore[assignment]  # its members come and go
-
-    def __init__(self) -> None:
-        self._members: dict[T, None] = {}
+    __hash__ = None  # as a list's, with which it is compared
 
     def append(self, one: T) -> None:
         """Count it as out."""
-        self._members[one] = None
+        self[one] = None
 
     def remove(self, one: T) -> None:
         """Count it as back. Raises: KeyError if it is not out."""
-        del self._members[one]
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._members)
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __contains__(self, one: object) -> bool:
-        return one in self._members
+        del self[one]
 
     def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, (Held, Sequence)) else NotImplemented
-
-    def __repr__(self) -> str:
-        return repr(list(self))
+        return isinstance(other, (Held, list)) and list(self) == list(other)
 
 
 @dataclass(slots=True)
@@ -191,32 +175,21 @@ class Mapping:
     registers: int
 
 
-class Mappings:
+class Mappings(Held[Mapping]):
     """The mappings of one file, oldest first, and by their place in their MDL."""
 
-    __slots__ = ("_all", "_by_mdl")
-
     def __init__(self) -> None:
-        self._all: dict[Mapping, None] = {}
+        super().__init__()
         self._by_mdl: dict[Mdl, list[Mapping]] = {}
 
-    def __iter__(self) -> Iterator[Mapping]:
-        return iter(self._all)
-
-    def __len__(self) -> int:
-        return len(self._all)
-
-    def __contains__(self, one: object) -> bool:
-        return one in self._all
-
-    def add(self, one: Mapping) -> None:
+    def append(self, one: Mapping) -> None:
         """Keep a mapping."""
-        self._all[one] = None
+        super().append(one)
         bisect.insort(self._by_mdl.setdefault(one.mdl, []), one, key=_va)
 
     def remove(self, one: Mapping) -> None:
         """Drop a mapping. Raises: KeyError if it is not kept."""
-        del self._all[one]
+        super().remove(one)
         kept = self._by_mdl[one.mdl]
         del kept[kept.index(one, bisect.bisect_left(kept, one.va, key=_va))]
         if not kept:
@@ -233,10 +206,6 @@ class Mappings:
         kept = self._by_mdl.get(mdl, [])
         found = kept[bisect.bisect_left(kept, va, key=_va) : bisect.bisect_left(kept, va + length, key=_va)]
         return [one for one in found if one.va + one.length <= va + length]
-
-    def of(self, mdl: Mdl) -> Sequence[Mapping]:
-        """Every mapping of the MDL."""
-        return tuple(self._by_mdl.get(mdl, ()))
 
 
 def _va(mapping: Mapping) -> int:
