@@ -8,10 +8,11 @@ hal-contract 2.3 to 2.7, each function with its clause.
 import enum
 from typing import Final
 
-from nthal.platforms import Platform, Switches, Translation
+from nthal.platforms import CacheUpkeep, Platform, Switches, Translation
 from nthal.types import GIB, KIB, MAX_ADDRESS, MIB, bytes_to_pages
 from nthal.windows import (
     FIRST_WITH_DESCRIPTION,
+    NEWEST_DESCRIPTION,
     Caching,
     DeviceDescription,
     DmaWidth,
@@ -144,6 +145,13 @@ def effective_caching(
         return Caching.NON_CACHED
     wish_counts = routine is Routine.EX or (routine is Routine.ALLOCATE and platform.switches.honour_cache_enabled)
     return Caching.NON_CACHED if wish_counts and not cache_enabled else Caching.CACHED
+
+
+def map_keeps_caches(description: DeviceDescription, switches: Switches) -> bool:
+    """True if mapping and flushing a transfer keep the processor's caches, with no KeFlushIoBuffers (CB-67)."""
+    if switches.map_keeps_caches is CacheUpkeep.BY_VERSION:
+        return description.version >= NEWEST_DESCRIPTION
+    return switches.map_keeps_caches is CacheUpkeep.ALWAYS
 
 
 def verifier_offset(length: int, page_size: int) -> int:

@@ -272,12 +272,13 @@ LIMIT_CLAUSES: Final = (
     ),
     Clause(
         "CB-67",
-        "KeFlushIoBuffers before a packet transfer; it does nothing where DMA is coherent.",
-        "DOC:flushing-cached-data S2",
+        "Where DMA is not coherent, KeFlushIoBuffers before a packet transfer with an adapter of version 1 or 2; version"
+        " 3 does it in mapping and flushing (the framework's source holds it needless with any version).",
+        "DOC:flushing-cached-data DOC:version-3 WDF:fxdmatransactionpacket.cpp S2",
         "A",
-        lambda f: f.yes("coherent") or f.yes("flushed"),
-        {"coherent": False, "flushed": True},
-        {"coherent": False, "flushed": False},
+        lambda f: f.yes("coherent") or f.n("version") >= 3 or f.yes("flushed"),
+        {"coherent": False, "version": 2, "flushed": True},
+        {"coherent": False, "version": 2, "flushed": False},
         advisory=True,
     ),
     Clause(
