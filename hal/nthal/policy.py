@@ -25,6 +25,7 @@ LIMIT_32: Final = 0xFFFF_FFFF
 CLASSIC_REGISTERS: Final = 16
 """Map registers per adapter that the classic x86 HAL gives a device without scatter/gather (CB-47)."""
 LARGE_PAGE_FACTOR: Final = 512
+_VERIFIER_GRAIN: Final = 8
 
 
 class Routine(enum.Enum):
@@ -154,9 +155,15 @@ def map_keeps_caches(description: DeviceDescription, switches: Switches) -> bool
     return switches.map_keeps_caches is CacheUpkeep.ALWAYS
 
 
-def verifier_offset(length: int, page_size: int) -> int:
-    """Bytes between the page and a verified buffer, which sits in the middle of its padding (reference 6)."""
-    return (page_size - length % page_size) // 2 if length % page_size else 0
+def verifier_offset(length: int, platform: Platform) -> int:
+    """Bytes between the page and a verified buffer, which sits in the middle of its padding (reference 6).
+
+    A driver lays words and descriptors in it, so the middle is the one before it that is a multiple of eight bytes, and
+    of what GetDmaAlignment says. The sources show 0x7F8, 0x680 and 0x400, and no odd one.
+    """
+    rest = length % platform.page_size
+    grain = max(_VERIFIER_GRAIN, platform.hal_alignment)
+    return (platform.page_size - rest) // 2 // grain * grain if rest else 0
 
 
 def fragment_length(maximum_length: int, granted: int, page_size: int) -> int:

@@ -67,13 +67,17 @@ class Facts:
 
 
 Predicate = Callable[[Facts], bool]
+Exemption = Callable[[Facts], str]
+"""Why a clause says nothing of the facts; an empty text if it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
     """One clause. `confidence` is A to D; `good` and `bad` are facts that pass and violate it.
 
-    `linux` marks clauses that a Linux guest's dma_alloc_coherent promises too (reference 8.2).
+    `linux` marks clauses that a Linux guest's dma_alloc_coherent promises too (reference 8.2). `question` is the open
+    question ("AM-07") from whose default answer the clause follows: a system known to answer it otherwise is not bound.
+    `exempt` says of facts why the clause does not apply to them.
     """
 
     id: str
@@ -85,11 +89,15 @@ class Clause:
     bad: Mapping[str, Fact]
     advisory: bool = False
     linux: bool = False
+    question: str = ""
+    exempt: Exemption | None = None
 
     def check(self, facts: Mapping[str, Fact]) -> Verdict:
         """Judge the facts."""
         asked = Facts(facts)
         try:
+            if self.exempt is not None and (why := self.exempt(asked)):
+                return Verdict(Kind.NOT_APPLICABLE, f"{self.id}: {why}")
             holds = self.holds(asked)
         except MissingFact as missing:
             return Verdict(Kind.UNKNOWN, f"{self.id} needs the fact {missing}")

@@ -428,7 +428,7 @@ CASES = (
     Case(AllocatesAtDispatch, M.WRONG_IRQL, 0x13, "AllocateCommonBuffer wants PASSIVE_LEVEL", "allocate", parameter=1),
     Case(DoesNotCheckNull, M.NULL_USED, None, "there are not enough free pages", "zero", FULL),
     Case(DoesNotCheckTheAdapter, M.NULL_ADAPTER, 0x19, "AllocateCommonBuffer(NULL", "add_device", OLD),
-    Case(AssumesAPage, M.OUTSIDE_BUFFER, 0x0F, "offset -14", "start", parameter=1),
+    Case(AssumesAPage, M.OUTSIDE_BUFFER, 0x0F, "offset -8", "start", parameter=1),
     Case(GivesABoundaryForAMask, M.NOT_A_MASK, None, "0x10, 0xf was meant", "create_enabler"),
     Case(AsksForAlignmentInVain, M.NO_EFFECT, None, "alignment 0xf on profile PACKET", "create_enabler"),
     Case(ZeroesOneByteMore, M.OUTSIDE_BUFFER, 0x0F, "CPU write of 97 bytes", "zero", parameter=2),
