@@ -126,14 +126,14 @@ def test_cb58_is_no_rule_for_a_system_that_is_known_to_cross() -> None:
 
 def test_cb20_of_a_large_page_counts_large_pages_and_asks_for_their_size() -> None:
     large = replace(OFF, routine="AllocateCommonBufferWithBounds", pages=tuple(range(512)))
-    assert verdicts(large)["CB-20"] == (Kind.UNKNOWN, "CB-20 needs the fact unit")
+    assert verdicts(large)["CB-20"] == (Kind.UNKNOWN, "CB-20 needs the fact granularity")
     assert verdicts(replace(large, granularity=4096 * 512))["CB-20"][0] is Kind.HOLDS
     assert verdicts(replace(large, granularity=4096))["CB-20"][0] is Kind.VIOLATED
 
 
 def test_cb20_of_a_framework_buffer_asks_what_the_hal_was_asked_for() -> None:
     aligned = replace(OFF, routine="WdfCommonBufferCreate", pages=(1, 2, 3), alignment_mask=0x1FFF)
-    assert verdicts(aligned)["CB-20"] == (Kind.UNKNOWN, "CB-20 needs the fact length")
+    assert verdicts(aligned)["CB-20"] == (Kind.UNKNOWN, "CB-20 needs the fact raw_length")
     assert verdicts(replace(aligned, raw_length=4096 + 0x1FFF))["CB-20"][0] is Kind.HOLDS
 
 
@@ -170,6 +170,6 @@ def test_cb87_what_ex_made_is_freed_by_the_one_free() -> None:
 
 
 def test_cb31_of_more_than_a_page_without_frames_or_accesses_cannot_be_told() -> None:
-    assert verdicts(replace(OFF, length=8192))["CB-31"] == (Kind.UNKNOWN, "CB-31 needs the fact la_linear")
+    assert verdicts(replace(OFF, length=8192))["CB-31"] == (Kind.UNKNOWN, "CB-31 needs the fact pages or access")
     again = replace(OFF, order=2, length=8192)
     assert verdicts(OFF, again)["CB-31"][0] is Kind.VIOLATED, "an overlap is one all the same"

@@ -24,10 +24,11 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A check's answer; `why` names the facts, or what is missing."""
+    """A check's answer; `why` names the facts, or what is missing, and `missing` that alone."""
 
     kind: Kind
     why: str
+    missing: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.why}"
@@ -100,9 +101,13 @@ class Clause:
                 return Verdict(Kind.NOT_APPLICABLE, f"{self.id}: {why}")
             holds = self.holds(asked)
         except MissingFact as missing:
-            return Verdict(Kind.UNKNOWN, f"{self.id} needs the fact {missing}")
-        told = ", ".join(f"{name}={_show(value)}" for name, value in asked.asked.items())
-        return Verdict(Kind.HOLDS if holds else Kind.VIOLATED, f"{told}; {self.text}")
+            return Verdict(Kind.UNKNOWN, f"{self.id} needs the fact {missing}", str(missing))
+        return Verdict(Kind.HOLDS if holds else Kind.VIOLATED, f"{told(asked.asked)}; {self.text}")
+
+
+def told(facts: Mapping[str, Fact]) -> str:
+    """Facts as a line of text."""
+    return ", ".join(f"{name}={_show(value)}" for name, value in facts.items())
 
 
 def _show(value: Fact) -> str:

@@ -20,6 +20,18 @@ from nthal.types import KIB, MAX_ADDRESS
 Case = tuple[str, Mapping[str, Fact]]
 """A clause's number and the facts to judge it by; None was not observed, and a clause that asks for it says so."""
 
+_TOLD_BY: Final = {
+    "unit": "granularity",
+    "length": "raw_length",
+    "la_linear": "pages or access",
+    "needs_registers": "registers_needed",
+    "asked": "cache_type",
+    "mask": "alignment_mask",
+    "hal_length": "raw_length",
+    "get_length": "usable",
+}
+"""The field of an observation behind a fact that has another name; `length` itself is always told."""
+
 _WORD: Final = 16
 _WORD_BOUNDARY: Final = 128 * KIB
 
@@ -259,7 +271,11 @@ def _verdict(clause: Clause, facts: Mapping[str, Fact], seen: Observation) -> Ve
         return Verdict(
             Kind.NOT_APPLICABLE, f"{clause.id} follows from {clause.question}, which this system answers otherwise"
         )
-    return clause.check(_known(facts))
+    verdict = clause.check(_known(facts))
+    if verdict.missing:
+        needed = _TOLD_BY.get(verdict.missing, verdict.missing)
+        return Verdict(Kind.UNKNOWN, f"{clause.id} needs the fact {needed}", needed)
+    return verdict
 
 
 def check(observations: Iterable[Observation]) -> list[Judgement]:
@@ -275,6 +291,13 @@ def check(observations: Iterable[Observation]) -> list[Judgement]:
 def violations(judged: Sequence[Judgement]) -> list[Judgement]:
     """Only what is violated."""
     return [one for one in judged if one.verdict.kind is Kind.VIOLATED]
+
+
+def unjudged(judged: Sequence[Judgement]) -> dict[str, str]:
+    """Clauses that could not be judged anywhere, by number, with the fact that they lack."""
+    lacking = {one.clause: one.verdict.missing for one in judged if one.verdict.kind is Kind.UNKNOWN}
+    told = {one.clause for one in judged if one.verdict.kind in (Kind.HOLDS, Kind.VIOLATED)}
+    return {number: lacking[number] for number in CLAUSES if number in lacking and number not in told}
 
 
 def _translation(observations: Sequence[Observation]) -> str:

@@ -55,21 +55,23 @@ class Observation:
         default=None, metadata={"says": "the routine's name, as AllocateCommonBufferEx or WdfCommonBufferCreate"}
     )
     length: int = field(default=0, metadata={"says": "bytes that the driver asked for, or named in the free"})
-    page_size: int = field(default=PAGE_SIZE, metadata={"says": "bytes of a page"})
+    page_size: int = field(default=PAGE_SIZE, metadata={"says": "bytes of a page", "least": 1})
     null: bool = field(default=False, metadata={"says": "the allocation failed"})
     irql: int | None = field(default=None, metadata={"says": "IRQL of the call, 0 for PASSIVE_LEVEL"})
     adapter: int | None = field(default=None, metadata={"says": "number or address of the adapter object"})
     # What the device can do, and what was asked of the allocator.
     limit: int | None = field(default=None, metadata={"says": "last logical address that the device drives"})
     boundary: int | None = field(
-        default=None, metadata={"says": "of a channel of the system DMA controller: bytes that are not crossed"}
+        default=None,
+        metadata={"says": "of a channel of the system DMA controller: bytes that are not crossed", "least": 1},
     )
     channel_bits: int | None = field(default=None, metadata={"says": "bits of that channel: 8, or 16 for 5 to 7"})
     minimum: int | None = field(default=None, metadata={"says": "MinimumAddress of the call"})
     maximum: int | None = field(default=None, metadata={"says": "MaximumAddress of the call"})
     granted: int | None = field(default=None, metadata={"says": "NumberOfMapRegisters of the adapter"})
     granularity: int | None = field(
-        default=None, metadata={"says": "bytes of which the allocator gives multiples: a page, or a large page"}
+        default=None,
+        metadata={"says": "bytes of which the allocator gives multiples: a page, or a large page", "least": 1},
     )
     alignment_mask: int | None = field(default=None, metadata={"says": "AlignmentRequirement in force, a mask"})
     cache_enabled: bool | None = field(default=None, metadata={"says": "CacheEnabled of the call"})
@@ -178,6 +180,9 @@ def _kind(hint: object) -> tuple[Reader, dict[str, object]]:
 
 
 _KINDS: Final = {name: _kind(hint) for name, hint in _HINTS.items()}
+_LEAST: Final[Mapping[str, int]] = {
+    one.name: one.metadata["least"] for one in fields(Observation) if "least" in one.metadata
+}
 
 
 def schema() -> dict[str, object]:
@@ -190,7 +195,12 @@ def schema() -> dict[str, object]:
         "required": ["order"],
         "additionalProperties": False,
         "properties": {
-            one.name: {"description": one.metadata["says"], **_KINDS[one.name][1]} for one in fields(Observation)
+            one.name: {
+                "description": one.metadata["says"],
+                **_KINDS[one.name][1],
+                **({"minimum": _LEAST[one.name]} if one.name in _LEAST else {}),
+            }
+            for one in fields(Observation)
         },
     }
 
@@ -203,6 +213,9 @@ def from_record(record: Mapping[str, object]) -> Observation:
     values = {name: _KINDS[name][0](value, name) for name, value in record.items() if value is not None}
     if "order" not in values:
         raise BadObservation("order is missing")
+    for name, least in _LEAST.items():
+        if name in values and values[name] == 0:
+            raise BadObservation(f"{name}: 0 is less than {least}")
     return Observation(**values)  # type: ignore[arg-type]  # each was read by its field's type
 
 
@@ -223,4 +236,6 @@ def from_json_lines(lines: Iterable[str]) -> list[Observation]:
             found.append(_from_json(line))
         except (BadObservation, json.JSONDecodeError) as error:
             raise BadObservation(f"line {number}: {error}") from error
+        except RecursionError as error:
+            raise BadObservation(f"line {number}: lists in lists without end") from error
     return found
