@@ -117,3 +117,8 @@ def _show(value: Fact) -> str:
 def pages(length: int, page_size: int) -> int:
     """Pages that `length` bytes need at least; written out again so that the clauses do not lean on the model."""
     return (length + page_size - 1) // page_size
+
+
+def driver_flushes(f: Facts) -> str:
+    """Exempt the one buffer whose two sides need a flush to agree (CB-65, AM-20)."""
+    return "cached memory where DMA is not coherent is the driver's to flush" if f.yes("driver_flushes") else ""

@@ -3,8 +3,7 @@
 
 from typing import Final
 
-from nthal.contract.clause import Clause, Fact, Facts, pages
-from nthal.contract.clauses_memory import driver_flushes
+from nthal.contract.clause import Clause, Fact, Facts, driver_flushes, pages
 
 
 def _limit(f: Facts) -> int:

@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from nthal.contract.clause import Clause, Facts, pages
+from nthal.contract.clause import Clause, Facts, driver_flushes, pages
 
 
 def _unaligned(f: Facts) -> bool:
@@ -15,11 +15,6 @@ def _guarded(f: Facts) -> str:
     if _unaligned(f) and f.yes("verified"):
         return "DMA verification puts the buffer between its guard bytes, in mid-page"
     return ""
-
-
-def driver_flushes(f: Facts) -> str:
-    """The one buffer whose two sides need a flush to agree (CB-65, AM-20)."""
-    return "cached memory where DMA is not coherent is the driver's to flush" if f.yes("driver_flushes") else ""
 
 
 MEMORY_CLAUSES: Final = (
