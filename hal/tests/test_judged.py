@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from nthal import framework, policy
 from nthal.contract import Access, Kind, Observation, check
 from nthal.contract.record import observe
+from nthal.hardware.bus import Bus
 from nthal.hardware.memory import FrameAllocator
 from nthal.platforms import ARM0, FLAT, ISA, Platform
 from nthal.windows import Caching, DeviceDescription
@@ -73,6 +74,11 @@ BREAKS = {
         (policy, "over_register_limit", lambda *_: False),
         (FLAT, "A32", Call("AllocateCommonBuffer", 1 << 20)),
         "CB-41",
+    ),
+    "the rest of the last page is given away": (
+        (Bus, "reach", lambda _bus, _la, length, _adapter: length),
+        (FLAT, "A32", Call("AllocateCommonBuffer", 100)),
+        "CB-21",
     ),
     "no room for the alignment": (
         (framework, "raw_length", lambda length, *_a, **_k: length),

@@ -157,6 +157,7 @@ MEMORY_CLAUSES: Final = (
         {"length": 100, "page_size": 4096, "usable": 100},
         {"length": 100, "page_size": 4096, "usable": 4096},
         linux=True,
+        question="AM-09",
     ),
     Clause(
         "CB-22",
@@ -167,6 +168,7 @@ MEMORY_CLAUSES: Final = (
         {"length": 4097, "page_size": 4096, "usable": 4097},
         {"length": 4097, "page_size": 4096, "usable": 8192},
         linux=True,
+        question="AM-09",
     ),
     Clause(
         "CB-23",

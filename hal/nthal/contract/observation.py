@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
 from types import NoneType, UnionType
-from typing import Final, Literal, get_args, get_origin, get_type_hints
+from typing import Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from nthal.types import PAGE_SIZE
 
+T = TypeVar("T")
+Kind = Literal["alloc", "free", "unload"]
 Origin = Literal["nthal", "linux", "windows-log"]
 NTHAL: Final = "nthal"
 LINUX: Final = "linux"
@@ -39,6 +41,12 @@ class Access:
     device: int
 
 
+def _told(says: str, default: T, *, least: int = 0) -> T:
+    """A field that may be left out: what it means, and the least that a number may be."""
+    made: T = field(default=default, metadata={"says": says, "least": least})
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One allocation (`kind` "alloc"), free ("free") or end of the driver ("unload"). Unknown fields are None.
@@ -47,64 +55,48 @@ class Observation:
     """
 
     order: int = field(metadata={"says": "sequence number; overlaps, leaks and double frees are seen across records"})
-    kind: Literal["alloc", "free", "unload"] = field(
-        default="alloc", metadata={"says": "what was done: a buffer asked for, given back, or the driver unloaded"}
-    )
+    kind: Kind = field(default="alloc", metadata={"says": "a buffer asked for, one given back, or the driver unloaded"})
     origin: Origin = field(default="nthal", metadata={"says": "who saw it; chooses which clauses apply"})
-    routine: str | None = field(
-        default=None, metadata={"says": "the routine's name, as AllocateCommonBufferEx or WdfCommonBufferCreate"}
-    )
-    length: int = field(default=0, metadata={"says": "bytes that the driver asked for, or named in the free"})
-    page_size: int = field(default=PAGE_SIZE, metadata={"says": "bytes of a page", "least": 1})
-    null: bool = field(default=False, metadata={"says": "the allocation failed"})
-    irql: int | None = field(default=None, metadata={"says": "IRQL of the call, 0 for PASSIVE_LEVEL"})
-    adapter: int | None = field(default=None, metadata={"says": "number or address of the adapter object"})
+    routine: str | None = _told("the routine's name, as AllocateCommonBufferEx or WdfCommonBufferCreate", None)
+    length: int = _told("bytes that the driver asked for, or named in the free", 0)
+    page_size: int = _told("bytes of a page", PAGE_SIZE, least=1)
+    null: bool = _told("the allocation failed", default=False)
+    irql: int | None = _told("IRQL of the call, 0 for PASSIVE_LEVEL", None)
+    adapter: int | None = _told("number or address of the adapter object", None)
     # What the device can do, and what was asked of the allocator.
-    limit: int | None = field(default=None, metadata={"says": "last logical address that the device drives"})
-    boundary: int | None = field(
-        default=None,
-        metadata={"says": "of a channel of the system DMA controller: bytes that are not crossed", "least": 1},
-    )
-    channel_bits: int | None = field(default=None, metadata={"says": "bits of that channel: 8, or 16 for 5 to 7"})
-    minimum: int | None = field(default=None, metadata={"says": "MinimumAddress of the call"})
-    maximum: int | None = field(default=None, metadata={"says": "MaximumAddress of the call"})
-    granted: int | None = field(default=None, metadata={"says": "NumberOfMapRegisters of the adapter"})
-    granularity: int | None = field(
-        default=None,
-        metadata={"says": "bytes of which the allocator gives multiples: a page, or a large page", "least": 1},
-    )
-    alignment_mask: int | None = field(default=None, metadata={"says": "AlignmentRequirement in force, a mask"})
-    cache_enabled: bool | None = field(default=None, metadata={"says": "CacheEnabled of the call"})
-    cache_type: int | None = field(default=None, metadata={"says": "CacheType of WithBounds: 0 non-cached, 1 cached"})
+    limit: int | None = _told("last logical address that the device drives", None)
+    boundary: int | None = _told("of a channel of the system DMA controller: bytes not to be crossed", None, least=1)
+    channel_bits: int | None = _told("bits of that channel: 8, or 16 for 5 to 7", None)
+    minimum: int | None = _told("MinimumAddress of the call", None)
+    maximum: int | None = _told("MaximumAddress of the call", None)
+    granted: int | None = _told("NumberOfMapRegisters of the adapter", None)
+    granularity: int | None = _told("bytes that are allocated at a time: a page, or a large page", None, least=1)
+    alignment_mask: int | None = _told("AlignmentRequirement in force, a mask", None)
+    cache_enabled: bool | None = _told("CacheEnabled of the call", None)
+    cache_type: int | None = _told("CacheType of WithBounds: 0 non-cached, 1 cached", None)
     # What came of it.
-    va: int | None = field(default=None, metadata={"says": "virtual address"})
-    la: int | None = field(default=None, metadata={"says": "logical address"})
-    usable: int | None = field(default=None, metadata={"says": "bytes that the allocator says the driver may use"})
-    pages: tuple[int, ...] | None = field(default=None, metadata={"says": "page frames behind it, in order"})
-    registers: int | None = field(default=None, metadata={"says": "map registers that it holds"})
-    registers_needed: bool | None = field(default=None, metadata={"says": "the system translates by map registers"})
-    caching: int | None = field(default=None, metadata={"says": "how it is mapped: 0 non-cached, 1 cached"})
-    verified: bool | None = field(
-        default=None, metadata={"says": "DMA verification is on, and puts a buffer between guard bytes in mid-page"}
-    )
-    raw_length: int | None = field(default=None, metadata={"says": "KMDF: bytes that the framework asked the HAL for"})
-    raw_va: int | None = field(default=None, metadata={"says": "KMDF: virtual address before alignment"})
-    raw_la: int | None = field(default=None, metadata={"says": "KMDF: logical address before alignment"})
-    old_client: bool | None = field(default=None, metadata={"says": "KMDF: the client is older than 1.11"})
-    held_after_null: int | None = field(default=None, metadata={"says": "pages and registers held after a NULL"})
-    held_after_free: int | None = field(default=None, metadata={"says": "pages and registers held after the free"})
-    access_after_free_ok: bool | None = field(default=None, metadata={"says": "an access after the free went through"})
-    device_address: int | None = field(default=None, metadata={"says": "what the device was programmed with"})
-    access: tuple[Access, ...] = field(default=(), metadata={"says": "bytes that both sides read, without a flush"})
+    va: int | None = _told("virtual address", None)
+    la: int | None = _told("logical address", None)
+    usable: int | None = _told("bytes that the allocator says the driver may use", None)
+    pages: tuple[int, ...] | None = _told("page frames behind it, in order", None)
+    registers: int | None = _told("map registers that it holds", None)
+    registers_needed: bool | None = _told("the system translates by map registers", None)
+    caching: int | None = _told("how it is mapped: 0 non-cached, 1 cached", None)
+    verified: bool | None = _told("DMA verification is on, and puts a buffer between guard bytes in mid-page", None)
+    raw_length: int | None = _told("KMDF: bytes that the framework asked the HAL for", None)
+    raw_va: int | None = _told("KMDF: virtual address before alignment", None)
+    raw_la: int | None = _told("KMDF: logical address before alignment", None)
+    old_client: bool | None = _told("KMDF: the client is older than 1.11", None)
+    held_after_null: int | None = _told("pages and registers held after a NULL", None)
+    held_after_free: int | None = _told("pages and registers held after the free", None)
+    access_after_free_ok: bool | None = _told("an access after the free went through", None)
+    device_address: int | None = _told("what the device was programmed with", None)
+    access: tuple[Access, ...] = _told("bytes that both sides read, without a flush", ())
     # The system.
-    translated: bool | None = field(
-        default=None, metadata={"says": "pages may lie anywhere, since hardware makes them one run for the device"}
-    )
-    arch: str | None = field(default=None, metadata={"says": "processor: x86, x64, ia64, arm or arm64"})
-    cca: bool | None = field(default=None, metadata={"says": "_CCA of the device, which decides about caches on ARM"})
-    departs: tuple[str, ...] = field(
-        default=(), metadata={"says": "open questions (AM-07) that this system answers otherwise than the contract"}
-    )
+    translated: bool | None = _told("pages may lie anywhere, since hardware makes them one run for the device", None)
+    arch: str | None = _told("processor: x86, x64, ia64, arm or arm64", None)
+    cca: bool | None = _told("_CCA of the device, which decides about caches on ARM", None)
+    departs: tuple[str, ...] = _told("open questions (AM-07) that this system answers otherwise than the contract", ())
 
 
 _HINTS: Final = get_type_hints(Observation)
@@ -181,7 +173,7 @@ def _kind(hint: object) -> tuple[Reader, dict[str, object]]:
 
 _KINDS: Final = {name: _kind(hint) for name, hint in _HINTS.items()}
 _LEAST: Final[Mapping[str, int]] = {
-    one.name: one.metadata["least"] for one in fields(Observation) if "least" in one.metadata
+    one.name: one.metadata["least"] for one in fields(Observation) if one.metadata.get("least")
 }
 
 

@@ -20,6 +20,7 @@ _QUESTIONS: Final = {
     "AM-02": "enforce_map_register_limit",
     "AM-04": "honour_cache_enabled",
     "AM-07": "cross_4g",
+    "AM-09": "tail",
 }
 """Open questions from which a clause follows (`Clause.question`), and the switch that answers each."""
 
@@ -73,6 +74,13 @@ def _probe(machine: Machine, buffer: CommonBuffer, start: int, length: int) -> t
     return tuple(seen)
 
 
+def _tail(machine: Machine, buffer: CommonBuffer) -> int:
+    """Bytes past the length, in the rest of the last page, that the device may touch."""
+    end = buffer.la + buffer.length
+    rest = -int(end) % machine.platform.page_size
+    return machine.bus.reach(end, rest, buffer.adapter)
+
+
 def observe(
     machine: Machine,
     buffer: CommonBuffer,
@@ -110,7 +118,7 @@ def observe(
         cache_type=None if request.cache_type is None else int(request.cache_type),
         va=shown.va,
         la=shown.la,
-        usable=shown.length if aligned else buffer.region.length,
+        usable=shown.length if aligned else shown.length + _tail(machine, buffer),
         pages=buffer.frames.frames(),
         registers=0 if buffer.registers is None else buffer.registers.count,
         registers_needed=platform.translation is Translation.MAPREG,
