@@ -192,7 +192,7 @@ def _take(
     verified = machine.verifier.on
     offset = 0
     if verified and platform.switches.verifier_offsets and not request.page_aligned:
-        offset = policy.verifier_offset(request.length, platform.page_size)
+        offset = policy.verifier_offset(request.length, platform)
     region = machine.regions.map(page_va, offset, request.length, frames, caching, what="common buffer")
     region.is_common_buffer = True
     if verified:

@@ -23,6 +23,7 @@ from nthal.verifier import Misuse, Rank, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
+    from nthal.hardware.cache import Cache
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter, CommonBuffer
     from nthal.records.mdl import Mdl
@@ -167,6 +168,8 @@ def _open(
     machine: Machine, piece: _Piece, la: La, *, bounce: FrameList | None = None, registers: int = 0
 ) -> tuple[La, Mapping]:
     file, mdl, frames, offset = piece.file, piece.mdl, piece.frames, piece.offset
+    if cache := _kept_cache(machine, piece.adapter):
+        cache.clean(frames, offset, piece.length)
     bounce_offset = offset % frames.page_size
     mapping = Mapping(
         mdl, mdl.start_va + offset, piece.length, piece.to_device, bounce, bounce_offset, file.used, registers
@@ -198,6 +201,8 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
         for pa, size in bounce.pieces(within, piece.length):
             machine.memory.write(pa, bytes(size))
     if piece.to_device:
+        if cache := _kept_cache(machine, adapter):
+            cache.clean(piece.frames, piece.offset, piece.length)
         copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
     la = La(int(bounce.pa(within)) + machine.platform.bus_offset)
     return _open(machine, piece, la, bounce=bounce, registers=pages)
@@ -217,6 +222,13 @@ def _translate(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
         return None
     machine.iova.take(start, pages)
     return _open(machine, piece, La(start * page + within))
+
+
+def _kept_cache(machine: Machine, adapter: Adapter) -> Cache | None:
+    """The processor's cache, where these routines keep it in step with the device (CB-67)."""
+    if machine.cache is None or not policy.map_keeps_caches(adapter.description, machine.platform.switches):
+        return None
+    return machine.cache
 
 
 def copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
@@ -296,6 +308,9 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, moved: 
     elif machine.platform.translation is Translation.IOMMU:
         run = Run(int(window.la) // page, span_pages(window.la, window.length, page))
         machine.iova.give(run.start, run.count)
+    cache = _kept_cache(machine, file.adapter) if moved > 0 and not mapping.to_device else None
+    if cache is not None and mapping.mdl.frames is not None:
+        cache.renew(mapping.mdl.frames, mapping.va - mapping.mdl.start_va, mapping.length)
 
 
 def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None) -> None:
