@@ -266,6 +266,19 @@ def test_interval_map_knows_its_ranges():
         ranges.remove(5)
 
 
+def test_cb81_a_free_of_null_is_refused_in_words(bench):
+    """Source: reference hal-contract CB-72 and CB-81."""
+    b = bench(FLAT)
+    buffer = b.ok(4096)
+    with pytest.raises(DmaViolation, match="a NULL address is used: FreeCommonBuffer of 4096 bytes at None, None"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, None, None, True)
+    with pytest.raises(DmaViolation, match="VirtualAddress None, allocated Va"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, buffer.la, None, True)
+    with pytest.raises(DmaViolation, match="LogicalAddress None, allocated La"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, None, buffer.va, True)
+    b.free(buffer)
+
+
 def test_an_enabler_needs_two_registers():
     with pytest.raises(ValueError, match="map registers"):
         fragment_length(4096, 1, 4096)
