@@ -143,7 +143,7 @@ class Misuse(enum.Enum):
     PHYSICAL_ADDRESS = Rule(
         None,
         ("CB-36", "CB-150"),
-        "the device is given the physical address of memory that was never mapped for DMA",
+        "the device is given the physical address of memory that is not mapped for DMA",
         "allocate the buffer by AllocateCommonBuffer and give the device the logical address, or map it by an MDL",
     )
     DEVICE_ASTRAY = Rule(
@@ -263,9 +263,8 @@ class Finding:
     def __str__(self) -> str:
         code = "" if self.code is None else f"0xE6/{self.code:#04x} "
         why = f"{self.cause.value.mistake}: " if self.cause else ""
-        return (
-            f"{code}{self.rule.mistake}: {why}{self.detail}, at {self.place} ({(self.cause or self.misuse).value.hint})"
-        )
+        hint = (self.cause or self.misuse).value.hint
+        return f"{code}{why}{self.rule.mistake}: {self.detail}, at {self.place} ({hint})"
 
 
 class DmaViolation(Exception):

@@ -143,8 +143,8 @@ class DMA_OPERATIONS:
         self,
         DmaAdapter: "DMA_ADAPTER | None",
         Length: int,
-        LogicalAddress: La,
-        VirtualAddress: Va,
+        LogicalAddress: La | None,
+        VirtualAddress: Va | None,
         CacheEnabled: bool,
     ) -> None:
         """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""

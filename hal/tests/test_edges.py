@@ -270,6 +270,19 @@ def test_an_enabler_with_one_register_moves_nothing_at_once():
     assert [fragment_length(4096, granted, 4096) for granted in (0, 1, 2)] == [0, 0, 4096]
 
 
+def test_cb81_a_free_of_null_is_refused_in_words(bench):
+    """Source: reference hal-contract CB-72 and CB-81."""
+    b = bench(FLAT)
+    buffer = b.ok(4096)
+    with pytest.raises(DmaViolation, match="a NULL address is used: FreeCommonBuffer of 4096 bytes at None, None"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, None, None, True)
+    with pytest.raises(DmaViolation, match="VirtualAddress None, allocated Va"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, buffer.la, None, True)
+    with pytest.raises(DmaViolation, match="LogicalAddress None, allocated La"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, None, buffer.va, True)
+    b.free(buffer)
+
+
 def test_predictions_name_every_reason(adapters):
     def why(adapter, request, platform):
         return predict(Request(adapters[adapter], request), platform).null

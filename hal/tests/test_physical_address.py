@@ -48,7 +48,7 @@ def test_cb150_the_physical_address_of_pool_is_named_as_that(bench, platform, cu
     assert b.machine.verifier.of(Misuse.PHYSICAL_ADDRESS) == [finding]
     said = str(finding)
     assert finding.rule.mistake in said
-    assert "the device is given the physical address of memory that was never mapped for DMA" in said
+    assert "the device is given the physical address of memory that is not mapped for DMA: " in said
     assert "of 3000 bytes of pool memory allocated at test_physical_address.py:" in said
     assert " in start, which was never mapped for DMA (CB-36, CB-150)" in said
     assert said.endswith(REMEDY)

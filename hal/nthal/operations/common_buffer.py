@@ -248,7 +248,7 @@ def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> boo
 
 def _buffer_meant(machine: Machine, request: FreeRequest) -> CommonBuffer | None:
     """Buffer that the arguments point at: by either address, so that a wrong one of the two can be named."""
-    region = machine.space.find(request.va)
+    region = None if request.va is None else machine.space.find(request.va)
     if region is not None and region.base == request.va:
         return machine.bus.buffer_of(region)
     return machine.bus.buffer_from(request.la)
@@ -271,8 +271,11 @@ def _differences(buffer: CommonBuffer, adapter: Adapter, request: FreeRequest) -
 
 
 def _refuse_unknown(machine: Machine, adapter: Adapter, request: FreeRequest) -> None:
-    ghost = machine.space.ghost(request.va)
     detail = f"{request.length} bytes at {request.va!r}, {request.la!r}"
+    if request.va is None:
+        machine.verifier.violate(Misuse.NULL_USED, f"FreeCommonBuffer of {detail} on {adapter!r}")
+        return
+    ghost = machine.space.ghost(request.va)
     if ghost is not None and ghost.is_common_buffer and ghost.base == request.va:
         machine.verifier.violate(Misuse.DOUBLE_FREE, detail, 1)
     else:

@@ -24,28 +24,32 @@ def measure(options: Options) -> Part:
 
 
 def _buffers(options: Options) -> tuple[Curve, Curve]:
-    both, free = [], []
-    for live in (size for size in LIVE if not options.quick or size <= 100):
-        repeat = 1 if options.quick else max(1, FREES // live)
-        rounds = [
-            [load.buffers(live, calls=options.count(CALLS)) for _ in range(repeat)] for _ in range(options.rounds)
-        ]
-        both.append(Point(live, Figure(tuple(_mean([one.both for one in times]) for times in rounds))))
-        free.append(Point(live, Figure(tuple(_mean([one.free for one in times]) for times in rounds))))
+    sizes = [size for size in LIVE if not options.quick or size <= 100]
+    both: dict[int, list[float]] = {size: [] for size in sizes}
+    free: dict[int, list[float]] = {size: [] for size in sizes}
+    for size in sizes * options.rounds:  # a round has all sizes: what slows it slows each of them
+        repeat = 1 if options.quick else max(1, FREES // size)
+        times = [load.buffers(size, calls=options.count(CALLS)) for _ in range(repeat)]
+        both[size].append(_mean([one.both for one in times]))
+        free[size].append(_mean([one.free for one in times]))
     grows = "common buffers that are live"
     return (
-        Curve("buffer", "buffers", grows, "allocation and free", "us", tuple(both)),
-        Curve("free", "buffers", grows, "free, till none is left", "us", tuple(free)),
+        Curve("buffer", "buffers", grows, "allocation and free", "us", _points(both)),
+        Curve("free", "buffers", grows, "free, till none is left", "us", _points(free)),
     )
 
 
 def _lists(options: Options) -> Curve:
-    points = []
-    for pages in (size for size in PAGES if not options.quick or size <= 64):
-        repeat = 1 if options.quick else max(1, ELEMENTS // pages)
-        times = [_mean([load.scattered_list(pages) for _ in range(repeat)]) / pages for _ in range(options.rounds)]
-        points.append(Point(pages, Figure(tuple(times))))
-    return Curve("list", "lists", "single pages in a scatter/gather list", "page, got and put", "us", tuple(points))
+    sizes = [size for size in PAGES if not options.quick or size <= 64]
+    found: dict[int, list[float]] = {size: [] for size in sizes}
+    for size in sizes * options.rounds:
+        repeat = 1 if options.quick else max(1, ELEMENTS // size)
+        found[size].append(_mean([load.scattered_list(size) for _ in range(repeat)]) / size)
+    return Curve("list", "lists", "single pages in a scatter/gather list", "page, got and put", "us", _points(found))
+
+
+def _points(found: dict[int, list[float]]) -> tuple[Point, ...]:
+    return tuple(Point(size, Figure(tuple(times))) for size, times in found.items())
 
 
 def _mean(seconds: list[float]) -> float:
