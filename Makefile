@@ -6,7 +6,7 @@ FAST := -m "not guest" -n auto --dist worksteal $(if $(COVERAGE),--cov --cov-rep
 # Without byte code each test process compiles every test again: 20 s of the fast tests' minute.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup run test fast-test planes guest-test lint bench blame mutate prove churn hostile fuzz kills clean
+.PHONY: help setup run test fast-test planes guest-test lint bench blame mutate prove churn judged hostile fuzz kills clean
 
 help:        ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,9 @@ prove: setup ## break each bit of the register table and record which case of th
 
 churn: setup ## 100 000 random allocations and frees on nthal's platforms, with exact books after every step
 	@$(PY) scripts/churn.py $(ARGS)
+
+judged: setup ## 100 000 random drivers on random machines: what nthal allocates passes its own judge
+	@$(PY) scripts/judged.py $(ARGS)
 
 hostile: setup ## ten million hostile descriptors for the native plane, with sanitizers (a minute)
 	@$(PY) scripts/hostile.py $(ARGS)

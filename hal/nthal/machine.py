@@ -2,7 +2,9 @@
 """A computer at run time: the parts of `hardware`, put together, and the books on what its adapters hold.
 
 The driver's world is a context: ``with Machine(FLAT): ...`` makes it the machine that the façades talk to, since the
-real routines take no machine.
+real routines take no machine. It is a context of one thread or asyncio task; ``with machine:`` in another one joins it.
+Where no `with` can span the calls, as in the cells of a notebook, ``machine = Machine(FLAT).start()`` makes it the
+machine of everybody who is inside no `with`, in every cell and thread, until another starts or it stops.
 
 What drivers and tests do with a computer has its name on `Machine` itself (`cpu_read`, `device_write`, `at_irql`,
 `events`); the operations of the model use the parts: `machine.processor`, `machine.regions`, `machine.bus`.
@@ -11,7 +13,7 @@ What drivers and tests do with a computer has its name on `Machine` itself (`cpu
 from __future__ import annotations
 
 from collections import defaultdict
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -41,17 +43,25 @@ __all__ = ["DeviceObject", "Machine", "NotRunning", "current_machine"]
 
 
 class NotRunning(RuntimeError):
-    """A façade was used outside `with Machine(...)`."""
+    """A façade was used where no machine runs: outside `with Machine(...)`, and none was started."""
 
 
-_current: ContextVar[Machine | None] = ContextVar("nthal_machine", default=None)
+_entered: ContextVar[tuple[Machine, ...]] = ContextVar("nthal_machines", default=())
+"""Machines of the `with` statements around, innermost last. A value and no token: any context may leave any of them."""
+
+_started: Machine | None = None
 
 
 def current_machine() -> Machine:
-    """Give the machine of the innermost `with`. Raises: NotRunning outside of one."""
-    machine = _current.get()
+    """Give the machine of the innermost `with`, else the one that was started. Raises: NotRunning without either."""
+    entered = _entered.get()
+    machine = entered[-1] if entered else _started
     if machine is None:
-        raise NotRunning("no machine runs: put the driver's calls inside `with Machine(platform):`")
+        raise NotRunning(
+            "no machine runs here: put the driver's calls inside `with Machine(platform):`. A new thread begins outside"
+            " of it: enter `with machine:` in the thread too, or run the thread's function by"
+            " contextvars.copy_context().run. In a notebook, where each cell begins outside of it, call machine.start()"
+        )
     return machine
 
 
@@ -78,19 +88,33 @@ class Machine:
         self.regions = Regions(self.memory, self.frames, self.space, self.cache, self.processor)
         self.guards = GuardBytes(self.memory)
         self.view = ProcessorView(self.memory, self.space, self.cache, platform, self.processor)
-        self.bus = Bus(self.memory, self.cache, platform, self.processor)
+        self.bus = Bus(self.memory, self.space, self.cache, platform, self.processor)
         self.adapters: list[Adapter] = []
         self.system_channels: defaultdict[int, ChannelState] = defaultdict(ChannelState)
-        self._tokens: list[Token[Machine | None]] = []
 
     def __enter__(self) -> Self:
-        self._tokens.append(_current.set(self))
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
-        _current.reset(self._tokens.pop())
-        if failed is None and not self._tokens:
+        entered = _entered.get()
+        if self in entered:
+            last = len(entered) - 1 - entered[::-1].index(self)
+            _entered.set(entered[:last] + entered[last + 1 :])
+        if failed is None and self not in _entered.get():
             tell_unfinished(self.adapters, self.adapters, self.verifier, "as the machine's `with` ends")
+
+    def start(self) -> Self:
+        """Be the machine of every cell and thread that is inside no `with`; one that was started before is no more."""
+        global _started
+        _started = self
+        return self
+
+    def stop(self) -> None:
+        """End what `start` began; does nothing if another machine was started since."""
+        global _started
+        if _started is self:
+            _started = None
 
     @cached_property
     def dma(self) -> ControllerPair:
@@ -139,10 +163,16 @@ class Machine:
     # --- memory, as driver and device use it -----------------------------------------------------------------------
 
     def allocate_pool(
-        self, length: int, *, pageable: bool = False, frame: int | None = None, scattered: bool = False
+        self,
+        length: int,
+        *,
+        pageable: bool = False,
+        frame: int | None = None,
+        scattered: bool = False,
+        highest: Pa | None = None,
     ) -> Va | None:
         """Give memory that is no common buffer; None if there is none. `Regions.allocate_pool` says where it is."""
-        return self.regions.allocate_pool(length, pageable=pageable, frame=frame, scattered=scattered)
+        return self.regions.allocate_pool(length, pageable=pageable, frame=frame, scattered=scattered, highest=highest)
 
     def free_pool(self, va: Va) -> None:
         """Give pool memory back."""

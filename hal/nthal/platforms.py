@@ -52,9 +52,21 @@ class Tail(enum.Enum):
     SILENT = "silent"
 
 
+class CacheUpkeep(enum.Enum):
+    """CB-67: whether mapping and flushing a transfer keep the processor's caches, where DMA is not coherent.
+
+    `BY_VERSION`: those of a version 3 adapter do, as its documents say; with version 1 and 2 the driver calls
+    KeFlushIoBuffers, as theirs say. `ALWAYS` is what a remark in the framework's source holds of every version.
+    """
+
+    BY_VERSION = "by version"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """The open questions AM-01 to AM-19, each at its default. Lengths in bytes."""
+    """The open questions AM-01 to AM-19 and that of CB-67, each at its default. Lengths in bytes."""
 
     zero_length_gives_page: bool = False
     enforce_map_register_limit: bool = True
@@ -73,6 +85,7 @@ class Switches:
     stop: bool = True
     put_with_live_finding: bool = True
     advisories: bool = False
+    map_keeps_caches: CacheUpkeep = CacheUpkeep.BY_VERSION
 
 
 PROFILES: Final = {
@@ -176,6 +189,7 @@ class Platform:
         reactos_grant: bool | None = None,
         stop: bool | None = None,
         alignment_all_profiles: bool | None = None,
+        map_keeps_caches: CacheUpkeep | None = None,
     ) -> "Platform":
         """Change the switches that tests turn most; for any other use `dataclasses.replace`."""
         now = self.switches
@@ -191,6 +205,7 @@ class Platform:
                 alignment_all_profiles=(
                     now.alignment_all_profiles if alignment_all_profiles is None else alignment_all_profiles
                 ),
+                map_keeps_caches=map_keeps_caches or now.map_keeps_caches,
             ),
         )
 

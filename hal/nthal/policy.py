@@ -8,10 +8,11 @@ hal-contract 2.3 to 2.7, each function with its clause.
 import enum
 from typing import Final
 
-from nthal.platforms import Platform, Switches, Translation
+from nthal.platforms import CacheUpkeep, Platform, Switches, Translation
 from nthal.types import GIB, KIB, MAX_ADDRESS, MIB, bytes_to_pages
 from nthal.windows import (
     FIRST_WITH_DESCRIPTION,
+    NEWEST_DESCRIPTION,
     Caching,
     DeviceDescription,
     DmaWidth,
@@ -25,6 +26,7 @@ CLASSIC_REGISTERS: Final = 16
 """Map registers per adapter that the classic x86 HAL gives a device without scatter/gather (CB-47)."""
 LARGE_PAGE_FACTOR: Final = 512
 _CHANNELS: Final = 8
+_VERIFIER_GRAIN: Final = 8
 
 
 class Routine(enum.Enum):
@@ -150,14 +152,14 @@ def _reactos_grant(description: DeviceDescription, page_size: int) -> int:
     return min(needed, CLASSIC_REGISTERS)
 
 
-def needs_map_registers(description: DeviceDescription, platform: Platform) -> bool:
-    """True if packet transfers of this adapter may need registers (reference 3.5)."""
+def needs_map_registers(description: DeviceDescription, platform: Platform, limit: int) -> bool:
+    """True if packet transfers of an adapter that reaches up to `limit` may need registers (reference 3.5)."""
     if platform.translation is Translation.MAPREG:
         return True
     if platform.switches.reactos_grant:
         wide = description.interface_type in (InterfaceType.EISA, InterfaceType.PCI)
         return not (description.scatter_gather and wide)
-    return not description.scatter_gather or address_limit(description, platform.switches) < platform.memory_end - 1
+    return not description.scatter_gather or limit < platform.memory_end - 1
 
 
 def buffer_registers(length: int, platform: Platform) -> int:
@@ -182,16 +184,27 @@ def effective_caching(
     return Caching.NON_CACHED if wish_counts and not cache_enabled else Caching.CACHED
 
 
-def verifier_offset(length: int, page_size: int) -> int:
-    """Bytes between the page and a verified buffer, which sits in the middle of its padding (reference 6)."""
-    return (page_size - length % page_size) // 2 if length % page_size else 0
+def map_keeps_caches(description: DeviceDescription, switches: Switches) -> bool:
+    """True if mapping and flushing a transfer keep the processor's caches, with no KeFlushIoBuffers (CB-67)."""
+    if switches.map_keeps_caches is CacheUpkeep.BY_VERSION:
+        return description.version >= NEWEST_DESCRIPTION
+    return switches.map_keeps_caches is CacheUpkeep.ALWAYS
+
+
+def verifier_offset(length: int, platform: Platform) -> int:
+    """Bytes between the page and a verified buffer, which sits in the middle of its padding (reference 6).
+
+    A driver lays words and descriptors in it, so the middle is the one before it that is a multiple of eight bytes, and
+    of what GetDmaAlignment says. The sources show 0x7F8, 0x680 and 0x400, and no odd one.
+    """
+    rest = length % platform.page_size
+    grain = max(_VERIFIER_GRAIN, platform.hal_alignment)
+    return (platform.page_size - rest) // 2 // grain * grain if rest else 0
 
 
 def fragment_length(maximum_length: int, granted: int, page_size: int) -> int:
-    """Bytes that a KMDF enabler moves at once (CB-45). Raises: ValueError unless `granted` exceeds 1."""
-    if granted <= 1:
-        raise ValueError(f"an enabler needs more than {granted} map registers")
-    return min(maximum_length, (granted - 1) * page_size)
+    """Bytes that a KMDF enabler moves at once (CB-45): one register is kept for a start in mid-page, so one gives 0."""
+    return min(maximum_length, max(granted - 1, 0) * page_size)
 
 
 def has_extended_table(windows: WindowsVersion) -> bool:

@@ -35,7 +35,13 @@ def _plain(number: object) -> int:
 
 
 class Address:
-    """A 64-bit address of one kind. `int(address)` gives the number; there is no silent conversion."""
+    """A 64-bit address of one kind. Adding to it gives an address, taking it apart gives plain numbers.
+
+    `hex(va)`, `f"{va:#x}"`, `va & 0xFFF`, `va % n`, `va // n` and `va >> n` are of the number, as a driver writes them.
+    Nothing turns one kind into another, and no operator takes two addresses but comparison and difference, which want
+    one kind. `__index__` is there for `hex` and struct: where Python asks for a plain number of its own accord, as
+    in `range`, the kind is lost as with `int(va)`. `bytes(va)` would be that many zero bytes, so it is refused.
+    """
 
     __slots__ = ("_value",)
 
@@ -62,6 +68,35 @@ class Address:
 
     def __int__(self) -> int:
         return self._value
+
+    __index__ = __int__
+
+    def __bytes__(self) -> bytes:
+        raise AddressKindError(f"{self!r} has no bytes of its own: read what is there, or int() and to_bytes")
+
+    def __format__(self, spec: str) -> str:
+        """Write the number as `spec` says for integers; without a spec, the address with its kind."""
+        return format(self._value, spec) if spec else repr(self)
+
+    def __and__(self, mask: int) -> int:
+        return self._value & _plain(mask)
+
+    def __or__(self, bits: int) -> int:
+        return self._value | _plain(bits)
+
+    def __xor__(self, bits: int) -> int:
+        return self._value ^ _plain(bits)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __mod__(self, number: int) -> int:
+        return self._value % _plain(number)
+
+    def __floordiv__(self, number: int) -> int:
+        return self._value // _plain(number)
+
+    def __rshift__(self, bits: int) -> int:
+        return self._value >> _plain(bits)
 
     def __add__(self, offset: int) -> Self:
         """Give the address `offset` bytes on. Raises: AddressKindError if `offset` is an address."""
@@ -101,13 +136,38 @@ class Va(Address):
     __slots__ = ()
 
 
-class Pa(Address):
+def _signed(value: int, bits: int) -> int:
+    return value - (value >> (bits - 1) << bits)
+
+
+class PhysicalAddress(Address):
+    """What Windows types as PHYSICAL_ADDRESS, with the members of that union. A virtual address has none of them."""
+
+    __slots__ = ()
+
+    @property
+    def QuadPart(self) -> int:  # noqa: N802  (the member's name)
+        """All 64 bits, as the signed LONGLONG that it is."""
+        return _signed(self._value, 64)
+
+    @property
+    def LowPart(self) -> int:  # noqa: N802  (the member's name)
+        """The low 32 bits, a ULONG."""
+        return self.low
+
+    @property
+    def HighPart(self) -> int:  # noqa: N802  (the member's name)
+        """The high 32 bits, as the signed LONG that they are."""
+        return _signed(self.high, 32)
+
+
+class Pa(PhysicalAddress):
     """Physical: what the memory controller and an MDL's page frames mean."""
 
     __slots__ = ()
 
 
-class La(Address):
+class La(PhysicalAddress):
     """Logical: what the device puts on its bus. Linux calls it dma_addr_t."""
 
     __slots__ = ()

@@ -13,7 +13,6 @@ import enum
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
 
 BUG_CHECK: Final = 0xE6
@@ -141,6 +140,12 @@ class Misuse(enum.Enum):
         "nothing answers at the device's address",
         "give the device the logical address, no physical one",
     )
+    PHYSICAL_ADDRESS = Rule(
+        None,
+        ("CB-36", "CB-150"),
+        "the device is given the physical address of memory that is not mapped for DMA",
+        "allocate the buffer by AllocateCommonBuffer and give the device the logical address, or map it by an MDL",
+    )
     DEVICE_ASTRAY = Rule(
         None, ("CB-23", "CB-80"), "the device reaches memory that no DMA mapping owns", "keep inside [LA, LA + Length)"
     )
@@ -213,6 +218,12 @@ class Misuse(enum.Enum):
     )
     NOT_IN_CALLBACK = Rule(None, (), "called from inside AdapterControl", "ask again after it returned")
     BAD_CHANNEL = Rule(None, (), "the system DMA controller cannot be set up so", "check channel, width and alignment")
+    IGNORED_CALL = Rule(
+        None, (), "the framework passes over this call", "make it in the state and with the DMA version it is for"
+    )
+    FRAMEWORK_STATE = Rule(
+        None, (), "the framework's object is in the wrong state", "its verifier stops here: mend the order of the calls"
+    )
     NO_EFFECT = Rule(None, ("CB-107",), "the request has no effect", "use CreateWithConfig")
     WASTEFUL = Rule(None, ("CB-24",), "the length leaves part of a page unused", "a page or whole pages")
     MANY_SMALL = Rule(None, ("CB-25",), "one large request where pages would do", "several one-page requests")
@@ -231,7 +242,10 @@ LISTED_ONLY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One misuse that happened. `code` is a subcode of 0xE6 or None; `place` is where the driver made the call."""
+    """One misuse that happened. `code` is a subcode of 0xE6 or None; `place` is where the driver made the call.
+
+    `cause` is the driver's mistake where `misuse` is only how the platform took it, as the fault of an IOMMU.
+    """
 
     misuse: Misuse
     rank: Rank
@@ -239,6 +253,7 @@ class Finding:
     parameters: tuple[int, ...]
     detail: str
     place: str
+    cause: Misuse | None = None
 
     @property
     def rule(self) -> Rule:
@@ -247,7 +262,9 @@ class Finding:
 
     def __str__(self) -> str:
         code = "" if self.code is None else f"0xE6/{self.code:#04x} "
-        return f"{code}{self.rule.mistake}: {self.detail}, at {self.place} ({self.rule.hint})"
+        why = f"{self.cause.value.mistake}: " if self.cause else ""
+        hint = (self.cause or self.misuse).value.hint
+        return f"{code}{why}{self.rule.mistake}: {self.detail}, at {self.place} ({hint})"
 
 
 class DmaViolation(Exception):
@@ -290,7 +307,8 @@ def driver_place(*also: str) -> str:
         frame = frame.f_back
     if frame is None:
         return "the model itself"
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"
+    file = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 class Verifier:
@@ -320,19 +338,21 @@ class Verifier:
             rank = Rank.FINDING
         self._record(misuse, rank, parameters, detail)
 
-    def violate(self, misuse: Misuse, detail: str, *parameters: int) -> None:
+    def violate(self, misuse: Misuse, detail: str, *parameters: int, cause: Misuse | None = None) -> None:
         """Record a violation. Raises: DmaViolation unless in report mode; the caller then leaves without effect."""
-        finding = self._record(misuse, Rank.VIOLATION, parameters, detail)
+        finding = self._record(misuse, Rank.VIOLATION, parameters, detail, cause)
         if self.stop:
             raise DmaViolation(finding)
 
-    def _record(self, misuse: Misuse, rank: Rank, parameters: tuple[int, ...], detail: str) -> Finding:
+    def _record(
+        self, misuse: Misuse, rank: Rank, parameters: tuple[int, ...], detail: str, cause: Misuse | None = None
+    ) -> Finding:
         code = misuse.value.code
         shown = code if self.on or code == IOMMU_FAULT else None
-        finding = Finding(misuse, rank, shown, parameters, detail, self._acting or driver_place())
+        finding = Finding(misuse, rank, shown, parameters, detail, self._acting or driver_place(), cause)
         self.findings.append(finding)
         return finding
 
     def of(self, misuse: Misuse) -> list[Finding]:
-        """Findings of one rule, oldest first."""
-        return [finding for finding in self.findings if finding.misuse is misuse]
+        """Findings of one rule, oldest first, those that it is the cause of among them."""
+        return [finding for finding in self.findings if misuse in (finding.misuse, finding.cause)]

@@ -143,8 +143,8 @@ class DMA_OPERATIONS:
         self,
         DmaAdapter: "DMA_ADAPTER | None",
         Length: int,
-        LogicalAddress: La,
-        VirtualAddress: Va,
+        LogicalAddress: La | None,
+        VirtualAddress: Va | None,
         CacheEnabled: bool,
     ) -> None:
         """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""
@@ -581,3 +581,18 @@ def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) ->
     The IRP is known by its MDL here; without one every transfer of the adapter must be done.
     """
     _packet.complete_request(current_machine(), DmaAdapter.core, MdlAddress)
+
+
+def adapter_of(machine: Machine, core: Adapter) -> DMA_ADAPTER:
+    """Give the structure through which WDM's routines know an adapter that somebody else made, as KMDF does."""
+    return DMA_ADAPTER(core, DMA_OPERATIONS(machine, core.description.version))
+
+
+def MmAllocateContiguousMemory(NumberOfBytes: int, HighestAcceptableAddress: Pa) -> Va | None:
+    """Give nonpaged memory in one physical run; no buffer for DMA, since it has no logical address (CB-150)."""
+    return current_machine().allocate_pool(NumberOfBytes, highest=HighestAcceptableAddress)
+
+
+def MmFreeContiguousMemory(BaseAddress: Va) -> None:
+    """Give the memory back."""
+    current_machine().free_pool(BaseAddress)

@@ -11,7 +11,7 @@ from nthal.dump import Show, dump_adapter
 from nthal.framework import Device, create_common_buffer
 from nthal.machine import Machine
 from nthal.operations.common_buffer import allocate
-from nthal.platforms import ARM0, ARM1, BIG, FLAT, FRAG, FULL, HIGH, IOMMU, ISA, MAPREG, OFFSET
+from nthal.platforms import ARM0, ARM1, BIG, FLAT, FRAG, FULL, HIGH, IOMMU, ISA, MAPREG, OFFSET, CacheUpkeep
 from nthal.records.request import BufferRequest
 from nthal.scenarios import Claims, start_device
 from nthal.types import Out
@@ -157,6 +157,53 @@ def test_cb67_a_device_write_behind_the_cache_is_told_once_and_hidden_from_the_c
     assert b.machine.cpu_read(pool, 5) == bytes(5)
     assert "the CPU goes on reading its old line" in b.machine.verifier.of(Misuse.STALE_DATA)[0].detail
     assert len(b.machine.verifier.findings) == 1
+
+
+@pytest.mark.parametrize(
+    ("adapter", "keeps", "fresh"),
+    [
+        ("A32", CacheUpkeep.BY_VERSION, False),
+        ("A32v3", CacheUpkeep.BY_VERSION, True),
+        ("A32", CacheUpkeep.ALWAYS, True),
+        ("A32v3", CacheUpkeep.NEVER, False),
+    ],
+)
+@pytest.mark.parametrize("bounced", [False, True], ids=["direct", "bounced"])
+def test_cb67_mapping_keeps_the_caches_by_version_or_as_the_switch_says(bench, adapter, keeps, fresh, bounced):
+    """Source: DOC:flushing-cached-data and DOC:version-3; WDF fxdmatransactionpacket.cpp, _AdapterControl."""
+    platform = ARM0.with_free((0x10_0000, 0x10_FFFF), (0x1_0000_0000, 0x1_000F_FFFF)).verified()
+    b = bench(platform.with_switches(map_keeps_caches=keeps), adapter)
+    pool = b.machine.allocate_pool(256, frame=0x10_0000 if bounced else None)
+    mdl = wdm.IoAllocateMdl(pool + 32, 128, False, False)
+    wdm.MmProbeAndLockPages(mdl)
+    b.machine.cpu_write(pool, b"b" * 256)
+
+    def transfer(move, to_device):
+        def control(_device, _irp, made, _context):
+            (element,) = made.elements
+            move(element.address)
+            lists.append(made)
+
+        lists = []
+        with b.machine.at_irql(Irql.DISPATCH_LEVEL):
+            b.ops.GetScatterGatherList(b.adapter, wdm.DeviceObject(), mdl, pool + 32, 128, control, None, to_device)
+            b.ops.PutScatterGatherList(b.adapter, lists[0], to_device)
+
+    def reads(la):
+        assert (b.machine.device_read(la, 128) == b"b" * 128) is fresh
+
+    def writes(la):
+        b.machine.device_write(la, b"d" * 128)
+        # Next door, in lines that the transfer shares, the processor goes on working.
+        b.machine.cpu_write(pool, b"n" * 32)
+        b.machine.cpu_write(pool + 160, b"n" * 32)
+
+    transfer(reads, to_device=True)
+    transfer(writes, to_device=False)
+    due = b"n" * 32 + (b"d" if fresh else b"b") * 128 + b"n" * 32 + b"b" * 64
+    assert b.machine.cpu_read(pool, 256) == due
+    stale = bool(b.machine.verifier.of(Misuse.STALE_DATA))
+    assert stale is (not fresh and not bounced)
 
 
 @pytest.mark.parametrize("stop", [True, False], ids=["stop", "report"])

@@ -32,6 +32,7 @@ GOOD = Observation(
     usable=4097,
     pages=(0x100, 0x101),
     translated=False,
+    verified=False,
     device_address=0x100000,
     access=(Access(0, 7, 7), Access(4096, 9, 9)),
 )
@@ -127,6 +128,7 @@ def test_observations_come_from_json_lines():
             "usable": 4097,
             "pages": [256, 257],
             "translated": False,
+            "verified": False,
             "device_address": "0x100000",
             "access": [{"offset": 0, "cpu": 7, "device": 7}, {"offset": 4096, "cpu": 9, "device": 9}],
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nthal.__main__ import main
+from nthal.contract.differences import DIFFERENCES
 from nthal.contract.judge import CLAUSES
 from nthal.contract.seeds import SEEDS, STATEMENTS
 from nthal.contract.trace import EXAMPLES, find_tests, proofs, vector_clauses
@@ -155,3 +156,11 @@ def test_an_empty_machine_can_be_drawn_on_every_platform(platform):
 def test_a_label_is_as_wide_as_its_text():
     assert Label(0, 20, "x" * 10).box[2] == pytest.approx(10 * TEXT * 0.62)
     assert _DEVICE.maximum_length == 64 * KIB
+
+
+@pytest.mark.parametrize("one", DIFFERENCES, ids=lambda one: one.clauses[0])
+def test_a_difference_stands_on_the_page_with_both_sources_the_reason_and_its_switch(one):
+    _, _, after = DOCUMENTS[ROOT / "docs" / "contract.md"].partition("## Differences")
+    (row,) = [line for line in after.splitlines() if line.startswith("|") and f"| {one.subject} |" in line]
+    for due in (one.one, one.other, one.model, one.switch, *one.clauses):
+        assert due in row

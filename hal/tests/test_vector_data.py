@@ -3,11 +3,13 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
-from nthal.contract import CLAUSES
+from nthal.contract import CLAUSES, Access, BadObservation, Observation, from_record
+from nthal.contract.observation import schema
+from nthal.contract.record import observe, observe_free, observe_unload
 from nthal.contract.vectors import SCHEMA, export
 from nthal.platforms import FIXTURES, PROFILES, Tail
 from nthal.types import La
@@ -141,6 +143,10 @@ def conforms(value, schema):
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if not any(isinstance(value, kinds[name]) for name in types):
         return False
+    if isinstance(value, bool) and "boolean" not in types:
+        return False
+    if isinstance(value, int) and value < schema.get("minimum", value):
+        return False
     if isinstance(value, str) and "pattern" in schema:
         return re.search(schema["pattern"], value) is not None
     if isinstance(value, list):
@@ -161,3 +167,85 @@ def test_the_export_follows_its_schema():
     assert conforms(data, SCHEMA)
     data["vectors"][0]["colour"] = 1
     assert not conforms(data, SCHEMA)
+
+
+# --- observations ----------------------------------------------------------------------------------------------------
+
+
+def record_of(seen):
+    """As it stands in a file: without what is not known, through JSON."""
+    return json.loads(json.dumps({name: value for name, value in asdict(seen).items() if value not in (None, ())}))
+
+
+@pytest.mark.parametrize("platform", ["flat", "iommu", "mapreg", "arm0", "isa"])
+def test_a_real_record_follows_the_schema_and_is_read_back_as_it_was(bench, platform):
+    b = bench(FIXTURES[platform].verified(), "S1" if platform == "isa" else "A32v3")
+    b.ok(5000)
+    (buffer,) = b.adapter.core.buffers
+    for seen in (observe(b.machine, buffer, 1), observe_free(buffer, 2, after=b.machine), observe_unload(3)):
+        record = record_of(seen)
+        assert conforms(record, schema())
+        assert from_record(record) == seen
+
+
+WHOLE = {
+    "order": 1,
+    "kind": "free",
+    "origin": "linux",
+    "la": "0x1000",
+    "page_size": 8192,
+    "pages": [1, "2"],
+    "null": False,
+    "departs": ["AM-07"],
+    "access": [{"offset": 0, "cpu": 1, "device": "0x01"}],
+}
+WRONG = {
+    "order": (None, "one", -1, 1.5, True),
+    "kind": ("grow", 1, None),
+    "origin": ("freebsd", ["linux"]),
+    "la": ("ten", "-1", [], 0.0, "0x"),
+    "page_size": (0, False),
+    "boundary": (0,),
+    "pages": (5, ["x"], [None], [-1]),
+    "null": (0, "false"),
+    "departs": ("AM-07", [7]),
+    "routine": (3,),
+    "access": (
+        [5],
+        [{"offset": 1}],
+        [{"offset": 0, "cpu": 1, "device": 1, "more": 1}],
+        [{"offset": 0, "cpu": 1, "device": None}],
+    ),
+    "colour": (3,),
+}
+
+
+def test_the_reader_and_the_schema_take_the_same_record():
+    assert conforms(WHOLE, schema())
+    assert from_record(WHOLE) == Observation(
+        1,
+        kind="free",
+        origin="linux",
+        la=0x1000,
+        page_size=8192,
+        pages=(1, 2),
+        departs=("AM-07",),
+        access=(Access(0, 1, 1),),
+    )
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, some in WRONG.items() for value in some])
+def test_the_reader_and_the_schema_refuse_the_same_records(name, value):
+    wrong = WHOLE | {name: value}
+    assert not conforms(wrong, schema())
+    if name != "kind" or value is not None:  # None is not known, and the field has a default
+        with pytest.raises(BadObservation, match=name):
+            from_record(wrong)
+
+
+def test_the_schema_is_that_of_the_fields_each_with_its_words():
+    properties = schema()["properties"]
+    assert list(properties) == [one.name for one in fields(Observation)]
+    assert all(one["description"] for one in properties.values())
+    assert schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert not conforms({}, schema())

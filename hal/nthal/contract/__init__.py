@@ -2,7 +2,7 @@
 """The contract as data: every clause with a check, predictions, and judgement of what was observed anywhere."""
 
 from nthal.contract.clause import Clause, Fact, Kind, Verdict
-from nthal.contract.judge import CLAUSES, Judgement, check, summary, violations
+from nthal.contract.judge import CLAUSES, Judgement, check, summary, unjudged, violations
 from nthal.contract.observation import Access, BadObservation, Observation, from_json_lines, from_record
 from nthal.contract.predict import Prediction, Request, predict
 
@@ -23,5 +23,6 @@ __all__ = [
     "from_record",
     "predict",
     "summary",
+    "unjudged",
     "violations",
 ]

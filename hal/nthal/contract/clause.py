@@ -24,10 +24,11 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A check's answer; `why` names the facts, or what is missing."""
+    """A check's answer; `why` names the facts, or what is missing, and `missing` that alone."""
 
     kind: Kind
     why: str
+    missing: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.why}"
@@ -67,13 +68,17 @@ class Facts:
 
 
 Predicate = Callable[[Facts], bool]
+Exemption = Callable[[Facts], str]
+"""Why a clause says nothing of the facts; an empty text if it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
     """One clause. `confidence` is A to D; `good` and `bad` are facts that pass and violate it.
 
-    `linux` marks clauses that a Linux guest's dma_alloc_coherent promises too (reference 8.2).
+    `linux` marks clauses that a Linux guest's dma_alloc_coherent promises too (reference 8.2). `question` is the open
+    question ("AM-07") from whose default answer the clause follows: a system known to answer it otherwise is not bound.
+    `exempt` says of facts why the clause does not apply to them.
     """
 
     id: str
@@ -85,16 +90,24 @@ class Clause:
     bad: Mapping[str, Fact]
     advisory: bool = False
     linux: bool = False
+    question: str = ""
+    exempt: Exemption | None = None
 
     def check(self, facts: Mapping[str, Fact]) -> Verdict:
         """Judge the facts."""
         asked = Facts(facts)
         try:
+            if self.exempt is not None and (why := self.exempt(asked)):
+                return Verdict(Kind.NOT_APPLICABLE, f"{self.id}: {why}")
             holds = self.holds(asked)
         except MissingFact as missing:
-            return Verdict(Kind.UNKNOWN, f"{self.id} needs the fact {missing}")
-        told = ", ".join(f"{name}={_show(value)}" for name, value in asked.asked.items())
-        return Verdict(Kind.HOLDS if holds else Kind.VIOLATED, f"{told}; {self.text}")
+            return Verdict(Kind.UNKNOWN, f"{self.id} needs the fact {missing}", str(missing))
+        return Verdict(Kind.HOLDS if holds else Kind.VIOLATED, f"{told(asked.asked)}; {self.text}")
+
+
+def told(facts: Mapping[str, Fact]) -> str:
+    """Facts as a line of text."""
+    return ", ".join(f"{name}={_show(value)}" for name, value in facts.items())
 
 
 def _show(value: Fact) -> str:
@@ -104,3 +117,8 @@ def _show(value: Fact) -> str:
 def pages(length: int, page_size: int) -> int:
     """Pages that `length` bytes need at least; written out again so that the clauses do not lean on the model."""
     return (length + page_size - 1) // page_size
+
+
+def driver_flushes(f: Facts) -> str:
+    """Exempt the one buffer whose two sides need a flush to agree (CB-65, AM-20)."""
+    return "cached memory where DMA is not coherent is the driver's to flush" if f.yes("driver_flushes") else ""

@@ -46,8 +46,9 @@ LAYER_CLAUSES: Final = (
         "DDI WDF",
         "A",
         lambda f: f.n("mask") & (f.n("mask") + 1) == 0,
-        {"mask": 15},
-        {"mask": 16},
+        {"mask": 15, "old_client": False},
+        {"mask": 16, "old_client": False},
+        exempt=lambda f: "an old client's may be the HAL's count of bytes (CB-106)" if f.yes("old_client") else "",
     ),
     Clause(
         "CB-102",
@@ -129,6 +130,7 @@ LAYER_CLAUSES: Final = (
         lambda f: f.n("la") & f.n("mask") == 0 and (f.n("mask") >= f.n("page_size") or f.n("va") & f.n("mask") == 0),
         {"la": 0x12000, "va": 0x80011000, "mask": 0x1FFF, "page_size": 4096},
         {"la": 0x11000, "va": 0x80011000, "mask": 0x1FFF, "page_size": 4096},
+        exempt=lambda f: "the requirement is no mask (CB-101, CB-112)" if f.n("mask") & (f.n("mask") + 1) else "",
     ),
     Clause(
         "CB-111",

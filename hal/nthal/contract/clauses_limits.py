@@ -3,7 +3,7 @@
 
 from typing import Final
 
-from nthal.contract.clause import Clause, Fact, Facts, pages
+from nthal.contract.clause import Clause, Fact, Facts, driver_flushes, pages
 
 
 def _limit(f: Facts) -> int:
@@ -31,6 +31,9 @@ def _run(f: Facts, boundary: int) -> bool:
     return f.n("la") // boundary == (f.n("la") + f.n("length") - 1) // boundary
 
 
+ARGUMENTS: Final = ("adapter", "length", "la", "va", "cache_enabled")
+"""What a free repeats of its allocation (CB-81)."""
+
 _A32: Final[dict[str, Fact]] = {
     "master": True,
     "version": 2,
@@ -46,7 +49,7 @@ LIMIT_CLAUSES: Final = (
         "A buffer uses at most one map register a page.",
         "S4",
         "A",
-        lambda f: f.n("registers") <= pages(f.n("length"), f.n("page_size")),
+        lambda f: f.n("registers") <= max(1, pages(f.n("length"), f.n("page_size"))),
         {"length": 65536, "page_size": 4096, "registers": 16},
         {"length": 65536, "page_size": 4096, "registers": 17},
     ),
@@ -58,6 +61,7 @@ LIMIT_CLAUSES: Final = (
         lambda f: f.yes("null") or pages(f.n("length"), f.n("page_size")) <= f.n("granted"),
         {"length": 65536, "page_size": 4096, "granted": 16, "null": False},
         {"length": 65537, "page_size": 4096, "granted": 16, "null": False},
+        question="AM-02",
     ),
     Clause(
         "CB-42",
@@ -172,10 +176,10 @@ LIMIT_CLAUSES: Final = (
     ),
     Clause(
         "CB-56",
-        "A buffer for a 16-bit channel crosses no word-channel boundary and is even.",
+        "A buffer for a 16-bit channel crosses no word-channel boundary and begins at an even address.",
         "HW ROS",
         "C",
-        lambda f: _run(f, f.n("boundary")) and f.n("la") % 2 == 0 and f.n("length") % 2 == 0,
+        lambda f: _run(f, f.n("boundary")) and f.n("la") % 2 == 0,
         {"la": 0x20000, "length": 0x20000, "boundary": 0x20000},
         {"la": 0x30000, "length": 0x20000, "boundary": 0x20000},
     ),
@@ -196,6 +200,7 @@ LIMIT_CLAUSES: Final = (
         lambda f: _run(f, 1 << 32),
         {"la": 0x100000000, "length": 8192},
         {"la": 0xFFFFF000, "length": 8192},
+        question="AM-07",
     ),
     Clause(
         "CB-59",
@@ -223,6 +228,7 @@ LIMIT_CLAUSES: Final = (
         lambda f: f.text("arch") not in ("x86", "x64", "ia64") or (f.n("caching") == 1 and f.yes("coherent")),
         {"arch": "x64", "caching": 1, "coherent": True},
         {"arch": "x64", "caching": 0, "coherent": True},
+        question="AM-04",
     ),
     Clause(
         "CB-62",
@@ -232,6 +238,7 @@ LIMIT_CLAUSES: Final = (
         lambda f: f.n("caching") == (1 if f.yes("cca") else 0),
         {"cca": False, "caching": 0},
         {"cca": False, "caching": 1},
+        question="AM-04",
     ),
     Clause(
         "CB-63",
@@ -266,18 +273,20 @@ LIMIT_CLAUSES: Final = (
         "S1",
         "A",
         lambda f: f.n("flushes") == 0 and f.n("cpu_byte") == f.n("device_byte"),
-        {"flushes": 0, "cpu_byte": 7, "device_byte": 7},
-        {"flushes": 0, "cpu_byte": 7, "device_byte": 0xA5},
+        {"flushes": 0, "cpu_byte": 7, "device_byte": 7, "driver_flushes": False},
+        {"flushes": 0, "cpu_byte": 7, "device_byte": 0xA5, "driver_flushes": False},
         linux=True,
+        exempt=driver_flushes,
     ),
     Clause(
         "CB-67",
-        "KeFlushIoBuffers before a packet transfer; it does nothing where DMA is coherent.",
-        "DOC:flushing-cached-data S2",
+        "Where DMA is not coherent, KeFlushIoBuffers before a packet transfer with an adapter of version 1 or 2; with 3"
+        " mapping and flushing do it (the framework's source holds it needless with any version).",
+        "DOC:flushing-cached-data DOC:version-3 WDF:fxdmatransactionpacket.cpp S2",
         "A",
-        lambda f: f.yes("coherent") or f.yes("flushed"),
-        {"coherent": False, "flushed": True},
-        {"coherent": False, "flushed": False},
+        lambda f: f.yes("coherent") or f.n("version") >= 3 or f.yes("flushed"),
+        {"coherent": False, "version": 2, "flushed": True},
+        {"coherent": False, "version": 2, "flushed": False},
         advisory=True,
     ),
     Clause(
@@ -368,9 +377,9 @@ LIMIT_CLAUSES: Final = (
         "All arguments of the free equal those of the allocation.",
         "DDI:FreeCommonBuffer",
         "A",
-        lambda f: f.yes("known") and f.yes("same_length") and f.yes("same_la") and f.yes("same_va"),
-        {"known": True, "same_length": True, "same_la": True, "same_va": True},
-        {"known": True, "same_length": True, "same_la": False, "same_va": True},
+        lambda f: f.yes("known") and all(f.yes(f"same_{name}") for name in ARGUMENTS),
+        {"known": True, **dict.fromkeys((f"same_{name}" for name in ARGUMENTS), True)},
+        {"known": True, **dict.fromkeys((f"same_{name}" for name in ARGUMENTS), True), "same_la": False},
         linux=True,
     ),
     Clause(

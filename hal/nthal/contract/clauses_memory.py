@@ -3,7 +3,19 @@
 
 from typing import Final
 
-from nthal.contract.clause import Clause, pages
+from nthal.contract.clause import Clause, Facts, driver_flushes, pages
+
+
+def _unaligned(f: Facts) -> bool:
+    return f.n("va") % f.n("page_size") != 0 or f.n("la") % f.n("page_size") != 0
+
+
+def _guarded(f: Facts) -> str:
+    """AM-10: only where an address is not aligned does it matter who verifies."""
+    if _unaligned(f) and f.yes("verified"):
+        return "DMA verification puts the buffer between its guard bytes, in mid-page"
+    return ""
+
 
 MEMORY_CLAUSES: Final = (
     Clause(
@@ -128,12 +140,12 @@ MEMORY_CLAUSES: Final = (
     ),
     Clause(
         "CB-20",
-        "At least one page is consumed, and as many as the length needs.",
+        "At least one page is consumed, and as many as the length needs; large pages are consumed whole.",
         "S1",
         "A",
-        lambda f: f.n("pages") == max(1, pages(f.n("length"), f.n("page_size"))),
-        {"length": 1, "page_size": 4096, "pages": 1},
-        {"length": 4097, "page_size": 4096, "pages": 1},
+        lambda f: f.n("pages") * f.n("page_size") == max(1, pages(f.n("length"), f.n("unit"))) * f.n("unit"),
+        {"length": 1, "page_size": 4096, "unit": 4096, "pages": 1},
+        {"length": 4097, "page_size": 4096, "unit": 4096, "pages": 1},
         linux=True,
     ),
     Clause(
@@ -145,6 +157,7 @@ MEMORY_CLAUSES: Final = (
         {"length": 100, "page_size": 4096, "usable": 100},
         {"length": 100, "page_size": 4096, "usable": 4096},
         linux=True,
+        question="AM-09",
     ),
     Clause(
         "CB-22",
@@ -155,6 +168,7 @@ MEMORY_CLAUSES: Final = (
         {"length": 4097, "page_size": 4096, "usable": 4097},
         {"length": 4097, "page_size": 4096, "usable": 8192},
         linux=True,
+        question="AM-09",
     ),
     Clause(
         "CB-23",
@@ -162,9 +176,10 @@ MEMORY_CLAUSES: Final = (
         "S1 S2",
         "A",
         lambda f: f.n("offset") < f.n("length") and f.n("cpu_byte") == f.n("device_byte"),
-        {"offset": 99, "length": 100, "cpu_byte": 7, "device_byte": 7},
-        {"offset": 99, "length": 100, "cpu_byte": 7, "device_byte": 0xA5},
+        {"offset": 99, "length": 100, "cpu_byte": 7, "device_byte": 7, "driver_flushes": False},
+        {"offset": 99, "length": 100, "cpu_byte": 7, "device_byte": 0xA5, "driver_flushes": False},
         linux=True,
+        exempt=driver_flushes,
     ),
     Clause(
         "CB-24",
@@ -204,6 +219,7 @@ MEMORY_CLAUSES: Final = (
         lambda f: f.yes("null") or 0 < f.n("length") < 1 << 32,
         {"length": 0, "null": True},
         {"length": 0, "null": False},
+        question="AM-01",
     ),
     Clause(
         "CB-28",
@@ -219,10 +235,11 @@ MEMORY_CLAUSES: Final = (
         "Both base addresses are page aligned.",
         "S1 WDF:fxcommonbuffer.cpp",
         "B",
-        lambda f: f.n("va") % f.n("page_size") == 0 and f.n("la") % f.n("page_size") == 0,
-        {"va": 0xFFFFA00000001000, "la": 0x100000, "page_size": 4096},
-        {"va": 0xFFFFA00000001000, "la": 0x100800, "page_size": 4096},
+        lambda f: not _unaligned(f),
+        {"va": 0xFFFFA00000001000, "la": 0x100000, "page_size": 4096, "verified": False},
+        {"va": 0xFFFFA00000001000, "la": 0x100800, "page_size": 4096, "verified": False},
         linux=True,
+        exempt=_guarded,
     ),
     Clause(
         "CB-30",
@@ -230,16 +247,17 @@ MEMORY_CLAUSES: Final = (
         "S1 S2 S0",
         "A",
         lambda f: f.n("calls_between") == 0 and f.yes("same_bytes"),
-        {"calls_between": 0, "same_bytes": True},
-        {"calls_between": 1, "same_bytes": True},
+        {"calls_between": 0, "same_bytes": True, "driver_flushes": False},
+        {"calls_between": 1, "same_bytes": True, "driver_flushes": False},
         linux=True,
+        exempt=driver_flushes,
     ),
     Clause(
         "CB-31",
         "To the device the memory is one run, and no two live buffers share any of it.",
         "S1",
         "A",
-        lambda f: f.yes("la_linear") and not f.yes("overlaps"),
+        lambda f: not f.yes("overlaps") and f.yes("la_linear"),
         {"la_linear": True, "overlaps": False},
         {"la_linear": False, "overlaps": False},
         linux=True,
@@ -258,7 +276,9 @@ MEMORY_CLAUSES: Final = (
         "Map registers are taken exactly where the system needs them.",
         "S1",
         "A",
-        lambda f: f.n("registers") == (pages(f.n("length"), f.n("page_size")) if f.yes("needs_registers") else 0),
+        lambda f: (
+            f.n("registers") == (max(1, pages(f.n("length"), f.n("page_size"))) if f.yes("needs_registers") else 0)
+        ),
         {"needs_registers": True, "length": 65536, "page_size": 4096, "registers": 16},
         {"needs_registers": False, "length": 65536, "page_size": 4096, "registers": 16},
     ),
@@ -268,9 +288,10 @@ MEMORY_CLAUSES: Final = (
         "S1",
         "A",
         lambda f: f.yes("first_device_access_ok"),
-        {"first_device_access_ok": True},
-        {"first_device_access_ok": False},
+        {"first_device_access_ok": True, "driver_flushes": False},
+        {"first_device_access_ok": False, "driver_flushes": False},
         linux=True,
+        exempt=driver_flushes,
     ),
     Clause(
         "CB-35",

@@ -70,7 +70,7 @@ def predict(request: Request, platform: Platform) -> Prediction:
         return Prediction(null)
     offset = 0
     if platform.verifier and switches.verifier_offsets and not buffer.page_aligned:
-        offset = policy.verifier_offset(buffer.length, platform.page_size)
+        offset = policy.verifier_offset(buffer.length, platform)
     constant = None if platform.translation.scatters else platform.bus_offset
     registers = pages if platform.translation is Translation.MAPREG else 0
     return Prediction(None, pages, registers, low, last, boundary, offset, caching, constant)

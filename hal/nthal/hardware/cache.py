@@ -8,6 +8,7 @@ shows as stale bytes, in both directions. Source: reference hal-contract AM-20.
 from typing import Final
 
 from nthal.hardware.memory import PhysicalMemory
+from nthal.records.region import FrameList
 from nthal.types import Pa
 
 LINE: Final = 64
@@ -54,21 +55,41 @@ class Cache:
             self._dirty.add(number)
             done += size
 
+    def _held(self, address: Pa, length: int) -> list[int]:
+        """Lines of the range that are here. Looks through the shorter of the two."""
+        numbers = range(int(address) // LINE, -(-(int(address) + length) // LINE))
+        if len(numbers) > len(self._lines):
+            return [number for number in self._lines if number in numbers]
+        return [number for number in numbers if number in self._lines]
+
     def holds(self, address: Pa, length: int, *, dirty: bool) -> bool:
         """True if a line of the range is here; with `dirty`, if one is that memory does not have yet."""
-        wanted = self._dirty if dirty else self._lines.keys()
-        return any(number in wanted for number in range(int(address) // LINE, -(-(int(address) + length) // LINE)))
+        return any(not dirty or number in self._dirty for number in self._held(address, length))
 
     def flush(self, address: Pa, length: int) -> None:
         """Write dirty lines of the range to memory and drop all of its lines, as KeFlushIoBuffers does before DMA."""
-        for number in range(int(address) // LINE, -(-(int(address) + length) // LINE)):
-            line = self._lines.pop(number, None)
-            if line is not None and number in self._dirty:
+        for number in self._held(address, length):
+            line = self._lines.pop(number)
+            if number in self._dirty:
                 self._memory.write(Pa(number * LINE), bytes(line))
             self._dirty.discard(number)
 
+    def clean(self, frames: FrameList, offset: int, length: int) -> None:
+        """Bring a range of a buffer to memory before a device moves it; nothing of it stays here."""
+        for pa, size in frames.pieces(offset, length):
+            self.flush(pa, size)
+
+    def renew(self, frames: FrameList, offset: int, length: int) -> None:
+        """Let the CPU see what a device wrote into a range. What shares the range's lines keeps its newer bytes."""
+        for pa, size in frames.pieces(offset, length):
+            start, end = int(pa), int(pa) + size
+            for number in self._held(pa, size):
+                first, last = max(start, number * LINE), min(end, (number + 1) * LINE)
+                at = first - number * LINE
+                self._lines[number][at : at + last - first] = self._memory.read(Pa(first), last - first)
+
     def drop(self, address: Pa, length: int) -> None:
         """Forget the range without writing it: its pages change their owner."""
-        for number in range(int(address) // LINE, -(-(int(address) + length) // LINE)):
-            self._lines.pop(number, None)
+        for number in self._held(address, length):
+            del self._lines[number]
             self._dirty.discard(number)

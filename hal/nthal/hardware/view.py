@@ -71,8 +71,7 @@ class ProcessorView:
         """KeFlushIoBuffers on a range: does nothing where DMA is coherent (CB-67)."""
         region = self._region(va, length, write=False)
         if self._cache is not None and region is not None:
-            for pa, size in region.frames.pieces(int(va) - region.page_base, length):
-                self._cache.flush(pa, size)
+            self._cache.clean(region.frames, int(va) - region.page_base, length)
 
     def _aligned(self, va: Va, width: int) -> bool:
         region = self._space.find(va)

@@ -41,9 +41,17 @@ _LIVE_KINDS: Final = (
 
 
 def create(
-    machine: Machine, description: DeviceDescription, device: DeviceObject | None = None, *, nt: bool = False
+    machine: Machine,
+    description: DeviceDescription,
+    device: DeviceObject | None = None,
+    *,
+    nt: bool = False,
+    reach: int | None = None,
 ) -> Adapter | None:
-    """Make an adapter for the described device; None with the reason in `machine.last_failure` (CB-04)."""
+    """Make an adapter for the described device; None with the reason in `machine.last_failure` (CB-04).
+
+    `reach` is the width in bits of a device that the description cannot tell.
+    """
     check_fields("DeviceDescription", description)
     if not nt and machine.platform.windows < WindowsVersion.WINDOWS_2000:
         absent = f"IoGetDmaAdapter came with Windows 2000, this is {machine.platform.windows.name}"
@@ -61,7 +69,7 @@ def create(
             machine.verifier.note(Misuse.UNKNOWN_VERSION, why)
         machine.processor.fail(NullReason.NO_ADAPTER, why)
         return None
-    adapter = _describe(machine, description, device)
+    adapter = _describe(machine, description, device, reach)
     shared = _shared_isa_adapter(machine, adapter)
     if machine.platform.isa_dma and _is_cascade(machine, description):
         system_dma.cascade(machine, description.dma_channel)
@@ -72,18 +80,23 @@ def create(
     return adapter
 
 
-def _describe(machine: Machine, description: DeviceDescription, device: DeviceObject | None) -> Adapter:
+def _describe(
+    machine: Machine, description: DeviceDescription, device: DeviceObject | None, reach: int | None
+) -> Adapter:
     """Work out what the description comes to here; nothing is taken, and the machine does not know it yet."""
     platform = machine.platform
+    limit = policy.address_limit(description, platform.switches)
+    if reach is not None:
+        limit = min(limit, (1 << reach) - 1)
     return Adapter(
         number=len(machine.adapters) + 1,
         # The driver may reuse its structure; the adapter keeps what it said at this moment.
         description=replace(description),
         device=device,
-        limit=policy.address_limit(description, platform.switches),
+        limit=limit,
         boundary=policy.boundary(description, platform.switches),
         granted=policy.registers_granted(description, platform),
-        needs_registers=policy.needs_map_registers(description, platform),
+        needs_registers=policy.needs_map_registers(description, platform, limit),
         made_at=driver_place(),
         # Windows shows 1 whatever was asked for (CB-04), ReactOS what was; ROS hal dma.c, HalpDmaAllocateChildAdapter.
         version=description.version if platform.switches.reactos_grant else 1,
@@ -180,14 +193,21 @@ def put(machine: Machine, adapter: Adapter | None) -> None:
     if adapter.references:
         return  # ReactOS: others share the object
     adapter.gone = True
-    tell_unfinished([adapter], machine.adapters, machine.verifier, "as the adapter is put")
-    if adapter.channel_state is not None:
-        queue = adapter.channel_state.queue
-        queue.extend(
-            [waiter for waiter in (queue.popleft() for _ in range(len(queue))) if waiter.adapter is not adapter]
-        )
     live = {kind: adapter.books.tally(kind).live for kind, _ in _LIVE_KINDS}
     machine.processor.emit(AdapterPut(machine.processor.clock, adapter.number, sum(live.values())))
+    try:
+        _tell_live(machine, adapter, live)
+        tell_unfinished([adapter], machine.adapters, machine.verifier, "as the adapter is put")
+    finally:
+        if adapter.channel_state is not None:
+            queue = adapter.channel_state.queue
+            others = [waiter for waiter in queue if waiter.adapter is not adapter]
+            queue.clear()
+            queue.extend(others)
+
+
+def _tell_live(machine: Machine, adapter: Adapter, live: dict[str, int]) -> None:
+    """Tell of what an adapter that is put has out."""
     for kind, misuse in _LIVE_KINDS:
         if not live[kind]:
             continue

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from nthal.events import NullReason
 from nthal.operations.adapter import owned
 from nthal.records.mdl import HEADER, Mdl, MdlFlags
-from nthal.records.region import FrameList
-from nthal.runs import Run
 from nthal.types import GIB, Va, byte_offset, span_pages
 from nthal.verifier import Misuse
 from nthal.windows import Irql, WindowsVersion
@@ -86,5 +84,5 @@ def _fill(machine: Machine, mdl: Mdl) -> bool:
         return False
     first = (mdl.start_va - region.page_base) // mdl.page_size
     pages = span_pages(mdl.byte_offset, mdl.byte_count, mdl.page_size)
-    mdl.frames = FrameList([Run(frame, 1) for frame in region.frames.frames()[first : first + pages]], mdl.page_size)
+    mdl.frames = region.frames.part(first, pages)
     return True

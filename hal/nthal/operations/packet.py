@@ -23,6 +23,7 @@ from nthal.verifier import Misuse, Rank, driver_place
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
+    from nthal.hardware.cache import Cache
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter, CommonBuffer
     from nthal.records.mdl import Mdl
@@ -69,7 +70,7 @@ def map_transfer(  # the shape of the real routine
         return None
     file = _file_of(machine, adapter, file)
     loops = adapter.description.auto_initialize and not adapter.description.master
-    if not loops and any(_overlaps(mapping, mdl, int(va), length) for mapping in file.mappings):
+    if not loops and file.mappings.overlap(mdl, int(va), length):
         machine.verifier.violate(Misuse.ALREADY_MAPPED, f"{length} bytes at {va!r}", int(va), int(va) + length)
         return None
     file.map_calls += 1
@@ -78,15 +79,16 @@ def map_transfer(  # the shape of the real routine
         machine.verifier.note(Misuse.MAPPED_TWICE, detail, rank=Rank.WARNING)
     frames = mdl.frames
     assert frames is not None  # _range_ok asked
-    mapped = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, to_device))
-    if mapped is None:
+    made = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, bool(to_device)))
+    if made is None:
         return None
-    la, size = mapped
+    la, mapping = made
+    size = mapping.length
     machine.processor.emit(
-        Mapped(machine.processor.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None)
+        Mapped(machine.processor.clock, adapter.number, va, la, size, mapping.to_device, mapping.bounce is not None)
     )
     if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
-        _unmap(machine, file, file.mappings[-1])
+        _unmap(machine, file, mapping)
         return None
     return la, size
 
@@ -109,19 +111,16 @@ def _range_ok(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
     return True
 
 
-def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
-    return mapping.mdl is mdl and mapping.va < va + length and va < mapping.va + mapping.length
-
-
-def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _map(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, file, mdl = piece.adapter, piece.file, piece.mdl
     buffer = _common_buffer_at(machine, mdl)
     if buffer is not None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
         va = mdl.start_va + piece.offset
-        file.mappings.append(Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0))
+        mapping = Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0)
+        file.mappings.append(mapping)
         file.ever_mapped = True
-        return La(int(buffer.la) + va - int(buffer.va)), piece.length
+        return La(int(buffer.la) + va - int(buffer.va)), mapping
     if machine.platform.translation.scatters:
         return _translate(machine, piece)
     direct = _direct_bytes(machine, piece)
@@ -137,23 +136,23 @@ def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     region = machine.space.find(mdl.va)
-    if region is None or not region.is_common_buffer:
+    if region is None:
         return None
-    return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
+    region.was_mapped = True
+    return machine.bus.buffer_of(region)
 
 
 def _direct_bytes(machine: Machine, piece: _Piece) -> int:
     """Bytes from the piece's start on that are contiguous and that the device reaches by itself."""
     adapter, pieces = piece.adapter, iter(piece.frames.pieces(piece.offset, piece.length))
     pa, total = next(pieces)
-    for next_pa, next_size in pieces:
-        if int(next_pa) != int(pa) + total:
-            break
-        total += next_size
     la = int(pa) + machine.platform.bus_offset
+    most = adapter.limit - la + 1
     if adapter.boundary:
-        total = min(total, adapter.boundary - la % adapter.boundary)
-    return max(0, min(total, adapter.limit - la + 1))
+        most = min(most, adapter.boundary - la % adapter.boundary)
+    while total < most and (following := next(pieces, None)) is not None and int(following[0]) == int(pa) + total:
+        total += following[1]
+    return max(0, min(total, most))
 
 
 def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
@@ -167,8 +166,10 @@ def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
 
 def _open(
     machine: Machine, piece: _Piece, la: La, *, bounce: FrameList | None = None, registers: int = 0
-) -> tuple[La, int]:
+) -> tuple[La, Mapping]:
     file, mdl, frames, offset = piece.file, piece.mdl, piece.frames, piece.offset
+    if cache := _kept_cache(machine, piece.adapter):
+        cache.clean(frames, offset, piece.length)
     bounce_offset = offset % frames.page_size
     mapping = Mapping(
         mdl, mdl.start_va + offset, piece.length, piece.to_device, bounce, bounce_offset, file.used, registers
@@ -178,10 +179,10 @@ def _open(
     file.used += registers
     shown = bounce or frames, bounce_offset if bounce else offset
     machine.bus.open(mapping, Window(la, piece.length, *shown, piece.adapter, piece.to_device, driver_place()))
-    return la, piece.length
+    return la, mapping
 
 
-def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _bounce(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, page = piece.adapter, machine.platform.page_size
     pages = span_pages(piece.offset, piece.length, page)
     if not _registers_for(machine, piece, pages):
@@ -189,8 +190,9 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
     if runs is None:
-        machine.processor.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
-        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
+        detail = f"{pages} bounce pages up to {limit:#x}: {machine.frames.where_free(machine.platform)}"
+        machine.processor.fail(NullReason.NO_RUN, detail)
+        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages)
         return None
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
@@ -199,12 +201,14 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
         for pa, size in bounce.pieces(within, piece.length):
             machine.memory.write(pa, bytes(size))
     if piece.to_device:
+        if cache := _kept_cache(machine, adapter):
+            cache.clean(piece.frames, piece.offset, piece.length)
         copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
     la = La(int(bounce.pa(within)) + machine.platform.bus_offset)
     return _open(machine, piece, la, bounce=bounce, registers=pages)
 
 
-def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _translate(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, file, page = piece.adapter, piece.file, machine.platform.page_size
     pages, within = span_pages(piece.offset, piece.length, page), piece.offset % page
     if machine.platform.translation is Translation.MAPREG:
@@ -214,10 +218,17 @@ def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
         return _open(machine, piece, La(first * page + within), registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
-        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages up to {adapter.limit:#x}")
         return None
     machine.iova.take(start, pages)
     return _open(machine, piece, La(start * page + within))
+
+
+def _kept_cache(machine: Machine, adapter: Adapter) -> Cache | None:
+    """The processor's cache, where these routines keep it in step with the device (CB-67)."""
+    if machine.cache is None or not policy.map_keeps_caches(adapter.description, machine.platform.switches):
+        return None
+    return machine.cache
 
 
 def copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
@@ -238,8 +249,12 @@ def flush(  # the shape of the real routine
     length: int,
     *,
     to_device: bool,
+    moved: int | None = None,
 ) -> bool:
-    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now."""
+    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now.
+
+    `moved` is how many bytes of the range the device has moved; all of them by default.
+    """
     if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
         return False
     owned(machine, "FlushAdapterBuffers", mdl, file)
@@ -249,12 +264,11 @@ def flush(  # the shape of the real routine
     if not file.ever_mapped:
         machine.verifier.violate(Misuse.FLUSH_NEVER_MAPPED, f"{length} bytes at {va!r}", 0, int(va))
         return False
-    start, end = int(va), int(va) + length
-    inside = [m for m in file.mappings if m.mdl is mdl and start <= m.va and m.va + m.length <= end]
-    if not inside or any(mapping.to_device is not to_device for mapping in inside):
+    inside = file.mappings.inside(mdl, int(va), length)
+    if not inside or any(mapping.to_device != bool(to_device) for mapping in inside):
         machine.verifier.violate(Misuse.FLUSH_NOT_MAPPED, f"{length} bytes at {va!r}", int(va))
         return False
-    past = end - max(mapping.va + mapping.length for mapping in inside)
+    past = int(va) + length - max(mapping.va + mapping.length for mapping in inside)
     if past > 0:
         machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
         return False
@@ -263,14 +277,15 @@ def flush(  # the shape of the real routine
         left = system_dma.not_moved(machine, adapter)
         system_dma.stop(machine, adapter.description.dma_channel)
     for mapping in inside:
-        _unmap(machine, file, mapping, moved=mapping.length - left)
+        arrived = mapping.length if moved is None else min(mapping.length, int(va) + moved - mapping.va)
+        _unmap(machine, file, mapping, moved=arrived - left)
     machine.processor.emit(Flushed(machine.processor.clock, adapter.number, va, length))
     return True
 
 
 def undo(machine: Machine, file: MapRegisterFile, before: int) -> None:
     """Take back every mapping of a file but the first `before`, as if it had never been."""
-    for mapping in file.mappings[before:]:
+    for mapping in list(file.mappings)[before:]:
         _unmap(machine, file, mapping)
 
 
@@ -293,6 +308,9 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, moved: 
     elif machine.platform.translation is Translation.IOMMU:
         run = Run(int(window.la) // page, span_pages(window.la, window.length, page))
         machine.iova.give(run.start, run.count)
+    cache = _kept_cache(machine, file.adapter) if moved > 0 and not mapping.to_device else None
+    if cache is not None and mapping.mdl.frames is not None:
+        cache.renew(mapping.mdl.frames, mapping.va - mapping.mdl.start_va, mapping.length)
 
 
 def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None) -> None:
@@ -301,7 +319,9 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
     With `mdl` only its mappings count: other requests may be under way on the adapter.
     """
     owned(machine, "IoCompleteRequest", adapter)
+    if not machine.verifier.on:
+        return
     open_ones = [one for file in adapter.files for one in file.mappings if mdl is None or one.mdl is mdl]
-    if machine.verifier.on and open_ones:
+    if open_ones:
         mapped = sum(mapping.length for mapping in open_ones)
         machine.verifier.violate(Misuse.NOT_FLUSHED, f"{mapped} bytes on {adapter!r}", mapped)

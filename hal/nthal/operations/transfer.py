@@ -296,11 +296,11 @@ def map_transfer(
     if out is not None:
         # What FlushAdapterBuffersEx and FreeMapRegisters undo is nothing that could be put.
         out.value = ScatterGatherList(made, adapter, file, segments, part.to_device, live=False)
-    _watch(machine, adapter, file, completion)
+    watch(machine, adapter, file, completion)
     return NtStatus.SUCCESS
 
 
-def _watch(machine: Machine, adapter: Adapter, file: MapRegisterFile, transfer: SystemTransfer) -> None:
+def watch(machine: Machine, adapter: Adapter, file: MapRegisterFile, transfer: SystemTransfer) -> None:
     """Wait for the end of a system DMA transfer. One that starts over by itself has none."""
     why = "a bus master ends its transfers itself" if adapter.description.master else ""
     if not why and not machine.platform.dma_interrupts:

@@ -7,10 +7,11 @@ adapter that must take it back. Source: reference hal-contract 2.1, 2.5, 4.5 and
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from nthal.windows import AllocationAction, DmaCompletionStatus
 
@@ -21,6 +22,25 @@ if TYPE_CHECKING:
     from nthal.runs import Run
     from nthal.types import La, Va
     from nthal.windows import Caching, DeviceDescription
+
+T = TypeVar("T")
+
+
+class Held(dict[T, None]):
+    """What is out, in the order in which it went; taking one back costs the same however many there are."""
+
+    __hash__ = None  # as a list's, with which it is compared
+
+    def append(self, one: T) -> None:
+        """Count it as out."""
+        self[one] = None
+
+    def remove(self, one: T) -> None:
+        """Count it as back. Raises: KeyError if it is not out."""
+        del self[one]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (Held, list)) and list(self) == list(other)
 
 
 @dataclass(slots=True)
@@ -79,9 +99,9 @@ class Adapter:
     made_at: str
     held_registers: int = 0
     books: Books = field(default_factory=Books)
-    buffers: list[CommonBuffer] = field(default_factory=list)
-    lists: list[ScatterGatherList] = field(default_factory=list)
-    files: list[MapRegisterFile] = field(default_factory=list)
+    buffers: Held[CommonBuffer] = field(default_factory=Held)
+    lists: Held[ScatterGatherList] = field(default_factory=Held)
+    files: Held[MapRegisterFile] = field(default_factory=Held)
     gone: bool = False
     version: int = 1
     references: int = 1
@@ -155,6 +175,43 @@ class Mapping:
     registers: int
 
 
+class Mappings(Held[Mapping]):
+    """The mappings of one file, oldest first, and by their place in their MDL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_mdl: dict[Mdl, list[Mapping]] = {}
+
+    def append(self, one: Mapping) -> None:
+        """Keep a mapping."""
+        super().append(one)
+        bisect.insort(self._by_mdl.setdefault(one.mdl, []), one, key=_va)
+
+    def remove(self, one: Mapping) -> None:
+        """Drop a mapping. Raises: KeyError if it is not kept."""
+        super().remove(one)
+        kept = self._by_mdl[one.mdl]
+        del kept[kept.index(one, bisect.bisect_left(kept, one.va, key=_va))]
+        if not kept:
+            del self._by_mdl[one.mdl]
+
+    def overlap(self, mdl: Mdl, va: int, length: int) -> bool:
+        """True if a mapping of the MDL lies over the range; they do not lie over each other."""
+        kept = self._by_mdl.get(mdl, [])
+        at = bisect.bisect_left(kept, va + length, key=_va)
+        return at > 0 and kept[at - 1].va + kept[at - 1].length > va
+
+    def inside(self, mdl: Mdl, va: int, length: int) -> list[Mapping]:
+        """Mappings of the MDL that lie in the range whole, lowest first."""
+        kept = self._by_mdl.get(mdl, [])
+        found = kept[bisect.bisect_left(kept, va, key=_va) : bisect.bisect_left(kept, va + length, key=_va)]
+        return [one for one in found if one.va + one.length <= va + length]
+
+
+def _va(mapping: Mapping) -> int:
+    return mapping.va
+
+
 @dataclass(eq=False, slots=True)
 class Window:
     """A packet mapping as the bus sees it: `length` bytes at logical address `la`, `offset` bytes into `frames`."""
@@ -180,7 +237,7 @@ class MapRegisterFile:
     count: int
     hardware: Run | None = None
     used: int = 0
-    mappings: list[Mapping] = field(default_factory=list)
+    mappings: Mappings = field(default_factory=Mappings)
     ever_mapped: bool = False
     freed: int = 0
     map_calls: int = 0

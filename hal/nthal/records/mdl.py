@@ -77,14 +77,14 @@ class Segment:
 
 def chain(mdl: Mdl) -> list[Mdl]:
     """Every MDL of a chain. Raises: WrongArgument if the chain leads back to itself."""
-    found: list[Mdl] = []
+    found: dict[Mdl, None] = {}
     at: Mdl | None = mdl
     while at is not None:
-        if any(at is one for one in found):
+        if at in found:
             raise WrongArgument(f"the chain of the MDL of {mdl.va!r} leads back to itself")
-        found.append(at)
+        found[at] = None
         at = at.next
-    return found
+    return list(found)
 
 
 def segments(mdl: Mdl, offset: int, length: int) -> tuple[Segment, ...]:

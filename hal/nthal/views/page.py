@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from nthal.contract.differences import DIFFERENCES
 from nthal.contract.judge import CLAUSES
 from nthal.contract.seeds import SEEDS, STATEMENTS
 from nthal.contract.trace import Test, find_tests, proofs
@@ -28,6 +29,13 @@ _CAPTIONS: Final = {
     " must lie within the device's reach. The program's buffer does not, so its pages are copied (C, D); a common"
     " buffer never is.",
 }
+
+
+_DIFFER: Final = (
+    "Where two sources say different things of one clause. ROS is ReactOS's HAL, WDF the published source of the"
+    " framework, PLX its sample driver, S0 to S4 the seeds, DDI and DOC Microsoft's pages, HW the hardware. A switch is"
+    " a field of `nthal.platforms.Switches`, and chooses."
+)
 
 
 def _label(test: Test) -> str:
@@ -73,6 +81,16 @@ def _clauses(by_clause: dict[str, list[Test]]) -> Iterator[str]:
     yield ""
 
 
+def _differences() -> Iterator[str]:
+    yield "| Clauses | Subject | One source | Another | The model, and why | Switch |"
+    yield "|---|---|---|---|---|---|"
+    for each in DIFFERENCES:
+        clauses = ", ".join(f"[{clause}](#{clause.lower()})" for clause in each.clauses)
+        switch = f"`{each.switch}`" if each.switch else ""
+        yield f"| {clauses} | {each.subject} | {each.one} | {each.other} | {each.model} | {switch} |"
+    yield ""
+
+
 def _index(tests: Iterable[Test]) -> Iterator[str]:
     """Full test ids by their labels."""
     yield "| Label | Test |"
@@ -108,7 +126,8 @@ def page(tests: list[Test]) -> str:
         f" {len(CLAUSES)} clauses that `nthal` executes, and from there to tests. TV-n is a test vector, CB-n a test"
         " that has the clause in its name; where a clause binds people rather than calls (keep it in resident memory,"
         " allocate few), its own good and bad example are the test. `python -m nthal clauses` lists the clauses,"
-        " `python -m nthal check FILE` judges observations by them.",
+        " `python -m nthal check FILE` judges observations by them. [contract-tutorial.md](contract-tutorial.md) begins"
+        " with four drivers.",
         "",
         "## Three address spaces",
         "",
@@ -121,6 +140,7 @@ def page(tests: list[Test]) -> str:
     for seed in SEEDS:
         lines += _statements(seed, by_clause)
     lines += ["## The clauses", "", *_clauses(by_clause)]
+    lines += ["## Differences", "", _DIFFER, "", *_differences()]
     lines += ["## The tests", "", *_index(used)]
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -20,6 +20,7 @@ from typing import Final, Generic, TypeVar
 
 from nthal.attach import BusRefused, DeviceBus
 from nthal.machine import DeviceObject, Machine
+from nthal.types import Address, AddressKindError, La
 from nthal.verifier import Misuse, driver_place
 from nthal.windows import Irql
 from plx9x5x.board import Board
@@ -138,17 +139,19 @@ class Registers:
         """READ_REGISTER_UCHAR: 8 bits at `offset`."""
         return self._device.read(self._bar, offset, 1)
 
-    def write_ulong(self, offset: int, value: int) -> None:
+    def write_ulong(self, offset: int, value: int | Address) -> None:
         """WRITE_REGISTER_ULONG: 32 bits at `offset`."""
         self._write(offset, 4, value)
 
-    def write_uchar(self, offset: int, value: int) -> None:
+    def write_uchar(self, offset: int, value: int | Address) -> None:
         """WRITE_REGISTER_UCHAR: 8 bits at `offset`."""
         self._write(offset, 1, value)
 
-    def _write(self, offset: int, width: int, value: int) -> None:
+    def _write(self, offset: int, width: int, value: int | Address) -> None:
+        if isinstance(value, Address) and not isinstance(value, La):
+            raise AddressKindError(f"the device's register {offset:#x} takes a logical address, not {value!r} (CB-35)")
         self.written_at = driver_place("plx9x5x")
-        self._device.write(self._bar, offset, width, value)
+        self._device.write(self._bar, offset, width, int(value))
 
 
 class Interrupt:

@@ -8,6 +8,7 @@ from nthal.operations import adapter as adapters
 from nthal.operations.common_buffer import allocate
 from nthal.platforms import FLAT, IOMMU
 from nthal.records.request import BufferRequest
+from nthal.types import AddressKindError
 from nthal.verifier import Misuse
 from nthal.windows import DeviceDescription, InterfaceType, Irql
 from plx9x5x.boards.pci_9080_401b import BOARD as OLD_BOARD
@@ -195,3 +196,14 @@ def test_a_finding_of_the_device_stands_at_the_register_write_that_let_it_run():
     finding = host.machine.verifier.of(Misuse.DEVICE_ASTRAY)[0]
     assert finding.place.startswith("test_nthal_host.py:")
     assert finding.place.endswith(" in program")
+
+
+def test_a_register_of_the_device_takes_a_logical_address_and_no_other():
+    """The chip masks what it is given, and a masked address of another kind would be a number like any (CB-35)."""
+    host, buffer = made()
+    host.registers.write_ulong(PADR, buffer.la)
+    assert host.registers.read_ulong(PADR) == int(buffer.la)
+    for wrong in (buffer.va, buffer.frames.pa(0)):
+        with pytest.raises(AddressKindError, match="CB-35"):
+            host.registers.write_ulong(PADR, wrong)
+    assert host.registers.read_ulong(PADR) == int(buffer.la)

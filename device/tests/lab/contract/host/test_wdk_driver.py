@@ -5,7 +5,7 @@ import pytest
 
 from nthal import kmdf, wdm
 from nthal.events import NullReason
-from nthal.platforms import ARM0, BIG, FLAT, HIGH, IOMMU, MAPREG, OFFSET
+from nthal.platforms import ARM0, BIG, FLAT, HIGH, IOMMU, MAPREG, OFFSET, CacheUpkeep
 from nthal.types import KIB
 from nthal.windows import NtStatus
 from tests.lab.contract.host.conftest import PLATFORMS, pattern
@@ -164,8 +164,17 @@ class Unflushed(WdkDriver):
         pass
 
 
-def test_cb67_without_a_flush_a_device_that_is_not_coherent_moves_old_bytes(world):
+def test_cb67_the_framework_needs_no_flush_since_version_3_keeps_the_caches(world):
+    """Source: WDF fxdmatransactionpacket.cpp, _AdapterControl, calls it no more; DOC:version-3 says who does it."""
     w = world(ARM0, Unflushed)
+    w.driver.add_device()
+    w.program.write(pattern(4 * KIB))
+    assert w.card(0, 4 * KIB) == pattern(4 * KIB)
+    assert not w.machine.verifier.findings
+
+
+def test_cb67_without_a_flush_a_device_that_is_not_coherent_moves_old_bytes(world):
+    w = world(ARM0.with_switches(map_keeps_caches=CacheUpkeep.NEVER), Unflushed)
     w.driver.add_device()
     written = w.program.write(pattern(4 * KIB))
     assert written.information == 4 * KIB, "nobody notices but the verifier and the data"
