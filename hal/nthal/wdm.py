@@ -67,6 +67,9 @@ class DMA_OPERATIONS:
         self.names = routines.names(version, machine.platform)
         self.Size = 8 + 8 * len(self.names)
 
+    def _at(self, adapter: "DMA_ADAPTER | None") -> tuple[Machine, Adapter | None]:
+        return self._machine, None if adapter is None else adapter.core
+
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
@@ -87,7 +90,7 @@ class DMA_OPERATIONS:
 
     def PutDmaAdapter(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Release the adapter; everything allocated through it must be free (CB-08)."""
-        _adapter.put(self._machine, _core(DmaAdapter))
+        _adapter.put(*self._at(DmaAdapter))
 
     def AllocateCommonBuffer(
         self, DmaAdapter: "DMA_ADAPTER | None", Length: int, LogicalAddress: Out[La], CacheEnabled: bool
@@ -135,7 +138,7 @@ class DMA_OPERATIONS:
         return self._allocate(DmaAdapter, request, LogicalAddress)
 
     def _allocate(self, adapter: "DMA_ADAPTER | None", request: BufferRequest, logical: Out[La]) -> Va | None:
-        made = _buffer.allocate(self._machine, _core(adapter), request)
+        made = _buffer.allocate(*self._at(adapter), request)
         logical.value = La(0) if made is None else made.la
         return None if made is None else made.va
 
@@ -149,7 +152,7 @@ class DMA_OPERATIONS:
     ) -> None:
         """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""
         request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
-        _buffer.free(self._machine, _core(DmaAdapter), request)
+        _buffer.free(*self._at(DmaAdapter), request)
 
     def AllocateAdapterChannel(
         self,
@@ -160,9 +163,7 @@ class DMA_OPERATIONS:
         Context: object,
     ) -> NtStatus:
         """Ask for channel and registers; `ExecutionRoutine` runs when they are there, now or later."""
-        return _channel.allocate(
-            self._machine, _core(DmaAdapter), DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context
-        )
+        return _channel.allocate(*self._at(DmaAdapter), DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context)
 
     def MapTransfer(
         self,
@@ -175,13 +176,7 @@ class DMA_OPERATIONS:
     ) -> La:
         """Map a piece; `Length` says how much was mapped, La(0) and 0 if nothing was."""
         mapped = _packet.map_transfer(
-            self._machine,
-            _core(DmaAdapter),
-            Mdl,
-            MapRegisterBase,
-            CurrentVa,
-            Length.taken,
-            to_device=WriteToDevice,
+            *self._at(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length.taken, to_device=WriteToDevice
         )
         la, Length.value = mapped or (La(0), 0)
         return la
@@ -196,27 +191,25 @@ class DMA_OPERATIONS:
         WriteToDevice: bool,
     ) -> bool:
         """End the transfer; data that was bounced arrives now."""
-        return _packet.flush(
-            self._machine, _core(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice
-        )
+        return _packet.flush(*self._at(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice)
 
     def FreeAdapterChannel(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Free the channel that KeepObject kept."""
-        _channel.free_channel(self._machine, _core(DmaAdapter))
+        _channel.free_channel(*self._at(DmaAdapter))
 
     def FreeMapRegisters(
         self, DmaAdapter: "DMA_ADAPTER | None", MapRegisterBase: MapRegisterFile | None, NumberOfMapRegisters: int
     ) -> None:
         """Free the registers that DeallocateObjectKeepRegisters kept."""
-        _channel.free_registers(self._machine, _core(DmaAdapter), MapRegisterBase, NumberOfMapRegisters)
+        _channel.free_registers(*self._at(DmaAdapter), MapRegisterBase, NumberOfMapRegisters)
 
     def GetDmaAlignment(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
         """Bytes that transfers must be aligned to."""
-        return _adapter.alignment(self._machine, _core(DmaAdapter))
+        return _adapter.alignment(*self._at(DmaAdapter))
 
     def ReadDmaCounter(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
         """Bytes that the system DMA channel has left in this pass."""
-        return _adapter.read_counter(self._machine, _core(DmaAdapter))
+        return _adapter.read_counter(*self._at(DmaAdapter))
 
     def GetScatterGatherList(
         self,
@@ -230,23 +223,14 @@ class DMA_OPERATIONS:
         WriteToDevice: bool,
     ) -> NtStatus:
         """Map a whole buffer and hand its list to `ExecutionRoutine`."""
-        return _list.get(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            Mdl,
-            CurrentVa,
-            Length,
-            ExecutionRoutine,
-            Context,
-            to_device=WriteToDevice,
-        )
+        at = self._at(DmaAdapter)
+        return _list.get(*at, DeviceObject, Mdl, CurrentVa, Length, ExecutionRoutine, Context, to_device=WriteToDevice)
 
     def PutScatterGatherList(
         self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList | None, WriteToDevice: bool
     ) -> None:
         """Flush and free a list; required before its data is read."""
-        _list.put(self._machine, _core(DmaAdapter), ScatterGather)
+        _list.put(*self._at(DmaAdapter), ScatterGather)
 
     def CalculateScatterGatherList(
         self,
@@ -258,7 +242,7 @@ class DMA_OPERATIONS:
         NumberOfMapRegisters: Out[int] | None,
     ) -> NtStatus:
         """Bytes that a list for the buffer needs, and map registers, which may be NULL as `CurrentVa` may."""
-        found = _list.requirements(self._machine, _core(DmaAdapter), Mdl, CurrentVa, Length)
+        found = _list.requirements(*self._at(DmaAdapter), Mdl, CurrentVa, Length)
         if isinstance(found, NtStatus):
             return found
         ScatterGatherListSize.value, registers = found
@@ -279,17 +263,9 @@ class DMA_OPERATIONS:
         ScatterGatherLength: int,
     ) -> NtStatus:
         """As GetScatterGatherList, into `ScatterGatherLength` bytes of the caller."""
+        at, room, write = self._at(DmaAdapter), ScatterGatherLength, WriteToDevice
         return _list.get(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            Mdl,
-            CurrentVa,
-            Length,
-            ExecutionRoutine,
-            Context,
-            to_device=WriteToDevice,
-            room=ScatterGatherLength,
+            *at, DeviceObject, Mdl, CurrentVa, Length, ExecutionRoutine, Context, to_device=write, room=room
         )
 
     def BuildMdlFromScatterGatherList(
@@ -306,7 +282,7 @@ class DMA_OPERATIONS:
 
     def GetDmaAdapterInfo(self, DmaAdapter: "DMA_ADAPTER | None", AdapterInfo: DmaAdapterInfo) -> NtStatus:
         """Tell what the controller of a channel can do."""
-        return _transfer.adapter_info(self._machine, _core(DmaAdapter), AdapterInfo)
+        return _transfer.adapter_info(*self._at(DmaAdapter), AdapterInfo)
 
     def GetDmaTransferInfo(
         self,
@@ -319,14 +295,14 @@ class DMA_OPERATIONS:
     ) -> NtStatus:
         """Tell what a transfer takes: map registers, elements, bytes of the list."""
         return _transfer.transfer_info(
-            self._machine, _core(DmaAdapter), _transfer.Part(Mdl, Offset, Length, WriteOnly), TransferInfo
+            *self._at(DmaAdapter), _transfer.Part(Mdl, Offset, Length, WriteOnly), TransferInfo
         )
 
     def InitializeDmaTransferContext(
         self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
     ) -> NtStatus:
         """Make a context ready for one request."""
-        return _transfer.initialize(self._machine, _core(DmaAdapter), DmaTransferContext)
+        return _transfer.initialize(*self._at(DmaAdapter), DmaTransferContext)
 
     def AllocateAdapterChannelEx(
         self,
@@ -341,22 +317,20 @@ class DMA_OPERATIONS:
     ) -> NtStatus:
         """Ask for channel and registers, so that the request can be cancelled, or served now or not at all."""
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, ExecutionContext)
-        return _transfer.allocate_channel(
-            self._machine, _core(DmaAdapter), asked, NumberOfMapRegisters, MapRegisterBase
-        )
+        return _transfer.allocate_channel(*self._at(DmaAdapter), asked, NumberOfMapRegisters, MapRegisterBase)
 
     def ConfigureAdapterChannel(
         self, DmaAdapter: "DMA_ADAPTER | None", FunctionNumber: int, Context: object
     ) -> NtStatus:
         """Ask for a function of the controller's own; the 8237 has none."""
-        _adapter.usable(self._machine, _core(DmaAdapter), "ConfigureAdapterChannel")
+        _adapter.usable(*self._at(DmaAdapter), "ConfigureAdapterChannel")
         return NtStatus.NOT_IMPLEMENTED
 
     def CancelAdapterChannel(
         self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject, DmaTransferContext: DmaTransferContext
     ) -> bool:
         """Cancel a request that waits; TRUE if its routine will not run."""
-        return _transfer.cancel_channel(self._machine, _core(DmaAdapter), DmaTransferContext)
+        return _transfer.cancel_channel(*self._at(DmaAdapter), DmaTransferContext)
 
     def MapTransferEx(
         self,
@@ -376,7 +350,7 @@ class DMA_OPERATIONS:
         part = _transfer.Part(Mdl, Offset, Length.taken, WriteToDevice)
         end = SystemTransfer(DmaAdapter, DmaCompletionRoutine, CompletionContext)
         where = ScatterGatherBuffer, ScatterGatherBufferLength
-        return _transfer.map_transfer(self._machine, _core(DmaAdapter), part, MapRegisterBase, Length, end, *where)
+        return _transfer.map_transfer(*self._at(DmaAdapter), part, MapRegisterBase, Length, end, *where)
 
     def GetScatterGatherListEx(
         self,
@@ -397,7 +371,7 @@ class DMA_OPERATIONS:
         """As GetScatterGatherList, so that the request can be cancelled, or served now or not at all."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
-        return _transfer.get_list(self._machine, _core(DmaAdapter), asked, part, ScatterGatherList_)
+        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList_)
 
     def BuildScatterGatherListEx(
         self,
@@ -419,9 +393,7 @@ class DMA_OPERATIONS:
         """As GetScatterGatherListEx, into `ScatterGatherLength` bytes of the caller."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
-        return _transfer.get_list(
-            self._machine, _core(DmaAdapter), asked, part, ScatterGatherList_, room=ScatterGatherLength
-        )
+        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList_, room=ScatterGatherLength)
 
     def FlushAdapterBuffersEx(
         self,
@@ -434,17 +406,17 @@ class DMA_OPERATIONS:
     ) -> NtStatus:
         """End what MapTransferEx mapped, for the whole chain."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
-        return _transfer.flush(self._machine, _core(DmaAdapter), part, MapRegisterBase)
+        return _transfer.flush(*self._at(DmaAdapter), part, MapRegisterBase)
 
     def FreeAdapterObject(self, DmaAdapter: "DMA_ADAPTER | None", AllocationAction: AllocationAction) -> None:
         """Free what a request without a routine got; `AllocationAction` as AdapterControl's answer."""
-        _transfer.free_object(self._machine, _core(DmaAdapter), AllocationAction)
+        _transfer.free_object(*self._at(DmaAdapter), AllocationAction)
 
     def CancelMappedTransfer(
         self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
     ) -> NtStatus:
         """Stop a transfer of system DMA, and those that would follow under its context."""
-        return _transfer.cancel_mapped(self._machine, _core(DmaAdapter), DmaTransferContext)
+        return _transfer.cancel_mapped(*self._at(DmaAdapter), DmaTransferContext)
 
     # --- Windows 10 --------------------------------------------------------------------------------------------------
 
@@ -469,7 +441,7 @@ class DMA_OPERATIONS:
             cache_type=CacheType,
             large_pages=bool(Flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE),
         )
-        made = _vector.allocate(self._machine, _core(DmaAdapter), request, NumberOfElements)
+        made = _vector.allocate(*self._at(DmaAdapter), request, NumberOfElements)
         if isinstance(made, NtStatus):
             return made
         VectorOut.value = made
@@ -507,10 +479,6 @@ class DMA_ADAPTER:
     DmaOperations: DMA_OPERATIONS
     Version: int = 1
     Size: int = 16
-
-
-def _core(adapter: DMA_ADAPTER | None) -> Adapter | None:
-    return None if adapter is None else adapter.core
 
 
 @checked

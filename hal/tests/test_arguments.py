@@ -52,7 +52,7 @@ def calls(b, mdl):
         (lambda: ops.GetScatterGatherList(a, device, mdl, va, 10.5, KEEP, None, True), "Length is 10.5"),
         (lambda: ops.PutScatterGatherList(a, mdl, True), "ScatterGather is Mdl"),
         (lambda: ops.CalculateScatterGatherList(a, mdl, va, 1, None, None), "ScatterGatherListSize is NULL"),
-        (lambda: ops.FreeCommonBuffer(a, 4096, None, va, True), "LogicalAddress is NULL"),
+        (lambda: ops.FreeCommonBuffer(a, 10.5, La(0), va, True), "Length is 10.5"),
         (lambda: ops.InitializeDmaTransferContext(a, None), "DmaTransferContext is NULL"),
         (lambda: wdm.IoAllocateMdl(va, 10.5, False, False), "IoAllocateMdl: Length is 10.5"),
         (lambda: wdm.IoAllocateMdl(None, 10, False, False), "VirtualAddress is NULL"),
