@@ -366,12 +366,12 @@ class DMA_OPERATIONS:
         WriteToDevice: bool,
         DmaCompletionRoutine: DmaCompletion | None,
         CompletionContext: object,
-        ScatterGatherList_: Out[ScatterGatherList] | None,
+        ScatterGatherList: Out[ScatterGatherList] | None,
     ) -> NtStatus:
         """As GetScatterGatherList, so that the request can be cancelled, or served now or not at all."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
-        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList_)
+        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList)
 
     def BuildScatterGatherListEx(
         self,
@@ -388,12 +388,12 @@ class DMA_OPERATIONS:
         ScatterGatherLength: int,
         DmaCompletionRoutine: DmaCompletion | None,
         CompletionContext: object,
-        ScatterGatherList_: Out[ScatterGatherList] | None,
+        ScatterGatherList: Out[ScatterGatherList] | None,
     ) -> NtStatus:
         """As GetScatterGatherListEx, into `ScatterGatherLength` bytes of the caller."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
-        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList_, room=ScatterGatherLength)
+        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList, room=ScatterGatherLength)
 
     def FlushAdapterBuffersEx(
         self,

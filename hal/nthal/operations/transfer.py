@@ -69,10 +69,10 @@ def _refused(machine: Machine, why: str, status: NtStatus = NtStatus.INVALID_PAR
     return status
 
 
-def _entered(machine: Machine, adapter: Adapter | None, routine: str) -> Adapter | None:
-    """Give the adapter if it and the IRQL allow the call."""
-    ok = usable(machine, adapter, routine) and machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, routine)
-    return adapter if ok else None
+def _entered(machine: Machine, adapter: Adapter | None, routine: str, *, exact: bool = False) -> Adapter | None:
+    """Give the adapter if it and the IRQL allow the call: at most DISPATCH_LEVEL, or exactly."""
+    level = machine.processor.irql_is if exact else machine.processor.irql_at_most
+    return adapter if usable(machine, adapter, routine) and level(Irql.DISPATCH_LEVEL, routine) else None
 
 
 def adapter_info(machine: Machine, adapter: Adapter | None, info: DmaAdapterInfo) -> NtStatus:
@@ -166,9 +166,8 @@ def allocate_channel(
 ) -> NtStatus:
     """AllocateAdapterChannelEx: as AllocateAdapterChannel, or now or not at all, then with a routine or without."""
     name, routine = "AllocateAdapterChannelEx", asked.routine
-    if not usable(machine, adapter, name) or adapter is None:
-        return NtStatus.INVALID_PARAMETER
-    if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, name) or channel.inside_callback(machine, adapter, name):
+    adapter = _entered(machine, adapter, name, exact=True)
+    if adapter is None or channel.inside_callback(machine, adapter, name):
         return NtStatus.INVALID_PARAMETER
     if (routine is None) == (base is None) or (base is not None and not asked.now) or count < 0:
         words = "a routine, or with DMA_SYNCHRONOUS_CALLBACK a MapRegisterBase, and not both"
@@ -178,9 +177,8 @@ def allocate_channel(
         return refused
     if channel.too_many(machine, adapter, count):
         return NtStatus.INSUFFICIENT_RESOURCES
-    waiter = Waiter(
-        adapter, asked.device, count, routine or _keep, asked.context, made_at=driver_place(), ticket=asked.ticket
-    )
+    waiter = Waiter(adapter, asked.device, count, routine or _keep, asked.context)
+    waiter.made_at, waiter.ticket = driver_place(), asked.ticket
     refused = channel.request(machine, waiter, now=asked.now)
     if refused is None and base is not None:
         base.value = asked.ticket.file
@@ -202,10 +200,8 @@ def get_list(
 ) -> NtStatus:
     """GetScatterGatherListEx, and BuildScatterGatherListEx with `room` bytes for the list."""
     name = "GetScatterGatherListEx" if room is None else "BuildScatterGatherListEx"
-    if not usable(machine, adapter, name) or adapter is None:
-        return NtStatus.INVALID_PARAMETER
-    level = machine.processor.irql_at_most if room is None else machine.processor.irql_is
-    if not level(Irql.DISPATCH_LEVEL, name):
+    adapter = _entered(machine, adapter, name, exact=room is not None)
+    if adapter is None:
         return NtStatus.INVALID_PARAMETER
     if not adapter.description.master:
         return _refused(machine, f"{name} is for bus masters")
@@ -219,9 +215,8 @@ def get_list(
         return refused
     wanted = scatter_gather.Wanted(segments, part.to_device, asked.routine, asked.context)
     with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
-        status, made = scatter_gather.enqueue(
-            machine, adapter, asked.device, wanted, room=room, ticket=asked.ticket, now=asked.now
-        )
+        ticket, now = asked.ticket, asked.now
+        status, made = scatter_gather.enqueue(machine, adapter, asked.device, wanted, room=room, ticket=ticket, now=now)
     if out is not None and made is not None:
         out.value = made
     return status
