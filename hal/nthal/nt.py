@@ -76,7 +76,7 @@ def HalAllocateCommonBuffer(
 
 @checked
 def HalFreeCommonBuffer(
-    AdapterObject: Adapter | None, Length: int, LogicalAddress: La | None, VirtualAddress: Va | None, CacheEnabled: bool
+    AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va | None, CacheEnabled: bool
 ) -> None:
     """Free a common buffer; every argument must be that of its allocation (CB-81)."""
     request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)

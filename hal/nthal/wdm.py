@@ -146,7 +146,7 @@ class DMA_OPERATIONS:
         self,
         DmaAdapter: "DMA_ADAPTER | None",
         Length: int,
-        LogicalAddress: La | None,
+        LogicalAddress: La,
         VirtualAddress: Va | None,
         CacheEnabled: bool,
     ) -> None:

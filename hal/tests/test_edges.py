@@ -274,11 +274,11 @@ def test_cb81_a_free_of_null_is_refused_in_words(bench):
     """Source: reference hal-contract CB-72 and CB-81."""
     b = bench(FLAT)
     buffer = b.ok(4096)
-    with pytest.raises(DmaViolation, match="a NULL address is used: FreeCommonBuffer of 4096 bytes at None, None"):
-        b.ops.FreeCommonBuffer(b.adapter, 4096, None, None, True)
+    with pytest.raises(DmaViolation, match="a NULL address is used: FreeCommonBuffer of 4096 bytes at None, La"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, La(0), None, True)
     with pytest.raises(DmaViolation, match="VirtualAddress None, allocated Va"):
         b.ops.FreeCommonBuffer(b.adapter, 4096, buffer.la, None, True)
-    with pytest.raises(DmaViolation, match="LogicalAddress None, allocated La"):
+    with pytest.raises(TypeError, match="LogicalAddress is NULL"):  # a PHYSICAL_ADDRESS is no pointer
         b.ops.FreeCommonBuffer(b.adapter, 4096, None, buffer.va, True)
     b.free(buffer)
 
