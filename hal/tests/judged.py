@@ -218,32 +218,40 @@ class Driver:
             case _:
                 self.operations(call)
 
-    def made(self, adapter: Adapter, before: int, live: int, request: BufferRequest, give_back: Any) -> None:
-        """Observe what the last call made on the adapter, or that it made nothing."""
-        if len(adapter.buffers) == live:
+    def fresh(self) -> list[CommonBuffer]:
+        """Buffers that were not observed yet."""
+        known = {id(one.buffer) for one in self.live}
+        return [buffer for buffer in self.machine.bus.buffers() if id(buffer) not in known]
+
+    def made(
+        self, adapter: Adapter, before: int, request: BufferRequest, give_back: Any, routine: str | None = None
+    ) -> None:
+        """Observe what the last call made, or that it made nothing."""
+        found = self.fresh()
+        if not found:
             self.seen.append(observe_null(self.machine, adapter, request, self.order, before=before))
-        for buffer in adapter.buffers[live:]:
+        for buffer in found:
             self.live.append(Live(buffer, give_back))
-            self.seen.append(observe(self.machine, buffer, self.order))
+            self.seen.append(observe(self.machine, buffer, self.order, routine=routine))
 
     def hal(self, call: Call) -> None:
         adapter = self.nt
         if adapter is None:
             return
-        before, live = holding(self.machine), len(adapter.buffers)
+        before = holding(self.machine)
         nt.HalAllocateCommonBuffer(adapter, call.length, Out(), call.cache_enabled)
 
         def give_back(one: CommonBuffer) -> None:
             nt.HalFreeCommonBuffer(adapter, one.length, one.la, one.va, call.cache_enabled)
 
-        self.made(adapter, before, live, BufferRequest(call.length, call.cache_enabled), give_back)
+        self.made(adapter, before, BufferRequest(call.length, call.cache_enabled), give_back, HAL)
 
     def operations(self, call: Call) -> None:
         adapter = self.wdm
         if adapter is None or call.routine not in adapter.DmaOperations:
             return
         operations, core = adapter.DmaOperations, adapter.core
-        before, live = holding(self.machine), len(core.buffers)
+        before = holding(self.machine)
         low, high = (None if at is None else La(at) for at in (call.minimum, call.maximum))
         cache = True
         match Routine(call.routine):
@@ -261,14 +269,14 @@ class Driver:
         def give_back(one: CommonBuffer) -> None:
             operations.FreeCommonBuffer(adapter, one.length, one.la, one.va, cache)
 
-        self.made(core, before, live, BufferRequest(call.length, routine=Routine(call.routine)), give_back)
+        self.made(core, before, BufferRequest(call.length, routine=Routine(call.routine)), give_back)
 
     def vector(self, call: Call) -> None:
         adapter = self.wdm
         if adapter is None or VECTOR not in adapter.DmaOperations:
             return
         operations, core = adapter.DmaOperations, adapter.core
-        before, live = holding(self.machine), len(core.buffers)
+        before = holding(self.machine)
         low, high = (None if at is None else La(at) for at in (call.minimum, call.maximum))
         out: Out[BufferVector] = Out()
         operations.AllocateCommonBufferVector(
@@ -278,13 +286,13 @@ class Driver:
         def give_back(one: CommonBuffer) -> None:
             operations.FreeCommonBufferFromVector(adapter, out.taken, out.taken.elements.index(one))
 
-        self.made(core, before, live, BufferRequest(call.length, routine=Routine.BOUNDS), give_back)
+        self.made(core, before, BufferRequest(call.length, routine=Routine.BOUNDS), give_back)
 
     def framework(self, call: Call) -> None:
         if self.enabler is None or self.enabler.read_adapter is None:
             return
         core = self.enabler.read_adapter
-        before, live = holding(self.machine), len(core.buffers)
+        before = holding(self.machine)
         out: Out[Any] = Out()
         if call.routine == CREATE:
             mask, status = self.enabler.mask, kmdf.WdfCommonBufferCreate(self.enabler, call.length, None, out)
@@ -301,7 +309,7 @@ class Driver:
         la = kmdf.WdfCommonBufferGetAlignedLogicalAddress(handle)
         old = not self.device.masks()
         aligned = Aligned(call.routine, kmdf.WdfCommonBufferGetLength(handle), int(va), int(la), mask, old_client=old)
-        (buffer,) = core.buffers[live:]
+        (buffer,) = self.fresh()
         self.live.append(Live(buffer, lambda _: kmdf.WdfObjectDelete(handle), aligned))
         self.seen.append(observe(self.machine, buffer, self.order, aligned=aligned))
 

@@ -154,7 +154,7 @@ def test_cb66_says_nothing_of_cached_memory_that_the_driver_must_flush() -> None
 def test_cb65_such_memory_of_the_model_is_not_probed(bench) -> None:
     b = bench(ARM0, "A32v3")
     assert b.bounds(4096, caching=Caching.CACHED) is not None
-    seen = observe(b.machine, b.adapter.core.buffers[0], 1)
+    seen = observe(b.machine, b.machine.bus.buffers()[0], 1)
     assert seen.access == ()
     assert not b.machine.verifier.findings
 
@@ -179,3 +179,12 @@ def test_cb31_of_more_than_a_page_without_frames_or_accesses_cannot_be_told() ->
     assert verdicts(replace(OFF, length=8192))["CB-31"] == (Kind.UNKNOWN, "CB-31 needs the fact pages or access")
     again = replace(OFF, order=2, length=8192)
     assert verdicts(OFF, again)["CB-31"][0] is Kind.VIOLATED, "an overlap is one all the same"
+
+
+@pytest.mark.parametrize("alignment", [1, 2, 16, 64, 4096])
+def test_cb110_a_verified_buffer_keeps_the_alignment_of_the_hal_and_eight_bytes(adapters, alignment: int) -> None:
+    """Source: reference hal-contract 6; the sample of `!dma` has offsets 0x7F8, 0x680 and 0x400 and none that is odd."""
+    platform = replace(FLAT, hal_alignment=alignment).verified()
+    for length in (1, 100, 4095, 0x2010):
+        judge(case_of(platform, adapters["A32"], Call("AllocateCommonBuffer", length)))
+        assert policy.verifier_offset(length, platform) % max(alignment, 8) == 0
