@@ -7,7 +7,7 @@ clause may be violated, nor be unable to judge for want of a fact. The suite run
 `scripts/judged.py` as many as one likes. Source: reference hal-contract 2 and 11.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from nthal.contract import CLAUSES, Fact, Judgement, Kind, Observation, check, v
 from nthal.contract.record import Aligned, holding, observe, observe_free, observe_null, observe_unload
 from nthal.framework import CommonBufferConfig, Device, Enabler
 from nthal.machine import DeviceObject, Machine
-from nthal.platforms import FIXTURES, FRAG, PROFILES, Platform, Span, Switches, Tail
+from nthal.platforms import FIXTURES, FRAG, PROFILES, Platform, Span, Switches
 from nthal.policy import Routine
 from nthal.records.adapter import Adapter, BufferVector, CommonBuffer
 from nthal.records.request import BufferRequest
@@ -70,26 +70,9 @@ def _either(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(values)
 
 
-SWITCHES = st.builds(
-    Switches,
-    zero_length_gives_page=st.booleans(),
-    enforce_map_register_limit=st.booleans(),
-    reactos_grant=st.booleans(),
-    honour_cache_enabled=st.booleans(),
-    sg_pci_is_32bit=st.booleans(),
-    word_channel_boundary=_either(64 * KIB, 128 * KIB),
-    cross_4g=st.booleans(),
-    maximum_address_inclusive=st.booleans(),
-    tail=st.sampled_from(Tail),
-    verifier_offsets=st.booleans(),
-    alignment_all_profiles=st.booleans(),
-    bad_free_as_reactos=st.booleans(),
-    fill=st.integers(0, 255),
-    irql_raises=st.booleans(),
-    stop=st.booleans(),
-    put_with_live_finding=st.booleans(),
-    advisories=st.booleans(),
-)
+_NUMBERS = {"word_channel_boundary": _either(64 * KIB, 128 * KIB), "fill": st.integers(0, 255)}
+SWITCHES = st.builds(Switches, **{one.name: _NUMBERS.get(one.name, ...) for one in fields(Switches)})
+"""Every switch that there is, in any position; hypothesis knows the positions from its type."""
 MASKS = _either(0, 1, 3, 7, 15, 63, 255, 0xFFF, 0x1FFF, 0xFFFF)
 LENGTHS = st.one_of(
     st.integers(0, 3 * 4096),
