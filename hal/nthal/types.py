@@ -7,7 +7,7 @@ Here `Va`, `Pa` and `La` are different classes: comparing or subtracting across 
 Source: reference hal-contract 0.3, 1.1, 1.2.
 """
 
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Generic, Self, TypeVar, overload
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -102,8 +102,16 @@ class Address:
         """Give the address `offset` bytes on. Raises: AddressKindError if `offset` is an address."""
         return type(self)(self._value + _plain(offset))
 
-    def __sub__(self, other: Self) -> int:
-        """Give the distance in bytes to an address of the same kind."""
+    __radd__ = __add__
+
+    @overload
+    def __sub__(self, other: Self) -> int: ...
+    @overload
+    def __sub__(self, other: int) -> Self: ...
+    def __sub__(self, other: Self | int) -> int | Self:
+        """Give the distance in bytes to an address of the same kind, or the address that many bytes before."""
+        if isinstance(other, int):
+            return type(self)(self._value - other)
         return self._value - self._same(other)
 
     def __lt__(self, other: Self) -> bool:

@@ -7,7 +7,7 @@ clause may be violated, nor be unable to judge for want of a fact. The suite run
 `scripts/judged.py` as many as one likes. Source: reference hal-contract 2 and 11.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from nthal.contract import CLAUSES, Fact, Judgement, Kind, Observation, check, v
 from nthal.contract.record import Aligned, holding, observe, observe_free, observe_null, observe_unload
 from nthal.framework import CommonBufferConfig, Device, Enabler
 from nthal.machine import DeviceObject, Machine
-from nthal.platforms import FIXTURES, FRAG, PROFILES, Platform, Span, Switches, Tail
+from nthal.platforms import FIXTURES, FRAG, PROFILES, Platform, Span, Switches
 from nthal.policy import Routine
 from nthal.records.adapter import Adapter, BufferVector, CommonBuffer
 from nthal.records.request import BufferRequest
@@ -70,26 +70,9 @@ def _either(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(values)
 
 
-SWITCHES = st.builds(
-    Switches,
-    zero_length_gives_page=st.booleans(),
-    enforce_map_register_limit=st.booleans(),
-    reactos_grant=st.booleans(),
-    honour_cache_enabled=st.booleans(),
-    sg_pci_is_32bit=st.booleans(),
-    word_channel_boundary=_either(64 * KIB, 128 * KIB),
-    cross_4g=st.booleans(),
-    maximum_address_inclusive=st.booleans(),
-    tail=st.sampled_from(Tail),
-    verifier_offsets=st.booleans(),
-    alignment_all_profiles=st.booleans(),
-    bad_free_as_reactos=st.booleans(),
-    fill=st.integers(0, 255),
-    irql_raises=st.booleans(),
-    stop=st.booleans(),
-    put_with_live_finding=st.booleans(),
-    advisories=st.booleans(),
-)
+_NUMBERS = {"word_channel_boundary": _either(64 * KIB, 128 * KIB), "fill": st.integers(0, 255)}
+SWITCHES = st.builds(Switches, **{one.name: _NUMBERS.get(one.name, ...) for one in fields(Switches)})
+"""Every switch that there is, in any position; hypothesis knows the positions from its type."""
 MASKS = _either(0, 1, 3, 7, 15, 63, 255, 0xFFF, 0x1FFF, 0xFFFF)
 LENGTHS = st.one_of(
     st.integers(0, 3 * 4096),
@@ -221,32 +204,40 @@ class Driver:
             case _:
                 self.operations(call)
 
-    def made(self, adapter: Adapter, before: int, live: int, request: BufferRequest, give_back: Any) -> None:
-        """Observe what the last call made on the adapter, or that it made nothing."""
-        if len(adapter.buffers) == live:
+    def fresh(self) -> list[CommonBuffer]:
+        """Buffers that were not observed yet."""
+        known = {id(one.buffer) for one in self.live}
+        return [buffer for buffer in self.machine.bus.buffers() if id(buffer) not in known]
+
+    def made(
+        self, adapter: Adapter, before: int, request: BufferRequest, give_back: Any, routine: str | None = None
+    ) -> None:
+        """Observe what the last call made, or that it made nothing."""
+        found = self.fresh()
+        if not found:
             self.seen.append(observe_null(self.machine, adapter, request, self.order, before=before))
-        for buffer in list(adapter.buffers)[live:]:
+        for buffer in found:
             self.live.append(Live(buffer, give_back))
-            self.seen.append(observe(self.machine, buffer, self.order))
+            self.seen.append(observe(self.machine, buffer, self.order, routine=routine))
 
     def hal(self, call: Call) -> None:
         adapter = self.nt
         if adapter is None:
             return
-        before, live = holding(self.machine), len(adapter.buffers)
+        before = holding(self.machine)
         nt.HalAllocateCommonBuffer(adapter, call.length, Out(), call.cache_enabled)
 
         def give_back(one: CommonBuffer) -> None:
             nt.HalFreeCommonBuffer(adapter, one.length, one.la, one.va, call.cache_enabled)
 
-        self.made(adapter, before, live, BufferRequest(call.length, call.cache_enabled), give_back)
+        self.made(adapter, before, BufferRequest(call.length, call.cache_enabled), give_back, HAL)
 
     def operations(self, call: Call) -> None:
         adapter = self.wdm
         if adapter is None or call.routine not in adapter.DmaOperations:
             return
         operations, core = adapter.DmaOperations, adapter.core
-        before, live = holding(self.machine), len(core.buffers)
+        before = holding(self.machine)
         low, high = (None if at is None else La(at) for at in (call.minimum, call.maximum))
         cache = True
         match Routine(call.routine):
@@ -264,14 +255,14 @@ class Driver:
         def give_back(one: CommonBuffer) -> None:
             operations.FreeCommonBuffer(adapter, one.length, one.la, one.va, cache)
 
-        self.made(core, before, live, BufferRequest(call.length, routine=Routine(call.routine)), give_back)
+        self.made(core, before, BufferRequest(call.length, routine=Routine(call.routine)), give_back)
 
     def vector(self, call: Call) -> None:
         adapter = self.wdm
         if adapter is None or VECTOR not in adapter.DmaOperations:
             return
         operations, core = adapter.DmaOperations, adapter.core
-        before, live = holding(self.machine), len(core.buffers)
+        before = holding(self.machine)
         low, high = (None if at is None else La(at) for at in (call.minimum, call.maximum))
         out: Out[BufferVector] = Out()
         operations.AllocateCommonBufferVector(
@@ -281,13 +272,13 @@ class Driver:
         def give_back(one: CommonBuffer) -> None:
             operations.FreeCommonBufferFromVector(adapter, out.taken, out.taken.elements.index(one))
 
-        self.made(core, before, live, BufferRequest(call.length, routine=Routine.BOUNDS), give_back)
+        self.made(core, before, BufferRequest(call.length, routine=Routine.BOUNDS), give_back)
 
     def framework(self, call: Call) -> None:
         if self.enabler is None or self.enabler.read_adapter is None:
             return
         core = self.enabler.read_adapter
-        before, live = holding(self.machine), len(core.buffers)
+        before = holding(self.machine)
         out: Out[Any] = Out()
         if call.routine == CREATE:
             mask, status = self.enabler.mask, kmdf.WdfCommonBufferCreate(self.enabler, call.length, None, out)
@@ -304,7 +295,7 @@ class Driver:
         la = kmdf.WdfCommonBufferGetAlignedLogicalAddress(handle)
         old = not self.device.masks()
         aligned = Aligned(call.routine, kmdf.WdfCommonBufferGetLength(handle), int(va), int(la), mask, old_client=old)
-        (buffer,) = list(core.buffers)[live:]
+        (buffer,) = self.fresh()
         self.live.append(Live(buffer, lambda _: kmdf.WdfObjectDelete(handle), aligned))
         self.seen.append(observe(self.machine, buffer, self.order, aligned=aligned))
 

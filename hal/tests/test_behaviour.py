@@ -193,10 +193,10 @@ def test_cb67_mapping_keeps_the_caches_by_version_or_as_the_switch_says(bench, a
         assert (b.machine.device_read(la, 128) == b"b" * 128) is fresh
 
     def writes(la):
-        b.machine.device_write(la, b"d" * 128)
         # Next door, in lines that the transfer shares, the processor goes on working.
-        b.machine.cpu_write(pool, b"n" * 32)
         b.machine.cpu_write(pool + 160, b"n" * 32)
+        b.machine.device_write(la, b"d" * 128)
+        b.machine.cpu_write(pool, b"n" * 32)
 
     transfer(reads, to_device=True)
     transfer(writes, to_device=False)

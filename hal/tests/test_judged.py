@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever the model allocates passes the model's own judge, on every platform, with every switch, by every routine."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -110,6 +110,65 @@ def verdicts(*seen: Observation) -> dict[str, tuple[Kind, str]]:
 OFF = Observation(1, origin="windows-log", length=4096, va=0x1_0680, la=0x2_0680)
 
 
+NULL = Observation(1, null=True, length=1)
+FREE = Observation(2, kind="free", length=4096, va=OFF.va, la=OFF.la)
+SLAVE = replace(OFF, boundary=1 << 16, la=0x1_F000, length=8192)
+MASKED = replace(
+    OFF, routine="WdfCommonBufferCreate", alignment_mask=15, usable=4096, raw_length=4096, old_client=False
+)
+REACHED = replace(FREE, access_after_free_ok=False)
+DECIDES = {
+    "kind": (OFF, "unload"),
+    "origin": (replace(OFF, verified=False, irql=0), "linux"),
+    "routine": (replace(MASKED, routine=None), "WdfCommonBufferCreate"),
+    "length": (OFF, 0),
+    "page_size": (replace(OFF, verified=False), 16),
+    "null": (OFF, True),
+    "irql": (OFF, 2),
+    "adapter": (replace(FREE, adapter=1), 2),
+    "limit": (OFF, 1),
+    "boundary": (replace(SLAVE, channel_bits=16), 1 << 20),
+    "channel_bits": (SLAVE, 16),
+    "minimum": (replace(OFF, routine="AllocateCommonBufferWithBounds"), 1 << 32),
+    "maximum": (replace(OFF, routine="AllocateCommonBufferWithBounds"), 1),
+    "granted": (OFF, 0),
+    "granularity": (replace(OFF, pages=(1,)), 8192),
+    "alignment_mask": (MASKED, 0xFFF),
+    "cache_enabled": (MASKED, False),
+    "cache_type": (replace(OFF, routine="AllocateCommonBufferWithBounds", caching=1), 0),
+    "va": (replace(OFF, verified=False, la=0x1000), 0x1000),
+    "la": (replace(OFF, verified=False, va=0x1000), 0x1000),
+    "usable": (OFF, 5000),
+    "pages": (OFF, (1, 2)),
+    "registers": (replace(OFF, registers_needed=False), 1),
+    "registers_needed": (replace(OFF, registers=1), True),
+    "caching": (replace(OFF, routine="AllocateCommonBuffer", arch="x64"), 0),
+    "verified": (OFF, True),
+    "raw_length": (MASKED, 8192),
+    "raw_va": (replace(MASKED, raw_la=OFF.la), 0),
+    "raw_la": (replace(MASKED, raw_va=OFF.va), 0),
+    "old_client": (MASKED, True),
+    "held_after_null": (NULL, 1),
+    "held_after_free": (REACHED, 1),
+    "access_after_free_ok": (FREE, True),
+    "device_address": (OFF, 1),
+    "access": (OFF, (Access(0, 1, 2),)),
+    "translated": (replace(OFF, pages=(1,), limit=1 << 20), True),
+    "arch": (replace(OFF, routine="AllocateCommonBuffer", caching=0), "x64"),
+    "cca": (replace(OFF, routine="AllocateCommonBuffer", caching=0, arch="arm64"), True),
+    "departs": (replace(OFF, usable=5000), ("AM-09",)),
+}
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Observation) if one.name != "order"])
+def test_every_field_of_an_observation_decides_a_verdict(name: str) -> None:
+    """A field that no clause looks at is not asked for. `order` is the order."""
+    seen, value = DECIDES[name]
+    before = [] if seen.kind == "alloc" else [replace(OFF, adapter=1)]
+    one, other = (verdicts(*before, replace(seen, **change)) for change in ({}, {name: value}))
+    assert {clause: kind for clause, (kind, _) in one.items()} != {clause: kind for clause, (kind, _) in other.items()}
+
+
 def test_cb29_in_mid_page_hangs_on_who_verifies_and_says_so() -> None:
     """Source: reference hal-contract AM-10; the addresses are of the kind that `!dma` shows."""
     assert verdicts(replace(OFF, verified=False))["CB-29"][0] is Kind.VIOLATED
@@ -154,7 +213,7 @@ def test_cb66_says_nothing_of_cached_memory_that_the_driver_must_flush() -> None
 def test_cb65_such_memory_of_the_model_is_not_probed(bench) -> None:
     b = bench(ARM0, "A32v3")
     assert b.bounds(4096, caching=Caching.CACHED) is not None
-    seen = observe(b.machine, next(iter(b.adapter.core.buffers)), 1)
+    seen = observe(b.machine, b.machine.bus.buffers()[0], 1)
     assert seen.access == ()
     assert not b.machine.verifier.findings
 
@@ -179,3 +238,12 @@ def test_cb31_of_more_than_a_page_without_frames_or_accesses_cannot_be_told() ->
     assert verdicts(replace(OFF, length=8192))["CB-31"] == (Kind.UNKNOWN, "CB-31 needs the fact pages or access")
     again = replace(OFF, order=2, length=8192)
     assert verdicts(OFF, again)["CB-31"][0] is Kind.VIOLATED, "an overlap is one all the same"
+
+
+@pytest.mark.parametrize("alignment", [1, 2, 16, 64, 4096])
+def test_cb110_a_verified_buffer_keeps_the_alignment_of_the_hal_and_eight_bytes(adapters, alignment: int) -> None:
+    """Source: reference hal-contract 6; the sample of `!dma` has offsets 0x7F8, 0x680 and 0x400 and none that is odd."""
+    platform = replace(FLAT, hal_alignment=alignment).verified()
+    for length in (1, 100, 4095, 0x2010):
+        judge(case_of(platform, adapters["A32"], Call("AllocateCommonBuffer", length)))
+        assert policy.verifier_offset(length, platform) % max(alignment, 8) == 0

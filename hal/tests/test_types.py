@@ -47,6 +47,18 @@ def test_what_is_taken_of_an_address_is_a_plain_number():
     assert struct.pack("<Q", La(0x1_2345_6000)) == (0x1_2345_6000).to_bytes(8, "little")
 
 
+def test_an_address_some_bytes_on_or_back_is_an_address_of_its_kind():
+    va = Va(0x1000)
+    assert va + 8 == 8 + va == Va(0x1008)
+    assert va - 8 == Va(0xFF8)
+    assert type(va - 8) is Va
+    assert Va(0x1008) - va == 8
+    with pytest.raises(ValueError, match="64-bit"):
+        va - 0x1001
+    with pytest.raises(AddressKindError):
+        sum([va, va])
+
+
 def test_a_physical_address_has_the_members_of_the_union_and_a_virtual_one_has_not():
     assert (La(0x1_2345_6789).QuadPart, La(0x1_2345_6789).LowPart, La(0x1_2345_6789).HighPart) == (
         0x1_2345_6789,

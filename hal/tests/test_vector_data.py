@@ -181,7 +181,7 @@ def record_of(seen):
 def test_a_real_record_follows_the_schema_and_is_read_back_as_it_was(bench, platform):
     b = bench(FIXTURES[platform].verified(), "S1" if platform == "isa" else "A32v3")
     b.ok(5000)
-    (buffer,) = b.adapter.core.buffers
+    (buffer,) = b.machine.bus.buffers()
     for seen in (observe(b.machine, buffer, 1), observe_free(buffer, 2, after=b.machine), observe_unload(3)):
         record = record_of(seen)
         assert conforms(record, schema())

@@ -104,6 +104,8 @@ def _unit(seen: Observation) -> int | None:
 def _facts_of_null(seen: Observation) -> Iterator[Case]:
     yield "CB-70", {"null": True, "held": seen.held_after_null}
     yield "CB-27", {"null": True, "length": seen.length}
+    if seen.irql is not None:
+        yield "CB-10", {"irql": seen.irql}
 
 
 def _facts_of_buffer(seen: Observation, history: _History) -> Iterator[Case]:

@@ -4,13 +4,13 @@
 Before and after a call `holding` counts what the machine has given out; what is more after a NULL or a free is held.
 """
 
-from dataclasses import dataclass
-from typing import Final, TypedDict
+from dataclasses import dataclass, replace
+from typing import Final
 
 from nthal import policy
 from nthal.contract.observation import Access, Observation
 from nthal.machine import Machine
-from nthal.platforms import Platform, Switches, Translation
+from nthal.platforms import Switches, Translation
 from nthal.records.adapter import Adapter, CommonBuffer
 from nthal.records.request import BufferRequest
 from nthal.windows import Caching
@@ -23,13 +23,6 @@ _QUESTIONS: Final = {
     "AM-09": "tail",
 }
 """Open questions from which a clause follows (`Clause.question`), and the switch that answers each."""
-
-
-class _System(TypedDict):
-    translated: bool
-    arch: str
-    cca: bool | None
-    departs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +92,16 @@ def observe(
         routine or request.routine.value, buffer.length, int(buffer.va), int(buffer.la), platform.hal_alignment - 1
     )
     slave = not description.master
-    return Observation(
-        order,
+    return replace(
+        _call(machine, buffer.adapter, request, order),
         routine=shown.routine,
         length=shown.length,
-        page_size=platform.page_size,
-        irql=int(machine.irql),
-        adapter=buffer.adapter.number,
-        limit=buffer.adapter.limit,
         boundary=buffer.adapter.boundary if slave else None,
         channel_bits=(16 if policy.is_word_channel(description) else 8) if slave else None,
         minimum=None if request.minimum is None else int(request.minimum),
         maximum=None if request.maximum is None else int(request.maximum),
-        granted=buffer.adapter.granted,
         granularity=platform.page_size * (policy.LARGE_PAGE_FACTOR if request.large_pages else 1),
         alignment_mask=shown.mask,
-        cache_enabled=bool(request.cache_enabled),
         cache_type=None if request.cache_type is None else int(request.cache_type),
         va=shown.va,
         la=shown.la,
@@ -130,35 +117,32 @@ def observe(
         old_client=aligned.old_client if aligned else None,
         device_address=shown.la,
         access=_probe(machine, buffer, shown.la - int(buffer.la), shown.length) if probe else (),
-        **_system(platform),
     )
 
 
-def _system(platform: Platform) -> _System:
-    return {
-        "translated": platform.translation.scatters,
-        "arch": platform.arch.value,
-        "cca": bool(platform.cca) if platform.arch.is_arm else None,
-        "departs": departs(platform.switches),
-    }
-
-
-def observe_null(machine: Machine, adapter: Adapter, request: BufferRequest, order: int, *, before: int) -> Observation:
-    """Record an allocation that gave NULL; `before` is what `holding` said before the call."""
+def _call(machine: Machine, adapter: Adapter, request: BufferRequest, order: int) -> Observation:
+    """What is known of an allocation whatever came of it."""
+    platform = machine.platform
     return Observation(
         order,
         routine=request.routine.value,
         length=max(request.length, 0),
-        page_size=machine.platform.page_size,
-        null=True,
+        page_size=platform.page_size,
         irql=int(machine.irql),
         adapter=adapter.number,
         limit=adapter.limit,
         granted=adapter.granted,
         cache_enabled=bool(request.cache_enabled),
-        held_after_null=holding(machine) - before,
-        **_system(machine.platform),
+        translated=platform.translation.scatters,
+        arch=platform.arch.value,
+        cca=bool(platform.cca) if platform.arch.is_arm else None,
+        departs=departs(platform.switches),
     )
+
+
+def observe_null(machine: Machine, adapter: Adapter, request: BufferRequest, order: int, *, before: int) -> Observation:
+    """Record an allocation that gave NULL; `before` is what `holding` said before the call."""
+    return replace(_call(machine, adapter, request, order), null=True, held_after_null=holding(machine) - before)
 
 
 def observe_free(

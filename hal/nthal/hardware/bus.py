@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nthal import policy
 from nthal.events import DeviceAccess
 from nthal.hardware.guards import tell_unwritten
 from nthal.hardware.space import IntervalMap, OverlapMap
@@ -193,7 +194,9 @@ class Bus:
         if window is not None:
             start = at - int(window.la)
             pieces = list(window.frames.pieces(window.offset + start, min(left, window.length - start)))
-            self._look_for_stale(pieces, f"{doing}, mapped at {window.made_at}", write=write)
+            # What a device writes under a kept mapping arrives with the flush, whatever the cache holds till then.
+            if not write or not policy.map_keeps_caches(window.adapter.description, self._platform.switches):
+                self._look_for_stale(pieces, f"{doing}, mapped at {window.made_at}", write=write)
             return pieces
         buffer = self._buffer_at(at, adapter)
         if buffer is None:
