@@ -4,11 +4,18 @@
 Units: frames are page numbers (physical address divided by the page size).
 """
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from nthal.runs import Run, RunSet
 from nthal.types import Pa, Va
-from nthal.windows import Caching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nthal.records.backing import Backing
+    from nthal.windows import Caching
 
 
 class FrameList:
@@ -55,6 +62,7 @@ class Region:
 
     `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes,
     and `unwritten` the offsets from `base` of a common buffer that nobody wrote yet; None once a read of one was told.
+    `backing` is the memory of this process under it, if native code may see it.
     """
 
     def __init__(
@@ -69,7 +77,8 @@ class Region:
         self.what = what
         self.is_common_buffer = False
         self.pageable = False
-        self.shadow: tuple[bytearray, bytearray] | None = None
+        self.shadow: tuple[bytearray, bytearray] | tuple[memoryview, memoryview] | None = None
+        self.backing: Backing | None = None
         self.unwritten: RunSet | None = None
 
     @property
