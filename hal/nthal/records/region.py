@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nthal.runs import Run, RunSet
 from nthal.types import Pa, Va
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nthal.records.backing import Backing
+    from nthal.runs import Run, RunSet
     from nthal.windows import Caching
 
 
