@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from nthal import wdm
-from nthal.framework import WdfObject
 from nthal.native import marshal, routines
 from nthal.native.errors import NativeError
 from nthal.native.framework_routines import CONTROL, READ, WRITE, resources
 from nthal.native.objects import DeviceInit, FxQueue, FxRequest
 from nthal.native.session import Session
 from nthal.operations import adapter as adapters
-from nthal.verifier import Misuse
+from nthal.verifier import Misuse, called_from
 from nthal.windows import Irql, NtStatus, nt_success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nthal.framework import WdfObject
     from nthal.native.builder import Built
+    from nthal.native.cdata import CData
     from nthal.native.host import Host
     from nthal.native.prototypes import Prototype
     from nthal.types import Va
@@ -72,7 +73,11 @@ class Driver:
     def start(self) -> int:
         """Load, add the device, start it; give the status of the first step that failed. Raises: what a rule says."""
         session, ffi = self.session, self.session.ffi
-        entry, driver_object, path = session.lib.nthal_driver_entry(), ffi.new("DRIVER_OBJECT *"), ffi.new("UNICODE_STRING *")
+        entry, driver_object, path = (
+            session.lib.nthal_driver_entry(),
+            ffi.new("DRIVER_OBJECT *"),
+            ffi.new("UNICODE_STRING *"),
+        )
         session.show(driver_object, lambda: driver_object)
         session.show(path, lambda: path)
         status = self._call(entry, session.address(driver_object), session.address(path), what="DriverEntry")
@@ -144,7 +149,7 @@ class Driver:
             with self.session.machine:
                 thing.delete()
 
-    # --- the interrupt -------------------------------------------------------------------------------------------------
+    # --- the interrupt -----------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         session, interrupt = self.session, self.session.interrupt
@@ -173,7 +178,7 @@ class Driver:
         session.host.disconnect()
         interrupt.line = None
 
-    # --- requests of a program -------------------------------------------------------------------------------------------
+    # --- requests of a program ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes, offset: int = 0) -> Answer:
         """WriteFile: hand `data` to the driver, and let the device work until the request is completed."""
@@ -210,7 +215,8 @@ class Driver:
         session.enter(function, session.number(queue), number, *arguments, what=name)
         session.host.run()
         if request.status is None:
-            raise NativeError(f"the device is idle, and {session.name} has not completed the request that {name} got")
+            last = "".join(f"; the last finding: {one}" for one in machine.verifier.findings[-1:])
+            raise NativeError(f"the device is idle, and {session.name} holds the request that {name} got{last}")
         with machine:
             given = machine.cpu_read(va, min(request.information, length)) if length else b""
         session.mdls.pop(marshal.pointer(session, request.mdl))
@@ -249,9 +255,12 @@ def load(built: Built, host: Host, *, register_bytes: int = 0x200) -> Driver:
 def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
     """The function that C calls for a routine."""
 
-    def answer(*raw: object) -> object:
-        with session.answering():
-            return marshal.call(session, prototype, routines.target(session, prototype), raw)
-        return marshal.zero(session, prototype.type)
+    def answer(*raw: CData) -> object:
+        try:
+            with called_from(session.place()):
+                return marshal.call(session, prototype, routines.target(session, prototype), raw)
+        except BaseException as error:  # noqa: BLE001  (no exception may pass C)
+            session.stop(error)
+            return marshal.zero(session, prototype.type)
 
     return answer

@@ -7,7 +7,7 @@ class NativeError(RuntimeError):
 
 
 class NoCompiler(NativeError):
-    """This computer lacks what compiles C: a compiler, Python's headers or cffi. `hint` says what to install."""
+    """What compiles C is not there: a compiler, Python's headers or cffi. `hint` says what to install."""
 
     def __init__(self, lacks: str, hint: str) -> None:
         super().__init__(f"{lacks}; {hint}")

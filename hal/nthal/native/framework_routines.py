@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nthal.transaction import Transaction
     from nthal.types import Out, Va
 
+_make_device = Device
 READ: Final = 3
 WRITE: Final = 4
 CONTROL: Final = 14
@@ -75,19 +76,19 @@ def WdfDeviceInitSetIoType(session: Session, DeviceInit: CData, IoType: int) -> 
 
 
 def _init(session: Session, handle: CData) -> DeviceInit:
-    found = session.object(session.address(handle))
+    found = session.object_of(session.address(handle))
     if not isinstance(found, DeviceInit):
         raise BugCheck("DeviceInit is NULL, or its device is made already")
     return found
 
 
 def WdfDeviceCreate(
-    session: Session, DeviceInit: CData, DeviceAttributes: ObjectAttributes | None, Device: Out[kmdf.Device]
+    session: Session, DeviceInit: CData, DeviceAttributes: ObjectAttributes | None, Device: Out[Device]
 ) -> NtStatus:
     """Make the device object; the driver's DeviceInit is NULL from then on."""
     del DeviceAttributes
     session.callbacks = _init(session, DeviceInit[0]).callbacks
-    session.device = Device.value = kmdf.Device(session.machine, driver=session.name, pdo=session.host.pdo)
+    session.device = Device.value = _make_device(session.machine, driver=session.name, pdo=session.host.pdo)
     DeviceInit[0] = session.ffi.NULL
     return NtStatus.SUCCESS
 
@@ -186,7 +187,10 @@ def WdfSpinLockCreate(
 ) -> NtStatus:
     """Make a lock, under the parent that the attributes name or the driver."""
     parent = SpinLockAttributes.parent_object if SpinLockAttributes is not None else None
-    SpinLock.value = FxSpinLock(parent or session.driver)
+    owner = parent or session.driver
+    if owner is None:
+        return NtStatus.INVALID_DEVICE_REQUEST
+    SpinLock.value = FxSpinLock(owner)
     return NtStatus.SUCCESS
 
 

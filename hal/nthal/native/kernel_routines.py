@@ -248,7 +248,9 @@ def KeLowerIrql(session: Session, NewIrql: int) -> None:
 def KeAcquireSpinLock(session: Session, SpinLock: CData, OldIrql: Out[int]) -> None:
     """Take a lock, at DISPATCH_LEVEL. Raises: BugCheck if it is held: there is one processor."""
     if int(SpinLock[0]):
-        raise BugCheck(f"a spin lock is acquired again at {session.place()}: the processor waits for itself", _SPIN_LOCK)
+        raise BugCheck(
+            f"a spin lock is acquired again at {session.place()}: the processor waits for itself", _SPIN_LOCK
+        )
     SpinLock[0] = 1
     OldIrql.value = set_irql(session, Irql.DISPATCH_LEVEL)
 

@@ -125,7 +125,7 @@ def elements(session: Session, value: ScatterGatherList) -> CData:
     return made
 
 
-# --- arguments -----------------------------------------------------------------------------------------------------
+# --- arguments -------------------------------------------------------------------------------------------------------
 
 
 def _argument(now: Call, parameter: Parameter, value: CData) -> object:
@@ -140,7 +140,7 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
         number = session.address(value)
         if name in _VIRTUAL:
             return Va(number)
-        return session.object(number) if name == "MapRegisterBase" else number
+        return session.object_of(number) if name == "MapRegisterBase" else number
     if kind == "PHYSICAL_ADDRESS":
         return La(int(value.QuadPart) & MAX_ADDRESS)
     if kind == "PMDL":
@@ -152,7 +152,7 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
     if kind.endswith("*") or kind in ("PPHYSICAL_ADDRESS", "PULONG", "PKIRQL"):
         return _out(now, kind, value, name)
     if kind in _HANDLES or (kind.startswith("WDF") and "_" not in kind):
-        return session.address(value) if kind == "WDFCONTEXT" else session.object(session.address(value))
+        return session.address(value) if kind == "WDFCONTEXT" else session.object_of(session.address(value))
     if kind.startswith("P"):
         return value
     return int(value)
@@ -199,7 +199,7 @@ def _attributes(now: Call, value: CData) -> ObjectAttributes | None:
     if not value:
         return None
     now.attributes = value
-    parent = now.session.object(now.session.address(value.ParentObject))
+    parent = now.session.object_of(now.session.address(value.ParentObject))
     return ObjectAttributes(cast("WdfObject | None", parent))
 
 

@@ -34,7 +34,9 @@ def target(session: Session, prototype: Prototype) -> Callable[..., object]:
     for module in _OWN:
         if hasattr(module, prototype.name):
             return partial(getattr(module, prototype.name), session)
-    return next(getattr(module, prototype.name) for module in _FACADES if hasattr(module, prototype.name))
+    found: Callable[..., object]
+    found = next(getattr(module, prototype.name) for module in _FACADES if hasattr(module, prototype.name))
+    return found
 
 
 def _through_table(name: str, adapter: wdm.DMA_ADAPTER, *arguments: object) -> object:

@@ -17,7 +17,7 @@ from nthal.verifier import BugCheck, Misuse, called_from
 from nthal.windows import Irql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from nthal.framework import Device
     from nthal.native.cdata import CData, Compiled
@@ -32,6 +32,7 @@ _ARGUMENTS: Final = 6
 _LISTS_KEPT: Final = 16
 """Lists that were put and are remembered, so that who puts one twice is told."""
 _NULL_PAGES: Final = 0x1_0000
+_ERROR: Final = 1
 _FAULT: Final = 2
 _PAGE_FAULT: Final = 0x50
 _IRQL_UNEXPECTED: Final = 0xC8
@@ -39,7 +40,7 @@ _INVALID_HANDLE: Final = 0x10D
 
 
 class Cleanup(WdfObject):
-    """Ends with its parent, which was told to call the driver then. Made first, so that other children end before it."""
+    """Ends with its parent, and calls the driver then. It is made first, so that other children end before it."""
 
     def __init__(self, parent: WdfObject, call: Callable[[], None]) -> None:
         super().__init__(parent)
@@ -80,7 +81,7 @@ class Session:
         self._inside: str | None = None
         self._irql_before = Irql.PASSIVE_LEVEL
 
-    # --- into the driver and back ----------------------------------------------------------------------------------
+    # --- into the driver and back ------------------------------------------------------------------------------------
 
     def place(self) -> str:
         """Where the driver is: file, line and function of the last call that noted them."""
@@ -126,17 +127,12 @@ class Session:
         if error is not None:
             raise error
 
-    @contextlib.contextmanager
-    def answering(self) -> Iterator[None]:
-        """What C called: no exception leaves, the first one is kept and stops the driver."""
-        try:
-            with called_from(self.place()):
-                yield
-        except BaseException as error:  # noqa: BLE001  (C cannot unwind Python: whatever it is comes out of `enter`)
-            self._error = error
-            self.lib.nthal_stopped = 1
+    def stop(self, error: BaseException) -> None:
+        """Stop the driver where it is: `enter` raises the error instead of C, which cannot unwind Python."""
+        self._error = error
+        self.lib.nthal_stopped = _ERROR
 
-    # --- objects and what C knows of them --------------------------------------------------------------------------
+    # --- objects and what C knows of them ----------------------------------------------------------------------------
 
     def number(self, thing: object) -> int:
         """Handle of an object; NULL for None."""
@@ -148,7 +144,7 @@ class Session:
             self._objects[number] = thing
         return number
 
-    def object(self, number: int) -> object:
+    def object_of(self, number: int) -> object:
         """Object behind a handle, deleted ones included: who uses one is told. None for NULL. Raises: BugCheck."""
         if number and number not in self._objects:
             raise BugCheck(f"{number:#x} is no handle", _INVALID_HANDLE)
@@ -231,7 +227,7 @@ class Session:
 
     def context(self, number: int, info: CData) -> int:
         """Address of an object's context of a type. Raises: BugCheck."""
-        self.object(number)
+        self.object_of(number)
         found = self._contexts.get((number, self._context_name(info)))
         if found is None:
             raise BugCheck(f"the object {number:#x} has no context {self._context_name(info)}", _INVALID_HANDLE)
@@ -240,4 +236,3 @@ class Session:
 
 def void(_: int) -> None:
     """A function of the driver that returns nothing."""
-

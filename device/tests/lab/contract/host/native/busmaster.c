@@ -43,6 +43,7 @@ typedef struct _BOARD {
     SIZE_T RegistersLength;
     WDFINTERRUPT Interrupt;
     WDFDMAENABLER Enabler;
+    WDFDMAENABLER DescriptorEnabler;
     WDFCOMMONBUFFER DescriptorBuffer;
     PDESCRIPTOR Descriptors;
     PHYSICAL_ADDRESS DescriptorsLa;
@@ -95,7 +96,13 @@ static NTSTATUS CreateDma(WDFDEVICE Device, PBOARD Board)
     if (!NT_SUCCESS(status))
         return status;
     WdfDmaEnablerSetMaximumScatterGatherElements(Board->Enabler, ELEMENTS);
-    status = WdfCommonBufferCreate(Board->Enabler, ELEMENTS * sizeof(DESCRIPTOR), WDF_NO_OBJECT_ATTRIBUTES,
+
+    // An enabler of their own: where map registers translate, a common buffer holds one of those that transfers need.
+    WDF_DMA_ENABLER_CONFIG_INIT(&config, WdfDmaProfileScatterGather, PAGE_SIZE);
+    status = WdfDmaEnablerCreate(Device, &config, WDF_NO_OBJECT_ATTRIBUTES, &Board->DescriptorEnabler);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = WdfCommonBufferCreate(Board->DescriptorEnabler, ELEMENTS * sizeof(DESCRIPTOR), WDF_NO_OBJECT_ATTRIBUTES,
                                    &Board->DescriptorBuffer);
     if (!NT_SUCCESS(status))
         return status;
@@ -198,11 +205,12 @@ NTSTATUS EvtReleaseHardware(_In_ WDFDEVICE Device, _In_ WDFCMRESLIST Translated)
 
     UNREFERENCED_PARAMETER(Translated);
     if (board->Block != NULL) {
-        PDMA_OPERATIONS operations = board->Adapter->DmaOperations;
 #ifdef WRONG_LENGTH
-        operations->FreeCommonBuffer(board->Adapter, ROUND_TO_PAGES(BLOCK_BYTES), board->BlockLa, board->Block, FALSE);
+        board->Adapter->DmaOperations->FreeCommonBuffer(board->Adapter, ROUND_TO_PAGES(BLOCK_BYTES), board->BlockLa,
+                                                        board->Block, FALSE);
 #elif !defined(WRONG_LEAK)
-        operations->FreeCommonBuffer(board->Adapter, BLOCK_BYTES, board->BlockLa, board->Block, FALSE);
+        board->Adapter->DmaOperations->FreeCommonBuffer(board->Adapter, BLOCK_BYTES, board->BlockLa, board->Block,
+                                                        FALSE);
 #endif
 #ifdef WRONG_AFTER_FREE
         board->Block[8] = 1;
