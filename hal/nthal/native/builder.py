@@ -23,14 +23,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from nthal.native import routines
-from nthal.native.errors import DoesNotCompile, DoesNotLoad, NoCompiler
+from nthal.native import windows
 from nthal.native.prototypes import INCLUDE, Prototype, for_cffi, for_drivers, glue, prototypes
+from nthal.native.shapes import DoesNotCompile, DoesNotLoad, NoCompiler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nthal.native.cdata import Compiled
+    from nthal.native.shapes import Compiled
 
 MODULE: Final = "_nthal_driver"
 FLAGS: Final = (
@@ -42,7 +42,7 @@ FLAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Glue:
-    """What every driver is linked with, compiled once: an object file, and the folder of the header made for drivers."""
+    """What every driver is linked with, compiled once; `folder` has the header that is made for drivers."""
 
     folder: Path
     object: Path
@@ -80,7 +80,7 @@ def make_glue() -> Glue:
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         raise NoCompiler("Python's headers are not there", "install the package python3-dev")
     folder = _scratch()
-    played = tuple(one for one in prototypes() if routines.played(one))
+    played = tuple(one for one in prototypes() if windows.played(one))
     ffi = cffi.FFI()
     ffi.cdef(for_cffi(played))
     ffi.set_source(MODULE, glue(played))

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from nthal import wdm
-from nthal.native import marshal, routines
-from nthal.native.errors import NativeError
-from nthal.native.framework_routines import CONTROL, READ, WRITE, resources
-from nthal.native.objects import DeviceInit, FxQueue, FxRequest
-from nthal.native.session import Session
+from nthal.native import marshal, windows
+from nthal.native.session import FxObject, FxRequest, Session
+from nthal.native.shapes import NativeError
 from nthal.operations import adapter as adapters
 from nthal.verifier import Misuse, called_from
 from nthal.windows import Irql, NtStatus, nt_success
@@ -28,12 +26,13 @@ if TYPE_CHECKING:
 
     from nthal.framework import WdfObject
     from nthal.native.builder import Built
-    from nthal.native.cdata import CData
-    from nthal.native.host import Host
     from nthal.native.prototypes import Prototype
+    from nthal.native.shapes import CData, Host
     from nthal.types import Va
 
-_D0, _D3 = 1, 4
+_READ, _WRITE = 3, 4
+_MEMORY, _INTERRUPT = 3, 2
+_D3 = 4
 _STATUS = 0xFFFF_FFFF
 
 
@@ -52,7 +51,7 @@ class Driver:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.status: int = NtStatus.UNSUCCESSFUL
-        self._resources = session.number(resources(session))
+        self._resources = session.show(self, self._describe)
         self._started = False
 
     def __enter__(self) -> Self:
@@ -62,6 +61,17 @@ class Driver:
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             self.end()
+
+    def _describe(self) -> CData:
+        """What the device has: BAR 0 and its interrupt."""
+        made = self.session.ffi.new("struct WDFCMRESLIST__ *")
+        made.Count = 2
+        memory, interrupt = made.Descriptors[0], made.Descriptors[1]
+        memory.Type, interrupt.Type = _MEMORY, _INTERRUPT
+        memory.u.Memory.Start.QuadPart = windows.REGISTERS_AT
+        memory.u.Memory.Length = self.session.register_bytes
+        interrupt.u.Interrupt.Level = interrupt.u.Interrupt.Vector = Irql.DEVICE_LEVEL
+        return made
 
     @property
     def printed(self) -> list[str]:
@@ -84,9 +94,8 @@ class Driver:
         if nt_success(status):
             if session.driver is None:
                 raise NativeError(f"DriverEntry of {session.name} succeeded without WdfDriverCreate: nothing to drive")
-            init = session.number(DeviceInit())
-            number = session.number(session.driver)
-            status = self._call(session.driver.add, number, init, what="EvtDriverDeviceAdd")
+            numbers = session.number(session.driver), session.number("WDFDEVICE_INIT")
+            status = self._call(session.driver.callbacks["EvtDriverDeviceAdd"], *numbers, what="EvtDriverDeviceAdd")
         if nt_success(status) and session.device is None:
             raise NativeError(f"EvtDriverDeviceAdd of {session.name} succeeded without WdfDeviceCreate")
         if nt_success(status):
@@ -121,7 +130,9 @@ class Driver:
             self._pnp("EvtDeviceReleaseHardware", self._resources)
             self._delete(session.device)
         if session.driver is not None and session.driver.alive:
-            self._call(session.driver.unload, session.number(session.driver), what="EvtDriverUnload")
+            self._call(
+                session.driver.callbacks["EvtDriverUnload"], session.number(session.driver), what="EvtDriverUnload"
+            )
             self._delete(session.driver)
         self._look_for_leaks()
 
@@ -129,10 +140,8 @@ class Driver:
         session, machine = self.session, self.session.machine
         machine.look_at_freed()
         adapters.unload(machine, session.host.pdo.driver)
-        held = [*session.pool.values(), *(owner for _, _, owner in session.mdls.values() if owner)]
-        held += [f"{one.length} bytes of registers mapped at {one.place}" for one in session.windows.values()]
         mine = [one for one in machine.adapters if one.device is session.host.pdo and not one.gone]
-        held += [f"{one!r} made at {one.made_at}" for one in mine]
+        held = [*session.held.values(), *(f"{one!r} made at {one.made_at}" for one in mine)]
         if held:
             machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
 
@@ -141,7 +150,7 @@ class Driver:
 
     def _pnp(self, name: str, *arguments: int) -> int:
         """Call one of the device's callbacks; one that there is not succeeds."""
-        function = self.session.callbacks.get(name, 0)
+        function = self.session.pnp.get(name, 0)
         return self._call(function, self.session.number(self.session.device), *arguments, what=name)
 
     def _delete(self, thing: WdfObject | None) -> None:
@@ -164,33 +173,33 @@ class Driver:
         def dpc() -> None:
             session.enter(later, number, device, what="EvtInterruptDpc")
 
-        interrupt.line = session.host.connect(isr, dpc)
+        session.line = session.host.connect(isr, dpc)
         enable = interrupt.callbacks["EvtInterruptEnable"]
         self._call(enable, number, device, what="EvtInterruptEnable", irql=Irql.DEVICE_LEVEL)
 
     def _disconnect(self) -> None:
         session, interrupt = self.session, self.session.interrupt
-        if interrupt is None or interrupt.line is None:
+        if interrupt is None or session.line is None:
             return
         numbers = session.number(interrupt), session.number(session.device)
         disable = interrupt.callbacks["EvtInterruptDisable"]
         self._call(disable, *numbers, what="EvtInterruptDisable", irql=Irql.DEVICE_LEVEL)
         session.host.disconnect()
-        interrupt.line = None
+        session.line = None
 
     # --- requests of a program ---------------------------------------------------------------------------------------
 
     def write(self, data: bytes, offset: int = 0) -> Answer:
         """WriteFile: hand `data` to the driver, and let the device work until the request is completed."""
-        return self._request(WRITE, data, 0, "EvtIoWrite", offset=offset)
+        return self._request(_WRITE, data, 0, "EvtIoWrite", offset=offset)
 
     def read(self, length: int, offset: int = 0) -> Answer:
         """ReadFile: as many bytes as the driver says it moved."""
-        return self._request(READ, b"", length, "EvtIoRead", offset=offset)
+        return self._request(_READ, b"", length, "EvtIoRead", offset=offset)
 
     def control(self, code: int, data: bytes = b"", length: int = 0) -> Answer:
         """DeviceIoControl: `data` goes in, `length` bytes at most come back."""
-        return self._request(CONTROL, data, length, "EvtIoDeviceControl", code=code)
+        return self._request(windows.CONTROL, data, length, "EvtIoDeviceControl", code=code)
 
     def _request(self, kind: int, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
         session, machine, queue = self.session, self.session.machine, self.session.queue
@@ -198,7 +207,7 @@ class Driver:
         if queue is None or not function or not self._started:
             return Answer(NtStatus.INVALID_DEVICE_REQUEST, 0)
         size = max(len(data), length)
-        if size == 0 and kind != CONTROL and not queue.zero_length:
+        if size == 0 and kind != windows.CONTROL and not session.zero_length:
             return Answer(NtStatus.SUCCESS, 0)
         # A program's buffer lies on whatever pages are free, and begins anywhere in its first one.
         base = machine.allocate_pool(max(size, 1) + _WITHIN, scattered=True)
@@ -210,7 +219,7 @@ class Driver:
         request = self._make(queue, kind, va, data, length)
         request.offset, request.code = offset, code
         number = session.adopt(request, None)
-        sizes = (length, len(data), code) if kind == CONTROL else (size,)
+        sizes = (length, len(data), code) if kind == windows.CONTROL else (size,)
         arguments = sizes if queue.callbacks[name] else ()
         session.enter(function, session.number(queue), number, *arguments, what=name)
         session.host.run()
@@ -219,12 +228,12 @@ class Driver:
             raise NativeError(f"the device is idle, and {session.name} holds the request that {name} got{last}")
         with machine:
             given = machine.cpu_read(va, min(request.information, length)) if length else b""
-        session.mdls.pop(marshal.pointer(session, request.mdl))
+        session.hide(session.show_mdl(request.mdl))
         self._delete(request)
         machine.free_pool(base)
         return Answer(request.status, request.information, given)
 
-    def _make(self, queue: FxQueue, kind: int, va: Va, data: bytes, length: int) -> FxRequest:
+    def _make(self, queue: FxObject, kind: int, va: Va, data: bytes, length: int) -> FxRequest:
         with self.session.machine:
             mdl = wdm.IoAllocateMdl(va, max(len(data), length, 1), False, False)
             if mdl is None:
@@ -258,7 +267,7 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
     def answer(*raw: CData) -> object:
         try:
             with called_from(session.place()):
-                return marshal.call(session, prototype, routines.target(session, prototype), raw)
+                return marshal.call(session, prototype, windows.target(session, prototype), raw)
         except BaseException as error:  # noqa: BLE001  (no exception may pass C)
             session.stop(error)
             return marshal.zero(session, prototype.type)

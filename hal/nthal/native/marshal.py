@@ -7,6 +7,7 @@ becomes its object, a pointer to a result an `Out`, a callback a Python function
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,29 +16,24 @@ from nthal.framework import COMMON_BUFFER_CONFIG_SIZE, ENABLER_CONFIG_SIZE, Obje
 from nthal.records.adapter import ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.types import MAX_ADDRESS, Address, La, Out, Va
+from nthal.verifier import BugCheck
 from nthal.wdm import DMA_ADAPTER
-from nthal.windows import AllocationAction, DeviceDescription, DmaSpeed, DmaWidth, InterfaceType
+from nthal.windows import AllocationAction, DeviceDescription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nthal.native.cdata import CData
     from nthal.native.prototypes import Parameter, Prototype
     from nthal.native.session import Session
+    from nthal.native.shapes import CData
 
 _VIRTUAL: Final = ("VirtualAddress", "CurrentVa", "BaseAddress")
-_HANDLES: Final = ("PADAPTER_OBJECT", "PWDFDEVICE_INIT", "HANDLE")
+_HANDLES: Final = ("PADAPTER_OBJECT",)
 _NUMBERS: Final = ("ULONG", "ULONG64", "size_t", "SIZE_T", "ULONG_PTR", "KIRQL", "UCHAR", "USHORT", "NTSTATUS")
-_RAW: Final = ("Register", "Buffer", "Text", "TypeInfo", "Parameters", "SpinLock", "DeviceInit", "P", "RegistryPath")
+_RAW: Final = ("Register", "Buffer", "Text", "TypeInfo", "Parameters", "SpinLock", "DeviceInit", "P")
 _STRUCTURES: Final = ("PDEVICE_OBJECT", "PDMA_ADAPTER", "PSCATTER_GATHER_LIST")
-_MEMBERS: Final = {
-    "Version": "version", "Master": "master", "ScatterGather": "scatter_gather", "DemandMode": "demand_mode",
-    "AutoInitialize": "auto_initialize", "Dma32BitAddresses": "dma_32bit_addresses", "IgnoreCount": "ignore_count",
-    "Dma64BitAddresses": "dma_64bit_addresses", "BusNumber": "bus_number", "DmaChannel": "dma_channel",
-    "MaximumLength": "maximum_length", "DmaPort": "dma_port", "DmaAddressWidth": "dma_address_width",
-    "DmaControllerInstance": "dma_controller_instance", "DmaRequestLine": "dma_request_line",
-}  # fmt: skip
-"""Members of DEVICE_DESCRIPTION that are numbers, and truth values where the model has those."""
+_WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])")
+"""Where a name of the headers is cut into words."""
 
 
 @dataclass
@@ -46,7 +42,7 @@ class Call:
 
     session: Session
     attributes: CData | None = None
-    results: list[Callable[[], None]] = field(default_factory=list)
+    results: list[Callable[[], object]] = field(default_factory=list)
 
 
 def call(session: Session, prototype: Prototype, target: Callable[..., object], raw: Sequence[CData]) -> object:
@@ -91,7 +87,6 @@ def pointer(session: Session, value: object) -> int:
     if isinstance(value, DMA_ADAPTER):
         return session.show(value, lambda: adapter(session, value))
     if isinstance(value, ScatterGatherList):
-        session.forget_lists()
         return session.show(value, lambda: elements(session, value))
     return session.number(value)
 
@@ -143,8 +138,6 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
         return session.object_of(number) if name == "MapRegisterBase" else number
     if kind == "PHYSICAL_ADDRESS":
         return La(int(value.QuadPart) & MAX_ADDRESS)
-    if kind == "PMDL":
-        return _mdl(now, value)
     if kind in _STRUCTURES:
         return session.shown(session.address(value), kind[1:])
     if kind in _CONVERTERS:
@@ -158,15 +151,13 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
     return int(value)
 
 
-def _mdl(now: Call, value: CData) -> Mdl | None:
-    mdl = now.session.mdl(now.session.address(value))
-    now.results.append(lambda: _show_again(now.session, mdl))
+def _mdl(now: Call, value: CData) -> object:
+    """An MDL: what a routine does to it is to be seen in its structure afterwards."""
+    session, address = now.session, now.session.address(value)
+    mdl = session.shown(address, "MDL")
+    if isinstance(mdl, Mdl):
+        now.results.append(lambda: session.is_shown(address) and session.show_mdl(mdl))
     return mdl
-
-
-def _show_again(session: Session, mdl: Mdl | None) -> None:
-    if any(shown is mdl for shown, _, _ in session.mdls.values()):
-        session.show_mdl(mdl)
 
 
 def _out(now: Call, kind: str, value: CData, name: str) -> object:
@@ -221,14 +212,16 @@ def _buffer_config(now: Call, value: CData) -> kmdf.WDF_COMMON_BUFFER_CONFIG | N
 
 
 def _description(_: Call, value: CData) -> DeviceDescription:
-    made = DeviceDescription(
-        interface_type=InterfaceType(int(value.InterfaceType)),
-        dma_width=DmaWidth(int(value.DmaWidth)),
-        dma_speed=DmaSpeed(int(value.DmaSpeed)),
-        device_address=La(int(value.DeviceAddress.QuadPart) & MAX_ADDRESS),
-    )
-    for member, attribute in _MEMBERS.items():
-        setattr(made, attribute, type(getattr(made, attribute))(int(getattr(value, member))))
+    """A DEVICE_DESCRIPTION: each member by its name in words, as the kind of value that its default is."""
+    made = DeviceDescription(device_address=La(int(value.DeviceAddress.QuadPart) & MAX_ADDRESS))
+    for member in dir(value):
+        name = _WORDS.sub("_", member).lower()
+        if hasattr(made, name) and name != "device_address":
+            kind, number = type(getattr(made, name)), int(getattr(value, member))
+            try:
+                setattr(made, name, kind(number))
+            except ValueError:
+                raise BugCheck(f"DEVICE_DESCRIPTION.{member} is {number}, which means nothing") from None
     return made
 
 
@@ -278,6 +271,7 @@ def show_device(session: Session, device: object) -> int:
 
 
 _CONVERTERS: Final[dict[str, Callable[[Call, CData], object]]] = {
+    "PMDL": _mdl,
     "PWDF_OBJECT_ATTRIBUTES": _attributes,
     "PWDF_DMA_ENABLER_CONFIG": _enabler_config,
     "PWDF_COMMON_BUFFER_CONFIG": _buffer_config,

@@ -8,51 +8,90 @@ the routine raised. Objects of the model are known to C by handles, or by the ad
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from nthal.framework import WdfObject
+from nthal.framework import Device, WdfObject
 from nthal.records.adapter import ScatterGatherList
 from nthal.verifier import BugCheck, Misuse, called_from
-from nthal.windows import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nthal.framework import Device
-    from nthal.native.cdata import CData, Compiled
-    from nthal.native.host import Host
-    from nthal.native.objects import FxDriver, FxInterrupt, FxQueue, FxRequest, IoWindow
+    from nthal.native.shapes import CData, Compiled, Host, InterruptLine
+    from nthal.records.backing import Backing
     from nthal.records.mdl import Mdl
     from nthal.transaction import Transaction
+    from nthal.windows import Irql
 
+INVALID_HANDLE: Final = 0x10D
 FIRST_HANDLE: Final = 0x5744_4600_0000
 """Where handles begin: numbers at which no memory of a process on Linux is found by chance."""
 _ARGUMENTS: Final = 6
 _LISTS_KEPT: Final = 16
-"""Lists that were put and are remembered, so that who puts one twice is told."""
+"""Scatter/gather lists that were put and are remembered, so that who puts one twice is told."""
 _NULL_PAGES: Final = 0x1_0000
 _ERROR: Final = 1
 _FAULT: Final = 2
 _PAGE_FAULT: Final = 0x50
 _IRQL_UNEXPECTED: Final = 0xC8
-_INVALID_HANDLE: Final = 0x10D
 
 
-class Cleanup(WdfObject):
+@dataclass(frozen=True, slots=True)
+class IoWindow:
+    """Registers that a driver mapped: the memory it points at, `offset` into BAR 0, `length` in bytes."""
+
+    backing: Backing
+    offset: int
+    length: int
+
+
+class FxObject(WdfObject):
+    """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held."""
+
+    def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
+        super().__init__(parent)
+        self.callbacks = callbacks
+        self.level: int | None = None
+
+    @property
+    def device(self) -> Device | None:
+        """The device that it belongs to."""
+        return self.parent if isinstance(self.parent, Device) else None
+
+
+class FxRequest(WdfObject):
+    """WDFREQUEST: a read, write or control of a program, whose memory `mdl` describes. `status` None: the driver's yet.
+
+    Lengths in bytes; a control's input and output share its memory, as for METHOD_BUFFERED.
+    """
+
+    def __init__(self, queue: FxObject, kind: int, mdl: Mdl, *, input_length: int, output_length: int) -> None:
+        super().__init__(queue)
+        self.kind = kind
+        self.mdl = mdl
+        self.input_length = input_length
+        self.output_length = output_length
+        self.offset = 0
+        self.code = 0
+        self.status: int | None = None
+        self.information = 0
+
+
+class _Cleanup(WdfObject):
     """Ends with its parent, and calls the driver then. It is made first, so that other children end before it."""
 
-    def __init__(self, parent: WdfObject, call: Callable[[], None]) -> None:
+    def __init__(self, parent: WdfObject, call: Callable[[], object]) -> None:
         super().__init__(parent)
         self._call = call
 
     def dispose(self) -> None:
-        """Call the driver."""
         self._call()
 
 
 class Session:
-    """State of one loaded driver."""
+    """State of one loaded driver. `held` is what it must give back, by address, and where it got it."""
 
     def __init__(self, host: Host, module: Compiled, name: str, *, register_bytes: int) -> None:
         self.host: Final = host
@@ -62,26 +101,25 @@ class Session:
         self.name: Final = name
         self.register_bytes: Final = register_bytes
         self.printed: list[str] = []
-        self.driver: FxDriver | None = None
-        self.device: Device | None = None
-        self.callbacks: dict[str, int] = {}
-        self.interrupt: FxInterrupt | None = None
-        self.queue: FxQueue | None = None
-        self.requests: dict[Transaction, FxRequest] = {}
+        self.held: dict[int, str] = {}
         self.windows: dict[int, IoWindow] = {}
         self.reads_in_a_row = 0
-        self.pool: dict[int, str] = {}
-        """Pool memory that the driver holds, by address, and where it got it."""
-        self.mdls: dict[int, tuple[Mdl, CData, str]] = {}
+        self.driver: FxObject | None = None
+        self.device: Device | None = None
+        self.pnp: dict[str, int] = {}
+        self.interrupt: FxObject | None = None
+        self.line: InterruptLine | None = None
+        self.queue: FxObject | None = None
+        self.zero_length = False
+        self.requests: dict[Transaction, FxRequest] = {}
         self._objects: dict[int, object] = {}
         self._numbers: dict[int, int] = {}
-        self._contexts: dict[tuple[int, str], CData] = {}
+        self._contexts: dict[tuple[int, bytes], CData] = {}
         self._shown: dict[int, tuple[object, CData]] = {}
         self._error: BaseException | None = None
         self._inside: str | None = None
-        self._irql_before = Irql.PASSIVE_LEVEL
 
-    # --- into the driver and back ------------------------------------------------------------------------------------
+    # --- into the driver and back ----------------------------------------------------------------------------------
 
     def place(self) -> str:
         """Where the driver is: file, line and function of the last call that noted them."""
@@ -112,50 +150,58 @@ class Session:
                 lib.nthal_file, lib.nthal_line, lib.nthal_function = noted
         return result
 
-    def _raise_what_stopped(self) -> None:
-        stopped, self.lib.nthal_stopped = int(self.lib.nthal_stopped), 0
-        error, self._error = self._error, None
-        if stopped == _FAULT:
-            address = int(self.lib.nthal_fault_address)
-            failure = self.machine.last_failure
-            cause = f"; what gave NULL last: {failure}" if address < _NULL_PAGES and failure is not None else ""
-            words = f"the driver's code faults at address {address:#x}{cause}"
-            with called_from(f"after {self.place()}"):
-                misuse = Misuse.NULL_USED if address < _NULL_PAGES else Misuse.WILD_ADDRESS
-                self.machine.verifier.violate(misuse, words)
-            raise BugCheck(words, _PAGE_FAULT, address)
-        if error is not None:
-            raise error
-
     def stop(self, error: BaseException) -> None:
         """Stop the driver where it is: `enter` raises the error instead of C, which cannot unwind Python."""
         self._error = error
         self.lib.nthal_stopped = _ERROR
 
-    # --- objects and what C knows of them ----------------------------------------------------------------------------
+    def _raise_what_stopped(self) -> None:
+        stopped, self.lib.nthal_stopped = int(self.lib.nthal_stopped), 0
+        error, self._error = self._error, None
+        if stopped == _FAULT:
+            address, failure = int(self.lib.nthal_fault_address), self.machine.last_failure
+            null = address < _NULL_PAGES
+            words = f"the driver's code faults at address {address:#x}"
+            words += f"; what gave NULL last: {failure}" if null and failure is not None else ""
+            with called_from(f"the code after {self.place()}"):
+                self.machine.verifier.violate(Misuse.NULL_USED if null else Misuse.WILD_ADDRESS, words)
+            raise BugCheck(words, _PAGE_FAULT, address)
+        if error is not None:
+            raise error
+
+    def callbacks_of(self, structure: CData) -> dict[str, int]:
+        """The callbacks that a configuration names, by member."""
+        return {name: self.address(getattr(structure, name)) for name in dir(structure) if name.startswith("Evt")}
+
+    # --- objects and what C knows of them --------------------------------------------------------------------------
+
+    def address(self, pointer: object) -> int:
+        """The number of a pointer."""
+        return int(self.ffi.cast("uintptr_t", pointer))
 
     def number(self, thing: object) -> int:
         """Handle of an object; NULL for None."""
         if thing is None:
             return 0
-        number = self._numbers.get(id(thing))
-        if number is None:
-            number = self._numbers[id(thing)] = FIRST_HANDLE + 16 * (len(self._objects) + 1)
-            self._objects[number] = thing
+        number = self._numbers.setdefault(id(thing), FIRST_HANDLE + 16 * (len(self._objects) + 1))
+        self._objects[number] = thing
         return number
 
     def object_of(self, number: int) -> object:
         """Object behind a handle, deleted ones included: who uses one is told. None for NULL. Raises: BugCheck."""
         if number and number not in self._objects:
-            raise BugCheck(f"{number:#x} is no handle", _INVALID_HANDLE)
+            raise BugCheck(f"{number:#x} is no handle", INVALID_HANDLE)
         return self._objects.get(number)
 
     def show(self, thing: object, made: Callable[[], CData]) -> int:
         """Address of the structure that shows an object to C, made at first."""
-        for address, (shown, _) in self._shown.items():
-            if shown is thing:
-                return address
+        known = next((address for address, (shown, _) in self._shown.items() if shown is thing), None)
+        if known is not None:
+            return known
         structure = made()
+        put = [at for at, (old, _) in self._shown.items() if isinstance(old, ScatterGatherList) and not old.live]
+        for address in put[:-_LISTS_KEPT]:
+            del self._shown[address]
         address = self.address(structure)
         self._shown[address] = thing, structure
         return address
@@ -163,76 +209,47 @@ class Session:
     def shown(self, address: int, kind: str) -> object:
         """Object that the structure at `address` shows; None for NULL. Raises: BugCheck."""
         if address and address not in self._shown:
-            raise BugCheck(f"no {kind} is at {address:#x}", _INVALID_HANDLE)
+            raise BugCheck(f"no {kind} is at {address:#x}: it was freed, or never made", INVALID_HANDLE)
         return self._shown[address][0] if address else None
 
-    def forget_lists(self) -> None:
-        """Forget the oldest of the scatter/gather lists that were put."""
-        put = [at for at, (thing, _) in self._shown.items() if isinstance(thing, ScatterGatherList) and not thing.live]
-        for address in put[:-_LISTS_KEPT]:
-            del self._shown[address]
+    def is_shown(self, address: int) -> bool:
+        """True if a structure of ours is there."""
+        return address in self._shown
 
-    def address(self, pointer: object) -> int:
-        """The number of a pointer."""
-        return int(self.ffi.cast("uintptr_t", pointer))
+    def hide(self, address: int) -> None:
+        """Forget a structure."""
+        self._shown.pop(address, None)
 
-    # --- memory descriptor lists -------------------------------------------------------------------------------------
-
-    def mdl(self, address: int) -> Mdl | None:
-        """MDL at an address; None for NULL. Raises: BugCheck."""
-        if not address:
-            return None
-        if address not in self.mdls:
-            raise BugCheck(f"no MDL is at {address:#x}: it was freed, or never allocated", _INVALID_HANDLE)
-        return self.mdls[address][0]
-
-    def show_mdl(self, mdl: Mdl | None, *, owner: str | None = None) -> int:
-        """Address of an MDL's structure, with what the model knows of it now. `owner` is where the driver got it."""
+    def show_mdl(self, mdl: Mdl | None) -> int:
+        """Address of an MDL's structure, with what the model knows of it now."""
         if mdl is None:
             return 0
-        known = next((structure for shown, structure, _ in self.mdls.values() if shown is mdl), None)
-        structure = self.ffi.new("MDL *") if known is None else known
+        address = self.show(mdl, lambda: self.ffi.new("MDL *"))
+        structure = self._shown[address][1]
         structure.Size, structure.MdlFlags = mdl.size & 0x7FFF, int(mdl.flags)
         structure.StartVa = self.ffi.cast("void *", mdl.start_va)
         structure.ByteCount, structure.ByteOffset = mdl.byte_count, mdl.byte_offset
-        mapped = 0 if mdl.mapped_system_va is None else int(mdl.mapped_system_va)
-        structure.MappedSystemVa = self.ffi.cast("void *", mapped)
-        address = self.address(structure)
-        if known is None:
-            self.mdls[address] = mdl, structure, owner or ""
+        structure.MappedSystemVa = self.ffi.cast("void *", int(mdl.va) if mdl.resident else 0)
         return address
-
-    # --- contexts ----------------------------------------------------------------------------------------------------
 
     def adopt(self, thing: WdfObject, attributes: CData | None) -> int:
         """Give a new object its handle, and what the driver's attributes ask for: context memory, cleanup."""
         number = self.number(thing)
-        if attributes is None or not attributes:
+        if not attributes:
             return number
         info = attributes.ContextTypeInfo
         if info:
             size = max(int(info.ContextSize), int(attributes.ContextSizeOverride))
-            self._contexts[number, self._context_name(info)] = self.ffi.new("char[]", size)
-        for callback in ("EvtDestroyCallback", "EvtCleanupCallback"):
-            function = self.address(getattr(attributes, callback))
-            if function:
-                Cleanup(thing, self._caller(function, number, callback))
+            self._contexts[number, self.ffi.string(info.ContextName)] = self.ffi.new("char[]", size)
+        for name in ("EvtDestroyCallback", "EvtCleanupCallback"):
+            if getattr(attributes, name):
+                function = self.address(getattr(attributes, name))
+                _Cleanup(thing, lambda function=function, name=name: self.enter(function, number, what=name))  # type: ignore[misc]
         return number
-
-    def _caller(self, function: int, number: int, what: str) -> Callable[[], None]:
-        return lambda: void(self.enter(function, number, what=what))
-
-    def _context_name(self, info: CData) -> str:
-        return self.ffi.string(info.ContextName).decode()
 
     def context(self, number: int, info: CData) -> int:
         """Address of an object's context of a type. Raises: BugCheck."""
-        self.object_of(number)
-        found = self._contexts.get((number, self._context_name(info)))
-        if found is None:
-            raise BugCheck(f"the object {number:#x} has no context {self._context_name(info)}", _INVALID_HANDLE)
-        return self.address(found)
-
-
-def void(_: int) -> None:
-    """A function of the driver that returns nothing."""
+        name = self.ffi.string(info.ContextName)
+        if (number, name) not in self._contexts:
+            raise BugCheck(f"the object {number:#x} has no context {name.decode()}", INVALID_HANDLE)
+        return self.address(self._contexts[number, name])

@@ -54,6 +54,29 @@ FORCEINLINE void WDF_COMMON_BUFFER_CONFIG_INIT(PWDF_COMMON_BUFFER_CONFIG Config,
     Config->AlignmentRequirement = AlignmentRequirement;
 }
 
+#define WdfDeviceInitSetIoType(D, T) ((void)(D))
+#define WdfDeviceCreateDeviceInterface(D, G, S) ((void)(D), STATUS_SUCCESS)
+#define WdfDeviceWdmGetDeviceObject(D) WdfDeviceWdmGetPhysicalDevice(D)
+#define WdfCmResourceListGetCount(L) ((L)->Count)
+#define WdfCmResourceListGetDescriptor(L, I) ((I) < (L)->Count ? &(L)->Descriptors[I] : NULL)
+#define WdfRequestComplete(R, S) (NTHAL_HERE, nthal_complete((R), (S)))
+
+/* --- what a request brings or wants; an empty side is no valid one --- */
+size_t nthal_request(WDFREQUEST Request, BOOLEAN Output, PVOID *Buffer, PMDL *Mdl);
+void nthal_complete(WDFREQUEST Request, NTSTATUS Status);
+static inline NTSTATUS nthal_retrieve(WDFREQUEST Request, BOOLEAN Output, size_t Minimum, PVOID *Buffer, PMDL *Mdl, size_t *Length)
+{
+    size_t length = nthal_request(Request, Output, Buffer, Mdl);
+
+    if (Length != NULL)
+        *Length = length;
+    return length == 0 ? STATUS_INVALID_DEVICE_REQUEST : length < Minimum ? STATUS_BUFFER_TOO_SMALL : STATUS_SUCCESS;
+}
+#define WdfRequestRetrieveInputWdmMdl(R, M) (NTHAL_HERE, nthal_retrieve((R), FALSE, 0, NULL, (M), NULL))
+#define WdfRequestRetrieveOutputWdmMdl(R, M) (NTHAL_HERE, nthal_retrieve((R), TRUE, 0, NULL, (M), NULL))
+#define WdfRequestRetrieveInputBuffer(R, N, B, L) (NTHAL_HERE, nthal_retrieve((R), FALSE, (N), (B), NULL, (L)))
+#define WdfRequestRetrieveOutputBuffer(R, N, B, L) (NTHAL_HERE, nthal_retrieve((R), TRUE, (N), (B), NULL, (L)))
+
 extern PVOID WdfObjectGetTypedContextWorker(WDFOBJECT Handle, PCWDF_OBJECT_CONTEXT_TYPE_INFO TypeInfo);
 #define WDF_GET_CONTEXT_TYPE_INFO(T) (&nthal_type_of_##T)
 #define WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(T, Getter) \

@@ -61,7 +61,7 @@
 #define DBG_UNREFERENCED_PARAMETER(P) ((void)(P))
 #define PAGED_CODE() ((void)0)
 #define PAGED_CODE_LOCKED() ((void)0)
-#define ASSERT(E) ((E) ? (void)0 : (nthal_place(__FILE__, __LINE__, __func__), nthal_assert(#E)))
+#define ASSERT(E) ((E) ? (void)0 : (NTHAL_HERE, nthal_assert(#E)))
 #define NT_ASSERT(E) ASSERT(E)
 #define ASSERTMSG(M, E) ASSERT(E)
 #define C_ASSERT(E) _Static_assert(E, #E)
@@ -157,13 +157,56 @@
 #define KeMemoryBarrier() __sync_synchronize()
 #define MemoryBarrier() __sync_synchronize()
 #define KeInitializeSpinLock(L) (*(L) = 0)
-#define READ_REGISTER_ULONG_PTR READ_REGISTER_ULONG
 
 ULONG DbgPrint(PCSTR Format, ...);
 void nthal_assert(PCSTR Text);
 #define DbgPrintEx(C, L, ...) DbgPrint(__VA_ARGS__)
 #define KdPrint(A) DbgPrint A
 #define KdPrintEx(A) ((void)0)
+
+/* --- routines made of others --- */
+#define NTHAL_HERE nthal_place(__FILE__, __LINE__, __func__)
+ULONG nthal_read(volatile void *Register, ULONG Width);
+void nthal_write(volatile void *Register, ULONG Width, ULONG Value);
+#define READ_REGISTER_UCHAR(R) ((UCHAR)(NTHAL_HERE, nthal_read((R), 1)))
+#define READ_REGISTER_USHORT(R) ((USHORT)(NTHAL_HERE, nthal_read((R), 2)))
+#define READ_REGISTER_ULONG(R) (NTHAL_HERE, nthal_read((R), 4))
+#define WRITE_REGISTER_UCHAR(R, V) (NTHAL_HERE, nthal_write((R), 1, (UCHAR)(V)))
+#define WRITE_REGISTER_USHORT(R, V) (NTHAL_HERE, nthal_write((R), 2, (USHORT)(V)))
+#define WRITE_REGISTER_ULONG(R, V) (NTHAL_HERE, nthal_write((R), 4, (ULONG)(V)))
+#define NTHAL_BUFFERS(NAME, T) \
+    static inline void nthal_read_##NAME(volatile T *Register, T *Buffer, ULONG Count) \
+    { \
+        while (Count-- > 0) \
+            *Buffer++ = (T)nthal_read(Register++, sizeof(T)); \
+    } \
+    static inline void nthal_write_##NAME(volatile T *Register, const T *Buffer, ULONG Count) \
+    { \
+        while (Count-- > 0) \
+            nthal_write(Register++, sizeof(T), *Buffer++); \
+    }
+NTHAL_BUFFERS(uchar, UCHAR)
+NTHAL_BUFFERS(ushort, USHORT)
+NTHAL_BUFFERS(ulong, ULONG)
+#define READ_REGISTER_BUFFER_UCHAR(R, B, C) (NTHAL_HERE, nthal_read_uchar((R), (B), (C)))
+#define READ_REGISTER_BUFFER_USHORT(R, B, C) (NTHAL_HERE, nthal_read_ushort((R), (B), (C)))
+#define READ_REGISTER_BUFFER_ULONG(R, B, C) (NTHAL_HERE, nthal_read_ulong((R), (B), (C)))
+#define WRITE_REGISTER_BUFFER_UCHAR(R, B, C) (NTHAL_HERE, nthal_write_uchar((R), (B), (C)))
+#define WRITE_REGISTER_BUFFER_USHORT(R, B, C) (NTHAL_HERE, nthal_write_ushort((R), (B), (C)))
+#define WRITE_REGISTER_BUFFER_ULONG(R, B, C) (NTHAL_HERE, nthal_write_ulong((R), (B), (C)))
+#define MmMapIoSpaceEx(A, N, P) MmMapIoSpace((A), (N), MmNonCached)
+#define ExFreePoolWithTag(P, T) ExFreePool(P)
+#define ExAllocatePool2(F, N, T) nthal_zeroed(ExAllocatePoolWithTag((F) & POOL_FLAG_PAGED ? PagedPool : NonPagedPoolNx, (N), (T)), (F), (N))
+static inline PVOID nthal_zeroed(PVOID Memory, ULONG64 Flags, SIZE_T Length)
+{
+    return Memory == NULL || Flags & POOL_FLAG_UNINITIALIZED ? Memory : memset(Memory, 0, Length);
+}
+#define KeRaiseIrql(N, O) (*(O) = KfRaiseIrql(N))
+#define KeAcquireSpinLock(L, O) (*(O) = KeAcquireSpinLockRaiseToDpc(L))
+#define MmGetMdlVirtualAddress(M) ((PVOID)((PCHAR)(M)->StartVa + (M)->ByteOffset))
+#define MmGetMdlByteCount(M) ((M)->ByteCount)
+#define MmGetMdlByteOffset(M) ((M)->ByteOffset)
+#define MmGetSystemAddressForMdlSafe(M, P) ((M)->MappedSystemVa)
 
 #define DECLARE_CONST_UNICODE_STRING(N, S) const UNICODE_STRING N = {sizeof(S) - sizeof(WCHAR), sizeof(S), (PWSTR)(S)}
 #define RTL_CONSTANT_STRING(S) {sizeof(S) - sizeof(WCHAR), sizeof(S), (PWSTR)(S)}
@@ -205,5 +248,5 @@ FORCEINLINE int nthal_place(const char *file, int line, const char *function)
     nthal_function = function;
     return 0;
 }
-#define DmaOperations DmaOperations[nthal_place(__FILE__, __LINE__, __func__)]
+#define DmaOperations DmaOperations[NTHAL_HERE]
 #endif

@@ -7,29 +7,14 @@
 
 /* --- memory, registers, processor --- */
 PVOID ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag);
-PVOID ExAllocatePool2(ULONG64 Flags, SIZE_T NumberOfBytes, ULONG Tag);
 void ExFreePool(PVOID P);
-void ExFreePoolWithTag(PVOID P, ULONG Tag);
 PVOID MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType);
-PVOID MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG Protect);
 void MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);
 PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID BaseAddress);
-UCHAR READ_REGISTER_UCHAR(volatile UCHAR *Register);
-USHORT READ_REGISTER_USHORT(volatile USHORT *Register);
-ULONG READ_REGISTER_ULONG(volatile ULONG *Register);
-void WRITE_REGISTER_UCHAR(volatile UCHAR *Register, UCHAR Value);
-void WRITE_REGISTER_USHORT(volatile USHORT *Register, USHORT Value);
-void WRITE_REGISTER_ULONG(volatile ULONG *Register, ULONG Value);
-void READ_REGISTER_BUFFER_UCHAR(volatile UCHAR *Register, PUCHAR Buffer, ULONG Count);
-void READ_REGISTER_BUFFER_USHORT(volatile USHORT *Register, PUSHORT Buffer, ULONG Count);
-void READ_REGISTER_BUFFER_ULONG(volatile ULONG *Register, PULONG Buffer, ULONG Count);
-void WRITE_REGISTER_BUFFER_UCHAR(volatile UCHAR *Register, PUCHAR Buffer, ULONG Count);
-void WRITE_REGISTER_BUFFER_USHORT(volatile USHORT *Register, PUSHORT Buffer, ULONG Count);
-void WRITE_REGISTER_BUFFER_ULONG(volatile ULONG *Register, PULONG Buffer, ULONG Count);
 KIRQL KeGetCurrentIrql(void);
-void KeRaiseIrql(KIRQL NewIrql, PKIRQL OldIrql);
+KIRQL KfRaiseIrql(KIRQL NewIrql);
 void KeLowerIrql(KIRQL NewIrql);
-void KeAcquireSpinLock(PKSPIN_LOCK SpinLock, PKIRQL OldIrql);
+KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock);
 void KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
 void KeStallExecutionProcessor(ULONG MicroSeconds);
 
@@ -39,9 +24,6 @@ void IoFreeMdl(PMDL Mdl);
 void MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList);
 void MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operation);
 void MmUnlockPages(PMDL MemoryDescriptorList);
-PVOID MmGetMdlVirtualAddress(PMDL Mdl);
-ULONG MmGetMdlByteCount(PMDL Mdl);
-PVOID MmGetSystemAddressForMdlSafe(PMDL Mdl, ULONG Priority);
 void KeFlushIoBuffers(PMDL Mdl, BOOLEAN ReadOperation, BOOLEAN DmaOperation);
 PDMA_ADAPTER IoGetDmaAdapter(PDEVICE_OBJECT PhysicalDeviceObject, PDEVICE_DESCRIPTION DeviceDescription, PULONG NumberOfMapRegisters);
 PADAPTER_OBJECT HalGetAdapter(PDEVICE_DESCRIPTION DeviceDescription, PULONG NumberOfMapRegisters);
@@ -55,7 +37,7 @@ BOOLEAN IoFlushAdapterBuffers(PADAPTER_OBJECT AdapterObject, PMDL Mdl, PVOID Map
 void IoFreeAdapterChannel(PADAPTER_OBJECT AdapterObject);
 void IoFreeMapRegisters(PADAPTER_OBJECT AdapterObject, PVOID MapRegisterBase, ULONG NumberOfMapRegisters);
 
-/* --- the routines of a DMA_OPERATIONS table --- */
+/* --- the routines of a DMA_OPERATIONS table, and what our headers make other routines of --- */
 void nthal_PutDmaAdapter(PDMA_ADAPTER DmaAdapter);
 PVOID nthal_AllocateCommonBuffer(PDMA_ADAPTER DmaAdapter, ULONG Length, PPHYSICAL_ADDRESS LogicalAddress, BOOLEAN CacheEnabled);
 void nthal_FreeCommonBuffer(PDMA_ADAPTER DmaAdapter, ULONG Length, PHYSICAL_ADDRESS LogicalAddress, PVOID VirtualAddress, BOOLEAN CacheEnabled);
@@ -72,18 +54,17 @@ NTSTATUS nthal_CalculateScatterGatherList(PDMA_ADAPTER DmaAdapter, PMDL Mdl, PVO
 PVOID nthal_AllocateCommonBufferEx(PDMA_ADAPTER DmaAdapter, PPHYSICAL_ADDRESS MaximumAddress, ULONG Length, PPHYSICAL_ADDRESS LogicalAddress, BOOLEAN CacheEnabled, NODE_REQUIREMENT PreferredNode);
 void nthal_print(PCSTR Text);
 void nthal_assert(PCSTR Text);
+ULONG nthal_read(volatile void *Register, ULONG Width);
+void nthal_write(volatile void *Register, ULONG Width, ULONG Value);
+size_t nthal_request(WDFREQUEST Request, BOOLEAN Output, PVOID *Buffer, PMDL *Mdl);
+void nthal_complete(WDFREQUEST Request, NTSTATUS Status);
 
 /* --- the framework: driver, device, interrupt --- */
 NTSTATUS WdfDriverCreate(PDRIVER_OBJECT DriverObject, PCUNICODE_STRING RegistryPath, PWDF_OBJECT_ATTRIBUTES DriverAttributes, PWDF_DRIVER_CONFIG DriverConfig, WDFDRIVER *Driver);
 NTSTATUS WdfDeviceCreate(PWDFDEVICE_INIT *DeviceInit, PWDF_OBJECT_ATTRIBUTES DeviceAttributes, WDFDEVICE *Device);
 void WdfDeviceInitSetPnpPowerEventCallbacks(PWDFDEVICE_INIT DeviceInit, PWDF_PNPPOWER_EVENT_CALLBACKS PnpPowerEventCallbacks);
-void WdfDeviceInitSetIoType(PWDFDEVICE_INIT DeviceInit, WDF_DEVICE_IO_TYPE IoType);
-NTSTATUS WdfDeviceCreateDeviceInterface(WDFDEVICE Device, LPCGUID InterfaceClassGUID, PCUNICODE_STRING ReferenceString);
 PDEVICE_OBJECT WdfDeviceWdmGetPhysicalDevice(WDFDEVICE Device);
-PDEVICE_OBJECT WdfDeviceWdmGetDeviceObject(WDFDEVICE Device);
 void WdfDeviceSetAlignmentRequirement(WDFDEVICE Device, ULONG AlignmentRequirement);
-ULONG WdfCmResourceListGetCount(WDFCMRESLIST List);
-PCM_PARTIAL_RESOURCE_DESCRIPTOR WdfCmResourceListGetDescriptor(WDFCMRESLIST List, ULONG Index);
 NTSTATUS WdfInterruptCreate(WDFDEVICE Device, PWDF_INTERRUPT_CONFIG Configuration, PWDF_OBJECT_ATTRIBUTES Attributes, WDFINTERRUPT *Interrupt);
 BOOLEAN WdfInterruptQueueDpcForIsr(WDFINTERRUPT Interrupt);
 BOOLEAN WdfInterruptSynchronize(WDFINTERRUPT Interrupt, PFN_WDF_INTERRUPT_SYNCHRONIZE Callback, WDFCONTEXT Context);
@@ -101,13 +82,8 @@ NTSTATUS WdfIoQueueCreate(WDFDEVICE Device, PWDF_IO_QUEUE_CONFIG Config, PWDF_OB
 WDFDEVICE WdfIoQueueGetDevice(WDFQUEUE Queue);
 WDFQUEUE WdfRequestGetIoQueue(WDFREQUEST Request);
 void WdfRequestGetParameters(WDFREQUEST Request, PWDF_REQUEST_PARAMETERS Parameters);
-void WdfRequestComplete(WDFREQUEST Request, NTSTATUS Status);
 void WdfRequestCompleteWithInformation(WDFREQUEST Request, NTSTATUS Status, ULONG_PTR Information);
 void WdfRequestSetInformation(WDFREQUEST Request, ULONG_PTR Information);
-NTSTATUS WdfRequestRetrieveInputWdmMdl(WDFREQUEST Request, PMDL *Mdl);
-NTSTATUS WdfRequestRetrieveOutputWdmMdl(WDFREQUEST Request, PMDL *Mdl);
-NTSTATUS WdfRequestRetrieveInputBuffer(WDFREQUEST Request, size_t MinimumRequiredLength, PVOID *Buffer, size_t *Length);
-NTSTATUS WdfRequestRetrieveOutputBuffer(WDFREQUEST Request, size_t MinimumRequiredSize, PVOID *Buffer, size_t *Length);
 
 /* --- the framework: DMA --- */
 NTSTATUS WdfDmaEnablerCreate(WDFDEVICE Device, PWDF_DMA_ENABLER_CONFIG Config, PWDF_OBJECT_ATTRIBUTES Attributes, WDFDMAENABLER *DmaEnablerHandle);
