@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from nthal.hardware.guards import mark_unwritten
 from nthal.records.backing import Backing
 from nthal.types import MIB
-from nthal.verifier import Misuse
+from nthal.verifier import Misuse, driver_place
 from nthal.windows import Caching
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Backings:
         self._space = space
         self._verifier = verifier
         self._reserved: dict[int, Backing] = {}
-        self._freed: deque[Region] = deque()
+        self._freed: deque[tuple[Region, str]] = deque()
         self._freed_bytes = 0
 
     def native(self) -> None:
@@ -78,23 +78,25 @@ class Backings:
             return
         self._memory.forget(region.frames.runs)
         region.backing.pages[:] = bytes([FREED]) * region.backing.size
-        self._freed.append(region)
+        self._freed.append((region, driver_place()))
         self._freed_bytes += region.backing.size
         while self._freed_bytes > KEPT and len(self._freed) > 1:
-            self._look(oldest := self._freed.popleft())
+            oldest, place = self._freed.popleft()
+            self._look(oldest, place)
             self._freed_bytes -= oldest.page_bytes
 
     def look_at_freed(self) -> None:
         """Tell of each freed region that was written after its end, once."""
-        for region in self._freed:
-            self._look(region)
+        for region, place in self._freed:
+            self._look(region, place)
 
-    def _look(self, region: Region) -> None:
+    def _look(self, region: Region, place: str) -> None:
         assert region.backing is not None  # only such are remembered
         now = bytes(region.backing.pages)
         if now == bytes([FREED]) * len(now):
             return
         at = next(index for index, byte in enumerate(now) if byte != FREED) - region.offset
         region.backing.pages[:] = bytes([FREED]) * len(now)
-        detail = f"native write at offset {at}: {region.what} of {region.length} bytes at {region.base!r} freed before"
+        what = f"{region.what} of {region.length} bytes at {region.base!r}"
+        detail = f"native write at offset {at}: {what}, freed at {place}"
         self._verifier.note(Misuse.USE_AFTER_FREE, detail)

@@ -226,6 +226,8 @@ class Bus:
             whose = f"of the buffer whose logical address is {buffer.la!r}, made at {buffer.made_at}"
             if any(int(pa) <= at < int(pa) + size for pa, size in buffer.frames.pieces(0, buffer.region.page_bytes)):
                 yield f"that is the physical address {whose} (CB-36)"
+            elif any(pa.high and pa.low <= at < pa.low + size for pa, size in buffer.frames.pieces(0, buffer.length)):
+                yield f"that is the lower half of the physical address {whose} (CB-36)"
             if 0 <= at - int(buffer.va) < buffer.length or 0 <= at - buffer.va.low < buffer.length:
                 yield f"that is the virtual address {whose} (CB-35)"
             if buffer.la.high and 0 <= at - buffer.la.low < buffer.length:

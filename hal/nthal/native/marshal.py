@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _VIRTUAL: Final = ("VirtualAddress", "CurrentVa", "BaseAddress")
 _HANDLES: Final = ("PADAPTER_OBJECT",)
 _NUMBERS: Final = ("ULONG", "ULONG64", "size_t", "SIZE_T", "ULONG_PTR", "KIRQL", "UCHAR", "USHORT", "NTSTATUS")
-_RAW: Final = ("Register", "Buffer", "Text", "TypeInfo", "Parameters", "SpinLock", "DeviceInit", "P")
+_RAW: Final = ("volatile void *", "PWDFDEVICE_INIT *")
 _STRUCTURES: Final = ("PDEVICE_OBJECT", "PDMA_ADAPTER", "PSCATTER_GATHER_LIST")
 _WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])")
 """Where a name of the headers is cut into words."""
@@ -125,7 +125,7 @@ def elements(session: Session, value: ScatterGatherList) -> CData:
 
 def _argument(now: Call, parameter: Parameter, value: CData) -> object:
     session, kind, name = now.session, parameter.type, parameter.name
-    if name in _RAW and kind != "PVOID *":
+    if kind in _RAW:
         return value
     if kind in _NUMBERS:
         return int(value) & 0xFFFF_FFFF if kind == "NTSTATUS" else int(value)

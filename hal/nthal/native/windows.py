@@ -100,11 +100,10 @@ def ExAllocatePoolWithTag(session: Session, PoolType: int, NumberOfBytes: int, T
     return va
 
 
-def ExFreePool(session: Session, P: CData) -> None:
+def ExFreePool(session: Session, P: int) -> None:
     """Give memory back."""
-    address = session.address(P)
-    session.held.pop(address, None)
-    session.machine.free_pool(Va(address))
+    session.held.pop(P, None)
+    session.machine.free_pool(Va(P))
 
 
 def MmMapIoSpace(session: Session, PhysicalAddress: La, NumberOfBytes: int, CacheType: int) -> int:
