@@ -12,7 +12,7 @@ import pytest
 
 from nthal import native
 from nthal.machine import DeviceObject, Machine
-from nthal.native import prototypes, windows
+from nthal.native import prototypes, system
 from nthal.platforms import FLAT, Platform
 from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import Irql, NtStatus
@@ -206,7 +206,7 @@ def test_a_driver_that_is_stopped_runs_no_further_and_the_next_one_is_not_hurt(p
 def test_a_driver_that_reads_a_register_for_ever_is_stopped(
     probe: native.Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(windows, "PATIENCE", 1000)
+    monkeypatch.setattr(system, "PATIENCE", 1000)
     host = Host()
     with pytest.raises(BugCheck, match=rf"register 0x4 is read for ever at probe.c:{line_of('Registers + 4))')} in"):
         run(probe, 8, host)
@@ -237,7 +237,7 @@ def test_what_python_itself_raises_comes_through_c(probe: native.Built, monkeypa
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(windows, "KeGetCurrentIrql", interrupted)
+    monkeypatch.setattr(system, "KeGetCurrentIrql", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(probe, 26)
 
@@ -292,10 +292,10 @@ def test_a_missing_compiler_is_said_with_what_to_do(tmp_path: Path, monkeypatch:
 def test_every_routine_of_the_table_is_played_or_left_out() -> None:
     """A routine that is declared and has no Python would fail at run time, which is what this face must not do."""
     known = prototypes.prototypes()
-    declared = set(re.findall(r"\bextern \w+ (\w+)\(", prototypes.for_drivers([p for p in known if windows.played(p)])))
+    declared = set(re.findall(r"\bextern \w+ (\w+)\(", prototypes.for_drivers([p for p in known if system.played(p)])))
     assert len(known) == len({p.name for p in known}) > 80
     assert {"WdfCommonBufferCreate", "IoGetDmaAdapter", "HalGetAdapter", "MmMapIoSpace"} <= declared
-    assert all(windows.played(p) for p in known if p.name in declared)
+    assert all(system.played(p) for p in known if p.name in declared)
 
 
 def test_headers_are_ours_and_say_so() -> None:

@@ -224,9 +224,10 @@ class Bus:
         """Words for the mistakes that a number betrays."""
         for buffer in self.buffers():
             whose = f"of the buffer whose logical address is {buffer.la!r}, made at {buffer.made_at}"
-            if any(int(pa) <= at < int(pa) + size for pa, size in buffer.frames.pieces(0, buffer.region.page_bytes)):
+            pieces = list(buffer.frames.pieces(0, buffer.region.page_bytes))
+            if any(int(pa) <= at < int(pa) + size for pa, size in pieces):
                 yield f"that is the physical address {whose} (CB-36)"
-            elif any(pa.high and pa.low <= at < pa.low + size for pa, size in buffer.frames.pieces(0, buffer.length)):
+            elif any(pa.high and pa.low <= at < pa.low + size for pa, size in pieces):
                 yield f"that is the lower half of the physical address {whose} (CB-36)"
             if 0 <= at - int(buffer.va) < buffer.length or 0 <= at - buffer.va.low < buffer.length:
                 yield f"that is the virtual address {whose} (CB-35)"

@@ -2,7 +2,7 @@
 """The C face: somebody's unmodified driver in C, compiled for this process, with nthal as its Windows.
 
 `build` compiles the sources against headers of ours, `load` puts the driver into a machine, and the `Driver` is the
-I/O manager and the bus driver. Modules, lowest first: `shapes` and `prototypes`; `session`; `marshal`; `windows`, the
+I/O manager and the bus driver. Modules, lowest first: `shapes` and `prototypes`; `session`; `marshal`; `system`, the
 routines; `builder` and `driver`.
 """
 

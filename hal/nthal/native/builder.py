@@ -23,7 +23,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from nthal.native import windows
+from nthal.native import system
 from nthal.native.prototypes import INCLUDE, Prototype, for_cffi, for_drivers, glue, prototypes
 from nthal.native.shapes import DoesNotCompile, DoesNotLoad, NoCompiler
 
@@ -80,7 +80,7 @@ def make_glue() -> Glue:
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         raise NoCompiler("Python's headers are not there", "install the package python3-dev")
     folder = _scratch()
-    played = tuple(one for one in prototypes() if windows.played(one))
+    played = tuple(one for one in prototypes() if system.played(one))
     ffi = cffi.FFI()
     ffi.cdef(for_cffi(played))
     ffi.set_source(MODULE, glue(played))

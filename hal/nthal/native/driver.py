@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from nthal import wdm
-from nthal.native import marshal, windows
+from nthal.native import marshal, system
 from nthal.native.session import FxObject, FxRequest, Session
 from nthal.native.shapes import NativeError
 from nthal.operations import adapter as adapters
@@ -68,7 +68,7 @@ class Driver:
         made.Count = 2
         memory, interrupt = made.Descriptors[0], made.Descriptors[1]
         memory.Type, interrupt.Type = _MEMORY, _INTERRUPT
-        memory.u.Memory.Start.QuadPart = windows.REGISTERS_AT
+        memory.u.Memory.Start.QuadPart = system.REGISTERS_AT
         memory.u.Memory.Length = self.session.register_bytes
         interrupt.u.Interrupt.Level = interrupt.u.Interrupt.Vector = Irql.DEVICE_LEVEL
         return made
@@ -199,7 +199,7 @@ class Driver:
 
     def control(self, code: int, data: bytes = b"", length: int = 0) -> Answer:
         """DeviceIoControl: `data` goes in, `length` bytes at most come back."""
-        return self._request(windows.CONTROL, data, length, "EvtIoDeviceControl", code=code)
+        return self._request(system.CONTROL, data, length, "EvtIoDeviceControl", code=code)
 
     def _request(self, kind: int, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
         session, machine, queue = self.session, self.session.machine, self.session.queue
@@ -207,7 +207,7 @@ class Driver:
         if queue is None or not function or not self._started:
             return Answer(NtStatus.INVALID_DEVICE_REQUEST, 0)
         size = max(len(data), length)
-        if size == 0 and kind != windows.CONTROL and not session.zero_length:
+        if size == 0 and kind != system.CONTROL and not session.zero_length:
             return Answer(NtStatus.SUCCESS, 0)
         # A program's buffer lies on whatever pages are free, and begins anywhere in its first one.
         base = machine.allocate_pool(max(size, 1) + _WITHIN, scattered=True)
@@ -219,7 +219,7 @@ class Driver:
         request = self._make(queue, kind, va, data, length)
         request.offset, request.code = offset, code
         number = session.adopt(request, None)
-        sizes = (length, len(data), code) if kind == windows.CONTROL else (size,)
+        sizes = (length, len(data), code) if kind == system.CONTROL else (size,)
         arguments = sizes if queue.callbacks[name] else ()
         session.enter(function, session.number(queue), number, *arguments, what=name)
         session.host.run()
@@ -267,7 +267,7 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
     def answer(*raw: CData) -> object:
         try:
             with called_from(session.place()):
-                return marshal.call(session, prototype, windows.target(session, prototype), raw)
+                return marshal.call(session, prototype, system.target(session, prototype), raw)
         except BaseException as error:  # noqa: BLE001  (no exception may pass C)
             session.stop(error)
             return marshal.zero(session, prototype.type)
