@@ -42,7 +42,7 @@ def write_files(page: Path, into: Path) -> None:
     """Write each block whose first line names a file."""
     for _, text in _FENCED.findall(page.read_text(encoding="utf-8")):
         first, _, rest = text.partition("\n")
-        if named := re.fullmatch(r"# file: (\S+)", first):
+        if named := re.fullmatch(r"(?:#|//) file: (\S+)", first):
             path = into / named[1]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(rest, encoding="utf-8")

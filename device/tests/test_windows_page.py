@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nthal.contract import CLAUSES
+from nthal.native.prototypes import INCLUDE
 from nthal.platforms import FIXTURES
 from nthal.verifier import LISTED_ONLY
 from tests import pages
@@ -37,6 +38,6 @@ def test_the_page_counts_right_and_names_the_subcodes_that_cannot_arise() -> Non
     assert f"Subcodes {', '.join(some)} and {last} are listed" in page
 
 
-def test_nothing_of_nthal_is_c() -> None:
-    """The page says that there is no C interface."""
-    assert [path.name for path in (pages.ROOT / "hal" / "nthal").rglob("*.[ch]")] == []
+def test_the_page_names_every_header_that_a_driver_may_include() -> None:
+    named = set(re.findall(r"`<(\w+\.h)>`", PAGE.read_text(encoding="utf-8")))
+    assert named == {path.name for path in INCLUDE.glob("*.h")}

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
+from nthal.hardware.backings import Backings
 from nthal.hardware.bus import Bus
 from nthal.hardware.cache import Cache
 from nthal.hardware.controller import ControllerPair
@@ -85,9 +86,10 @@ class Machine:
         iommu = platform.translation is Translation.IOMMU
         self.iova = RunSet([(first_iova, (1 << 64) // platform.page_size - first_iova)] if iommu else [])
         self.processor = Processor(switches, self.verifier)
-        self.regions = Regions(self.memory, self.frames, self.space, self.cache, self.processor)
+        self.backings = Backings(self.memory, self.cache, self.space, self.verifier)
+        self.regions = Regions(self.memory, self.frames, self.space, self.cache, self.processor, self.backings)
         self.guards = GuardBytes(self.memory)
-        self.view = ProcessorView(self.memory, self.space, self.cache, platform, self.processor)
+        self.view = ProcessorView(self.memory, self.space, self.cache, platform, self.processor, self.backings)
         self.bus = Bus(self.memory, self.space, self.cache, platform, self.processor)
         self.adapters: list[Adapter] = []
         self.system_channels: defaultdict[int, ChannelState] = defaultdict(ChannelState)
@@ -189,6 +191,19 @@ class Machine:
     def cpu_write(self, va: Va | None, data: bytes) -> None:
         """Write bytes as driver code does. In report mode a refused access changes nothing."""
         self.view.write(va, data)
+
+    def cpu_view(self, va: Va | None, length: int) -> memoryview:
+        """Give the driver's bytes as a writable view, for native code and for numpy: CPU and device share them with it.
+
+        All of the range must be the driver's. What goes through it is not seen as it happens: guard bytes are looked at
+        at the free, and a device's read of bytes that nobody wrote is still told. Where DMA is not coherent and the
+        buffer is cached, the view is the processor's side. After the free it is memory that `look_at_freed` watches.
+        """
+        return self.view.window(va, length)
+
+    def look_at_freed(self) -> None:
+        """Tell of writes through views into memory that was freed."""
+        self.backings.look_at_freed()
 
     def load(self, va: Va, width: int) -> int:
         """Read one little-endian word of `width` bytes, aligned where ARM's Device memory wants it (CB-64)."""

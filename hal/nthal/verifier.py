@@ -12,6 +12,7 @@ import contextlib
 import enum
 import inspect
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
@@ -299,8 +300,24 @@ class BugCheck(Exception):
         self.parameter = parameter
 
 
+_native_place: ContextVar[str | None] = ContextVar("nthal_native_place", default=None)
+
+
+@contextlib.contextmanager
+def called_from(place: str) -> Iterator[None]:
+    """Name `place` as the driver's own: its code is native, and no frame of Python shows it."""
+    token = _native_place.set(place)
+    try:
+        yield
+    finally:
+        _native_place.reset(token)
+
+
 def driver_place(*also: str) -> str:
     """File, line and function of the innermost caller outside of this package and of the packages `also`."""
+    native = _native_place.get()
+    if native is not None:
+        return native
     packages = ("nthal", *also)
     frame = inspect.currentframe()
     while frame is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in packages:

@@ -49,9 +49,11 @@ def test_a_wheel_and_a_source_distribution_hold_every_file(tmp_path: Path) -> No
         path.relative_to(ROOT / "device").as_posix() for path in ROOM.rglob("*") if path.suffix in {".py", ".typed"}
     }
     assert "plx9x5x_boards/py.typed" in files
+    headers = {path.relative_to(ROOT / "hal").as_posix() for path in (ROOT / "hal/nthal").rglob("*.h")}
+    assert "nthal/native/include/wdf.h" in headers
     (wheel,), (source,) = out.glob("*.whl"), out.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
-        assert files <= set(archive.namelist())
+        assert files | headers <= set(archive.namelist())
         (registered,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         lines = archive.read(registered).decode().splitlines()
         assert set(NAMES) <= {line.split(" = ")[0] for line in lines if "= plx9x5x_boards." in line}

@@ -5,9 +5,9 @@ Units: frames are page numbers (physical address divided by the page size).
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from nthal.platforms import Platform
 from nthal.runs import Run, RunSet, Where
@@ -17,13 +17,24 @@ _SPELT_OUT: Final = 3
 """So many pieces of free memory are named one by one."""
 
 
+class Follower(Protocol):
+    """Who has a copy of memory that clean parts of follow what is written here: a cache with pages of its own."""
+
+    def clean_lines(self, frame: int, offset: int, size: int) -> list[int]:
+        """Give the lines of the range in which the copy is to follow."""
+
+    def refresh(self, lines: list[int]) -> None:
+        """Copy these lines anew."""
+
+
 class PhysicalMemory:
     """Bytes by physical address. A page that nobody wrote reads as `fill`, so that no driver may hope for zeroes."""
 
     def __init__(self, *, page_size: int = PAGE_SIZE, fill: int = 0xA5) -> None:
         self.page_size = page_size
         self.fill = fill
-        self._pages: dict[int, bytearray] = {}
+        self.follower: Follower | None = None
+        self._pages: dict[int, bytearray | memoryview] = {}
 
     @property
     def resident_pages(self) -> int:
@@ -53,8 +64,18 @@ class PhysicalMemory:
             page = self._pages.get(frame)
             if page is None:
                 page = self._pages[frame] = bytearray([self.fill]) * self.page_size
+            lines = self.follower.clean_lines(frame, offset, size) if self.follower is not None else []
             page[offset : offset + size] = data[done : done + size]
+            if lines and self.follower is not None:
+                self.follower.refresh(lines)
             done += size
+
+    def lay(self, frames: Sequence[int], under: memoryview) -> None:
+        """Keep the bytes of these frames in `under` from now on, one page after the other."""
+        for index, frame in enumerate(frames):
+            page = under[index * self.page_size : (index + 1) * self.page_size]
+            page[:] = self.read(Pa(frame * self.page_size), self.page_size)
+            self._pages[frame] = page
 
     def forget(self, runs: Iterable[Run]) -> None:
         """Drop what the frames hold: their next owner sees `fill`."""

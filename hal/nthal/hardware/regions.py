@@ -13,6 +13,7 @@ from nthal.verifier import Misuse, driver_place
 from nthal.windows import Caching
 
 if TYPE_CHECKING:
+    from nthal.hardware.backings import Backings
     from nthal.hardware.cache import Cache
     from nthal.hardware.memory import FrameAllocator, PhysicalMemory
     from nthal.hardware.processor import Processor
@@ -29,6 +30,7 @@ class Regions:
         space: VirtualSpace,
         cache: Cache | None,
         processor: Processor,
+        backings: Backings,
     ) -> None:
         self._memory = memory
         self._frames = frames
@@ -37,6 +39,7 @@ class Regions:
         self._processor = processor
         self._verifier = processor.verifier
         self._page_size = memory.page_size
+        self._backings = backings
 
     def map(
         self, page_base: int, offset: int, length: int, frames: FrameList, caching: Caching, *, what: str
@@ -44,6 +47,7 @@ class Regions:
         """Make frames visible at a reserved virtual range."""
         region = Region(page_base, offset, length, frames, caching, what=what)
         self._memory.forget(frames.runs)
+        self._backings.begin(region)
         self._space.add(region)
         return region
 
@@ -53,6 +57,7 @@ class Regions:
             for pa, size in region.frames.pieces(0, region.page_bytes):
                 self._cache.drop(pa, size)
         self._space.remove(region)
+        self._backings.end(region)
 
     def allocate_pool(
         self,

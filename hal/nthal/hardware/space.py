@@ -6,12 +6,15 @@ Freed addresses are reused as late as possible, so that a stale pointer meets no
 
 from collections import Counter, deque
 from collections.abc import Hashable, Iterator
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from nthal.platforms import Arch
 from nthal.records.region import Region
 from nthal.runs import RunSet, Where
 from nthal.types import Va
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
@@ -124,6 +127,8 @@ class VirtualSpace:
         self._regions: IntervalMap[Region] = IntervalMap()
         self._ghosts: deque[Region] = deque(maxlen=_REMEMBERED)
         self._script: list[int] = []
+        self.lay: Callable[[int], int] | None = None
+        """Makes room for so many pages elsewhere and gives its address, if set: nothing is reserved here then."""
 
     def place(self, *addresses: int) -> None:
         """Say at which virtual addresses the next regions start, one each; page aligned, anywhere, taken or refused."""
@@ -131,6 +136,8 @@ class VirtualSpace:
 
     def reserve(self, pages: int) -> int | None:
         """Take `pages` pages and a guard page on either side; give the address of the first, None if space ran out."""
+        if self.lay is not None:
+            return self.lay(pages)
         if self._script:
             first = self._script.pop(0) // self.page_size - 1
             if not self._free.contains(first, pages + 2):
@@ -153,7 +160,8 @@ class VirtualSpace:
         """Give the range back; its past is remembered for stale pointers."""
         first = region.page_base // self.page_size - 1
         self._regions.remove(first)
-        self._free.give(first, region.frames.count + 2)
+        if region.backing is None or region.backing.address != region.page_base:
+            self._free.give(first, region.frames.count + 2)
         self._ghosts.append(region)
 
     def find(self, va: Va) -> Region | None:

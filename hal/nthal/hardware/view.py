@@ -13,6 +13,7 @@ from nthal.verifier import Misuse
 from nthal.windows import Caching
 
 if TYPE_CHECKING:
+    from nthal.hardware.backings import Backings
     from nthal.hardware.cache import Cache
     from nthal.hardware.memory import PhysicalMemory
     from nthal.hardware.processor import Processor
@@ -31,6 +32,7 @@ class ProcessorView:
         cache: Cache | None,
         platform: Platform,
         processor: Processor,
+        backings: Backings,
     ) -> None:
         self._memory = memory
         self._space = space
@@ -38,6 +40,7 @@ class ProcessorView:
         self._platform = platform
         self._processor = processor
         self._verifier = processor.verifier
+        self._backings = backings
 
     def read(self, va: Va | None, length: int) -> bytes:
         """Read bytes as driver code does. In report mode a refused access gives the fill byte."""
@@ -57,6 +60,17 @@ class ProcessorView:
                 region.unwritten.discard(va - region.base, len(data))
             self._processor.emit(CpuAccess(self._processor.clock, va, len(data), write=True))
             self._write(region, int(va) - region.page_base, data)
+
+    def window(self, va: Va | None, length: int) -> memoryview:
+        """Give the bytes themselves, writable. In report mode a refused range gives bytes that are nobody's."""
+        region = self._region(va, length, write=True)
+        if region is None or va is None:
+            return memoryview(bytearray([self._memory.fill]) * length)
+        start = int(va) - region.page_base
+        if not region.inside(int(va), length):
+            self._verifier.violate(Misuse.OUTSIDE_BUFFER, f"a view of {length} bytes at {va!r}", 2, region.length)
+            return memoryview(bytearray([self._memory.fill]) * length)
+        return self._backings.under(region).pages[start : start + length]
 
     def load(self, va: Va, width: int) -> int:
         """Read one little-endian word of `width` bytes: the access that ARM's Device memory wants aligned (CB-64)."""

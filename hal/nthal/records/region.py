@@ -4,13 +4,21 @@
 Units: frames are page numbers (physical address divided by the page size).
 """
 
+from __future__ import annotations
+
 import bisect
 import itertools
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from nthal.runs import Run, RunSet
+from nthal.runs import Run
 from nthal.types import Pa, Va
-from nthal.windows import Caching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nthal.records.backing import Backing
+    from nthal.runs import RunSet
+    from nthal.windows import Caching
 
 
 class FrameList:
@@ -51,7 +59,7 @@ class FrameList:
             if index == len(self.runs):
                 raise IndexError(f"{length} bytes are past {self.count} pages")
 
-    def part(self, first: int, count: int) -> "FrameList":
+    def part(self, first: int, count: int) -> FrameList:
         """The frames of `count` pages from page `first` on. Raises: IndexError past the last page."""
         runs: list[Run] = []
         index, skip = self._run_of(first) if count else (0, 0)
@@ -76,6 +84,7 @@ class Region:
     `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes,
     and `unwritten` the offsets from `base` of a common buffer that nobody wrote yet; None once a read of one was told.
     Of pool, `made_at` is the driver's line that allocated it, and `was_mapped` says that a transfer was once mapped.
+    `backing` is the memory of this process under it, if native code may see it.
     """
 
     def __init__(
@@ -92,7 +101,8 @@ class Region:
         self.pageable = False
         self.made_at = ""
         self.was_mapped = False
-        self.shadow: tuple[bytearray, bytearray] | None = None
+        self.shadow: tuple[bytearray, bytearray] | tuple[memoryview, memoryview] | None = None
+        self.backing: Backing | None = None
         self.unwritten: RunSet | None = None
 
     @property

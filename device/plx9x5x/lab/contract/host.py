@@ -131,6 +131,14 @@ class Registers:
         self._bar = bar
         self.written_at = "the start of the machine"
 
+    def read(self, offset: int, width: int) -> int:
+        """`width` bytes at `offset`."""
+        return self._device.read(self._bar, offset, width)
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        """`width` bytes at `offset`."""
+        self._write(offset, width, value)
+
     def read_ulong(self, offset: int) -> int:
         """READ_REGISTER_ULONG: 32 bits at `offset`."""
         return self._device.read(self._bar, offset, 4)
@@ -221,6 +229,11 @@ class NthalHost(Generic[DeviceT]):
     def disconnect(self) -> None:
         """IoDisconnectInterrupt."""
         self._interrupt = None
+
+    def step(self) -> None:
+        """Let the device work a little while its driver waits; an interrupt that it raises comes with `run`."""
+        with self.machine.verifier.on_behalf_of(self.registers.written_at):
+            self.device.step(BUDGET)
 
     def run(self, *, steps: int = 100_000, budget: int = BUDGET) -> int:
         """Let the device work until it has nothing to do, with interrupts between its steps; give the steps used.

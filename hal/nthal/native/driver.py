@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows around a driver in C: who loads it, finds its device, powers it, and hands it the requests of programs.
+
+::
+
+    with load(build(["mydriver.c"]), host) as driver:     # DriverEntry, EvtDriverDeviceAdd, hardware, D0
+        driver.write(b"data")                             # EvtIoWrite, until the request is completed
+                                                          # on the way out: D0 exit, hardware, delete, unload
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from nthal import wdm
+from nthal.native import marshal, system
+from nthal.native.session import FxObject, FxRequest, Session
+from nthal.native.shapes import NativeError
+from nthal.operations import adapter as adapters
+from nthal.verifier import Misuse, called_from
+from nthal.windows import Irql, NtStatus, nt_success
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nthal.framework import WdfObject
+    from nthal.native.builder import Built
+    from nthal.native.prototypes import Prototype
+    from nthal.native.shapes import CData, Host
+    from nthal.types import Va
+
+_READ, _WRITE = 3, 4
+_MEMORY, _INTERRUPT = 3, 2
+_D3 = 4
+_STATUS = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a request ended: NTSTATUS, bytes moved as the driver says, and the bytes that a read or control gave."""
+
+    status: int
+    information: int
+    data: bytes = b""
+
+
+class Driver:
+    """A loaded driver. `status` is how its start ended; `printed` what it printed."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.status: int = NtStatus.UNSUCCESSFUL
+        self._resources = session.show(self, self._describe)
+        self._started = False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.end()
+
+    def _describe(self) -> CData:
+        """What the device has: BAR 0 and its interrupt."""
+        made = self.session.ffi.new("struct WDFCMRESLIST__ *")
+        made.Count = 2
+        memory, interrupt = made.Descriptors[0], made.Descriptors[1]
+        memory.Type, interrupt.Type = _MEMORY, _INTERRUPT
+        memory.u.Memory.Start.QuadPart = system.REGISTERS_AT
+        memory.u.Memory.Length = self.session.register_bytes
+        interrupt.u.Interrupt.Level = interrupt.u.Interrupt.Vector = Irql.DEVICE_LEVEL
+        return made
+
+    @property
+    def printed(self) -> list[str]:
+        """What DbgPrint said."""
+        return self.session.printed
+
+    # --- start and end -----------------------------------------------------------------------------------------------
+
+    def start(self) -> int:
+        """Load, add the device, start it; give the status of the first step that failed. Raises: what a rule says."""
+        session, ffi = self.session, self.session.ffi
+        entry, driver_object, path = (
+            session.lib.nthal_driver_entry(),
+            ffi.new("DRIVER_OBJECT *"),
+            ffi.new("UNICODE_STRING *"),
+        )
+        session.show(driver_object, lambda: driver_object)
+        session.show(path, lambda: path)
+        status = self._call(entry, session.address(driver_object), session.address(path), what="DriverEntry")
+        if nt_success(status):
+            if session.driver is None:
+                raise NativeError(f"DriverEntry of {session.name} succeeded without WdfDriverCreate: nothing to drive")
+            numbers = session.number(session.driver), session.number("WDFDEVICE_INIT")
+            status = self._call(session.driver.callbacks["EvtDriverDeviceAdd"], *numbers, what="EvtDriverDeviceAdd")
+        if nt_success(status) and session.device is None:
+            raise NativeError(f"EvtDriverDeviceAdd of {session.name} succeeded without WdfDeviceCreate")
+        if nt_success(status):
+            status = self._start_device()
+        if not nt_success(status):
+            self._delete(session.device)
+        self.status = status
+        self._started = nt_success(status)
+        return status
+
+    def _start_device(self) -> int:
+        status = self._pnp("EvtDevicePrepareHardware", self._resources, self._resources)
+        if nt_success(status):
+            self.session.host.enter_d0()
+            status = self._pnp("EvtDeviceD0Entry", _D3)
+            if nt_success(status):
+                self._connect()
+                return self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3)
+            self.session.host.leave_d0()
+        self._pnp("EvtDeviceReleaseHardware", self._resources)
+        return status
+
+    def end(self) -> None:
+        """Remove the device and unload the driver. Raises: DmaViolation for what it leaves behind."""
+        session = self.session
+        if self._started:
+            self._started = False
+            self._pnp("EvtDeviceD0ExitPreInterruptsDisabled", _D3)
+            self._disconnect()
+            self._pnp("EvtDeviceD0Exit", _D3)
+            session.host.leave_d0()
+            self._pnp("EvtDeviceReleaseHardware", self._resources)
+            self._delete(session.device)
+        if session.driver is not None and session.driver.alive:
+            self._call(
+                session.driver.callbacks["EvtDriverUnload"], session.number(session.driver), what="EvtDriverUnload"
+            )
+            self._delete(session.driver)
+        self._look_for_leaks()
+
+    def _look_for_leaks(self) -> None:
+        session, machine = self.session, self.session.machine
+        machine.look_at_freed()
+        adapters.unload(machine, session.host.pdo.driver)
+        mine = [one for one in machine.adapters if one.device is session.host.pdo and not one.gone]
+        held = [*session.held.values(), *(f"{one!r} made at {one.made_at}" for one in mine)]
+        if held:
+            machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
+
+    def _call(self, function: object, *arguments: int, what: str, irql: Irql | None = None) -> int:
+        return self.session.enter(function, *arguments, what=what, irql=irql) & _STATUS
+
+    def _pnp(self, name: str, *arguments: int) -> int:
+        """Call one of the device's callbacks; one that there is not succeeds."""
+        function = self.session.pnp.get(name, 0)
+        return self._call(function, self.session.number(self.session.device), *arguments, what=name)
+
+    def _delete(self, thing: WdfObject | None) -> None:
+        if thing is not None and thing.alive:
+            with self.session.machine:
+                thing.delete()
+
+    # --- the interrupt -----------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        session, interrupt = self.session, self.session.interrupt
+        if interrupt is None:
+            return
+        number, device = session.number(interrupt), session.number(session.device)
+        service, later = interrupt.callbacks["EvtInterruptIsr"], interrupt.callbacks["EvtInterruptDpc"]
+
+        def isr() -> bool:
+            return bool(session.enter(service, number, 0, what="EvtInterruptIsr") & 0xFF)
+
+        def dpc() -> None:
+            session.enter(later, number, device, what="EvtInterruptDpc")
+
+        session.line = session.host.connect(isr, dpc)
+        enable = interrupt.callbacks["EvtInterruptEnable"]
+        self._call(enable, number, device, what="EvtInterruptEnable", irql=Irql.DEVICE_LEVEL)
+
+    def _disconnect(self) -> None:
+        session, interrupt = self.session, self.session.interrupt
+        if interrupt is None or session.line is None:
+            return
+        numbers = session.number(interrupt), session.number(session.device)
+        disable = interrupt.callbacks["EvtInterruptDisable"]
+        self._call(disable, *numbers, what="EvtInterruptDisable", irql=Irql.DEVICE_LEVEL)
+        session.host.disconnect()
+        session.line = None
+
+    # --- requests of a program ---------------------------------------------------------------------------------------
+
+    def write(self, data: bytes, offset: int = 0) -> Answer:
+        """WriteFile: hand `data` to the driver, and let the device work until the request is completed."""
+        return self._request(_WRITE, data, 0, "EvtIoWrite", offset=offset)
+
+    def read(self, length: int, offset: int = 0) -> Answer:
+        """ReadFile: as many bytes as the driver says it moved."""
+        return self._request(_READ, b"", length, "EvtIoRead", offset=offset)
+
+    def control(self, code: int, data: bytes = b"", length: int = 0) -> Answer:
+        """DeviceIoControl: `data` goes in, `length` bytes at most come back."""
+        return self._request(system.CONTROL, data, length, "EvtIoDeviceControl", code=code)
+
+    def _request(self, kind: int, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
+        session, machine, queue = self.session, self.session.machine, self.session.queue
+        function = 0 if queue is None else queue.callbacks[name] or queue.callbacks["EvtIoDefault"]
+        if queue is None or not function or not self._started:
+            return Answer(NtStatus.INVALID_DEVICE_REQUEST, 0)
+        size = max(len(data), length)
+        if size == 0 and kind != system.CONTROL and not session.zero_length:
+            return Answer(NtStatus.SUCCESS, 0)
+        # A program's buffer lies on whatever pages are free, and begins anywhere in its first one.
+        base = machine.allocate_pool(max(size, 1) + _WITHIN, scattered=True)
+        if base is None:
+            raise NativeError(f"the machine has no {size} bytes for the program's buffer: {machine.last_failure}")
+        va = base + _WITHIN
+        machine.cpu_write(va, data.ljust(max(size, 1), b"\0"))
+        machine.flush_io_buffers(va, max(size, 1))
+        request = self._make(queue, kind, va, data, length)
+        request.offset, request.code = offset, code
+        number = session.adopt(request, None)
+        sizes = (length, len(data), code) if kind == system.CONTROL else (size,)
+        arguments = sizes if queue.callbacks[name] else ()
+        session.enter(function, session.number(queue), number, *arguments, what=name)
+        session.host.run()
+        if request.status is None:
+            last = "".join(f"; the last finding: {one}" for one in machine.verifier.findings[-1:])
+            raise NativeError(f"the device is idle, and {session.name} holds the request that {name} got{last}")
+        with machine:
+            given = machine.cpu_read(va, min(request.information, length)) if length else b""
+        session.hide(session.show_mdl(request.mdl))
+        self._delete(request)
+        machine.free_pool(base)
+        return Answer(request.status, request.information, given)
+
+    def _make(self, queue: FxObject, kind: int, va: Va, data: bytes, length: int) -> FxRequest:
+        with self.session.machine:
+            mdl = wdm.IoAllocateMdl(va, max(len(data), length, 1), False, False)
+            if mdl is None:
+                raise NativeError("no MDL can describe the program's buffer")
+            wdm.MmProbeAndLockPages(mdl)
+        return FxRequest(queue, kind, mdl, input_length=len(data), output_length=length)
+
+
+_WITHIN = 0x64
+"""Offset of a program's buffer in its first page: no driver may hope for a page's start."""
+
+
+def load(built: Built, host: Host, *, register_bytes: int = 0x200) -> Driver:
+    """Load a copy of a driver for the device of `host`; `start()` or `with` runs it.
+
+    From now on new memory of the machine stands at its real address. `register_bytes` is the size of BAR 0.
+    Raises: DoesNotLoad, NativeError if the machine already has memory in use.
+    """
+    if host.machine.space.regions():
+        raise NativeError("the machine has memory in use already: load the driver into a fresh one")
+    host.machine.backings.native()
+    session = Session(host, built.module(), built.name, register_bytes=register_bytes)
+    for prototype in built.routines:
+        session.ffi.def_extern(name=f"nthal_py_{prototype.name}")(_answer(session, prototype))
+    return Driver(session)
+
+
+def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
+    """The function that C calls for a routine."""
+
+    def answer(*raw: CData) -> object:
+        try:
+            with called_from(session.place()):
+                return marshal.call(session, prototype, system.target(session, prototype), raw)
+        except BaseException as error:  # noqa: BLE001  (no exception may pass C)
+            session.stop(error)
+            return marshal.zero(session, prototype.type)
+
+    return answer

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel's headers define beside types and routines: constants, macros, small inline functions. */
+#ifndef NTHAL_KERNEL_H
+#define NTHAL_KERNEL_H
+#include <string.h>
+#include "types.h"
+
+/* --- words of the compiler and of the static analyser that say nothing here --- */
+#define VOID void
+#define CONST const
+#define FORCEINLINE static inline
+#define NTAPI
+#define NTKERNELAPI
+#define APIENTRY
+#define WINAPI
+#define __stdcall
+#define __cdecl
+#define __fastcall
+#define __forceinline static inline
+#define __declspec(...)
+#define IN
+#define OUT
+#define OPTIONAL
+#define _In_
+#define _In_opt_
+#define _Out_
+#define _Out_opt_
+#define _Inout_
+#define _Inout_opt_
+#define _Outptr_
+#define _Reserved_
+#define _Const_
+#define _Must_inspect_result_
+#define _Check_return_
+#define _Use_decl_annotations_
+#define _IRQL_requires_same_
+#define _IRQL_raises_(...)
+#define _IRQL_saves_
+#define _IRQL_restores_
+#define _IRQL_requires_(...)
+#define _IRQL_requires_max_(...)
+#define _IRQL_requires_min_(...)
+#define _Requires_lock_held_(...)
+#define _Acquires_lock_(...)
+#define _Releases_lock_(...)
+#define _Function_class_(...)
+#define _Dispatch_type_(...)
+#define _When_(...)
+#define _Success_(...)
+#define _In_range_(...)
+#define _In_reads_(...)
+#define _In_reads_bytes_(...)
+#define _Out_writes_(...)
+#define _Out_writes_bytes_(...)
+#define _Inout_updates_bytes_(...)
+#define _Analysis_assume_(...)
+#define __drv_aliasesMem
+#define DECLSPEC_ALIGN(n) __attribute__((aligned(n)))
+#define UNREFERENCED_PARAMETER(P) ((void)(P))
+#define UNREFERENCED_LOCAL_VARIABLE(V) ((void)(V))
+#define DBG_UNREFERENCED_PARAMETER(P) ((void)(P))
+#define PAGED_CODE() ((void)0)
+#define PAGED_CODE_LOCKED() ((void)0)
+#define ASSERT(E) ((E) ? (void)0 : (NTHAL_HERE, nthal_assert(#E)))
+#define NT_ASSERT(E) ASSERT(E)
+#define ASSERTMSG(M, E) ASSERT(E)
+#define C_ASSERT(E) _Static_assert(E, #E)
+
+#ifndef TRUE
+#define TRUE 1
+#define FALSE 0
+#endif
+#define MAXULONG 0xffffffffu
+#define PAGE_SIZE 0x1000
+#define PAGE_SHIFT 12
+#define BYTE_OFFSET(A) ((ULONG)((ULONG_PTR)(A) & (PAGE_SIZE - 1)))
+#define PAGE_ALIGN(A) ((PVOID)((ULONG_PTR)(A) & ~(ULONG_PTR)(PAGE_SIZE - 1)))
+#define ROUND_TO_PAGES(S) (((ULONG_PTR)(S) + PAGE_SIZE - 1) & ~(ULONG_PTR)(PAGE_SIZE - 1))
+#define BYTES_TO_PAGES(S) (((S) >> PAGE_SHIFT) + (((S) & (PAGE_SIZE - 1)) != 0))
+#define ADDRESS_AND_SIZE_TO_SPAN_PAGES(A, S) ((ULONG)((BYTE_OFFSET(A) + (SIZE_T)(S) + PAGE_SIZE - 1) >> PAGE_SHIFT))
+#define COMPUTE_PAGES_SPANNED(A, S) ADDRESS_AND_SIZE_TO_SPAN_PAGES(A, S)
+#define FIELD_OFFSET(T, F) ((LONG)offsetof(T, F))
+#define CONTAINING_RECORD(A, T, F) ((T *)((PCHAR)(A) - offsetof(T, F)))
+#define RTL_NUMBER_OF(A) (sizeof(A) / sizeof((A)[0]))
+#define ARRAYSIZE(A) RTL_NUMBER_OF(A)
+#define PtrToUlong(P) ((ULONG)(ULONG_PTR)(P))
+#define LOWORD(L) ((USHORT)(ULONG)(L))
+#define HIWORD(L) ((USHORT)((ULONG)(L) >> 16))
+#define min(A, B) ((A) < (B) ? (A) : (B))
+#define max(A, B) ((A) > (B) ? (A) : (B))
+
+/* --- status --- */
+#define NT_SUCCESS(S) ((NTSTATUS)(S) >= 0)
+#define STATUS_SUCCESS ((NTSTATUS)0x00000000)
+#define STATUS_PENDING ((NTSTATUS)0x00000103)
+#define STATUS_UNSUCCESSFUL ((NTSTATUS)0xC0000001)
+#define STATUS_INFO_LENGTH_MISMATCH ((NTSTATUS)0xC0000004)
+#define STATUS_INVALID_PARAMETER ((NTSTATUS)0xC000000D)
+#define STATUS_INVALID_DEVICE_REQUEST ((NTSTATUS)0xC0000010)
+#define STATUS_MORE_PROCESSING_REQUIRED ((NTSTATUS)0xC0000016)
+#define STATUS_BUFFER_TOO_SMALL ((NTSTATUS)0xC0000023)
+#define STATUS_DEVICE_DATA_ERROR ((NTSTATUS)0xC000009C)
+#define STATUS_INSUFFICIENT_RESOURCES ((NTSTATUS)0xC000009A)
+#define STATUS_IO_TIMEOUT ((NTSTATUS)0xC00000B5)
+#define STATUS_NOT_SUPPORTED ((NTSTATUS)0xC00000BB)
+#define STATUS_CANCELLED ((NTSTATUS)0xC0000120)
+#define STATUS_DEVICE_CONFIGURATION_ERROR ((NTSTATUS)0xC0000182)
+#define STATUS_NOT_FOUND ((NTSTATUS)0xC0000225)
+#define STATUS_INVALID_BUFFER_SIZE ((NTSTATUS)0xC0000206)
+#define STATUS_WDF_TOO_FRAGMENTED ((NTSTATUS)0xC020020A)
+#define STATUS_WDF_TOO_MANY_TRANSFERS ((NTSTATUS)0xC0200213)
+#define STATUS_WDF_NOT_ENOUGH_MAP_REGISTERS ((NTSTATUS)0xC0200214)
+
+/* --- levels, flags, kinds --- */
+#define PASSIVE_LEVEL 0
+#define APC_LEVEL 1
+#define DISPATCH_LEVEL 2
+#define DEVICE_DESCRIPTION_VERSION 0
+#define DEVICE_DESCRIPTION_VERSION1 1
+#define DEVICE_DESCRIPTION_VERSION2 2
+#define DEVICE_DESCRIPTION_VERSION3 3
+#define CmResourceTypePort 1
+#define CmResourceTypeInterrupt 2
+#define CmResourceTypeMemory 3
+#define CM_RESOURCE_INTERRUPT_LATCHED 1
+#define FILE_BYTE_ALIGNMENT 0x00
+#define FILE_WORD_ALIGNMENT 0x01
+#define FILE_LONG_ALIGNMENT 0x03
+#define FILE_QUAD_ALIGNMENT 0x07
+#define FILE_OCTA_ALIGNMENT 0x0f
+#define FILE_32_BYTE_ALIGNMENT 0x1f
+#define FILE_64_BYTE_ALIGNMENT 0x3f
+#define FILE_128_BYTE_ALIGNMENT 0x7f
+#define FILE_256_BYTE_ALIGNMENT 0xff
+#define FILE_512_BYTE_ALIGNMENT 0x1ff
+#define POOL_FLAG_NON_PAGED 0x40
+#define POOL_FLAG_PAGED 0x100
+#define POOL_FLAG_UNINITIALIZED 0x02
+#define PAGE_READWRITE 0x04
+#define PAGE_NOCACHE 0x200
+#define MdlMappingNoExecute 0x40000000
+#define FILE_DEVICE_UNKNOWN 0x22
+#define METHOD_BUFFERED 0
+#define METHOD_IN_DIRECT 1
+#define METHOD_OUT_DIRECT 2
+#define FILE_ANY_ACCESS 0
+#define FILE_READ_DATA 1
+#define FILE_WRITE_DATA 2
+#define CTL_CODE(D, F, M, A) ((ULONG)(((D) << 16) | ((A) << 14) | ((F) << 2) | (M)))
+
+/* --- memory and words --- */
+#define RtlZeroMemory(D, L) memset((D), 0, (L))
+#define RtlFillMemory(D, L, V) memset((D), (V), (L))
+#define RtlCopyMemory(D, S, L) memcpy((D), (S), (L))
+#define RtlMoveMemory(D, S, L) memmove((D), (S), (L))
+#define RtlEqualMemory(A, B, L) (memcmp((A), (B), (L)) == 0)
+#define KeMemoryBarrier() __sync_synchronize()
+#define MemoryBarrier() __sync_synchronize()
+#define KeInitializeSpinLock(L) (*(L) = 0)
+
+ULONG DbgPrint(PCSTR Format, ...);
+void nthal_assert(PCSTR Text);
+#define DbgPrintEx(C, L, ...) DbgPrint(__VA_ARGS__)
+#define KdPrint(A) DbgPrint A
+#define KdPrintEx(A) ((void)0)
+
+/* --- routines made of others --- */
+#define NTHAL_HERE nthal_place(__FILE__, __LINE__, __func__)
+ULONG nthal_read(volatile void *Register, ULONG Width);
+void nthal_write(volatile void *Register, ULONG Width, ULONG Value);
+#define READ_REGISTER_UCHAR(R) ((UCHAR)(NTHAL_HERE, nthal_read((R), 1)))
+#define READ_REGISTER_USHORT(R) ((USHORT)(NTHAL_HERE, nthal_read((R), 2)))
+#define READ_REGISTER_ULONG(R) (NTHAL_HERE, nthal_read((R), 4))
+#define WRITE_REGISTER_UCHAR(R, V) (NTHAL_HERE, nthal_write((R), 1, (UCHAR)(V)))
+#define WRITE_REGISTER_USHORT(R, V) (NTHAL_HERE, nthal_write((R), 2, (USHORT)(V)))
+#define WRITE_REGISTER_ULONG(R, V) (NTHAL_HERE, nthal_write((R), 4, (ULONG)(V)))
+#define NTHAL_BUFFERS(NAME, T) \
+    static inline void nthal_read_##NAME(volatile T *Register, T *Buffer, ULONG Count) \
+    { \
+        while (Count-- > 0) \
+            *Buffer++ = (T)nthal_read(Register++, sizeof(T)); \
+    } \
+    static inline void nthal_write_##NAME(volatile T *Register, const T *Buffer, ULONG Count) \
+    { \
+        while (Count-- > 0) \
+            nthal_write(Register++, sizeof(T), *Buffer++); \
+    }
+NTHAL_BUFFERS(uchar, UCHAR)
+NTHAL_BUFFERS(ushort, USHORT)
+NTHAL_BUFFERS(ulong, ULONG)
+#define READ_REGISTER_BUFFER_UCHAR(R, B, C) (NTHAL_HERE, nthal_read_uchar((R), (B), (C)))
+#define READ_REGISTER_BUFFER_USHORT(R, B, C) (NTHAL_HERE, nthal_read_ushort((R), (B), (C)))
+#define READ_REGISTER_BUFFER_ULONG(R, B, C) (NTHAL_HERE, nthal_read_ulong((R), (B), (C)))
+#define WRITE_REGISTER_BUFFER_UCHAR(R, B, C) (NTHAL_HERE, nthal_write_uchar((R), (B), (C)))
+#define WRITE_REGISTER_BUFFER_USHORT(R, B, C) (NTHAL_HERE, nthal_write_ushort((R), (B), (C)))
+#define WRITE_REGISTER_BUFFER_ULONG(R, B, C) (NTHAL_HERE, nthal_write_ulong((R), (B), (C)))
+#define MmMapIoSpaceEx(A, N, P) MmMapIoSpace((A), (N), MmNonCached)
+#define ExFreePoolWithTag(P, T) ExFreePool(P)
+#define ExAllocatePool2(F, N, T) nthal_zeroed(ExAllocatePoolWithTag((F) & POOL_FLAG_PAGED ? PagedPool : NonPagedPoolNx, (N), (T)), (F), (N))
+static inline PVOID nthal_zeroed(PVOID Memory, ULONG64 Flags, SIZE_T Length)
+{
+    return Memory == NULL || Flags & POOL_FLAG_UNINITIALIZED ? Memory : memset(Memory, 0, Length);
+}
+#define KeRaiseIrql(N, O) (*(O) = KfRaiseIrql(N))
+#define KeAcquireSpinLock(L, O) (*(O) = KeAcquireSpinLockRaiseToDpc(L))
+#define MmGetMdlVirtualAddress(M) ((PVOID)((PCHAR)(M)->StartVa + (M)->ByteOffset))
+#define MmGetMdlByteCount(M) ((M)->ByteCount)
+#define MmGetMdlByteOffset(M) ((M)->ByteOffset)
+#define MmGetSystemAddressForMdlSafe(M, P) ((M)->MappedSystemVa)
+
+#define DECLARE_CONST_UNICODE_STRING(N, S) const UNICODE_STRING N = {sizeof(S) - sizeof(WCHAR), sizeof(S), (PWSTR)(S)}
+#define RTL_CONSTANT_STRING(S) {sizeof(S) - sizeof(WCHAR), sizeof(S), (PWSTR)(S)}
+#ifdef INITGUID
+#define DEFINE_GUID(N, A, B, C, ...) const GUID N = {A, B, C, {__VA_ARGS__}}
+#else
+#define DEFINE_GUID(N, A, B, C, ...) extern const GUID N
+#endif
+
+FORCEINLINE void InitializeListHead(PLIST_ENTRY Head) { Head->Flink = Head->Blink = Head; }
+FORCEINLINE BOOLEAN IsListEmpty(const LIST_ENTRY *Head) { return Head->Flink == Head; }
+FORCEINLINE BOOLEAN RemoveEntryList(PLIST_ENTRY Entry)
+{
+    Entry->Blink->Flink = Entry->Flink;
+    Entry->Flink->Blink = Entry->Blink;
+    return Entry->Flink == Entry->Blink;
+}
+FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY Head)
+{
+    PLIST_ENTRY first = Head->Flink;
+    RemoveEntryList(first);
+    return first;
+}
+FORCEINLINE void InsertTailList(PLIST_ENTRY Head, PLIST_ENTRY Entry)
+{
+    Entry->Flink = Head;
+    Entry->Blink = Head->Blink;
+    Head->Blink->Flink = Entry;
+    Head->Blink = Entry;
+}
+
+/* --- where a call stands --- */
+extern const char *nthal_file, *nthal_function;
+extern int nthal_line;
+FORCEINLINE int nthal_place(const char *file, int line, const char *function)
+{
+    nthal_file = file;
+    nthal_line = line;
+    nthal_function = function;
+    return 0;
+}
+#define DmaOperations DmaOperations[NTHAL_HERE]
+#endif
