@@ -22,10 +22,12 @@ PROBE = Path(__file__).parent / "native" / "probe.c"
 
 
 class Registers:
-    """512 bytes of registers that remember what was written."""
+    """A BAR that remembers what was written."""
 
-    def __init__(self) -> None:
-        self.bytes = bytearray(512)
+    def __init__(self, length: int = 512, *, is_io: bool = False) -> None:
+        self.length = length
+        self.is_io = is_io
+        self.bytes = bytearray(length)
 
     def read(self, offset: int, width: int) -> int:
         return int.from_bytes(self.bytes[offset : offset + width], "little")
@@ -50,6 +52,7 @@ class Host:
         self.machine = Machine(platform)
         self.pdo = DeviceObject("probe")
         self.registers = Registers()
+        self.bars = [self.registers]
         self.line = Line()
         self.powered: list[bool] = []
         self._isr: Callable[[], bool] | None = None
@@ -263,6 +266,208 @@ def built_of(tmp_path: Path, text: str, **options: object) -> native.Built:
 def test_a_routine_that_nthal_lacks_is_named_by_the_compiler_with_the_line(tmp_path: Path) -> None:
     with pytest.raises(native.DoesNotCompile, match=r"mydriver.c:3:.*\bWdfTimerCreate\b"):
         built_of(tmp_path, ENTRY % "WdfTimerCreate();")
+
+
+WINDOWS_STYLE = {
+    "Public.h": """
+        DEFINE_GUID(GUID_MINE, 0x29d2a384, 0x2e47, 0x49b5, 0xae, 0xbf, 0x69, 0x62, 0xc2, 0x2b, 0xd7, 0xc2);
+        #define IOCTL_MINE CTL_CODE(FILE_DEVICE_UNKNOWN, 0x1, METHOD_BUFFERED, FILE_ANY_ACCESS)
+        typedef struct _EXTENSION {
+            WDFDEVICE Device; PUCHAR Memory; ULONG Length; WDFQUEUE Writes; WDFQUEUE Controls; BOOLEAN Flag;
+            size_t Size; _Field_size_(Size) PUCHAR Base;
+        } EXTENSION, *PEXTENSION;
+        WDF_DECLARE_CONTEXT_TYPE_WITH_NAME(EXTENSION, GetExtension)
+        NTSTATUS MapAll(IN PEXTENSION Extension, IN WDFCMRESLIST List);
+        EVT_WDF_IO_QUEUE_IO_WRITE EvtWrite;
+        EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL EvtControl;
+        """,
+    "Precomp.h": """
+        #define WIN9X_COMPAT_SPINLOCK
+        #include <NTDDK.h>
+        #pragma warning(disable:4201)
+        #include <stdarg.h>
+        #include <wdf.h>
+        #include <initguid.h>
+        #include <wdmguid.h>
+        #include <evntrace.h>
+        #include "public.H"
+        """,
+    "Hardware.c": """
+        #include "precomp.h"
+        #include "Hardware.tmh"
+        #ifdef ALLOC_PRAGMA
+        #pragma alloc_text (PAGE, MapAll)
+        #endif
+        static PVOID LocalMap(_In_ PHYSICAL_ADDRESS At, _In_ SIZE_T Bytes)
+        {
+            typedef PVOID (*PFN_EX) (_In_ PHYSICAL_ADDRESS At, _In_ SIZE_T Bytes, _In_ ULONG Protect);
+            UNICODE_STRING name;
+            PFN_EX pMmMapIoSpaceEx;
+
+            RtlInitUnicodeString(&name, L"MmMapIoSpaceEx");
+            pMmMapIoSpaceEx = (PFN_EX) (ULONG_PTR) MmGetSystemRoutineAddress(&name);
+            if (pMmMapIoSpaceEx != NULL)
+                return pMmMapIoSpaceEx(At, Bytes, PAGE_READWRITE | PAGE_NOCACHE);
+            #pragma warning(suppress: 30029)
+            return MmMapIoSpace(At, Bytes, MmNonCached);
+        }
+        NTSTATUS MapAll(IN PEXTENSION Extension, IN WDFCMRESLIST List)
+        {
+            LARGE_INTEGER delay;
+            ULONG i;
+
+            PAGED_CODE();
+            for (i = 0; i < WdfCmResourceListGetCount(List); i++) {
+                PCM_PARTIAL_RESOURCE_DESCRIPTOR desc = WdfCmResourceListGetDescriptor(List, i);
+                switch (desc->Type) {
+                case CmResourceTypeMemory:
+                    if (desc->u.Memory.Length == 0x20000) {
+                        Extension->Memory = (PUCHAR) LocalMap(desc->u.Memory.Start, desc->u.Memory.Length);
+                        Extension->Length = desc->u.Memory.Length;
+                    }
+                    break;
+                case CmResourceTypePort:
+                    ASSERT(desc->u.Port.Length == 0x100);
+                    break;
+                default: break;
+                }
+            }
+            delay.QuadPart = WDF_REL_TIMEOUT_IN_MS(100);
+            KeDelayExecutionThread(KernelMode, TRUE, &delay);
+            TraceEvents(TRACE_LEVEL_ERROR, DBG_PNP, "mapped %!STATUS!", STATUS_SUCCESS);
+            return Extension->Memory ? STATUS_SUCCESS : STATUS_DEVICE_CONFIGURATION_ERROR;
+        }
+        """,
+    "Driver.c": """
+        #include "precomp.h"
+        #include "Driver.tmh"
+        static NTSTATUS EvtPrepare(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Translated)
+        {
+            UNREFERENCED_PARAMETER(Raw);
+            return MapAll(GetExtension(Device), Translated);
+        }
+        static NTSTATUS EvtRelease(WDFDEVICE Device, WDFCMRESLIST Translated)
+        {
+            UNREFERENCED_PARAMETER(Translated);
+            MmUnmapIoSpace(GetExtension(Device)->Memory, GetExtension(Device)->Length);
+            return STATUS_SUCCESS;
+        }
+        static NTSTATUS EvtExit(WDFDEVICE Device, WDF_POWER_DEVICE_STATE Target)
+        {
+            UNREFERENCED_PARAMETER(Device);
+            switch (Target) {
+            case WdfPowerDevicePrepareForHibernation: break;
+            case WdfPowerDeviceD3Final: DbgPrint("final"); break;
+            default: break;
+            }
+            return STATUS_SUCCESS;
+        }
+        _Use_decl_annotations_ VOID EvtWrite(WDFQUEUE Queue, WDFREQUEST Request, size_t Length)
+        {
+            PEXTENSION ext = GetExtension(WdfIoQueueGetDevice(Queue));
+            PUCHAR data;
+            NTSTATUS status = WdfRequestRetrieveInputBuffer(Request, sizeof(*data), &data, NULL);
+
+            if (NT_SUCCESS(status))
+                WRITE_REGISTER_BUFFER_UCHAR(ext->Memory + 16, data, (ULONG) Length);
+            WdfRequestCompleteWithInformation(Request, status, Length);
+        }
+        VOID EvtControl(_In_ WDFQUEUE Queue, _In_ WDFREQUEST Request, _In_ size_t Out, _In_ size_t In, _In_ ULONG Code)
+        {
+            PEXTENSION ext = GetExtension(WdfIoQueueGetDevice(Queue));
+            PUCHAR out;
+            NTSTATUS status = STATUS_INVALID_DEVICE_REQUEST;
+
+            UNREFERENCED_PARAMETER(Out);
+            UNREFERENCED_PARAMETER(In);
+            if (Code == IOCTL_MINE)
+                status = WdfRequestRetrieveOutputBuffer(Request, sizeof(*out), &out, NULL);
+            if (NT_SUCCESS(status)) {
+                ext->Flag = !ext->Flag;
+                *out = (UCHAR) ext->Flag;
+                WdfRequestSetInformation(Request, (ULONG_PTR) sizeof(*out));
+            }
+            WdfRequestComplete(Request, status);
+        }
+        static NTSTATUS EvtAdd(IN WDFDRIVER Driver, IN PWDFDEVICE_INIT DeviceInit)
+        {
+            WDF_DEVICE_POWER_POLICY_IDLE_SETTINGS idle;
+            WDF_DEVICE_POWER_POLICY_WAKE_SETTINGS wake;
+            WDF_PNPPOWER_EVENT_CALLBACKS power;
+            WDF_OBJECT_ATTRIBUTES attributes;
+            WDF_IO_QUEUE_CONFIG config;
+            WDFDEVICE device;
+            PEXTENSION ext;
+
+            UNREFERENCED_PARAMETER(Driver);
+            WdfDeviceInitSetIoType(DeviceInit, WdfDeviceIoDirect);
+            WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&power);
+            power.EvtDevicePrepareHardware = EvtPrepare;
+            power.EvtDeviceReleaseHardware = EvtRelease;
+            power.EvtDeviceD0Exit = EvtExit;
+            WdfDeviceInitSetPnpPowerEventCallbacks(DeviceInit, &power);
+            WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&attributes, EXTENSION);
+            attributes.SynchronizationScope = WdfSynchronizationScopeDevice;
+            if (!NT_SUCCESS(WdfDeviceCreate(&DeviceInit, &attributes, &device)))
+                return STATUS_UNSUCCESSFUL;
+            ext = GetExtension(device);
+            ext->Device = device;
+            WdfDeviceCreateDeviceInterface(device, (LPGUID) &GUID_MINE, NULL);
+            WDF_DEVICE_POWER_POLICY_IDLE_SETTINGS_INIT(&idle, IdleCanWakeFromS0);
+            idle.IdleTimeout = 10000;
+            WdfDeviceAssignS0IdleSettings(device, &idle);
+            WDF_DEVICE_POWER_POLICY_WAKE_SETTINGS_INIT(&wake);
+            WdfDeviceAssignSxWakeSettings(device, &wake);
+            WDF_IO_QUEUE_CONFIG_INIT(&config, WdfIoQueueDispatchSequential);
+            config.EvtIoWrite = EvtWrite;
+            __analysis_assume(config.EvtIoStop != 0);
+            WdfIoQueueCreate(device, &config, WDF_NO_OBJECT_ATTRIBUTES, &ext->Writes);
+            WdfDeviceConfigureRequestDispatching(device, ext->Writes, WdfRequestTypeWrite);
+            WDF_IO_QUEUE_CONFIG_INIT(&config, WdfIoQueueDispatchSequential);
+            config.EvtIoDeviceControl = EvtControl;
+            WdfIoQueueCreate(device, &config, WDF_NO_OBJECT_ATTRIBUTES, &ext->Controls);
+            ASSERT(WdfDeviceConfigureRequestDispatching(device, ext->Controls, WdfRequestTypeWrite) < 0);
+            return WdfDeviceConfigureRequestDispatching(device, ext->Controls, WdfRequestTypeDeviceControl);
+        }
+        static VOID EvtDriverCleanup(WDFOBJECT Driver)
+        {
+            WPP_CLEANUP(WdfDriverWdmGetDriverObject(Driver));
+            UNREFERENCED_PARAMETER(Driver);
+            DbgPrint("driver");
+        }
+        NTSTATUS DriverEntry(IN PDRIVER_OBJECT DriverObject, IN PUNICODE_STRING RegistryPath)
+        {
+            WDF_DRIVER_CONFIG config;
+            WDF_OBJECT_ATTRIBUTES attributes;
+
+            WPP_INIT_TRACING(DriverObject, RegistryPath);
+            WDF_DRIVER_CONFIG_INIT(&config, EvtAdd);
+            WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
+            attributes.EvtCleanupCallback = EvtDriverCleanup;
+            return WdfDriverCreate(DriverObject, RegistryPath, &attributes, &config, WDF_NO_HANDLE);
+        }
+        """,
+}
+"""A driver as those for Windows are written: precompiled header, names in any case, traces, several queues and BARs."""
+
+
+def test_a_driver_in_the_style_of_windows_compiles_as_it_is_and_runs(tmp_path: Path) -> None:
+    for name, text in WINDOWS_STYLE.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    built = native.build([tmp_path / "Driver.c", tmp_path / "Hardware.c"], flags=["-Wall"], name="mine")
+    assert "-Wincompatible-pointer-types" not in built.warnings
+    host = Host()
+    ports, sram = Registers(0x100, is_io=True), Registers(0x20000)
+    host.bars = [host.registers, ports, sram, Registers(0)]
+    with native.load(built, host) as driver:
+        assert driver.status == NtStatus.SUCCESS
+        assert driver.write(b"to the board").information == 12
+        assert sram.bytes[16:28] == b"to the board"
+        assert [driver.control(0x22 << 16 | 1 << 2, length=1).data for _ in range(2)] == [b"\x01", b"\x00"]
+        assert driver.read(4).status == NtStatus.INVALID_DEVICE_REQUEST
+    assert host.machine.clock == 100_000_000
+    assert driver.printed == ["final", "driver"]
+    assert host.machine.verifier.findings == []
 
 
 def test_a_routine_that_only_the_driver_declares_is_named_by_the_loader(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import io
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
     from nthal.native.shapes import Compiled
 
 MODULE: Final = "_nthal_driver"
+_INCLUDES: Final = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([\w.]+)[>\"]", re.MULTILINE)
 FLAGS: Final = (
     "-std=gnu11", "-O1", "-g", "-fPIC", "-fshort-wchar", "-fms-extensions", "-fno-strict-aliasing", "-fwrapv",
     "-fvisibility=hidden", "-Wno-unknown-pragmas", "-Wno-multichar", "-Werror=implicit-function-declaration",
-    "-Werror=implicit-int", "-Werror=int-conversion", "-Werror=incompatible-pointer-types",
+    "-Werror=implicit-int", "-Wno-error=int-conversion", "-Wno-error=incompatible-pointer-types",
 )  # fmt: skip
 
 
@@ -63,10 +65,12 @@ def _compiler() -> list[str]:
     return words
 
 
-def _run(command: Sequence[str], what: str) -> None:
+def _run(command: Sequence[str], what: str) -> str:
+    """Run the compiler; give its warnings. Raises: DoesNotCompile."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DoesNotCompile(f"{what} does not compile:\n{done.stderr.strip()}")
+    return done.stderr.strip()
 
 
 @cache
@@ -96,10 +100,11 @@ def make_glue() -> Glue:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A compiled driver. Each loading is a copy of its own, with fresh variables."""
+    """A compiled driver, and what the compiler warned of. Each loading is a copy of its own, with fresh variables."""
 
     name: str
     library: Path
+    warnings: str
     routines: tuple[Prototype, ...] = field(repr=False)
 
     def module(self) -> Compiled:
@@ -116,6 +121,18 @@ class Built:
         finally:
             Path(file.name).unlink()
         return cast("Compiled", module)
+
+
+def _forward(into: Path, folders: Sequence[Path], sources: Sequence[Path]) -> None:
+    """Make what a driver includes and a file system of Windows would have found: names in other case, .tmh files."""
+    headers = [file for folder in folders if folder.is_dir() for file in folder.glob("*.[hH]")]
+    known = {file.name.lower(): file for file in [*INCLUDE.glob("*.h"), *headers]}
+    for file in (*headers, *sources):
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        for name in _INCLUDES.findall(text):
+            found = INCLUDE / "nthal" / "wpp.h" if name.lower().endswith(".tmh") else known.get(name.lower())
+            if found is not None and found.name != name:
+                (into / name).write_text(f'#include "{found.absolute()}"\n', encoding="utf-8")
 
 
 def build(
@@ -137,10 +154,12 @@ def build(
     compiler = _compiler()
     macros = defines.items() if hasattr(defines, "items") else [(one, 1) for one in defines]
     folders = dict.fromkeys([*(str(Path(one)) for one in include), *(str(Path(one).parent) for one in sources)])
-    places = [f"-I{one}" for one in (INCLUDE, ready.folder, *folders)]
     name = name or Path(sources[0]).stem
-    target = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=ready.folder)) / f"{name}.so"
+    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=ready.folder))
+    target = made / f"{name}.so"
+    _forward(made, [Path(one) for one in folders], [Path(one) for one in sources])
+    places = [f"-I{one}" for one in (INCLUDE, ready.folder, *folders, made)]
     words = [*FLAGS, *flags, *(f"-D{key}={value}" for key, value in macros), *places]
     link = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-o", str(target)]
-    _run([*compiler, *words, *(str(one) for one in sources), str(ready.object), *link], name)
-    return Built(name, target, ready.routines)
+    said = _run([*compiler, *words, *(str(one) for one in sources), str(ready.object), *link], name)
+    return Built(name, target, said, ready.routines)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from nthal.types import Va
 
 _READ, _WRITE = 3, 4
-_MEMORY, _INTERRUPT = 3, 2
-_D3 = 4
+_PORT, _INTERRUPT, _MEMORY = 1, 2, 3
+_D3_FINAL = 5
 _STATUS = 0xFFFF_FFFF
 
 
@@ -63,13 +63,15 @@ class Driver:
             self.end()
 
     def _describe(self) -> CData:
-        """What the device has: BAR 0 and its interrupt."""
-        made = self.session.ffi.new("struct WDFCMRESLIST__ *")
-        made.Count = 2
-        memory, interrupt = made.Descriptors[0], made.Descriptors[1]
-        memory.Type, interrupt.Type = _MEMORY, _INTERRUPT
-        memory.u.Memory.Start.QuadPart = system.REGISTERS_AT
-        memory.u.Memory.Length = self.session.register_bytes
+        """What the device has: its BARs and its interrupt."""
+        made, bars = self.session.ffi.new("struct WDFCMRESLIST__ *"), system.places(self.session)
+        made.Count = len(bars) + 1
+        for index, (start, bar) in enumerate(bars):
+            descriptor = made.Descriptors[index]
+            descriptor.Type = _PORT if bar.is_io else _MEMORY
+            descriptor.u.Generic.Start.QuadPart, descriptor.u.Generic.Length = start, bar.length
+        interrupt = made.Descriptors[len(bars)]
+        interrupt.Type = _INTERRUPT
         interrupt.u.Interrupt.Level = interrupt.u.Interrupt.Vector = Irql.DEVICE_LEVEL
         return made
 
@@ -110,10 +112,10 @@ class Driver:
         status = self._pnp("EvtDevicePrepareHardware", self._resources, self._resources)
         if nt_success(status):
             self.session.host.enter_d0()
-            status = self._pnp("EvtDeviceD0Entry", _D3)
+            status = self._pnp("EvtDeviceD0Entry", _D3_FINAL)
             if nt_success(status):
                 self._connect()
-                return self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3)
+                return self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3_FINAL)
             self.session.host.leave_d0()
         self._pnp("EvtDeviceReleaseHardware", self._resources)
         return status
@@ -123,9 +125,9 @@ class Driver:
         session = self.session
         if self._started:
             self._started = False
-            self._pnp("EvtDeviceD0ExitPreInterruptsDisabled", _D3)
+            self._pnp("EvtDeviceD0ExitPreInterruptsDisabled", _D3_FINAL)
             self._disconnect()
-            self._pnp("EvtDeviceD0Exit", _D3)
+            self._pnp("EvtDeviceD0Exit", _D3_FINAL)
             session.host.leave_d0()
             self._pnp("EvtDeviceReleaseHardware", self._resources)
             self._delete(session.device)
@@ -202,12 +204,13 @@ class Driver:
         return self._request(system.CONTROL, data, length, "EvtIoDeviceControl", code=code)
 
     def _request(self, kind: int, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
-        session, machine, queue = self.session, self.session.machine, self.session.queue
+        session, machine = self.session, self.session.machine
+        queue = session.queues.get(kind) or session.queues.get(system.ANY)
         function = 0 if queue is None else queue.callbacks[name] or queue.callbacks["EvtIoDefault"]
         if queue is None or not function or not self._started:
             return Answer(NtStatus.INVALID_DEVICE_REQUEST, 0)
         size = max(len(data), length)
-        if size == 0 and kind != system.CONTROL and not session.zero_length:
+        if size == 0 and kind != system.CONTROL and not queue.zero_length:
             return Answer(NtStatus.SUCCESS, 0)
         # A program's buffer lies on whatever pages are free, and begins anywhere in its first one.
         base = machine.allocate_pool(max(size, 1) + _WITHIN, scattered=True)
@@ -246,16 +249,16 @@ _WITHIN = 0x64
 """Offset of a program's buffer in its first page: no driver may hope for a page's start."""
 
 
-def load(built: Built, host: Host, *, register_bytes: int = 0x200) -> Driver:
+def load(built: Built, host: Host) -> Driver:
     """Load a copy of a driver for the device of `host`; `start()` or `with` runs it.
 
-    From now on new memory of the machine stands at its real address. `register_bytes` is the size of BAR 0.
+    From now on new memory of the machine stands at its real address.
     Raises: DoesNotLoad, NativeError if the machine already has memory in use.
     """
     if host.machine.space.regions():
         raise NativeError("the machine has memory in use already: load the driver into a fresh one")
     host.machine.backings.native()
-    session = Session(host, built.module(), built.name, register_bytes=register_bytes)
+    session = Session(host, built.module(), built.name)
     for prototype in built.routines:
         session.ffi.def_extern(name=f"nthal_py_{prototype.name}")(_answer(session, prototype))
     return Driver(session)

@@ -163,20 +163,20 @@ def _mdl(now: Call, value: CData) -> object:
 def _out(now: Call, kind: str, value: CData, name: str) -> object:
     """A pointer to a result; NULL is none. `Length` of a transfer goes both ways, `MaximumAddress` in alone."""
     session, ffi = now.session, now.session.ffi
-    if not value:
-        return None if name == "MaximumAddress" else Out()
     if name == "MaximumAddress":
-        return La(int(value.QuadPart) & MAX_ADDRESS)
-    out: Out[object] = Out(int(value[0]) if kind == "PULONG" else None)
+        return La(int(value.QuadPart) & MAX_ADDRESS) if value else None
+    out: Out[object] = Out(int(value[0]) if value and kind == "PULONG" else None)
 
     def settle() -> None:
         got = out.value
+        number = session.adopt(got, now.attributes) if kind.startswith("WDF") and isinstance(got, WdfObject) else 0
+        if not value:
+            return
         if kind == "PPHYSICAL_ADDRESS":
             value.QuadPart = 0 if got is None else _signed(int(cast("Address", got)))
         elif kind == "PMDL *" or kind == "PVOID *":
             value[0] = ffi.cast("void *", pointer(session, got))
         elif kind.startswith("WDF"):
-            number = session.adopt(got, now.attributes) if isinstance(got, WdfObject) else 0
             value[0] = ffi.cast(kind[:-2], number)
         elif got is not None:
             number = int(cast("int", got))

@@ -19,7 +19,7 @@ from nthal.verifier import BugCheck, Misuse, called_from
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nthal.native.shapes import CData, Compiled, Host, InterruptLine
+    from nthal.native.shapes import CData, Compiled, Host, InterruptLine, Window
     from nthal.records.backing import Backing
     from nthal.records.mdl import Mdl
     from nthal.transaction import Transaction
@@ -40,20 +40,25 @@ _IRQL_UNEXPECTED: Final = 0xC8
 
 @dataclass(frozen=True, slots=True)
 class IoWindow:
-    """Registers that a driver mapped: the memory it points at, `offset` into BAR 0, `length` in bytes."""
+    """What a driver mapped of a BAR: the memory it points at, `offset` into the BAR, `length` in bytes."""
 
     backing: Backing
+    bar: Window
     offset: int
     length: int
 
 
 class FxObject(WdfObject):
-    """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held."""
+    """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
+
+    `zero_length` says that a queue takes requests of no bytes.
+    """
 
     def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
         super().__init__(parent)
         self.callbacks = callbacks
         self.level: int | None = None
+        self.zero_length = False
 
     @property
     def device(self) -> Device | None:
@@ -93,13 +98,12 @@ class _Cleanup(WdfObject):
 class Session:
     """State of one loaded driver. `held` is what it must give back, by address, and where it got it."""
 
-    def __init__(self, host: Host, module: Compiled, name: str, *, register_bytes: int) -> None:
+    def __init__(self, host: Host, module: Compiled, name: str) -> None:
         self.host: Final = host
         self.machine: Final = host.machine
         self.ffi: Final = module.ffi
         self.lib: Final = module.lib
         self.name: Final = name
-        self.register_bytes: Final = register_bytes
         self.printed: list[str] = []
         self.held: dict[int, str] = {}
         self.windows: dict[int, IoWindow] = {}
@@ -109,8 +113,7 @@ class Session:
         self.pnp: dict[str, int] = {}
         self.interrupt: FxObject | None = None
         self.line: InterruptLine | None = None
-        self.queue: FxObject | None = None
-        self.zero_length = False
+        self.queues: dict[int, FxObject] = {}
         self.requests: dict[Transaction, FxRequest] = {}
         self._objects: dict[int, object] = {}
         self._numbers: dict[int, int] = {}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nthal.machine import DeviceObject, Machine
 
@@ -63,7 +63,15 @@ class Compiled(Protocol):
 
 
 class Window(Protocol):
-    """A device's registers by offset; `width` is bytes."""
+    """A BAR: registers or memory of a device, by offset; `width` is bytes."""
+
+    @property
+    def length(self) -> int:
+        """Bytes; 0 for a BAR that the device has not."""
+
+    @property
+    def is_io(self) -> bool:
+        """True for ports."""
 
     def read(self, offset: int, width: int) -> int:
         """Read one register."""
@@ -80,14 +88,14 @@ class InterruptLine(Protocol):
 
 
 class Host(Protocol):
-    """A computer with the driver's device in it, as a bus driver knows the two. `registers` are BAR 0."""
+    """A computer with the driver's device in it, as a bus driver knows the two. `bars` are BAR 0 and those after it."""
 
     @property
     def machine(self) -> Machine: ...  # noqa: D102
     @property
     def pdo(self) -> DeviceObject: ...  # noqa: D102
     @property
-    def registers(self) -> Window: ...  # noqa: D102
+    def bars(self) -> Sequence[Window]: ...  # noqa: D102
 
     def connect(self, isr: Callable[[], bool], dpc: Callable[[], None]) -> InterruptLine:
         """Connect the interrupt; `disconnect` undoes it."""

@@ -3,7 +3,7 @@
 """What a driver in C calls of kernel and framework, and the façades do not have; by the header's names, session first.
 
 Registers are reached by READ_REGISTER_ULONG and its kin alone: the mapped address itself leads to memory that no device
-sees, and that is looked at when it is unmapped. A device has one interrupt and one queue for its programs.
+sees, and that is looked at when it is unmapped. A device has one interrupt here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from nthal.framework import ObjectAttributes
     from nthal.native.prototypes import Prototype
     from nthal.native.session import Session
-    from nthal.native.shapes import CData
+    from nthal.native.shapes import CData, Window
     from nthal.records.mdl import Mdl
     from nthal.transaction import Transaction
 
-REGISTERS_AT: Final = 0xFEB0_0000
-"""Physical address of BAR 0."""
+MEMORY_AT: Final = 0xF000_0000
+PORTS_AT: Final = 0xC000
+"""Where the bus driver puts the BARs of either kind, each at the next multiple of its size."""
+ANY: Final = -1
+"""The default queue takes what no other queue was configured for."""
 CONTROL: Final = 14
 PATIENCE: Final = 1_000_000
 """Reads of registers in a row, with no write and no wait between, after which a driver is held to poll for good."""
@@ -107,18 +110,31 @@ def ExFreePool(session: Session, P: int) -> None:
 
 
 def MmMapIoSpace(session: Session, PhysicalAddress: La, NumberOfBytes: int, CacheType: int) -> int:
-    """Map registers of BAR 0; NULL for what is no register."""
-    offset = int(PhysicalAddress) - REGISTERS_AT
-    if not 0 <= offset < offset + NumberOfBytes <= session.register_bytes:
-        where = f"BAR 0 has {session.register_bytes:#x} bytes at {REGISTERS_AT:#x}"
-        detail = f"MmMapIoSpace of {NumberOfBytes} bytes at {int(PhysicalAddress):#x}: {where}"
-        session.machine.verifier.violate(Misuse.WILD_ADDRESS, detail)
-        return 0
-    backing = Backing(bytes_to_pages(NumberOfBytes), PAGE_SIZE)
-    backing.pages[:] = _ONES * backing.size
-    session.windows[backing.address] = IoWindow(backing, offset, NumberOfBytes)
-    session.held[backing.address] = f"{NumberOfBytes} bytes of registers mapped at {driver_place()}"
-    return backing.address
+    """Map registers or memory of a BAR; NULL for anything else."""
+    for start, bar in places(session):
+        offset = int(PhysicalAddress) - start
+        if bar.is_io or not 0 <= offset < offset + NumberOfBytes <= bar.length:
+            continue
+        backing = Backing(bytes_to_pages(NumberOfBytes), PAGE_SIZE)
+        backing.pages[:] = _ONES * backing.size
+        session.windows[backing.address] = IoWindow(backing, bar, offset, NumberOfBytes)
+        session.held[backing.address] = f"{NumberOfBytes} bytes of registers mapped at {driver_place()}"
+        return backing.address
+    there = ", ".join(f"{bar.length:#x} at {start:#x}" for start, bar in places(session) if not bar.is_io)
+    detail = f"MmMapIoSpace of {NumberOfBytes} bytes at {int(PhysicalAddress):#x}: the device has {there}"
+    session.machine.verifier.violate(Misuse.WILD_ADDRESS, detail)
+    return 0
+
+
+def places(session: Session) -> list[tuple[int, Window]]:
+    """(physical address, BAR) of each BAR that the device has."""
+    at, found = {False: MEMORY_AT, True: PORTS_AT}, []
+    for bar in session.host.bars:
+        if bar.length:
+            at[bar.is_io] += -at[bar.is_io] % bar.length
+            found.append((at[bar.is_io], bar))
+            at[bar.is_io] += bar.length
+    return found
 
 
 def MmUnmapIoSpace(session: Session, BaseAddress: Va, NumberOfBytes: int) -> None:
@@ -137,35 +153,36 @@ def MmUnmapIoSpace(session: Session, BaseAddress: Va, NumberOfBytes: int) -> Non
         verifier.violate(Misuse.FREE_MISMATCH, f"MmUnmapIoSpace of {NumberOfBytes} bytes: {was}")
 
 
-def _register(session: Session, register: CData, width: int) -> int | None:
-    """Offset of a mapped register; None, and a violation, for another address."""
+def _register(session: Session, register: CData, width: int) -> tuple[Window, int] | None:
+    """BAR and offset of a mapped register; None, and a violation, for another address."""
     address = session.address(register)
     for base, window in session.windows.items():
         if base <= address <= base + window.length - width:
-            return window.offset + address - base
+            return window.bar, window.offset + address - base
     session.machine.verifier.violate(Misuse.WILD_ADDRESS, f"no register is mapped at {address:#x}")
     return None
 
 
 def nthal_read(session: Session, Register: CData, Width: int) -> int:
     """READ_REGISTER_ULONG and its kin. Raises: BugCheck once a driver reads for ever."""
-    offset = _register(session, Register, Width)
-    if offset is None:
+    found = _register(session, Register, Width)
+    if found is None:
         return (1 << 8 * Width) - 1
+    bar, offset = found
     session.reads_in_a_row += 1
     if session.reads_in_a_row % _WORKS_EVERY == 0:
         session.host.step()
     if session.reads_in_a_row > PATIENCE:
         raise BugCheck(f"register {offset:#x} is read for ever at {session.place()}: what is waited for does not come")
-    return session.host.registers.read(offset, Width)
+    return bar.read(offset, Width)
 
 
 def nthal_write(session: Session, Register: CData, Width: int, Value: int) -> None:
     """WRITE_REGISTER_ULONG and its kin."""
-    offset = _register(session, Register, Width)
+    found = _register(session, Register, Width)
     session.reads_in_a_row = 0
-    if offset is not None:
-        session.host.registers.write(offset, Width, Value)
+    if found is not None:
+        found[0].write(found[1], Width, Value)
 
 
 def KeGetCurrentIrql(session: Session) -> int:
@@ -340,10 +357,21 @@ def WdfObjectGetTypedContextWorker(session: Session, Handle: WdfObject, TypeInfo
 def WdfIoQueueCreate(
     session: Session, Device: Device, Config: CData, QueueAttributes: ObjectAttributes | None, Queue: Out[WdfObject]
 ) -> NtStatus:
-    """Make a queue; the default one takes what programs ask for."""
+    """Make a queue; the default one takes what no other is configured for."""
     made = Queue.value = FxObject(live(Device, _make_device), session.callbacks_of(Config))
+    made.zero_length = bool(int(Config.AllowZeroLengthRequests))
     if int(Config.DefaultQueue):
-        session.queue, session.zero_length = made, bool(int(Config.AllowZeroLengthRequests))
+        session.queues[ANY] = made
+    return NtStatus.SUCCESS
+
+
+def WdfDeviceConfigureRequestDispatching(
+    session: Session, Device: Device, Queue: FxObject, RequestType: int
+) -> NtStatus:
+    """Let a queue take the requests of one kind; a kind has one queue."""
+    if RequestType in session.queues:
+        return NtStatus.INVALID_PARAMETER
+    session.queues[RequestType] = live(Queue, FxObject)
     return NtStatus.SUCCESS
 
 

@@ -36,6 +36,7 @@ Isr = Callable[[], bool]
 """An interrupt service routine; True if the interrupt was its device's."""
 Dpc = Callable[[], None]
 
+BARS: Final = 6
 BUDGET: Final = 64 * KIB
 STORM: Final = 100
 """Calls of the service routine in a row after which a line that stays up is a storm."""
@@ -131,6 +132,16 @@ class Registers:
         self._bar = bar
         self.written_at = "the start of the machine"
 
+    @property
+    def length(self) -> int:
+        """Bytes of the BAR; 0 if the device has none of this number."""
+        return self._device.regions[self._bar].size
+
+    @property
+    def is_io(self) -> bool:
+        """True for ports."""
+        return self._device.regions[self._bar].is_io
+
     def read(self, offset: int, width: int) -> int:
         """`width` bytes at `offset`."""
         return self._device.read(self._bar, offset, width)
@@ -195,7 +206,8 @@ class NthalHost(Generic[DeviceT]):
         self.clock: Final = MachineClock(machine)
         self.bus: Final = NthalBus(machine, self.pdo, address_bits=address_bits)
         self.device: Final = make_device(self.bus, self.line, self.clock)
-        self.registers: Final = Registers(self.device, 0)
+        self.bars: Final = [Registers(self.device, bar) for bar in range(BARS)]
+        self.registers: Final = self.bars[0]
         self._interrupt: Interrupt | None = None
 
     def enter_d0(self) -> None:

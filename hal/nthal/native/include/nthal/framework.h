@@ -54,6 +54,13 @@ FORCEINLINE void WDF_COMMON_BUFFER_CONFIG_INIT(PWDF_COMMON_BUFFER_CONFIG Config,
     Config->AlignmentRequirement = AlignmentRequirement;
 }
 
+/* Power policy is taken, and nothing ever idles or wakes here. */
+#define WDF_DEVICE_POWER_POLICY_IDLE_SETTINGS_INIT(S, C) (NTHAL_INIT(S), (S)->IdleCaps = (C))
+#define WDF_DEVICE_POWER_POLICY_WAKE_SETTINGS_INIT(S) NTHAL_INIT(S)
+#define WdfDeviceAssignS0IdleSettings(D, S) ((void)(D), (void)(S), STATUS_SUCCESS)
+#define WdfDeviceAssignSxWakeSettings(D, S) ((void)(D), (void)(S), STATUS_SUCCESS)
+#define WDF_REL_TIMEOUT_IN_MS(T) (-(LONGLONG)(T) * 10000)
+#define WDF_REL_TIMEOUT_IN_US(T) (-(LONGLONG)(T) * 10)
 #define WdfDeviceInitSetIoType(D, T) ((void)(D))
 #define WdfDeviceCreateDeviceInterface(D, G, S) ((void)(D), STATUS_SUCCESS)
 #define WdfDeviceWdmGetDeviceObject(D) WdfDeviceWdmGetPhysicalDevice(D)
@@ -74,8 +81,8 @@ static inline NTSTATUS nthal_retrieve(WDFREQUEST Request, BOOLEAN Output, size_t
 }
 #define WdfRequestRetrieveInputWdmMdl(R, M) (NTHAL_HERE, nthal_retrieve((R), FALSE, 0, NULL, (M), NULL))
 #define WdfRequestRetrieveOutputWdmMdl(R, M) (NTHAL_HERE, nthal_retrieve((R), TRUE, 0, NULL, (M), NULL))
-#define WdfRequestRetrieveInputBuffer(R, N, B, L) (NTHAL_HERE, nthal_retrieve((R), FALSE, (N), (B), NULL, (L)))
-#define WdfRequestRetrieveOutputBuffer(R, N, B, L) (NTHAL_HERE, nthal_retrieve((R), TRUE, (N), (B), NULL, (L)))
+#define WdfRequestRetrieveInputBuffer(R, N, B, L) (NTHAL_HERE, nthal_retrieve((R), FALSE, (N), (PVOID *)(B), NULL, (L)))
+#define WdfRequestRetrieveOutputBuffer(R, N, B, L) (NTHAL_HERE, nthal_retrieve((R), TRUE, (N), (PVOID *)(B), NULL, (L)))
 
 extern PVOID WdfObjectGetTypedContextWorker(WDFOBJECT Handle, PCWDF_OBJECT_CONTEXT_TYPE_INFO TypeInfo);
 #define WDF_GET_CONTEXT_TYPE_INFO(T) (&nthal_type_of_##T)

@@ -55,6 +55,9 @@
 #define _Inout_updates_bytes_(...)
 #define _Analysis_assume_(...)
 #define __drv_aliasesMem
+#define __analysis_assume(...)
+#define _Field_size_(...)
+#define _Field_size_bytes_(...)
 #define DECLSPEC_ALIGN(n) __attribute__((aligned(n)))
 #define UNREFERENCED_PARAMETER(P) ((void)(P))
 #define UNREFERENCED_LOCAL_VARIABLE(V) ((void)(V))
@@ -105,6 +108,7 @@
 #define STATUS_NOT_SUPPORTED ((NTSTATUS)0xC00000BB)
 #define STATUS_CANCELLED ((NTSTATUS)0xC0000120)
 #define STATUS_DEVICE_CONFIGURATION_ERROR ((NTSTATUS)0xC0000182)
+#define STATUS_INVALID_DEVICE_STATE ((NTSTATUS)0xC0000184)
 #define STATUS_NOT_FOUND ((NTSTATUS)0xC0000225)
 #define STATUS_INVALID_BUFFER_SIZE ((NTSTATUS)0xC0000206)
 #define STATUS_WDF_TOO_FRAGMENTED ((NTSTATUS)0xC020020A)
@@ -215,6 +219,20 @@ static inline PVOID nthal_zeroed(PVOID Memory, ULONG64 Flags, SIZE_T Length)
 #else
 #define DEFINE_GUID(N, A, B, C, ...) extern const GUID N
 #endif
+
+FORCEINLINE void RtlInitUnicodeString(PUNICODE_STRING String, PCWSTR Text)
+{
+    USHORT length = 0;
+
+    while (Text != NULL && Text[length] != 0)
+        length++;
+    String->Length = (USHORT)(length * sizeof(WCHAR));
+    String->MaximumLength = (USHORT)(Text == NULL ? 0 : String->Length + sizeof(WCHAR));
+    String->Buffer = (PWSTR)Text;
+}
+/* No routine is found by its name at run time: a driver that looks for a newer one falls back to the older. */
+FORCEINLINE PVOID MmGetSystemRoutineAddress(PUNICODE_STRING Name) { return (void)Name, NULL; }
+#define KeDelayExecutionThread(M, A, I) (KeStallExecutionProcessor((ULONG)(-(I)->QuadPart / 10)), STATUS_SUCCESS)
 
 FORCEINLINE void InitializeListHead(PLIST_ENTRY Head) { Head->Flink = Head->Blink = Head; }
 FORCEINLINE BOOLEAN IsListEmpty(const LIST_ENTRY *Head) { return Head->Flink == Head; }

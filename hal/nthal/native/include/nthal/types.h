@@ -36,6 +36,7 @@ typedef struct _UNICODE_STRING { USHORT Length; USHORT MaximumLength; PWSTR Buff
 typedef const UNICODE_STRING *PCUNICODE_STRING;
 typedef struct _LIST_ENTRY { struct _LIST_ENTRY *Flink; struct _LIST_ENTRY *Blink; } LIST_ENTRY, *PLIST_ENTRY;
 typedef struct _GUID { ULONG Data1; USHORT Data2; USHORT Data3; UCHAR Data4[8]; } GUID;
+typedef GUID *LPGUID;
 typedef const GUID *LPCGUID;
 
 typedef enum _INTERFACE_TYPE {

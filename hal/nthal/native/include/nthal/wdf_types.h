@@ -11,7 +11,7 @@ typedef struct WDFQUEUE__ *WDFQUEUE;
 typedef struct WDFREQUEST__ *WDFREQUEST;
 typedef struct WDFINTERRUPT__ *WDFINTERRUPT;
 typedef struct WDFSPINLOCK__ *WDFSPINLOCK;
-typedef struct WDFCMRESLIST__ { ULONG Count; CM_PARTIAL_RESOURCE_DESCRIPTOR Descriptors[2]; } *WDFCMRESLIST;
+typedef struct WDFCMRESLIST__ { ULONG Count; CM_PARTIAL_RESOURCE_DESCRIPTOR Descriptors[8]; } *WDFCMRESLIST;
 typedef struct WDFDMAENABLER__ *WDFDMAENABLER;
 typedef struct WDFCOMMONBUFFER__ *WDFCOMMONBUFFER;
 typedef struct WDFDMATRANSACTION__ *WDFDMATRANSACTION;
@@ -20,7 +20,7 @@ typedef struct WDFDEVICE_INIT *PWDFDEVICE_INIT;
 typedef enum _WDF_TRI_STATE { WdfFalse, WdfTrue, WdfUseDefault } WDF_TRI_STATE;
 typedef enum _WDF_EXECUTION_LEVEL { WdfExecutionLevelInvalid, WdfExecutionLevelInheritFromParent, WdfExecutionLevelPassive, WdfExecutionLevelDispatch } WDF_EXECUTION_LEVEL;
 typedef enum _WDF_SYNCHRONIZATION_SCOPE { WdfSynchronizationScopeInvalid, WdfSynchronizationScopeInheritFromParent, WdfSynchronizationScopeDevice, WdfSynchronizationScopeQueue, WdfSynchronizationScopeNone } WDF_SYNCHRONIZATION_SCOPE;
-typedef enum _WDF_POWER_DEVICE_STATE { WdfPowerDeviceInvalid, WdfPowerDeviceD0, WdfPowerDeviceD1, WdfPowerDeviceD2, WdfPowerDeviceD3, WdfPowerDeviceD3Final } WDF_POWER_DEVICE_STATE;
+typedef enum _WDF_POWER_DEVICE_STATE { WdfPowerDeviceInvalid, WdfPowerDeviceD0, WdfPowerDeviceD1, WdfPowerDeviceD2, WdfPowerDeviceD3, WdfPowerDeviceD3Final, WdfPowerDevicePrepareForHibernation } WDF_POWER_DEVICE_STATE;
 typedef enum _WDF_DEVICE_IO_TYPE { WdfDeviceIoUndefined, WdfDeviceIoNeither, WdfDeviceIoBuffered, WdfDeviceIoDirect } WDF_DEVICE_IO_TYPE;
 typedef enum _WDF_IO_QUEUE_DISPATCH_TYPE { WdfIoQueueDispatchInvalid, WdfIoQueueDispatchSequential, WdfIoQueueDispatchParallel, WdfIoQueueDispatchManual } WDF_IO_QUEUE_DISPATCH_TYPE;
 typedef enum _WDF_REQUEST_TYPE { WdfRequestTypeCreate = 0, WdfRequestTypeRead = 3, WdfRequestTypeWrite = 4, WdfRequestTypeDeviceControl = 14 } WDF_REQUEST_TYPE;
@@ -47,6 +47,7 @@ typedef NTSTATUS EVT_WDF_INTERRUPT_ENABLE(WDFINTERRUPT Interrupt, WDFDEVICE Asso
 typedef NTSTATUS EVT_WDF_INTERRUPT_DISABLE(WDFINTERRUPT Interrupt, WDFDEVICE AssociatedDevice);
 typedef BOOLEAN EVT_WDF_INTERRUPT_SYNCHRONIZE(WDFINTERRUPT Interrupt, WDFCONTEXT Context);
 typedef void EVT_WDF_IO_QUEUE_IO_DEFAULT(WDFQUEUE Queue, WDFREQUEST Request);
+typedef void EVT_WDF_IO_QUEUE_IO_STOP(WDFQUEUE Queue, WDFREQUEST Request, ULONG ActionFlags);
 typedef void EVT_WDF_IO_QUEUE_IO_READ(WDFQUEUE Queue, WDFREQUEST Request, size_t Length);
 typedef void EVT_WDF_IO_QUEUE_IO_WRITE(WDFQUEUE Queue, WDFREQUEST Request, size_t Length);
 typedef void EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL(WDFQUEUE Queue, WDFREQUEST Request, size_t OutputBufferLength, size_t InputBufferLength, ULONG IoControlCode);
@@ -101,6 +102,7 @@ typedef struct _WDF_IO_QUEUE_CONFIG {
     EVT_WDF_IO_QUEUE_IO_READ *EvtIoRead;
     EVT_WDF_IO_QUEUE_IO_WRITE *EvtIoWrite;
     EVT_WDF_IO_QUEUE_IO_DEVICE_CONTROL *EvtIoDeviceControl;
+    EVT_WDF_IO_QUEUE_IO_STOP *EvtIoStop;
 } WDF_IO_QUEUE_CONFIG, *PWDF_IO_QUEUE_CONFIG;
 typedef struct _WDF_REQUEST_PARAMETERS {
     USHORT Size; UCHAR MinorFunction; WDF_REQUEST_TYPE Type;
@@ -110,6 +112,9 @@ typedef struct _WDF_REQUEST_PARAMETERS {
         struct { size_t OutputBufferLength; size_t InputBufferLength; ULONG IoControlCode; PVOID Type3InputBuffer; } DeviceIoControl;
     } Parameters;
 } WDF_REQUEST_PARAMETERS, *PWDF_REQUEST_PARAMETERS;
+typedef enum _WDF_POWER_POLICY_S0_IDLE_CAPABILITIES { IdleCapsInvalid, IdleCannotWakeFromS0, IdleCanWakeFromS0, IdleUsbSelectiveSuspend } WDF_POWER_POLICY_S0_IDLE_CAPABILITIES;
+typedef struct _WDF_DEVICE_POWER_POLICY_IDLE_SETTINGS { ULONG Size; WDF_POWER_POLICY_S0_IDLE_CAPABILITIES IdleCaps; ULONG IdleTimeout; WDF_TRI_STATE Enabled; } WDF_DEVICE_POWER_POLICY_IDLE_SETTINGS;
+typedef struct _WDF_DEVICE_POWER_POLICY_WAKE_SETTINGS { ULONG Size; WDF_TRI_STATE Enabled; } WDF_DEVICE_POWER_POLICY_WAKE_SETTINGS;
 typedef struct _WDF_DMA_ENABLER_CONFIG {
     ULONG Size;
     WDF_DMA_PROFILE Profile;
