@@ -3,8 +3,8 @@
 
 Rooms, lowest first; an arrow means "is used by", and none leads back::
 
-    floor           types -> runs, windows -> events, platforms, verifier -> policy, routines
-    records/        data: region -> mdl, request -> adapter, with all that it hands out
+    floor           types -> runs, windows -> arguments -> events, platforms, verifier -> policy, routines
+    records/        data: region -> mdl, request -> adapter, with all that it hands out -> waits
     hardware/       parts: memory -> cache, guards, processor, space -> bus, regions, view -> controller
     machine         one computer made of the parts; what drivers and tests call
     operations/     the HAL's routines, functions over a machine        beside it: attach, contract/, dump
