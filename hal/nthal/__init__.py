@@ -3,12 +3,12 @@
 
 Rooms, lowest first; an arrow means "is used by", and none leads back::
 
-    floor           types -> runs, windows -> events, platforms, verifier -> policy, routines
-    records/        data: backing -> region -> mdl, request -> adapter, with all that it hands out
+    floor           types -> runs, windows -> arguments -> events, platforms, verifier -> policy, routines
+    records/        data: backing -> region -> mdl, request -> adapter, with all that it hands out -> waits
     hardware/       parts: memory -> cache, guards, processor, space -> backings -> bus, regions, view -> controller
     machine         one computer made of the parts; what drivers and tests call
     operations/     the HAL's routines, functions over a machine        beside it: attach, contract/, dump
-    framework       framework -> transaction: KMDF above the HAL
+    framework       objects -> enabler -> framework, transaction -> packet_transaction: KMDF above the HAL
     façades         without logic: nt, wdm, kmdf; drivers to copy: scenarios
     native/         the C face: somebody's driver in C, compiled for this process
     views/          pages and pictures for people, which `__main__` writes

@@ -242,7 +242,7 @@ class DMA_OPERATIONS:
         NumberOfMapRegisters: Out[int] | None,
     ) -> NtStatus:
         """Bytes that a list for the buffer needs, and map registers, which may be NULL as `CurrentVa` may."""
-        found = _list.requirements(*self._at(DmaAdapter), Mdl, CurrentVa, Length)
+        found = _list.calculate(*self._at(DmaAdapter), Mdl, CurrentVa, Length)
         if isinstance(found, NtStatus):
             return found
         ScatterGatherListSize.value, registers = found

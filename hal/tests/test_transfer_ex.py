@@ -622,6 +622,8 @@ def test_a_chain_too_short_or_left_at_its_start_is_refused(bench):
     assert d.ops.CalculateScatterGatherList(d.adapter, d.mdl, d.mdl.va, 9000, size, registers) == 0
     assert (size.taken, registers.taken) == (16 + 24 * 4, 4)  # 200 bytes into a page each: 1, 1 and 2 pages
     assert d.ops.CalculateScatterGatherList(d.adapter, d.mdl, d.mdl.va, 9001, size, registers) == 0xC0000023
+    assert d.ops.CalculateScatterGatherList(d.adapter, d.mdl, d.mdl.va + -1, 10, size, registers) == 0xC0000023
+    assert (size.taken, registers.taken) == (16 + 24 * 4, 4), "a refusal writes nothing"
     assert get(d.mdl.va, 9001) == NtStatus.BUFFER_TOO_SMALL
     for va in (d.mdl.va + 3000, d.mdls[2].va, d.mdl.va + -1):
         with pytest.raises(DmaViolation) as caught:

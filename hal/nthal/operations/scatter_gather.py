@@ -39,34 +39,26 @@ def list_bytes(elements: int) -> int:
     return HEADER_BYTES + ELEMENT_BYTES * elements
 
 
-def calculate(machine: Machine, mdl: Mdl | None, va: Va | None, length: int) -> tuple[int, int]:
-    """CalculateScatterGatherList: (bytes of the list, map registers).
+def calculate(
+    machine: Machine, adapter: Adapter | None, mdl: Mdl | None, va: Va | None, length: int
+) -> tuple[int, int] | NtStatus:
+    """CalculateScatterGatherList: (bytes of the list, map registers), or why there are none.
 
     Without an MDL every page from `va` on counts as an element; NULL is the start of a page, and with it as many pages
     as were granted take exactly the registers that were. Source: WDF fxdmaenabler.cpp, which asks so for its lists.
     """
-    page = machine.platform.page_size
+    page, name = machine.platform.page_size, "CalculateScatterGatherList"
+    if not usable(machine, adapter, name) or adapter is None or length < 0:
+        return NtStatus.INVALID_PARAMETER
     if mdl is None:
         pages = span_pages(0 if va is None else va, length, page)
     else:
-        offset = 0 if va is None else int(va) - int(mdl.va)
-        pages = sum(span_pages(one.va, one.length, page) for one in mdls.segments(mdl, max(0, offset), length))
-    return list_bytes(pages), pages
-
-
-def requirements(
-    machine: Machine, adapter: Adapter | None, mdl: Mdl | None, va: Va | None, length: int
-) -> tuple[int, int] | NtStatus:
-    """CalculateScatterGatherList with its statuses: too long for the MDLs, or for the map registers."""
-    if not usable(machine, adapter, "CalculateScatterGatherList") or adapter is None or length < 0:
-        return NtStatus.INVALID_PARAMETER
-    if mdl is not None:
-        owned(machine, "CalculateScatterGatherList", mdl)
-        offset = 0 if va is None else int(va) - int(mdl.va)
-        if offset + length > sum(one.byte_count for one in mdls.chain(mdl)):
+        owned(machine, name, mdl)
+        segments = mdls.segments(mdl, 0 if va is None else int(va) - int(mdl.va), length)
+        if sum(one.length for one in segments) < length:
             return NtStatus.BUFFER_TOO_SMALL
-    found = calculate(machine, mdl, va, length)
-    return NtStatus.INSUFFICIENT_RESOURCES if found[1] > adapter.granted else found
+        pages = pieces.pages_of(adapter, segments, page)
+    return NtStatus.INSUFFICIENT_RESOURCES if pages > adapter.granted else (list_bytes(pages), pages)
 
 
 def get(  # the shape of the real routine

@@ -89,7 +89,9 @@ def chain(mdl: Mdl) -> list[Mdl]:
 
 def segments(mdl: Mdl, offset: int, length: int) -> tuple[Segment, ...]:
     """Cut `length` bytes from `offset` on in a chain into what lies in each MDL; less where the chain is shorter."""
-    found = []
+    found: list[Segment] = []
+    if offset < 0:
+        return ()
     for one in chain(mdl):
         size = min(one.byte_count - offset, length)
         if size > 0:

@@ -112,7 +112,10 @@ MADE = f"made at busmaster.c:{line_of('->AllocateCommonBuffer(')} in CreateBlock
 def test_a_leak_is_named_by_where_the_buffer_was_made() -> None:
     desk, said = life("LEAK", FLAT)
     assert desk.machine.verifier.findings[0].misuse is Misuse.LEAK
-    assert f"leaves 1 common buffers: 1000 bytes at Va({next(iter(desk.machine.adapters[2].buffers)).va:#x}) {MADE}" in said
+    assert (
+        f"leaves 1 common buffers: 1000 bytes at Va({next(iter(desk.machine.adapters[2].buffers)).va:#x}) {MADE}"
+        in said
+    )
 
 
 def test_a_wrong_length_is_named_at_the_free() -> None:
