@@ -5,7 +5,8 @@
 Ratios count; times are the machine's. Figures are medians of rounds that alternate with the peer's, after ± stands half
 of the width of the middle half of the rounds. Groups: socket (a raw client, beside a device in C on the same library),
 registers and dma (in process), findings (what looking for them costs), start (of a server, and what it takes while
-idle), guest (beside the C peer and QEMU's edu), run (a warm run), growth (of chains, mappings, devices).
+idle), guest (beside the C peer and QEMU's edu), run (a warm run), growth (of chains, mappings, devices), nthal (its
+common buffers by how many are live, its lists by their length).
 """
 
 import argparse
@@ -35,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--plane", metavar="NAME", help="the data plane of ours: python, native or all (the usual one)")
     made.add_argument("--quick", action="store_true", help="a few seconds, to see that it works; figures mean nothing")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every round to FILE")
-    made.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md with its plots")
+    made.add_argument(
+        "--write-docs", action="store_true", help="write docs/benchmarks.md with its plots; groups not run stay there"
+    )
     made.add_argument("--from", dest="old", type=Path, metavar="FILE", help="measure nothing: show the figures of FILE")
     return made
 

@@ -5,6 +5,7 @@ Exit codes: 0, 1 if a clause is violated or a document is not current, 2 for usa
 """
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -75,8 +76,9 @@ def _near(number: str) -> str:
     return f"; near it are {', '.join(sorted(nearest))}"
 
 
+@functools.cache
 def _proofs() -> dict[str, list[Test]]:
-    """Tests by clause, where nthal runs from a checkout."""
+    """Tests by clause, where nthal runs from a checkout. The tests are read once."""
     return proofs(find_tests(_CHECKOUT, page.TEST_FOLDERS))
 
 

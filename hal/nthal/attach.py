@@ -45,8 +45,7 @@ class DeviceBus:
         """Adapter whose limits and mappings count now; None before the driver has one."""
         if self._pdo is None:
             return self._adapter
-        mine = [adapter for adapter in self._machine.adapters if adapter.device is self._pdo]
-        return mine[-1] if mine else None
+        return next((one for one in reversed(self._machine.adapters) if one.device is self._pdo), None)
 
     def read_into(self, address: int, into: memoryview) -> None:
         """Fill `into` from bus address `address` on. Raises: BusRefused, in report mode too."""

@@ -28,6 +28,7 @@ from nthal.hardware.space import VirtualSpace
 from nthal.hardware.view import ProcessorView
 from nthal.platforms import Platform, Translation
 from nthal.records.adapter import Adapter, ChannelState, DeviceObject
+from nthal.records.waits import tell_unfinished
 from nthal.runs import RunSet
 from nthal.verifier import Verifier
 
@@ -87,7 +88,7 @@ class Machine:
         self.regions = Regions(self.memory, self.frames, self.space, self.cache, self.processor)
         self.guards = GuardBytes(self.memory)
         self.view = ProcessorView(self.memory, self.space, self.cache, platform, self.processor)
-        self.bus = Bus(self.memory, self.cache, platform, self.processor)
+        self.bus = Bus(self.memory, self.space, self.cache, platform, self.processor)
         self.adapters: list[Adapter] = []
         self.system_channels: defaultdict[int, ChannelState] = defaultdict(ChannelState)
 
@@ -95,11 +96,13 @@ class Machine:
         _entered.set((*_entered.get(), self))
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         entered = _entered.get()
         if self in entered:
             last = len(entered) - 1 - entered[::-1].index(self)
             _entered.set(entered[:last] + entered[last + 1 :])
+        if failed is None and self not in _entered.get():
+            tell_unfinished(self.adapters, self.adapters, self.verifier, "as the machine's `with` ends")
 
     def start(self) -> Self:
         """Be the machine of every cell and thread that is inside no `with`; one that was started before is no more."""
@@ -160,10 +163,16 @@ class Machine:
     # --- memory, as driver and device use it -----------------------------------------------------------------------
 
     def allocate_pool(
-        self, length: int, *, pageable: bool = False, frame: int | None = None, scattered: bool = False
+        self,
+        length: int,
+        *,
+        pageable: bool = False,
+        frame: int | None = None,
+        scattered: bool = False,
+        highest: Pa | None = None,
     ) -> Va | None:
         """Give memory that is no common buffer; None if there is none. `Regions.allocate_pool` says where it is."""
-        return self.regions.allocate_pool(length, pageable=pageable, frame=frame, scattered=scattered)
+        return self.regions.allocate_pool(length, pageable=pageable, frame=frame, scattered=scattered, highest=highest)
 
     def free_pool(self, va: Va) -> None:
         """Give pool memory back."""

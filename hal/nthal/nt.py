@@ -5,6 +5,7 @@
 Out parameters are `Out` objects; NULL is None. Source: reference hal-contract 1.7 and 2.14.
 """
 
+from nthal.arguments import checked
 from nthal.machine import DeviceObject, current_machine
 from nthal.operations import adapter as _adapter
 from nthal.operations import channel as _channel
@@ -54,6 +55,7 @@ def PAGE_ALIGN(Va_: Va, page_size: int = PAGE_SIZE) -> Va:
     return Va(int(Va_) - byte_offset(Va_, page_size))
 
 
+@checked
 def HalGetAdapter(DeviceDescription: DeviceDescription, NumberOfMapRegisters: Out[int]) -> Adapter | None:
     """Give the adapter object for a device, NULL if there is none; obsolete since Windows 2000 (CB-153)."""
     made = _adapter.create(current_machine(), DeviceDescription, nt=True)
@@ -61,6 +63,7 @@ def HalGetAdapter(DeviceDescription: DeviceDescription, NumberOfMapRegisters: Ou
     return made
 
 
+@checked
 def HalAllocateCommonBuffer(
     AdapterObject: Adapter | None, Length: int, LogicalAddress: Out[La], CacheEnabled: bool
 ) -> Va | None:
@@ -71,24 +74,28 @@ def HalAllocateCommonBuffer(
     return None if made is None else made.va
 
 
+@checked
 def HalFreeCommonBuffer(
-    AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va, CacheEnabled: bool
+    AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va | None, CacheEnabled: bool
 ) -> None:
     """Free a common buffer; every argument must be that of its allocation (CB-81)."""
     request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
     _buffer.free(current_machine(), AdapterObject, request)
 
 
+@checked
 def HalFlushCommonBuffer(AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va) -> bool:
     """Do nothing: a common buffer needs no flush (CB-66)."""
     return _adapter.usable(current_machine(), AdapterObject, f"HalFlushCommonBuffer({VirtualAddress!r}, {Length})")
 
 
+@checked
 def HalReadDmaCounter(AdapterObject: Adapter | None) -> int:
     """Bytes that the system DMA channel has left in this pass."""
     return _adapter.read_counter(current_machine(), AdapterObject)
 
 
+@checked
 def IoAllocateAdapterChannel(
     AdapterObject: Adapter | None,
     DeviceObject: DeviceObject,
@@ -102,6 +109,7 @@ def IoAllocateAdapterChannel(
     )
 
 
+@checked
 def IoMapTransfer(
     AdapterObject: Adapter | None,
     Mdl: Mdl,
@@ -118,6 +126,7 @@ def IoMapTransfer(
     return la
 
 
+@checked
 def IoFlushAdapterBuffers(
     AdapterObject: Adapter | None,
     Mdl: Mdl,
@@ -132,11 +141,13 @@ def IoFlushAdapterBuffers(
     )
 
 
+@checked
 def IoFreeAdapterChannel(AdapterObject: Adapter | None) -> None:
     """Free the channel that KeepObject kept."""
     _channel.free_channel(current_machine(), AdapterObject)
 
 
+@checked
 def IoFreeMapRegisters(
     AdapterObject: Adapter | None, MapRegisterBase: MapRegisterFile | None, NumberOfMapRegisters: int
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from nthal.runs import RunSet
 from nthal.types import GIB, KIB, MIB, PAGE_SIZE
-from nthal.windows import WindowsVersion
+from nthal.windows import FIRST_WITH_VERIFICATION, WindowsVersion
 
 
 class Arch(enum.Enum):
@@ -121,7 +121,9 @@ class Platform:
     `free` is physical memory that nobody owns yet, `isolated` leaves only its odd-numbered pages free.
     `bus_offset` is LA minus PA on an OFFSET bus; `iova_base` where an IOMMU's addresses start; `register_base` the LA
     of map register 0.
-    `register_cap` bounds what an adapter is granted. `cca` is the device's _CCA, None if absent.
+    `register_cap` bounds what an adapter is granted. `cca` is the device's _CCA, None if absent. `dma_interrupts` says
+    that the system DMA controller interrupts when a transfer ended; the AT's 8237 does not.
+    Raises: ValueError for DMA verification on a Windows that has none.
     """
 
     name: str
@@ -138,9 +140,17 @@ class Platform:
     cca: bool | None = None
     windows: WindowsVersion = WindowsVersion.WINDOWS_10_1803
     isa_dma: bool = False
+    dma_interrupts: bool = False
     hal_alignment: int = 1
     verifier: bool = False
     switches: Switches = field(default_factory=Switches)
+
+    def __post_init__(self) -> None:
+        if self.verifier and self.windows < FIRST_WITH_VERIFICATION:
+            raise ValueError(
+                f"{self.windows.name} has no DMA verification, it came with {FIRST_WITH_VERIFICATION.name}: "
+                "leave verifier off, or take a newer windows"
+            )
 
     def free_frames(self) -> RunSet:
         """Page frames that start out free: whole pages inside `free`."""

@@ -25,6 +25,7 @@ LIMIT_32: Final = 0xFFFF_FFFF
 CLASSIC_REGISTERS: Final = 16
 """Map registers per adapter that the classic x86 HAL gives a device without scatter/gather (CB-47)."""
 LARGE_PAGE_FACTOR: Final = 512
+_CHANNELS: Final = 8
 _VERIFIER_GRAIN: Final = 8
 
 
@@ -79,6 +80,8 @@ def why_no_adapter(description: DeviceDescription, platform: Platform, *, nt_hal
         return f"DEVICE_DESCRIPTION.Version {description.version} does not exist"
     if platform.windows < first:
         return f"version {description.version} is newer than this Windows"
+    if platform.switches.reactos_grant:
+        return _why_no_reactos_adapter(description)
     if nt_hal and description.version > 2:
         return f"HalGetAdapter takes no version {description.version}"
     if description.version == 3 and description.master and not 24 <= description.dma_address_width <= 64:
@@ -87,10 +90,43 @@ def why_no_adapter(description: DeviceDescription, platform: Platform, *, nt_hal
         return None
     if description.dma_channel == 4 or not 0 <= description.dma_channel <= 7:
         return f"system DMA has no channel {description.dma_channel} for devices"
+    return _why_wrong_width(description) if platform.isa_dma else None
+
+
+def shared_channel(description: DeviceDescription) -> int | None:
+    """Channel whose one adapter object ReactOS gives to whoever names it; None where each caller gets its own.
+
+    Source: ROS hal dma.c, HalGetAdapter.
+    """
+    on_isa = description.interface_type in (InterfaceType.ISA, InterfaceType.EISA)
+    if description.master and not on_isa:
+        return None
+    return None if on_isa and description.dma_channel >= _CHANNELS else description.dma_channel
+
+
+def _why_no_reactos_adapter(description: DeviceDescription) -> str | None:
+    channel = shared_channel(description)
+    if description.version > 2:
+        return f"ReactOS knows no version {description.version}"
+    if channel == 4:
+        return "channel 4 joins the two controllers"
+    if channel is not None and not 0 <= channel < _CHANNELS:
+        return f"channel {channel} is past the table of ReactOS"
+    if description.master or channel is None:
+        return None
+    return _why_wrong_width(description)
+
+
+def _why_wrong_width(description: DeviceDescription) -> str | None:
     width = DmaWidth.WIDTH_16 if is_word_channel(description) else DmaWidth.WIDTH_8
-    if platform.isa_dma and description.dma_width is not width:
+    if description.dma_width != width:
         return f"channel {description.dma_channel} moves {8 << width} bits at a time"
     return None
+
+
+def ignores_count(description: DeviceDescription) -> bool:
+    """True if the HAL may not go by the channel's counter (reference 4.6); version 0 has no such member."""
+    return description.ignore_count and description.version >= 1
 
 
 def registers_granted(description: DeviceDescription, platform: Platform) -> int:
@@ -116,14 +152,14 @@ def _reactos_grant(description: DeviceDescription, page_size: int) -> int:
     return min(needed, CLASSIC_REGISTERS)
 
 
-def needs_map_registers(description: DeviceDescription, platform: Platform) -> bool:
-    """True if packet transfers of this adapter may need registers (reference 3.5)."""
+def needs_map_registers(description: DeviceDescription, platform: Platform, limit: int) -> bool:
+    """True if packet transfers of an adapter that reaches up to `limit` may need registers (reference 3.5)."""
     if platform.translation is Translation.MAPREG:
         return True
     if platform.switches.reactos_grant:
         wide = description.interface_type in (InterfaceType.EISA, InterfaceType.PCI)
         return not (description.scatter_gather and wide)
-    return not description.scatter_gather or address_limit(description, platform.switches) < platform.memory_end - 1
+    return not description.scatter_gather or limit < platform.memory_end - 1
 
 
 def buffer_registers(length: int, platform: Platform) -> int:
@@ -167,10 +203,8 @@ def verifier_offset(length: int, platform: Platform) -> int:
 
 
 def fragment_length(maximum_length: int, granted: int, page_size: int) -> int:
-    """Bytes that a KMDF enabler moves at once (CB-45). Raises: ValueError unless `granted` exceeds 1."""
-    if granted <= 1:
-        raise ValueError(f"an enabler needs more than {granted} map registers")
-    return min(maximum_length, (granted - 1) * page_size)
+    """Bytes that a KMDF enabler moves at once (CB-45): one register is kept for a start in mid-page, so one gives 0."""
+    return min(maximum_length, max(granted - 1, 0) * page_size)
 
 
 def has_extended_table(windows: WindowsVersion) -> bool:

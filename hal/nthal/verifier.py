@@ -13,7 +13,6 @@ import enum
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Final
 
 BUG_CHECK: Final = 0xE6
@@ -141,6 +140,12 @@ class Misuse(enum.Enum):
         "nothing answers at the device's address",
         "give the device the logical address, no physical one",
     )
+    PHYSICAL_ADDRESS = Rule(
+        None,
+        ("CB-36", "CB-150"),
+        "the device is given the physical address of memory that is not mapped for DMA",
+        "allocate the buffer by AllocateCommonBuffer and give the device the logical address, or map it by an MDL",
+    )
     DEVICE_ASTRAY = Rule(
         None, ("CB-23", "CB-80"), "the device reaches memory that no DMA mapping owns", "keep inside [LA, LA + Length)"
     )
@@ -193,8 +198,32 @@ class Misuse(enum.Enum):
     ABSENT_ROUTINE = Rule(
         None, ("CB-04",), "the operations table of this version has no such routine", "ask for version 3"
     )
+    ABSENT_EXPORT = Rule(
+        None, ("CB-01",), "this Windows has no such routine", "call HalGetAdapter there, or ask for a newer Windows"
+    )
+    ENDLESS_WAIT = Rule(
+        None,
+        ("CB-42",),
+        "a request waits for what does not come",
+        "free common buffers, put lists and free channels, or ask for less at once",
+    )
+    CONTEXT_IN_USE = Rule(
+        None, (), "a DMA transfer context serves a request already", "give each request a context of its own"
+    )
+    MAP_BEFORE_FLUSH = Rule(
+        None, (), "MapTransferEx is called again before FlushAdapterBuffersEx", "flush what was mapped, then map on"
+    )
+    NEVER_CALLED = Rule(
+        None, (), "the completion routine never runs", "use the device's interrupt, or a timer, to see the end"
+    )
     NOT_IN_CALLBACK = Rule(None, (), "called from inside AdapterControl", "ask again after it returned")
     BAD_CHANNEL = Rule(None, (), "the system DMA controller cannot be set up so", "check channel, width and alignment")
+    IGNORED_CALL = Rule(
+        None, (), "the framework passes over this call", "make it in the state and with the DMA version it is for"
+    )
+    FRAMEWORK_STATE = Rule(
+        None, (), "the framework's object is in the wrong state", "its verifier stops here: mend the order of the calls"
+    )
     NO_EFFECT = Rule(None, ("CB-107",), "the request has no effect", "use CreateWithConfig")
     WASTEFUL = Rule(None, ("CB-24",), "the length leaves part of a page unused", "a page or whole pages")
     MANY_SMALL = Rule(None, ("CB-25",), "one large request where pages would do", "several one-page requests")
@@ -203,18 +232,20 @@ class Misuse(enum.Enum):
 LISTED_ONLY: Final = {
     Misuse.COUNTER_BACKWARDS: "the virtual clock is the model's own, and only goes forward",
     Misuse.COUNTER_JUMPED: "the virtual clock is the model's own, and only goes forward",
-    Misuse.TOO_MANY_REFERENCES: "an adapter object of this model has one owner and no reference count",
+    Misuse.TOO_MANY_REFERENCES: "nobody can take a reference to an adapter here but by asking for it",
     Misuse.WRONG_IRQL_GENERIC: "every routine here knows the level it wants, so 0x13 is said with the two levels",
     Misuse.REGISTERS_EXCEEDED: "requests that fit NumberOfMapRegisters one by one wait for each other instead",
     Misuse.NO_SYSTEM_VA: "the model copies bounce pages by frame, and needs no system address of a buffer",
-    Misuse.FLUSH_UNFINISHED: "it speaks of cancelling a channel, which no routine modelled here does",
 }
 """Subcodes that are documented but cannot arise in this model, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One misuse that happened. `code` is a subcode of 0xE6 or None; `place` is where the driver made the call."""
+    """One misuse that happened. `code` is a subcode of 0xE6 or None; `place` is where the driver made the call.
+
+    `cause` is the driver's mistake where `misuse` is only how the platform took it, as the fault of an IOMMU.
+    """
 
     misuse: Misuse
     rank: Rank
@@ -222,6 +253,7 @@ class Finding:
     parameters: tuple[int, ...]
     detail: str
     place: str
+    cause: Misuse | None = None
 
     @property
     def rule(self) -> Rule:
@@ -230,7 +262,9 @@ class Finding:
 
     def __str__(self) -> str:
         code = "" if self.code is None else f"0xE6/{self.code:#04x} "
-        return f"{code}{self.rule.mistake}: {self.detail}, at {self.place} ({self.rule.hint})"
+        why = f"{self.cause.value.mistake}: " if self.cause else ""
+        hint = (self.cause or self.misuse).value.hint
+        return f"{code}{why}{self.rule.mistake}: {self.detail}, at {self.place} ({hint})"
 
 
 class DmaViolation(Exception):
@@ -273,7 +307,8 @@ def driver_place(*also: str) -> str:
         frame = frame.f_back
     if frame is None:
         return "the model itself"
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"
+    file = frame.f_code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{file}:{frame.f_lineno} in {frame.f_code.co_name}"
 
 
 class Verifier:
@@ -303,19 +338,21 @@ class Verifier:
             rank = Rank.FINDING
         self._record(misuse, rank, parameters, detail)
 
-    def violate(self, misuse: Misuse, detail: str, *parameters: int) -> None:
+    def violate(self, misuse: Misuse, detail: str, *parameters: int, cause: Misuse | None = None) -> None:
         """Record a violation. Raises: DmaViolation unless in report mode; the caller then leaves without effect."""
-        finding = self._record(misuse, Rank.VIOLATION, parameters, detail)
+        finding = self._record(misuse, Rank.VIOLATION, parameters, detail, cause)
         if self.stop:
             raise DmaViolation(finding)
 
-    def _record(self, misuse: Misuse, rank: Rank, parameters: tuple[int, ...], detail: str) -> Finding:
+    def _record(
+        self, misuse: Misuse, rank: Rank, parameters: tuple[int, ...], detail: str, cause: Misuse | None = None
+    ) -> Finding:
         code = misuse.value.code
         shown = code if self.on or code == IOMMU_FAULT else None
-        finding = Finding(misuse, rank, shown, parameters, detail, self._acting or driver_place())
+        finding = Finding(misuse, rank, shown, parameters, detail, self._acting or driver_place(), cause)
         self.findings.append(finding)
         return finding
 
     def of(self, misuse: Misuse) -> list[Finding]:
-        """Findings of one rule, oldest first."""
-        return [finding for finding in self.findings if finding.misuse is misuse]
+        """Findings of one rule, oldest first, those that it is the cause of among them."""
+        return [finding for finding in self.findings if misuse in (finding.misuse, finding.cause)]

@@ -3,14 +3,17 @@
 """The WDM façade: IoGetDmaAdapter, DMA_ADAPTER and its DMA_OPERATIONS table, MDL routines. No logic of its own.
 
 The table of version 1 has 12 routines, of version 2 three more, of version 3 the extended ones; reaching for a routine
-that the table lacks is a violation, as calling past the end of the structure would be.
+that the table lacks is a violation, as calling past the end of the structure would be. The module is long because the
+table is one structure with many parameters; each routine is a call of an operation.
 Source: reference hal-contract 1.7.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nthal import routines
+from nthal import routines, windows
+from nthal.arguments import checked, checked_routines
 from nthal.machine import DeviceObject, Machine, current_machine
 from nthal.operations import adapter as _adapter
 from nthal.operations import buffer_vector as _vector
@@ -19,45 +22,75 @@ from nthal.operations import common_buffer as _buffer
 from nthal.operations import mdl as _mdl
 from nthal.operations import packet as _packet
 from nthal.operations import scatter_gather as _list
+from nthal.operations import transfer as _transfer
 from nthal.policy import Routine
 from nthal.records.adapter import (
     Adapter,
     AdapterControl,
     BufferVector,
+    DmaCompletion,
+    DmaTransferContext,
     ListControl,
     MapRegisterFile,
     ScatterGatherList,
+    SystemTransfer,
 )
 from nthal.records.mdl import Mdl
 from nthal.records.request import BufferRequest, FreeRequest
 from nthal.types import La, Out, Pa, Va
 from nthal.verifier import Misuse
-from nthal.windows import Caching, DeviceDescription, NtStatus
+from nthal.windows import (
+    AllocationAction,
+    Caching,
+    DeviceDescription,
+    DmaAdapterInfo,
+    DmaCompletionStatus,
+    DmaTransferInfo,
+    NtStatus,
+)
 
 DEVICE_DESCRIPTION = DeviceDescription
+DMA_TRANSFER_CONTEXT = DmaTransferContext
+DMA_ADAPTER_INFO = DmaAdapterInfo
+DMA_TRANSFER_INFO = DmaTransferInfo
+DMA_COMPLETION_STATUS = DmaCompletionStatus
+DMA_SYNCHRONOUS_CALLBACK: Final = windows.DMA_SYNCHRONOUS_CALLBACK
 DOMAIN_COMMON_BUFFER_LARGE_PAGE: Final = 0x1
 
 
+@checked_routines
 class DMA_OPERATIONS:
     """The routines that an adapter offers. A bound one may be saved and called later (CB-03)."""
 
     def __init__(self, machine: Machine, version: int) -> None:
         self._machine = machine
-        self.names = routines.names(version, machine.platform.windows)
+        self.names = routines.names(version, machine.platform)
         self.Size = 8 + 8 * len(self.names)
+
+    def _at(self, adapter: "DMA_ADAPTER | None") -> tuple[Machine, Adapter | None]:
+        return self._machine, None if adapter is None else adapter.core
 
     def __contains__(self, name: str) -> bool:
         return name in self.names
 
-    def _has(self, name: str) -> bool:
-        if name in self.names:
-            return True
-        self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, name)
-        return False
+    def offers(self, name: str) -> bool:
+        """True if the table has the routine; what is past its end is told (CB-04)."""
+        if name not in self.names:
+            self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, name)
+        return name in self.names
+
+    if not TYPE_CHECKING:  # a type checker must go on finding slips of the pen
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            # What the class has not: places of the table that are not modelled.
+            if name not in routines.NOT_MODELLED or name not in self.names:
+                raise AttributeError(f"DMA_OPERATIONS has no {name}")
+            words = f"{name} is not modelled: {routines.NOT_MODELLED[name]}"
+            return lambda *_: self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, words)
 
     def PutDmaAdapter(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Release the adapter; everything allocated through it must be free (CB-08)."""
-        _adapter.put(self._machine, _core(DmaAdapter))
+        _adapter.put(*self._at(DmaAdapter))
 
     def AllocateCommonBuffer(
         self, DmaAdapter: "DMA_ADAPTER | None", Length: int, LogicalAddress: Out[La], CacheEnabled: bool
@@ -75,7 +108,7 @@ class DMA_OPERATIONS:
         PreferredNode: int,
     ) -> Va | None:
         """Allocate below `MaximumAddress`; `CacheEnabled` counts here (CB-63, CB-130)."""
-        if not self._has("AllocateCommonBufferEx") or PreferredNode < 0:
+        if PreferredNode < 0:
             return None
         request = BufferRequest(Length, CacheEnabled, Routine.EX, maximum=MaximumAddress)
         return self._allocate(DmaAdapter, request, LogicalAddress)
@@ -92,7 +125,7 @@ class DMA_OPERATIONS:
         LogicalAddress: Out[La],
     ) -> Va | None:
         """Allocate inside an address window, with a caching of one's own choice (CB-65, CB-132)."""
-        if not self._has("AllocateCommonBufferWithBounds") or PreferredNode < 0:
+        if PreferredNode < 0:
             return None
         request = BufferRequest(
             Length,
@@ -105,7 +138,7 @@ class DMA_OPERATIONS:
         return self._allocate(DmaAdapter, request, LogicalAddress)
 
     def _allocate(self, adapter: "DMA_ADAPTER | None", request: BufferRequest, logical: Out[La]) -> Va | None:
-        made = _buffer.allocate(self._machine, _core(adapter), request)
+        made = _buffer.allocate(*self._at(adapter), request)
         logical.value = La(0) if made is None else made.la
         return None if made is None else made.va
 
@@ -114,12 +147,12 @@ class DMA_OPERATIONS:
         DmaAdapter: "DMA_ADAPTER | None",
         Length: int,
         LogicalAddress: La,
-        VirtualAddress: Va,
+        VirtualAddress: Va | None,
         CacheEnabled: bool,
     ) -> None:
         """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""
         request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
-        _buffer.free(self._machine, _core(DmaAdapter), request)
+        _buffer.free(*self._at(DmaAdapter), request)
 
     def AllocateAdapterChannel(
         self,
@@ -130,9 +163,7 @@ class DMA_OPERATIONS:
         Context: object,
     ) -> NtStatus:
         """Ask for channel and registers; `ExecutionRoutine` runs when they are there, now or later."""
-        return _channel.allocate(
-            self._machine, _core(DmaAdapter), DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context
-        )
+        return _channel.allocate(*self._at(DmaAdapter), DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context)
 
     def MapTransfer(
         self,
@@ -145,13 +176,7 @@ class DMA_OPERATIONS:
     ) -> La:
         """Map a piece; `Length` says how much was mapped, La(0) and 0 if nothing was."""
         mapped = _packet.map_transfer(
-            self._machine,
-            _core(DmaAdapter),
-            Mdl,
-            MapRegisterBase,
-            CurrentVa,
-            Length.taken,
-            to_device=WriteToDevice,
+            *self._at(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length.taken, to_device=WriteToDevice
         )
         la, Length.value = mapped or (La(0), 0)
         return la
@@ -166,27 +191,25 @@ class DMA_OPERATIONS:
         WriteToDevice: bool,
     ) -> bool:
         """End the transfer; data that was bounced arrives now."""
-        return _packet.flush(
-            self._machine, _core(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice
-        )
+        return _packet.flush(*self._at(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice)
 
     def FreeAdapterChannel(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Free the channel that KeepObject kept."""
-        _channel.free_channel(self._machine, _core(DmaAdapter))
+        _channel.free_channel(*self._at(DmaAdapter))
 
     def FreeMapRegisters(
         self, DmaAdapter: "DMA_ADAPTER | None", MapRegisterBase: MapRegisterFile | None, NumberOfMapRegisters: int
     ) -> None:
         """Free the registers that DeallocateObjectKeepRegisters kept."""
-        _channel.free_registers(self._machine, _core(DmaAdapter), MapRegisterBase, NumberOfMapRegisters)
+        _channel.free_registers(*self._at(DmaAdapter), MapRegisterBase, NumberOfMapRegisters)
 
     def GetDmaAlignment(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
         """Bytes that transfers must be aligned to."""
-        return _adapter.alignment(self._machine, _core(DmaAdapter))
+        return _adapter.alignment(*self._at(DmaAdapter))
 
     def ReadDmaCounter(self, DmaAdapter: "DMA_ADAPTER | None") -> int:
         """Bytes that the system DMA channel has left in this pass."""
-        return _adapter.read_counter(self._machine, _core(DmaAdapter))
+        return _adapter.read_counter(*self._at(DmaAdapter))
 
     def GetScatterGatherList(
         self,
@@ -200,37 +223,31 @@ class DMA_OPERATIONS:
         WriteToDevice: bool,
     ) -> NtStatus:
         """Map a whole buffer and hand its list to `ExecutionRoutine`."""
-        return _list.get(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            Mdl,
-            CurrentVa,
-            Length,
-            ExecutionRoutine,
-            Context,
-            to_device=WriteToDevice,
-        )
+        at = self._at(DmaAdapter)
+        return _list.get(*at, DeviceObject, Mdl, CurrentVa, Length, ExecutionRoutine, Context, to_device=WriteToDevice)
 
     def PutScatterGatherList(
-        self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList, WriteToDevice: bool
+        self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList | None, WriteToDevice: bool
     ) -> None:
         """Flush and free a list; required before its data is read."""
-        _list.put(self._machine, _core(DmaAdapter), ScatterGather)
+        _list.put(*self._at(DmaAdapter), ScatterGather)
 
     def CalculateScatterGatherList(
         self,
         DmaAdapter: "DMA_ADAPTER | None",
         Mdl: Mdl | None,
-        CurrentVa: Va,
+        CurrentVa: Va | None,
         Length: int,
         ScatterGatherListSize: Out[int],
-        NumberOfMapRegisters: Out[int],
+        NumberOfMapRegisters: Out[int] | None,
     ) -> NtStatus:
-        """Bytes that a list for the buffer needs, and map registers."""
-        if not self._has("CalculateScatterGatherList"):
-            return NtStatus.NOT_SUPPORTED
-        ScatterGatherListSize.value, NumberOfMapRegisters.value = _list.calculate(self._machine, Mdl, CurrentVa, Length)
+        """Bytes that a list for the buffer needs, and map registers, which may be NULL as `CurrentVa` may."""
+        found = _list.requirements(*self._at(DmaAdapter), Mdl, CurrentVa, Length)
+        if isinstance(found, NtStatus):
+            return found
+        ScatterGatherListSize.value, registers = found
+        if NumberOfMapRegisters is not None:
+            NumberOfMapRegisters.value = registers
         return NtStatus.SUCCESS
 
     def BuildScatterGatherList(
@@ -246,32 +263,162 @@ class DMA_OPERATIONS:
         ScatterGatherLength: int,
     ) -> NtStatus:
         """As GetScatterGatherList, into `ScatterGatherLength` bytes of the caller."""
-        if not self._has("BuildScatterGatherList"):
-            return NtStatus.NOT_SUPPORTED
+        at, room, write = self._at(DmaAdapter), ScatterGatherLength, WriteToDevice
         return _list.get(
-            self._machine,
-            _core(DmaAdapter),
-            DeviceObject,
-            Mdl,
-            CurrentVa,
-            Length,
-            ExecutionRoutine,
-            Context,
-            to_device=WriteToDevice,
-            room=ScatterGatherLength,
+            *at, DeviceObject, Mdl, CurrentVa, Length, ExecutionRoutine, Context, to_device=write, room=room
         )
 
     def BuildMdlFromScatterGatherList(
         self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList, TargetMdl: Out[Mdl]
     ) -> NtStatus:
         """Make an MDL over what a list describes, once."""
-        if not self._has("BuildMdlFromScatterGatherList"):
-            return NtStatus.NOT_SUPPORTED
         made = _list.build_mdl(self._machine, ScatterGather)
         if isinstance(made, NtStatus):
             return made
         TargetMdl.value = made
         return NtStatus.SUCCESS
+
+    # --- version 3 ---------------------------------------------------------------------------------------------------
+
+    def GetDmaAdapterInfo(self, DmaAdapter: "DMA_ADAPTER | None", AdapterInfo: DmaAdapterInfo) -> NtStatus:
+        """Tell what the controller of a channel can do."""
+        return _transfer.adapter_info(*self._at(DmaAdapter), AdapterInfo)
+
+    def GetDmaTransferInfo(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        Offset: int,
+        Length: int,
+        WriteOnly: bool,
+        TransferInfo: DmaTransferInfo,
+    ) -> NtStatus:
+        """Tell what a transfer takes: map registers, elements, bytes of the list."""
+        return _transfer.transfer_info(
+            *self._at(DmaAdapter), _transfer.Part(Mdl, Offset, Length, WriteOnly), TransferInfo
+        )
+
+    def InitializeDmaTransferContext(
+        self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
+    ) -> NtStatus:
+        """Make a context ready for one request."""
+        return _transfer.initialize(*self._at(DmaAdapter), DmaTransferContext)
+
+    def AllocateAdapterChannelEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        DmaTransferContext: DmaTransferContext,
+        NumberOfMapRegisters: int,
+        Flags: int,
+        ExecutionRoutine: AdapterControl | None,
+        ExecutionContext: object,
+        MapRegisterBase: Out[MapRegisterFile] | None,
+    ) -> NtStatus:
+        """Ask for channel and registers, so that the request can be cancelled, or served now or not at all."""
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, ExecutionContext)
+        return _transfer.allocate_channel(*self._at(DmaAdapter), asked, NumberOfMapRegisters, MapRegisterBase)
+
+    def ConfigureAdapterChannel(
+        self, DmaAdapter: "DMA_ADAPTER | None", FunctionNumber: int, Context: object
+    ) -> NtStatus:
+        """Ask for a function of the controller's own; the 8237 has none."""
+        _adapter.usable(*self._at(DmaAdapter), "ConfigureAdapterChannel")
+        return NtStatus.NOT_IMPLEMENTED
+
+    def CancelAdapterChannel(
+        self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject, DmaTransferContext: DmaTransferContext
+    ) -> bool:
+        """Cancel a request that waits; TRUE if its routine will not run."""
+        return _transfer.cancel_channel(*self._at(DmaAdapter), DmaTransferContext)
+
+    def MapTransferEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        MapRegisterBase: MapRegisterFile | None,
+        Offset: int,
+        DeviceOffset: int,
+        Length: Out[int],
+        WriteToDevice: bool,
+        ScatterGatherBuffer: Out[ScatterGatherList] | None,
+        ScatterGatherBufferLength: int,
+        DmaCompletionRoutine: DmaCompletion | None,
+        CompletionContext: object,
+    ) -> NtStatus:
+        """Map as much of a chain of MDLs as fits, and say in `Length` how much that was."""
+        part = _transfer.Part(Mdl, Offset, Length.taken, WriteToDevice)
+        end = SystemTransfer(DmaAdapter, DmaCompletionRoutine, CompletionContext)
+        where = ScatterGatherBuffer, ScatterGatherBufferLength
+        return _transfer.map_transfer(*self._at(DmaAdapter), part, MapRegisterBase, Length, end, *where)
+
+    def GetScatterGatherListEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        DmaTransferContext: DmaTransferContext,
+        Mdl: Mdl,
+        Offset: int,
+        Length: int,
+        Flags: int,
+        ExecutionRoutine: ListControl | None,
+        Context: object,
+        WriteToDevice: bool,
+        DmaCompletionRoutine: DmaCompletion | None,
+        CompletionContext: object,
+        ScatterGatherList: Out[ScatterGatherList] | None,
+    ) -> NtStatus:
+        """As GetScatterGatherList, so that the request can be cancelled, or served now or not at all."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
+        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList)
+
+    def BuildScatterGatherListEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        DeviceObject: DeviceObject,
+        DmaTransferContext: DmaTransferContext,
+        Mdl: Mdl,
+        Offset: int,
+        Length: int,
+        Flags: int,
+        ExecutionRoutine: ListControl | None,
+        Context: object,
+        WriteToDevice: bool,
+        ScatterGatherLength: int,
+        DmaCompletionRoutine: DmaCompletion | None,
+        CompletionContext: object,
+        ScatterGatherList: Out[ScatterGatherList] | None,
+    ) -> NtStatus:
+        """As GetScatterGatherListEx, into `ScatterGatherLength` bytes of the caller."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
+        return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList, room=ScatterGatherLength)
+
+    def FlushAdapterBuffersEx(
+        self,
+        DmaAdapter: "DMA_ADAPTER | None",
+        Mdl: Mdl,
+        MapRegisterBase: MapRegisterFile | None,
+        Offset: int,
+        Length: int,
+        WriteToDevice: bool,
+    ) -> NtStatus:
+        """End what MapTransferEx mapped, for the whole chain."""
+        part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
+        return _transfer.flush(*self._at(DmaAdapter), part, MapRegisterBase)
+
+    def FreeAdapterObject(self, DmaAdapter: "DMA_ADAPTER | None", AllocationAction: AllocationAction) -> None:
+        """Free what a request without a routine got; `AllocationAction` as AdapterControl's answer."""
+        _transfer.free_object(*self._at(DmaAdapter), AllocationAction)
+
+    def CancelMappedTransfer(
+        self, DmaAdapter: "DMA_ADAPTER | None", DmaTransferContext: DmaTransferContext
+    ) -> NtStatus:
+        """Stop a transfer of system DMA, and those that would follow under its context."""
+        return _transfer.cancel_mapped(*self._at(DmaAdapter), DmaTransferContext)
+
+    # --- Windows 10 --------------------------------------------------------------------------------------------------
 
     def AllocateCommonBufferVector(
         self,
@@ -286,8 +433,6 @@ class DMA_OPERATIONS:
         VectorOut: Out[BufferVector],
     ) -> NtStatus:
         """Allocate buffers of one size, all or none (CB-133)."""
-        if not self._has("AllocateCommonBufferVector"):
-            return NtStatus.NOT_SUPPORTED
         request = BufferRequest(
             SizeOfElements,
             routine=Routine.BOUNDS,
@@ -296,7 +441,7 @@ class DMA_OPERATIONS:
             cache_type=CacheType,
             large_pages=bool(Flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE),
         )
-        made = _vector.allocate(self._machine, _core(DmaAdapter), request, NumberOfElements)
+        made = _vector.allocate(*self._at(DmaAdapter), request, NumberOfElements)
         if isinstance(made, NtStatus):
             return made
         VectorOut.value = made
@@ -311,7 +456,7 @@ class DMA_OPERATIONS:
         LogicalAddressOut: Out[La],
     ) -> None:
         """Give both addresses of an element."""
-        found = _vector.element(Vector, Index)
+        found = _vector.element(self._machine, Vector, Index)
         VirtualAddressOut.value, LogicalAddressOut.value = found.va, found.la
 
     def FreeCommonBufferFromVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector, Index: int) -> None:
@@ -325,7 +470,10 @@ class DMA_OPERATIONS:
 
 @dataclass(eq=False)
 class DMA_ADAPTER:
-    """DMA_ADAPTER. `Version` reads 1 whatever was asked for (CB-04); `core` is what the machine knows it by."""
+    """DMA_ADAPTER. `core` is what the machine knows it by.
+
+    `Version` reads 1 whatever was asked for (CB-04); ReactOS alone shows what was.
+    """
 
     core: Adapter
     DmaOperations: DMA_OPERATIONS
@@ -333,10 +481,7 @@ class DMA_ADAPTER:
     Size: int = 16
 
 
-def _core(adapter: DMA_ADAPTER | None) -> Adapter | None:
-    return None if adapter is None else adapter.core
-
-
+@checked
 def IoGetDmaAdapter(
     PhysicalDeviceObject: DeviceObject | None, DeviceDescription: DeviceDescription, NumberOfMapRegisters: Out[int]
 ) -> DMA_ADAPTER | None:
@@ -344,9 +489,10 @@ def IoGetDmaAdapter(
     machine = current_machine()
     made = _adapter.create(machine, DeviceDescription, PhysicalDeviceObject)
     NumberOfMapRegisters.value = 0 if made is None else made.granted
-    return None if made is None else DMA_ADAPTER(made, DMA_OPERATIONS(machine, made.description.version))
+    return None if made is None else DMA_ADAPTER(made, DMA_OPERATIONS(machine, made.description.version), made.version)
 
 
+@checked
 def IoAllocateMdl(
     VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool, Irp: object = None
 ) -> Mdl | None:
@@ -354,44 +500,67 @@ def IoAllocateMdl(
     return _mdl.allocate(current_machine(), VirtualAddress, Length)
 
 
+@checked
 def MmBuildMdlForNonPagedPool(MemoryDescriptorList: Mdl) -> None:
     """Fill in the frames of resident memory, as of a common buffer (CB-142)."""
     _mdl.build_for_nonpaged_pool(current_machine(), MemoryDescriptorList)
 
 
+@checked
 def MmProbeAndLockPages(MemoryDescriptorList: Mdl, AccessMode: int = 0, Operation: int = 0) -> None:
     """Make pageable memory resident."""
     _mdl.probe_and_lock(current_machine(), MemoryDescriptorList)
 
 
+@checked
 def MmUnlockPages(MemoryDescriptorList: Mdl) -> None:
     """Let the memory page out again."""
     _mdl.unlock(current_machine(), MemoryDescriptorList)
 
 
+@checked
 def MmGetMdlVirtualAddress(Mdl: Mdl) -> Va:
     """Address that the MDL was made for."""
     return Mdl.va
 
 
+@checked
 def MmGetMdlByteCount(Mdl: Mdl) -> int:
     """Bytes that the MDL describes."""
     return Mdl.byte_count
 
 
+@checked
 def MmGetPhysicalAddress(BaseAddress: Va) -> Pa:
     """Physical address behind a virtual one; never for a device (CB-36)."""
     return current_machine().physical_address(BaseAddress)
 
 
+@checked
 def KeFlushIoBuffers(Mdl: Mdl, ReadOperation: bool, DmaOperation: bool) -> None:
     """Make caches and memory agree about a buffer; does nothing where DMA is coherent (CB-67)."""
-    current_machine().flush_io_buffers(Mdl.va, Mdl.byte_count)
+    _mdl.flush_io_buffers(current_machine(), Mdl)
 
 
+@checked
 def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) -> None:
     """End the IRP of a transfer: the moment when DMA verification looks for what was not flushed.
 
     The IRP is known by its MDL here; without one every transfer of the adapter must be done.
     """
     _packet.complete_request(current_machine(), DmaAdapter.core, MdlAddress)
+
+
+def adapter_of(machine: Machine, core: Adapter) -> DMA_ADAPTER:
+    """Give the structure through which WDM's routines know an adapter that somebody else made, as KMDF does."""
+    return DMA_ADAPTER(core, DMA_OPERATIONS(machine, core.description.version))
+
+
+def MmAllocateContiguousMemory(NumberOfBytes: int, HighestAcceptableAddress: Pa) -> Va | None:
+    """Give nonpaged memory in one physical run; no buffer for DMA, since it has no logical address (CB-150)."""
+    return current_machine().allocate_pool(NumberOfBytes, highest=HighestAcceptableAddress)
+
+
+def MmFreeContiguousMemory(BaseAddress: Va) -> None:
+    """Give the memory back."""
+    current_machine().free_pool(BaseAddress)

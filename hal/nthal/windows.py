@@ -19,6 +19,7 @@ class NtStatus(enum.IntEnum):
 
     SUCCESS = 0x0000_0000
     UNSUCCESSFUL = 0xC000_0001
+    NOT_IMPLEMENTED = 0xC000_0002
     INFO_LENGTH_MISMATCH = 0xC000_0004
     INVALID_PARAMETER = 0xC000_000D
     INVALID_DEVICE_REQUEST = 0xC000_0010
@@ -28,6 +29,8 @@ class NtStatus(enum.IntEnum):
     INTEGER_OVERFLOW = 0xC000_0095
     INSUFFICIENT_RESOURCES = 0xC000_009A
     NOT_SUPPORTED = 0xC000_00BB
+    CANCELLED = 0xC000_0120
+    WDF_BUSY = 0xC020_0204
     WDF_OBJECT_ATTRIBUTES_INVALID = 0xC020_0209
     WDF_TOO_FRAGMENTED = 0xC020_020A
     WDF_PARENT_ASSIGNMENT_NOT_ALLOWED = 0xC020_020F
@@ -93,6 +96,19 @@ class AllocationAction(enum.IntEnum):
     DEALLOCATE_OBJECT_KEEP_REGISTERS = 3
 
 
+class DmaCompletionStatus(enum.IntEnum):
+    """DMA_COMPLETION_STATUS: how a transfer of system DMA ended."""
+
+    COMPLETE = 0
+    ABORTED = 1
+    ERROR = 2
+    CANCELLED = 3
+
+
+DMA_SYNCHRONOUS_CALLBACK: Final = 0x1
+"""Flag of the extended routines of version 3: now or not at all."""
+
+
 class Caching(enum.IntEnum):
     """MEMORY_CACHING_TYPE."""
 
@@ -125,6 +141,8 @@ class WindowsVersion(enum.IntEnum):
 
 
 NEWEST_DESCRIPTION: Final = 3
+FIRST_WITH_VERIFICATION: Final = WindowsVersion.WINDOWS_XP
+"""DMA verification came with it. Source: driver documentation, "DMA Verification"."""
 FIRST_WITH_DESCRIPTION: Final = {
     0: WindowsVersion.NT4,
     1: WindowsVersion.NT4,
@@ -139,7 +157,7 @@ class DeviceDescription:
     """DEVICE_DESCRIPTION. Its defaults are those of a structure that the driver zeroed, as it must.
 
     `maximum_length` is bytes of the largest single DMA operation; `dma_address_width` is bits and counts in version 3
-    only.
+    only. `ignore_count` says that the channel's counter is unreliable, and counts from version 1 on.
     """
 
     version: int = 0
@@ -161,6 +179,28 @@ class DeviceDescription:
     dma_controller_instance: int = 0
     dma_request_line: int = 0
     device_address: La = field(default_factory=lambda: La(0))
+
+
+@dataclass(slots=True)
+class DmaAdapterInfo:
+    """DMA_ADAPTER_INFO with its V1: what the controller of a channel can do. `minimum_transfer_unit` is bytes."""
+
+    version: int = 1
+    read_dma_counter_available: bool = False
+    scatter_gather_limit: int = 0
+    dma_address_width: int = 0
+    flags: int = 0
+    minimum_transfer_unit: int = 0
+
+
+@dataclass(slots=True)
+class DmaTransferInfo:
+    """DMA_TRANSFER_INFO with its V1: what a transfer takes. `scatter_gather_list_size` is bytes."""
+
+    version: int = 1
+    map_register_count: int = 0
+    scatter_gather_element_count: int = 0
+    scatter_gather_list_size: int = 0
 
 
 ALIGNMENT_MASKS: Final = {

@@ -86,14 +86,15 @@ ADDRESSES = st.one_of(st.none(), _either(0, 0xFF_FFFF, 0x100_0000, 0xFFFF_FFFF, 
 def platforms(draw: st.DrawFn) -> Platform:
     """Any fixture with any switches, alignment and verification."""
     base = PLATFORMS[draw(st.sampled_from(sorted(PLATFORMS)))]
+    windows = draw(_either(WindowsVersion.WINDOWS_10_1803, WindowsVersion.WINDOWS_10_1803, *WindowsVersion))
     return replace(
         base,
-        verifier=draw(st.booleans()),
+        verifier=windows >= WindowsVersion.WINDOWS_XP and draw(st.booleans()),
         hal_alignment=draw(_either(1, 1, 2, 4, 16, 64, 4096)),
         page_size=draw(_either(4096, 4096, 8192)),
         register_cap=draw(_either(None, None, None, 1, 8)),
         register_pool=base.register_pool and draw(_either(64, 64, 16, 2048)),
-        windows=draw(_either(WindowsVersion.WINDOWS_10_1803, WindowsVersion.WINDOWS_10_1803, *WindowsVersion)),
+        windows=windows,
         switches=draw(st.one_of(SWITCHES, st.sampled_from(sorted(PROFILES)).map(PROFILES.__getitem__))),
     )
 
@@ -162,11 +163,13 @@ class Driver:
 
     def run(self) -> list[Observation]:
         registers: Out[int] = Out()
-        self.wdm = wdm.IoGetDmaAdapter(DeviceObject(), self.case.device, registers)
+        # IoGetDmaAdapter came with Windows 2000, and KMDF stands on it.
+        exported = self.case.platform.windows >= WindowsVersion.WINDOWS_2000
+        self.wdm = wdm.IoGetDmaAdapter(DeviceObject(), self.case.device, registers) if exported else None
         # HalGetAdapter is refused under DMA verification (0xE6/0x1E).
         verifies = self.case.platform.verifier
         self.nt = None if verifies else nt.HalGetAdapter(self.case.device, registers)
-        self.enabler = self._enabler()
+        self.enabler = self._enabler() if exported else None
         for adapter in self.machine.adapters:
             judge_adapter(adapter, self.case.platform)
         for call in self.case.calls:

@@ -185,7 +185,7 @@ def test_a_system_profile_has_an_adapter_only_once_it_is_configured(adapters):
     assert kmdf.WdfDmaEnablerConfigureSystemProfile(enabler, adapters["S1"], direction) == 0
     assert kmdf.WdfCommonBufferCreate(enabler, 4096, None, Out()) == 0
     _, packet = enable(device, P.PACKET)
-    assert kmdf.WdfDmaEnablerConfigureSystemProfile(packet, adapters["S1"], direction) == 0xC0000010
+    assert kmdf.WdfDmaEnablerConfigureSystemProfile(packet, adapters["S1"], direction) == 0xC000000D
 
 
 def test_arm_and_overrides_describe_version_3():
@@ -266,9 +266,21 @@ def test_interval_map_knows_its_ranges():
         ranges.remove(5)
 
 
-def test_an_enabler_needs_two_registers():
-    with pytest.raises(ValueError, match="map registers"):
-        fragment_length(4096, 1, 4096)
+def test_an_enabler_with_one_register_moves_nothing_at_once():
+    assert [fragment_length(4096, granted, 4096) for granted in (0, 1, 2)] == [0, 0, 4096]
+
+
+def test_cb81_a_free_of_null_is_refused_in_words(bench):
+    """Source: reference hal-contract CB-72 and CB-81."""
+    b = bench(FLAT)
+    buffer = b.ok(4096)
+    with pytest.raises(DmaViolation, match="a NULL address is used: FreeCommonBuffer of 4096 bytes at None, La"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, La(0), None, True)
+    with pytest.raises(DmaViolation, match="VirtualAddress None, allocated Va"):
+        b.ops.FreeCommonBuffer(b.adapter, 4096, buffer.la, None, True)
+    with pytest.raises(TypeError, match="LogicalAddress is NULL"):  # a PHYSICAL_ADDRESS is no pointer
+        b.ops.FreeCommonBuffer(b.adapter, 4096, None, buffer.va, True)
+    b.free(buffer)
 
 
 def test_predictions_name_every_reason(adapters):

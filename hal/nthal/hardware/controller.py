@@ -15,6 +15,8 @@ from nthal.events import PortWrite
 from nthal.types import La
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nthal.hardware.bus import Bus
     from nthal.hardware.processor import Processor
 
@@ -126,13 +128,17 @@ class Controller:
 
 
 class ControllerPair:
-    """Both controllers, their ports, and the subordinate devices' end of them."""
+    """Both controllers, their ports, and the subordinate devices' end of them.
+
+    `at_end` has what is to run, once, when a channel that does not start over reached its terminal count.
+    """
 
     def __init__(self, bus: Bus, processor: Processor) -> None:
         self._bus = bus
         self._processor = processor
         self.controllers = (Controller(), Controller())
         self.port_log: list[tuple[int, int]] = []
+        self.at_end: dict[int, Callable[[], None]] = {}
 
     def channel(self, number: int) -> Channel:
         """Registers of channel 0 to 7."""
@@ -181,6 +187,8 @@ class ControllerPair:
                 self._bus.write(la, data[done : done + unit], None)
             done += unit
             self._count_down(registers)
+            if self.channel(channel).masked and channel in self.at_end:
+                self.at_end.pop(channel)()
         return bytes(got)
 
     def _address(self, channel: int, registers: Channel) -> La:

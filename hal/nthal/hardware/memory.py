@@ -7,9 +7,14 @@ Units: frames are page numbers (physical address divided by the page size).
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
+from nthal.platforms import Platform
 from nthal.runs import Run, RunSet, Where
 from nthal.types import PAGE_SIZE, Pa
+
+_SPELT_OUT: Final = 3
+"""So many pieces of free memory are named one by one."""
 
 
 class PhysicalMemory:
@@ -88,6 +93,21 @@ class FrameAllocator:
                 return [Run(start, count)]
         start_or_none = self.free.find(count, where)
         return None if start_or_none is None else [Run(start_or_none, count)]
+
+    def where_free(self, platform: Platform) -> str:
+        """Words for where free memory lies, in physical addresses, and for how far from there the bus sees it."""
+        size, pieces = platform.page_size, self.free.pieces
+        if not pieces:
+            return "no memory is free"
+        ends = (f"from {run.start * size:#x} to {run.end * size - 1:#x}" for run in self.free.runs())
+        if pieces <= _SPELT_OUT:
+            lies = " and ".join(ends)
+        else:
+            first, end = self.free.bounds
+            lies = f"in {pieces} pieces of {self.free.longest * size} bytes at most, from {first * size:#x}"
+            lies += f" to {end * size - 1:#x}"
+        offset = platform.bus_offset
+        return f"free memory lies {lies}" + (f"; the bus sees memory {offset:#x} further up" if offset else "")
 
     def find_scattered(self, count: int) -> list[Run] | None:
         """Find `count` frames wherever they are; None if there are fewer. Takes nothing."""

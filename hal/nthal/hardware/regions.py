@@ -9,7 +9,7 @@ from nthal.events import NullReason
 from nthal.records.region import FrameList, Region
 from nthal.runs import Run, Where
 from nthal.types import Pa, Va, bytes_to_pages
-from nthal.verifier import Misuse
+from nthal.verifier import Misuse, driver_place
 from nthal.windows import Caching
 
 if TYPE_CHECKING:
@@ -55,25 +55,35 @@ class Regions:
         self._space.remove(region)
 
     def allocate_pool(
-        self, length: int, *, pageable: bool = False, frame: int | None = None, scattered: bool = False
+        self,
+        length: int,
+        *,
+        pageable: bool = False,
+        frame: int | None = None,
+        scattered: bool = False,
+        highest: Pa | None = None,
     ) -> Va | None:
         """Give memory that is no common buffer, at page frame `frame` if one is named; None if there is none.
 
-        This is what packet DMA moves. As it stands it is what MmAllocateContiguousMemory would give: contiguous,
-        anywhere. A program's buffer is `scattered` over whatever pages are free.
+        This is what packet DMA moves. As it stands it is what MmAllocateContiguousMemory gives: contiguous, up to
+        `highest`. A program's buffer is `scattered` over whatever pages are free.
         """
         pages = max(1, bytes_to_pages(length, self._page_size))
         if frame is not None:
             runs: list[Run] | None = [Run(frame, pages)] if self._frames.free.contains(frame, pages) else None
         else:
-            runs = self._frames.find_scattered(pages) if scattered else self._frames.find(pages, Where())
+            where = Where() if highest is None else Where(last=(int(highest) + 1) // self._page_size - 1)
+            runs = self._frames.find_scattered(pages) if scattered else self._frames.find(pages, where)
         base = None if runs is None else self._space.reserve(pages)
         if runs is None or base is None:
-            self._processor.fail(NullReason.NO_MEMORY, f"{pages} pages of pool")
+            self._processor.fail(
+                NullReason.NO_MEMORY, f"{pages} pages of pool{'' if highest is None else f' up to {int(highest):#x}'}"
+            )
             return None
         self._frames.take(runs)
         region = self.map(base, 0, length, FrameList(runs, self._page_size), Caching.CACHED, what="pool")
         region.pageable = pageable
+        region.made_at = driver_place()
         return region.base
 
     def free_pool(self, va: Va) -> None:

@@ -4,8 +4,8 @@
 Freed addresses are reused as late as possible, so that a stale pointer meets nobody.
 """
 
-import bisect
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 from nthal.platforms import Arch
@@ -14,6 +14,7 @@ from nthal.runs import RunSet, Where
 from nthal.types import Va
 
 T = TypeVar("T")
+H = TypeVar("H", bound=Hashable)
 
 _KERNEL_SPACE: Final = {
     Arch.X86: (0x8800_0000, 0x7000_0000),
@@ -27,40 +28,89 @@ _KERNEL_SPACE: Final = {
 _REMEMBERED: Final = 1024
 
 
+class OverlapMap(Generic[H]):
+    """Ranges of whole numbers that may lie over each other, each with a value of its own; the oldest comes first.
+
+    A range stands in the one or two cells that it touches on a grid as coarse as itself, so that neither its length
+    nor the number of the others counts; only those that lie over each other are looked at one by one.
+    """
+
+    def __init__(self) -> None:
+        self._ranges: dict[H, tuple[int, int, int]] = {}
+        self._cells: dict[tuple[int, int], dict[H, None]] = {}
+        self._grids: Counter[int] = Counter()
+        self._added = 0
+
+    def __len__(self) -> int:
+        return len(self._ranges)
+
+    def __iter__(self) -> Iterator[H]:
+        return iter(self._ranges)
+
+    def add(self, start: int, count: int, item: H) -> None:
+        """Add a range of `count` numbers, one at least."""
+        self._ranges[item] = start, count, self._added
+        self._added += 1
+        grid = (count - 1).bit_length()
+        self._grids[grid] += 1
+        for cell in range(start >> grid, (start + count - 1 >> grid) + 1):
+            self._cells.setdefault((grid, cell), {})[item] = None
+
+    def remove(self, item: H) -> None:
+        """Remove the range of a value. Raises: KeyError if it has none."""
+        start, count, _ = self._ranges.pop(item)
+        grid = (count - 1).bit_length()
+        self._grids[grid] -= 1
+        if not self._grids[grid]:
+            del self._grids[grid]
+        for cell in range(start >> grid, (start + count - 1 >> grid) + 1):
+            here = self._cells[grid, cell]
+            del here[item]
+            if not here:
+                del self._cells[grid, cell]
+
+    def over(self, number: int) -> list[H]:
+        """Values whose range `number` is in, in the order in which they were added."""
+        found: list[H] = []
+        for grid in self._grids:
+            for item in self._cells.get((grid, number >> grid), ()):
+                start, count, _ = self._ranges[item]
+                if start <= number < start + count:
+                    found.append(item)
+        if len(found) > 1:
+            found.sort(key=lambda item: self._ranges[item][2])
+        return found
+
+
 class IntervalMap(Generic[T]):
     """Disjoint ranges of whole numbers, each with a value."""
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._items: list[tuple[int, T]] = []
+        self._starts: OverlapMap[int] = OverlapMap()
+        self._items: dict[int, T] = {}
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._items)
 
     def add(self, start: int, count: int, item: T) -> None:
         """Add a range that overlaps none."""
-        at = bisect.bisect_left(self._starts, start)
-        self._starts.insert(at, start)
-        self._items.insert(at, (start + count, item))
+        self._starts.add(start, count, start)
+        self._items[start] = item
 
     def remove(self, start: int) -> None:
         """Remove the range that starts at `start`. Raises: KeyError if there is none."""
-        at = bisect.bisect_left(self._starts, start)
-        if at == len(self._starts) or self._starts[at] != start:
-            raise KeyError(start)
-        del self._starts[at], self._items[at]
+        del self._items[start]
+        self._starts.remove(start)
 
     def find(self, number: int) -> T | None:
         """Value of the range that `number` is in."""
-        at = bisect.bisect_right(self._starts, number) - 1
-        if at < 0:
-            return None
-        end, item = self._items[at]
-        return item if number < end else None
+        for start in self._starts.over(number):
+            return self._items[start]
+        return None
 
     def values(self) -> list[T]:
         """Every value, lowest range first."""
-        return [item for _, item in self._items]
+        return [self._items[start] for start in sorted(self._items)]
 
 
 class VirtualSpace:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nthal.operations import common_buffer
-from nthal.operations.adapter import usable
+from nthal.operations.adapter import owned, usable
 from nthal.records.adapter import BufferVector
 from nthal.verifier import BugCheck
 from nthal.windows import Irql, NtStatus
@@ -53,8 +53,9 @@ def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest, 
     return vector
 
 
-def element(vector: BufferVector, index: int) -> CommonBuffer:
+def element(machine: Machine, vector: BufferVector, index: int) -> CommonBuffer:
     """Give an element. Raises: BugCheck for an index that is outside or freed."""
+    owned(machine, "GetCommonBufferFromVectorByIndex", vector)
     if not 0 <= index < len(vector.elements):
         raise _stop(OUT_OF_BOUNDS, f"index {index} of {len(vector.elements)}")
     found = vector.elements[index]
@@ -66,12 +67,13 @@ def element(vector: BufferVector, index: int) -> CommonBuffer:
 def free_element(machine: Machine, vector: BufferVector, index: int) -> None:
     """Free one element. Raises: BugCheck for a wrong IRQL or index."""
     _passive(machine)
-    common_buffer.release(machine, element(vector, index))
+    common_buffer.release(machine, element(machine, vector, index))
     vector.elements[index] = None
 
 
 def free(machine: Machine, vector: BufferVector) -> None:
     """Free the vector itself. Raises: BugCheck if an element is left."""
+    owned(machine, "FreeCommonBufferVector", vector)
     _passive(machine)
     if vector.live:
         raise _stop(NOT_EMPTY, f"{vector.live} elements are left")

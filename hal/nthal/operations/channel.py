@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nthal.events import ChannelFreed, ChannelGranted
-from nthal.operations.adapter import usable
+from nthal.operations.adapter import owned, usable
 from nthal.platforms import Translation
 from nthal.records.adapter import ChannelState, MapRegisterFile, Waiter
+from nthal.records.waits import tell_endless
 from nthal.runs import Run
-from nthal.verifier import Misuse
+from nthal.verifier import Misuse, driver_place
 from nthal.windows import AllocationAction, Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.machine import Machine
-    from nthal.records.adapter import Adapter, AdapterControl, DeviceObject
+    from nthal.records.adapter import Adapter, AdapterControl, DeviceObject, DmaTransferContext
 
 
 def state_of(machine: Machine, adapter: Adapter) -> ChannelState:
@@ -44,6 +45,9 @@ def wake(machine: Machine, state: ChannelState) -> None:
 def _run(machine: Machine, state: ChannelState, waiter: Waiter) -> None:
     adapter, processor = waiter.adapter, machine.processor
     file = grant_registers(machine, adapter, waiter.count)
+    file.made_at, file.ticket = waiter.made_at, waiter.ticket
+    if waiter.ticket is not None:
+        waiter.ticket.file = file
     file.hidden = not adapter.needs_registers and machine.platform.switches.reactos_grant
     state.owner, state.owner_device = file, waiter.device
     adapter.books.channels.allocated += 1
@@ -53,6 +57,11 @@ def _run(machine: Machine, state: ChannelState, waiter: Waiter) -> None:
         with processor.at_irql(Irql.DISPATCH_LEVEL):
             shown = None if file.hidden and not waiter.sees_hidden else file
             answer = waiter.routine(waiter.device, waiter.device.current_irp, shown, waiter.context)
+    except BaseException:
+        _release(machine, state, adapter)
+        if not file.mappings:
+            give_registers(machine, file, file.count - file.freed)
+        raise
     finally:
         state.in_callback = False
     if answer is AllocationAction.KEEP_OBJECT:
@@ -101,7 +110,7 @@ def give_registers(machine: Machine, file: MapRegisterFile, count: int) -> None:
     adapter.books.registers.freed += count
     if adapter.needs_registers:
         adapter.held_registers -= count
-    if file.freed >= file.count:
+    if file.freed >= file.count and file in adapter.files:
         adapter.files.remove(file)
         if file.hardware is not None:
             machine.registers.give(file.hardware.start, file.hardware.count)
@@ -124,49 +133,91 @@ def allocate(  # the shape of the real routine
         return NtStatus.INVALID_PARAMETER
     if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "AllocateAdapterChannel"):
         return NtStatus.INVALID_PARAMETER
-    state = state_of(machine, adapter)
-    if state.in_callback:
-        machine.verifier.violate(Misuse.NOT_IN_CALLBACK, f"AllocateAdapterChannel on {adapter!r}")
+    if inside_callback(machine, adapter, "AllocateAdapterChannel") or count < 0:
         return NtStatus.INVALID_PARAMETER
-    bounded = adapter.needs_registers or not machine.platform.switches.reactos_grant
-    if count > adapter.granted and bounded:
-        detail = f"{count} registers, {adapter!r} has {adapter.granted}"
-        if machine.verifier.on:
-            machine.verifier.violate(Misuse.TOO_MANY_REGISTERS, detail, count, adapter.granted)
+    if too_many(machine, adapter, count):
         return NtStatus.INSUFFICIENT_RESOURCES
+    state = state_of(machine, adapter)
     if state.owner is not None and (
         state.owner_device is device or (machine.verifier.on and state.owner.adapter is adapter)
     ):
         machine.verifier.violate(Misuse.SECOND_CHANNEL, f"{adapter!r} holds one", 1)
         return NtStatus.INVALID_PARAMETER
-    state.queue.append(Waiter(adapter, device, count, routine, context))
+    return (
+        request(machine, Waiter(adapter, device, count, routine, context, made_at=driver_place())) or NtStatus.SUCCESS
+    )
+
+
+def inside_callback(machine: Machine, adapter: Adapter, routine: str) -> bool:
+    """True, and told, if the caller is the AdapterControl of the channel that it asks for."""
+    if not state_of(machine, adapter).in_callback:
+        return False
+    machine.verifier.violate(Misuse.NOT_IN_CALLBACK, f"{routine} on {adapter!r}")
+    return True
+
+
+def too_many(machine: Machine, adapter: Adapter, count: int) -> bool:
+    """True for more map registers than the adapter was granted (CB-44)."""
+    bounded = adapter.needs_registers or not machine.platform.switches.reactos_grant
+    if count <= adapter.granted or not bounded:
+        return False
+    if machine.verifier.on:
+        detail = f"{count} registers, {adapter!r} has {adapter.granted}"
+        machine.verifier.violate(Misuse.TOO_MANY_REGISTERS, detail, count, adapter.granted)
+    return True
+
+
+def waits(machine: Machine, adapter: Adapter, ticket: DmaTransferContext) -> bool:
+    """True while a request with this context is queued."""
+    return any(waiter.ticket is ticket for waiter in state_of(machine, adapter).queue)
+
+
+def request(machine: Machine, waiter: Waiter, *, now: bool = False) -> NtStatus | None:
+    """Ask for channel and registers; with `now` a status if they are not there, else None: the request waits or ran."""
+    state = state_of(machine, waiter.adapter)
+    if now:
+        busy = state.owner is not None or state.queue or state.in_callback
+        if busy or not _registers_there(machine, waiter.adapter, waiter.count):
+            return NtStatus.INSUFFICIENT_RESOURCES
+    state.queue.append(waiter)
     wake(machine, state)
-    return NtStatus.SUCCESS
+    if waiter in state.queue:
+        tell_endless(waiter, machine.adapters, machine.platform, machine.verifier)
+    return None
 
 
-def enqueue(machine: Machine, adapter: Adapter, device: DeviceObject, count: int, routine: AdapterControl) -> None:
-    """Ask for channel and registers in the name of the HAL itself, whose requests may be many for one device."""
+def cancel(machine: Machine, adapter: Adapter, ticket: DmaTransferContext) -> bool:
+    """Take a request out of the queue; False if none waits. Who stood behind it may go on."""
     state = state_of(machine, adapter)
-    state.queue.append(Waiter(adapter, device, count, routine, None, sees_hidden=True))
-    wake(machine, state)
+    for waiter in state.queue:
+        if waiter.ticket is ticket:
+            state.queue.remove(waiter)
+            wake(machine, state)
+            return True
+    return False
 
 
 def free_channel(machine: Machine, adapter: Adapter | None) -> None:
     """FreeAdapterChannel: give back what KeepObject kept, then run who waits."""
     if not usable(machine, adapter, "FreeAdapterChannel") or adapter is None:
         return
-    if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "FreeAdapterChannel"):
-        return
+    if machine.processor.irql_is(Irql.DISPATCH_LEVEL, "FreeAdapterChannel"):
+        free_object(machine, adapter, "FreeAdapterChannel")
+
+
+def free_object(machine: Machine, adapter: Adapter, routine: str, *, keep_registers: bool = False) -> None:
+    """Free the channel that an adapter holds, and its map registers, then run who waits."""
     state = state_of(machine, adapter)
     file = state.owner
     if file is None or file.adapter is not adapter:
-        machine.verifier.violate(Misuse.CHANNEL_FREED_TWICE, f"FreeAdapterChannel({adapter!r})", 1)
+        machine.verifier.violate(Misuse.CHANNEL_FREED_TWICE, f"{routine}({adapter!r})", 1)
         return
-    if file.mappings:
+    if file.mappings and not keep_registers:
         machine.verifier.violate(Misuse.FREED_WHILE_MAPPED, f"{len(file.mappings)} mappings", len(file.mappings))
         return
     _release(machine, state, adapter)
-    give_registers(machine, file, file.count - file.freed)
+    if not keep_registers:
+        give_registers(machine, file, file.count - file.freed)
     wake(machine, state)
 
 
@@ -174,6 +225,7 @@ def free_registers(machine: Machine, adapter: Adapter | None, file: MapRegisterF
     """FreeMapRegisters: give back what DeallocateObjectKeepRegisters kept, all of it at once."""
     if not usable(machine, adapter, "FreeMapRegisters") or adapter is None:
         return
+    owned(machine, "FreeMapRegisters", file)
     if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "FreeMapRegisters") or file is None:
         return
     left = file.count - file.freed

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nthal import policy
 from nthal.events import AllocationFailed, BufferAllocated, BufferFreed, NullReason
 from nthal.operations import channel
-from nthal.operations.adapter import usable
+from nthal.operations.adapter import owned, usable
 from nthal.platforms import Translation
 from nthal.records.adapter import CommonBuffer
 from nthal.records.region import FrameList
@@ -25,7 +25,6 @@ from nthal.windows import Irql
 if TYPE_CHECKING:
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter
-    from nthal.records.region import Region
     from nthal.records.request import BufferRequest, FreeRequest
     from nthal.windows import Caching
 
@@ -128,7 +127,7 @@ def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest) 
     _advise(machine, adapter, request)
     place = find_place(machine, adapter, request)
     if isinstance(place, NullReason):
-        return _null(machine, adapter, request, place, f"{request.length} bytes up to {adapter.limit:#x}")
+        return _null(machine, adapter, request, place, _looked_for(machine, adapter, request, place))
     buffer = _take(machine, adapter, request, place, caching)
     if buffer is None:
         return _null(machine, adapter, request, NullReason.NO_VIRTUAL_SPACE, f"{request.length} bytes")
@@ -143,6 +142,18 @@ def _null(
         AllocationFailed(machine.processor.clock, adapter.number, request.routine.value, request.length, reason)
     )
     return None
+
+
+def _looked_for(machine: Machine, adapter: Adapter, request: BufferRequest, reason: NullReason) -> str:
+    """Words for what was looked for where, and for where it could have been."""
+    low, last = request.window(adapter.limit, inclusive=machine.platform.switches.maximum_address_inclusive)
+    words = f"{request.length} bytes{f' from {low:#x} on' if low else ''} up to {max(last, 0):#x}"
+    match reason:
+        case NullReason.REGISTERS_BUSY:
+            return f"{words}: {adapter!r} holds {adapter.held_registers} of {adapter.granted} map registers"
+        case NullReason.NO_LOGICAL_SPACE:
+            return words
+    return f"{words}: {machine.frames.where_free(machine.platform)}"
 
 
 def _refused_by_registers(machine: Machine, adapter: Adapter, request: BufferRequest) -> bool:
@@ -203,7 +214,7 @@ def _take(
             la,
             frames.count,
             place.registers.count if place.registers else 0,
-            request.cache_enabled,
+            bool(request.cache_enabled),
         )
     )
     return buffer
@@ -211,6 +222,8 @@ def _take(
 
 def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> bool:
     """Take a common buffer back; True if it is gone. A free with other arguments than the allocation's is refused."""
+    if adapter is not None:
+        owned(machine, "FreeCommonBuffer", adapter)
     if adapter is not None and adapter.gone and not machine.verifier.on:
         # Undefined on Windows; the buffer must stay freeable, so this is a finding and the call goes on (AM-19).
         machine.verifier.note(Misuse.ADAPTER_GONE, f"FreeCommonBuffer({adapter!r}, ...)", adapter.number)
@@ -235,13 +248,10 @@ def free(machine: Machine, adapter: Adapter | None, request: FreeRequest) -> boo
 
 def _buffer_meant(machine: Machine, request: FreeRequest) -> CommonBuffer | None:
     """Buffer that the arguments point at: by either address, so that a wrong one of the two can be named."""
-    region = machine.space.find(request.va)
-    buffers = machine.bus.buffers() if region is None or region.base != request.va else _of_region(machine, region)
-    return next((buffer for buffer in buffers if request.va == buffer.va or request.la == buffer.la), None)
-
-
-def _of_region(machine: Machine, region: Region) -> list[CommonBuffer]:
-    return [buffer for adapter in machine.adapters for buffer in adapter.buffers if buffer.region is region]
+    region = None if request.va is None else machine.space.find(request.va)
+    if region is not None and region.base == request.va:
+        return machine.bus.buffer_of(region)
+    return machine.bus.buffer_from(request.la)
 
 
 def _differences(buffer: CommonBuffer, adapter: Adapter, request: FreeRequest) -> list[str]:
@@ -254,14 +264,18 @@ def _differences(buffer: CommonBuffer, adapter: Adapter, request: FreeRequest) -
         wrong.append(f"LogicalAddress {request.la!r}, allocated {buffer.la!r}")
     if buffer.va != request.va:
         wrong.append(f"VirtualAddress {request.va!r}, allocated {buffer.va!r}")
-    if buffer.request.cache_enabled is not request.cache_enabled:
+    # A BOOLEAN of C: whatever is not 0 says yes.
+    if bool(buffer.request.cache_enabled) != bool(request.cache_enabled):
         wrong.append(f"CacheEnabled {request.cache_enabled}, allocated {buffer.request.cache_enabled}")
     return wrong
 
 
 def _refuse_unknown(machine: Machine, adapter: Adapter, request: FreeRequest) -> None:
-    ghost = machine.space.ghost(request.va)
     detail = f"{request.length} bytes at {request.va!r}, {request.la!r}"
+    if request.va is None:
+        machine.verifier.violate(Misuse.NULL_USED, f"FreeCommonBuffer of {detail} on {adapter!r}")
+        return
+    ghost = machine.space.ghost(request.va)
     if ghost is not None and ghost.is_common_buffer and ghost.base == request.va:
         machine.verifier.violate(Misuse.DOUBLE_FREE, detail, 1)
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nthal import policy
 from nthal.events import Flushed, Mapped, NullReason
 from nthal.operations import system_dma
-from nthal.operations.adapter import usable
+from nthal.operations.adapter import owned, usable
 from nthal.operations.channel import state_of
 from nthal.platforms import Translation
 from nthal.records.adapter import Mapping, MapRegisterFile, Window
@@ -63,13 +63,14 @@ def map_transfer(  # the shape of the real routine
     """MapTransfer: (logical address, bytes mapped), or None if refused. Fewer bytes than asked: scatter/gather only."""
     if not usable(machine, adapter, "MapTransfer") or adapter is None:
         return None
+    owned(machine, "MapTransfer", mdl, file)
     if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "MapTransfer"):
         return None
     if not _range_ok(machine, mdl, va, length):
         return None
     file = _file_of(machine, adapter, file)
     loops = adapter.description.auto_initialize and not adapter.description.master
-    if not loops and any(_overlaps(mapping, mdl, int(va), length) for mapping in file.mappings):
+    if not loops and file.mappings.overlap(mdl, int(va), length):
         machine.verifier.violate(Misuse.ALREADY_MAPPED, f"{length} bytes at {va!r}", int(va), int(va) + length)
         return None
     file.map_calls += 1
@@ -78,22 +79,23 @@ def map_transfer(  # the shape of the real routine
         machine.verifier.note(Misuse.MAPPED_TWICE, detail, rank=Rank.WARNING)
     frames = mdl.frames
     assert frames is not None  # _range_ok asked
-    mapped = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, to_device))
-    if mapped is None:
+    made = _map(machine, _Piece(adapter, file, mdl, frames, int(va) - mdl.start_va, length, bool(to_device)))
+    if made is None:
         return None
-    la, size = mapped
+    la, mapping = made
+    size = mapping.length
     machine.processor.emit(
-        Mapped(machine.processor.clock, adapter.number, va, la, size, to_device, file.mappings[-1].bounce is not None)
+        Mapped(machine.processor.clock, adapter.number, va, la, size, mapping.to_device, mapping.bounce is not None)
     )
     if not adapter.description.master and not system_dma.program(machine, adapter, la, size, to_device=to_device):
-        _unmap(machine, file, file.mappings[-1], copy=False)
+        _unmap(machine, file, mapping)
         return None
     return la, size
 
 
 def _range_ok(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
-    if length == 0:
-        machine.verifier.violate(Misuse.ZERO_MAP, f"at {va!r}")
+    if length <= 0:
+        machine.verifier.violate(Misuse.ZERO_MAP, f"{length} bytes at {va!r}")
         return False
     if not mdl.resident or mdl.frames is None:
         machine.verifier.violate(Misuse.NOT_LOCKED, f"the MDL of {mdl.va!r}")
@@ -109,19 +111,16 @@ def _range_ok(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
     return True
 
 
-def _overlaps(mapping: Mapping, mdl: Mdl, va: int, length: int) -> bool:
-    return mapping.mdl is mdl and mapping.va < va + length and va < mapping.va + mapping.length
-
-
-def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _map(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, file, mdl = piece.adapter, piece.file, piece.mdl
     buffer = _common_buffer_at(machine, mdl)
     if buffer is not None:
         # A common buffer is never bounced: it has a logical address already (CB-54).
         va = mdl.start_va + piece.offset
-        file.mappings.append(Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0))
+        mapping = Mapping(mdl, va, piece.length, piece.to_device, None, 0, file.used, 0)
+        file.mappings.append(mapping)
         file.ever_mapped = True
-        return La(int(buffer.la) + va - int(buffer.va)), piece.length
+        return La(int(buffer.la) + va - int(buffer.va)), mapping
     if machine.platform.translation.scatters:
         return _translate(machine, piece)
     direct = _direct_bytes(machine, piece)
@@ -137,23 +136,23 @@ def _map(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
 
 def _common_buffer_at(machine: Machine, mdl: Mdl) -> CommonBuffer | None:
     region = machine.space.find(mdl.va)
-    if region is None or not region.is_common_buffer:
+    if region is None:
         return None
-    return next((buffer for buffer in machine.bus.buffers() if buffer.region is region), None)
+    region.was_mapped = True
+    return machine.bus.buffer_of(region)
 
 
 def _direct_bytes(machine: Machine, piece: _Piece) -> int:
     """Bytes from the piece's start on that are contiguous and that the device reaches by itself."""
     adapter, pieces = piece.adapter, iter(piece.frames.pieces(piece.offset, piece.length))
     pa, total = next(pieces)
-    for next_pa, next_size in pieces:
-        if int(next_pa) != int(pa) + total:
-            break
-        total += next_size
     la = int(pa) + machine.platform.bus_offset
+    most = adapter.limit - la + 1
     if adapter.boundary:
-        total = min(total, adapter.boundary - la % adapter.boundary)
-    return max(0, min(total, adapter.limit - la + 1))
+        most = min(most, adapter.boundary - la % adapter.boundary)
+    while total < most and (following := next(pieces, None)) is not None and int(following[0]) == int(pa) + total:
+        total += following[1]
+    return max(0, min(total, most))
 
 
 def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
@@ -167,7 +166,7 @@ def _registers_for(machine: Machine, piece: _Piece, pages: int) -> bool:
 
 def _open(
     machine: Machine, piece: _Piece, la: La, *, bounce: FrameList | None = None, registers: int = 0
-) -> tuple[La, int]:
+) -> tuple[La, Mapping]:
     file, mdl, frames, offset = piece.file, piece.mdl, piece.frames, piece.offset
     if cache := _kept_cache(machine, piece.adapter):
         cache.clean(frames, offset, piece.length)
@@ -180,10 +179,10 @@ def _open(
     file.used += registers
     shown = bounce or frames, bounce_offset if bounce else offset
     machine.bus.open(mapping, Window(la, piece.length, *shown, piece.adapter, piece.to_device, driver_place()))
-    return la, piece.length
+    return la, mapping
 
 
-def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _bounce(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, page = piece.adapter, machine.platform.page_size
     pages = span_pages(piece.offset, piece.length, page)
     if not _registers_for(machine, piece, pages):
@@ -191,21 +190,25 @@ def _bounce(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
     limit = adapter.limit - machine.platform.bus_offset
     runs = machine.frames.find(pages, Where(0, (limit + 1) // page - 1, adapter.boundary // page))
     if runs is None:
-        machine.processor.fail(NullReason.NO_RUN, f"{pages} bounce pages up to {limit:#x}")
-        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, f"{pages} bounce pages up to {limit:#x}", 2, pages)
+        detail = f"{pages} bounce pages up to {limit:#x}: {machine.frames.where_free(machine.platform)}"
+        machine.processor.fail(NullReason.NO_RUN, detail)
+        machine.verifier.note(Misuse.NO_CONTIGUOUS_REGISTERS, detail, 2, pages)
         return None
     machine.frames.take(runs)
     bounce = FrameList(runs, page)
     within = piece.offset % page
+    if not adapter.description.master and policy.ignores_count(adapter.description):
+        for pa, size in bounce.pieces(within, piece.length):
+            machine.memory.write(pa, bytes(size))
     if piece.to_device:
         if cache := _kept_cache(machine, adapter):
             cache.clean(piece.frames, piece.offset, piece.length)
-        _copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
+        copy(machine, piece.frames, piece.offset, bounce, within, piece.length)
     la = La(int(bounce.pa(within)) + machine.platform.bus_offset)
     return _open(machine, piece, la, bounce=bounce, registers=pages)
 
 
-def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
+def _translate(machine: Machine, piece: _Piece) -> tuple[La, Mapping] | None:
     adapter, file, page = piece.adapter, piece.file, machine.platform.page_size
     pages, within = span_pages(piece.offset, piece.length, page), piece.offset % page
     if machine.platform.translation is Translation.MAPREG:
@@ -215,7 +218,7 @@ def _translate(machine: Machine, piece: _Piece) -> tuple[La, int] | None:
         return _open(machine, piece, La(first * page + within), registers=pages)
     start = machine.iova.find(pages, Where(0, (adapter.limit + 1) // page - 1, adapter.boundary // page))
     if start is None:
-        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages")
+        machine.processor.fail(NullReason.NO_LOGICAL_SPACE, f"{pages} pages up to {adapter.limit:#x}")
         return None
     machine.iova.take(start, pages)
     return _open(machine, piece, La(start * page + within))
@@ -228,7 +231,8 @@ def _kept_cache(machine: Machine, adapter: Adapter) -> Cache | None:
     return machine.cache
 
 
-def _copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
+def copy(machine: Machine, source: FrameList, at: int, target: FrameList, into: int, length: int) -> None:
+    """Copy bytes from frames to frames."""
     data = b"".join(machine.memory.read(pa, size) for pa, size in source.pieces(at, length))
     done = 0
     for pa, size in target.pieces(into, length):
@@ -245,34 +249,48 @@ def flush(  # the shape of the real routine
     length: int,
     *,
     to_device: bool,
+    moved: int | None = None,
 ) -> bool:
-    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now."""
+    """FlushAdapterBuffers: end the mappings of a range; what the device wrote into bounce pages arrives now.
+
+    `moved` is how many bytes of the range the device has moved; all of them by default.
+    """
     if not usable(machine, adapter, "FlushAdapterBuffers") or adapter is None:
         return False
+    owned(machine, "FlushAdapterBuffers", mdl, file)
     if not machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "FlushAdapterBuffers"):
         return False
     file = _file_of(machine, adapter, file)
     if not file.ever_mapped:
         machine.verifier.violate(Misuse.FLUSH_NEVER_MAPPED, f"{length} bytes at {va!r}", 0, int(va))
         return False
-    start, end = int(va), int(va) + length
-    inside = [m for m in file.mappings if m.mdl is mdl and start <= m.va and m.va + m.length <= end]
-    if not inside or any(mapping.to_device is not to_device for mapping in inside):
+    inside = file.mappings.inside(mdl, int(va), length)
+    if not inside or any(mapping.to_device != bool(to_device) for mapping in inside):
         machine.verifier.violate(Misuse.FLUSH_NOT_MAPPED, f"{length} bytes at {va!r}", int(va))
         return False
-    past = end - max(mapping.va + mapping.length for mapping in inside)
+    past = int(va) + length - max(mapping.va + mapping.length for mapping in inside)
     if past > 0:
         machine.verifier.violate(Misuse.FLUSH_PAST_FILE, f"{past} bytes more than mapped at {va!r}", 1, past, length)
         return False
+    left = 0
     if not adapter.description.master:
+        left = system_dma.not_moved(machine, adapter)
         system_dma.stop(machine, adapter.description.dma_channel)
     for mapping in inside:
-        _unmap(machine, file, mapping, copy=True)
+        arrived = mapping.length if moved is None else min(mapping.length, int(va) + moved - mapping.va)
+        _unmap(machine, file, mapping, moved=arrived - left)
     machine.processor.emit(Flushed(machine.processor.clock, adapter.number, va, length))
     return True
 
 
-def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: bool) -> None:
+def undo(machine: Machine, file: MapRegisterFile, before: int) -> None:
+    """Take back every mapping of a file but the first `before`, as if it had never been."""
+    for mapping in list(file.mappings)[before:]:
+        _unmap(machine, file, mapping)
+
+
+def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, moved: int = 0) -> None:
+    """End a mapping of which the device moved `moved` bytes."""
     file.mappings.remove(mapping)
     if not file.mappings:
         file.used = 0
@@ -282,15 +300,15 @@ def _unmap(machine: Machine, file: MapRegisterFile, mapping: Mapping, *, copy: b
         return
     page = machine.platform.page_size
     if mapping.bounce is not None:
-        if copy and not mapping.to_device and mapping.mdl.frames is not None:
+        if moved > 0 and not mapping.to_device and mapping.mdl.frames is not None:
             at = mapping.va - mapping.mdl.start_va
-            _copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, mapping.length)
+            copy(machine, mapping.bounce, mapping.bounce_offset, mapping.mdl.frames, at, moved)
         machine.frames.give(mapping.bounce.runs)
         machine.memory.forget(mapping.bounce.runs)
     elif machine.platform.translation is Translation.IOMMU:
         run = Run(int(window.la) // page, span_pages(window.la, window.length, page))
         machine.iova.give(run.start, run.count)
-    cache = _kept_cache(machine, file.adapter) if copy and not mapping.to_device else None
+    cache = _kept_cache(machine, file.adapter) if moved > 0 and not mapping.to_device else None
     if cache is not None and mapping.mdl.frames is not None:
         cache.renew(mapping.mdl.frames, mapping.va - mapping.mdl.start_va, mapping.length)
 
@@ -300,7 +318,10 @@ def complete_request(machine: Machine, adapter: Adapter, mdl: Mdl | None = None)
 
     With `mdl` only its mappings count: other requests may be under way on the adapter.
     """
+    owned(machine, "IoCompleteRequest", adapter)
+    if not machine.verifier.on:
+        return
     open_ones = [one for file in adapter.files for one in file.mappings if mdl is None or one.mdl is mdl]
-    if machine.verifier.on and open_ones:
+    if open_ones:
         mapped = sum(mapping.length for mapping in open_ones)
         machine.verifier.violate(Misuse.NOT_FLUSHED, f"{mapped} bytes on {adapter!r}", mapped)

@@ -1,36 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scatter/gather lists: map a whole MDL at once and hand the device's view of it to the driver.
+"""Scatter/gather lists: map a whole MDL, or chain of MDLs, at once and hand the device's view of it to the driver.
 
 Source: reference hal-contract 5.1.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nthal.operations import channel, packet
-from nthal.operations.adapter import usable
-from nthal.records.adapter import ScatterGatherElement, ScatterGatherList
-from nthal.records.mdl import Mdl, MdlFlags
+from nthal.operations import channel, pieces
+from nthal.operations.adapter import owned, usable
+from nthal.records import mdl as mdls
+from nthal.records.adapter import ScatterGatherList, Waiter
+from nthal.records.mdl import Mdl, MdlFlags, Segment
 from nthal.records.region import FrameList
 from nthal.runs import Run
 from nthal.types import Va, span_pages
-from nthal.verifier import Misuse
+from nthal.verifier import Misuse, driver_place
 from nthal.windows import AllocationAction, Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.machine import Machine
-    from nthal.records.adapter import Adapter, DeviceObject, ListControl, MapRegisterFile
+    from nthal.records.adapter import (
+        Adapter,
+        DeviceObject,
+        DmaTransferContext,
+        ListControl,
+        MapRegisterFile,
+    )
 
 HEADER_BYTES: Final = 16
 ELEMENT_BYTES: Final = 24
 
 
-def calculate(machine: Machine, mdl: Mdl | None, va: Va, length: int) -> tuple[int, int]:
-    """CalculateScatterGatherList: (bytes of the list, map registers). Without an MDL the worst case."""
+def list_bytes(elements: int) -> int:
+    """Bytes of a list."""
+    return HEADER_BYTES + ELEMENT_BYTES * elements
+
+
+def calculate(machine: Machine, mdl: Mdl | None, va: Va | None, length: int) -> tuple[int, int]:
+    """CalculateScatterGatherList: (bytes of the list, map registers).
+
+    Without an MDL every page from `va` on counts as an element; NULL is the start of a page, and with it as many pages
+    as were granted take exactly the registers that were. Source: WDF fxdmaenabler.cpp, which asks so for its lists.
+    """
     page = machine.platform.page_size
-    pages = span_pages(va if mdl is not None else page - 1, length, page)
-    return HEADER_BYTES + ELEMENT_BYTES * pages, pages
+    if mdl is None:
+        pages = span_pages(0 if va is None else va, length, page)
+    else:
+        offset = 0 if va is None else int(va) - int(mdl.va)
+        pages = sum(span_pages(one.va, one.length, page) for one in mdls.segments(mdl, max(0, offset), length))
+    return list_bytes(pages), pages
+
+
+def requirements(
+    machine: Machine, adapter: Adapter | None, mdl: Mdl | None, va: Va | None, length: int
+) -> tuple[int, int] | NtStatus:
+    """CalculateScatterGatherList with its statuses: too long for the MDLs, or for the map registers."""
+    if not usable(machine, adapter, "CalculateScatterGatherList") or adapter is None or length < 0:
+        return NtStatus.INVALID_PARAMETER
+    if mdl is not None:
+        owned(machine, "CalculateScatterGatherList", mdl)
+        offset = 0 if va is None else int(va) - int(mdl.va)
+        if offset + length > sum(one.byte_count for one in mdls.chain(mdl)):
+            return NtStatus.BUFFER_TOO_SMALL
+    found = calculate(machine, mdl, va, length)
+    return NtStatus.INSUFFICIENT_RESOURCES if found[1] > adapter.granted else found
 
 
 def get(  # the shape of the real routine
@@ -48,37 +84,74 @@ def get(  # the shape of the real routine
 ) -> NtStatus:
     """GetScatterGatherList, and BuildScatterGatherList with `room` bytes for the list: map all, then call `routine`.
 
-    While channel or map registers are held by others the request waits its turn, and the status is success all the
-    same. What can never be mapped is refused at once.
+    `va` lies in the first MDL of the chain. While channel or map registers are held by others the request waits its
+    turn, and the status is success all the same. What can never be mapped is refused at once.
     """
     if not usable(machine, adapter, "GetScatterGatherList") or adapter is None:
         return NtStatus.INVALID_PARAMETER
+    owned(machine, "GetScatterGatherList", mdl)
     if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "GetScatterGatherList"):
         return NtStatus.INVALID_PARAMETER
-    if _invalid(machine, adapter, mdl, va, length):
+    offset = int(va) - int(mdl.va)
+    if _invalid(machine, adapter, mdl, va, length) or not _inside(machine, mdl, va, length):
         return NtStatus.INVALID_PARAMETER
-    size, pages = calculate(machine, mdl, va, length)
-    if (room is not None and room < size) or int(va) - int(mdl.va) + length > mdl.byte_count:
+    segments = mdls.segments(mdl, offset, length)
+    if sum(segment.length for segment in segments) < length:
         return NtStatus.BUFFER_TOO_SMALL
+    if not pieces.resident(machine, segments):
+        return NtStatus.INVALID_PARAMETER
+    return enqueue(machine, adapter, device, Wanted(segments, to_device, routine, context), room=room)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A list that is asked for: of which memory, and what runs once it is made."""
+
+    segments: tuple[Segment, ...]
+    to_device: bool
+    routine: ListControl | None
+    context: object
+
+
+def enqueue(
+    machine: Machine,
+    adapter: Adapter,
+    device: DeviceObject,
+    wanted: Wanted,
+    *,
+    room: int | None = None,
+    ticket: DmaTransferContext | None = None,
+    now: bool = False,
+) -> tuple[NtStatus, ScatterGatherList | None]:
+    """Ask for channel and registers of a list; with `now` fail instead of waiting. The list, if it is made already.
+
+    Without a routine the channel stays with the caller.
+    """
+    pages = pieces.pages_of(adapter, wanted.segments, machine.platform.page_size)
+    if room is not None and room < list_bytes(pages):
+        return NtStatus.BUFFER_TOO_SMALL, None
     if pages > adapter.granted:
-        return NtStatus.INSUFFICIENT_RESOURCES
-    status = NtStatus.SUCCESS
+        return NtStatus.INSUFFICIENT_RESOURCES, None
+    status, made, place = NtStatus.SUCCESS, None, driver_place()
 
     def granted(_device: object, irp: object, file: MapRegisterFile | None, _context: object) -> AllocationAction:
-        nonlocal status
+        nonlocal status, made
         assert file is not None  # the HAL's own requests see it always
-        elements = _map_all(machine, adapter, mdl, file, va, length, to_device=to_device)
+        elements = pieces.map_all(machine, file, wanted.segments, to_device=wanted.to_device, most=None)
         if elements is None:
             status = NtStatus.INSUFFICIENT_RESOURCES
             return AllocationAction.DEALLOCATE_OBJECT
-        made = ScatterGatherList(elements, adapter, file, mdl, va, length, to_device)
+        made = ScatterGatherList(elements, adapter, file, wanted.segments, wanted.to_device)
         adapter.lists.append(made)
         adapter.books.lists.allocated += 1
-        routine(device, irp, made, context)
+        if wanted.routine is None:
+            return AllocationAction.KEEP_OBJECT
+        wanted.routine(device, irp, made, wanted.context)
         return AllocationAction.DEALLOCATE_OBJECT_KEEP_REGISTERS
 
-    channel.enqueue(machine, adapter, device, pages, granted)
-    return status
+    waiter = Waiter(adapter, device, pages, granted, None, sees_hidden=True, made_at=place, ticket=ticket)
+    refused = channel.request(machine, waiter, now=now)
+    return (status if refused is None else refused), made
 
 
 def _invalid(machine: Machine, adapter: Adapter, mdl: Mdl, va: Va, length: int) -> bool:
@@ -93,43 +166,42 @@ def _invalid(machine: Machine, adapter: Adapter, mdl: Mdl, va: Va, length: int) 
     return bool(kind)
 
 
-def _map_all(
-    machine: Machine, adapter: Adapter, mdl: Mdl, file: MapRegisterFile, va: Va, length: int, *, to_device: bool
-) -> tuple[ScatterGatherElement, ...] | None:
-    elements: list[ScatterGatherElement] = []
-    done = 0
-    while done < length:
-        mapped = packet.map_transfer(machine, adapter, mdl, file, va + done, length - done, to_device=to_device)
-        if mapped is None:
-            if done:
-                packet.flush(machine, adapter, mdl, file, va, done, to_device=to_device)
-            return None
-        la, size = mapped
-        elements.append(ScatterGatherElement(la, size))
-        done += size
-    return tuple(elements)
+def _inside(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
+    """Check that there is something to map and that it starts in the first MDL."""
+    if length <= 0:
+        machine.verifier.violate(Misuse.ZERO_MAP, f"{length} bytes at {va!r}")
+        return False
+    if not 0 <= int(va) - int(mdl.va) < mdl.byte_count:
+        machine.verifier.violate(Misuse.OUTSIDE_MDL, f"{va!r}, the MDL has {mdl.byte_count} at {mdl.va!r}", int(va))
+        return False
+    return True
 
 
-def put(machine: Machine, adapter: Adapter | None, made: ScatterGatherList) -> None:
+def put(machine: Machine, adapter: Adapter | None, made: ScatterGatherList | None) -> None:
     """PutScatterGatherList: flush, then free registers and list."""
     if not usable(machine, adapter, "PutScatterGatherList") or adapter is None:
         return
+    if made is None:
+        machine.verifier.violate(Misuse.NULL_USED, f"PutScatterGatherList({adapter!r}, NULL)")
+        return
+    owned(machine, "PutScatterGatherList", made)
     if not machine.processor.irql_is(Irql.DISPATCH_LEVEL, "PutScatterGatherList"):
         return
     if not made.live or made.adapter is not adapter:
         tally = adapter.books.lists
         machine.verifier.violate(Misuse.LIST_OVERFREED, f"on {adapter!r}", tally.allocated, tally.freed + 1)
         return
-    packet.flush(machine, adapter, made.mdl, made.file, made.va, made.length, to_device=made.to_device)
-    channel.give_registers(machine, made.file, made.file.count)
+    pieces.flush(machine, made.file, made.segments, to_device=made.to_device)
     made.live = False
     adapter.lists.remove(made)
     adapter.books.lists.freed += 1
+    channel.give_registers(machine, made.file, made.file.count - made.file.freed)
 
 
 def build_mdl(machine: Machine, made: ScatterGatherList) -> Mdl | NtStatus:
     """BuildMdlFromScatterGatherList: an MDL over what the list describes; NONE_MAPPED the second time."""
-    if made.has_mdl:
+    owned(machine, "BuildMdlFromScatterGatherList", made)
+    if made.has_mdl or not made.elements:
         return NtStatus.NONE_MAPPED
     made.has_mdl = True
     page = machine.platform.page_size
@@ -138,4 +210,4 @@ def build_mdl(machine: Machine, made: ScatterGatherList) -> Mdl | NtStatus:
         Run(int(element.address) // page, span_pages(element.address, element.length, page))
         for element in made.elements
     ]
-    return Mdl(0, made.length, offset, page, MdlFlags.PAGES_LOCKED, FrameList(runs, page))
+    return Mdl(0, made.length, offset, page, MdlFlags.PAGES_LOCKED, FrameList(runs, page), owner=machine)

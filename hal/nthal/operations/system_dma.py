@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nthal import policy
 from nthal.hardware.controller import PAGE_PORTS, Request, mode_byte
 from nthal.types import KIB, La
 from nthal.verifier import Misuse
@@ -21,6 +22,14 @@ def _port(channel: int, register: int) -> int:
     return register if channel < 4 else 0xC0 + 2 * register
 
 
+def _exists(machine: Machine, channel: int) -> bool:
+    """False, and told, for a channel of neither controller, which ReactOS makes an adapter for."""
+    if not 0 <= channel < len(PAGE_PORTS):
+        machine.verifier.violate(Misuse.BAD_CHANNEL, f"there is no channel {channel}")
+        return False
+    return True
+
+
 def cascade(machine: Machine, channel: int) -> None:
     """Let a bus master on the ISA bus use the channel's arbitration."""
     machine.dma.out(_port(channel, 0xB), Request.CASCADE << 6 | channel & 3)
@@ -31,6 +40,8 @@ def program(machine: Machine, adapter: Adapter, la: La, length: int, *, to_devic
     """Set the adapter's channel up and unmask it; False if controller and range do not fit."""
     description = adapter.description
     number = description.dma_channel
+    if not _exists(machine, number):
+        return False
     words = number >= 4
     largest = 128 * KIB if words else 64 * KIB
     if length > largest or (words and (int(la) | length) & 1):
@@ -56,12 +67,27 @@ def program(machine: Machine, adapter: Adapter, la: La, length: int, *, to_devic
 
 
 def stop(machine: Machine, channel: int) -> None:
-    """Mask the channel."""
+    """Mask the channel; nobody waits for its end any more."""
+    machine.dma.at_end.pop(channel, None)
     machine.dma.out(_port(channel, 0xA), 4 | channel & 3)
+
+
+def not_moved(machine: Machine, adapter: Adapter) -> int:
+    """Bytes of the adapter's transfer that the device did not move, 0 where the counter does not tell.
+
+    It does not for a channel that starts over by itself, nor where the driver said so by IgnoreCount.
+    Source: reference hal-contract 4.6.
+    """
+    description = adapter.description
+    if description.auto_initialize or policy.ignores_count(description):
+        return 0
+    return remaining(machine, description.dma_channel)
 
 
 def remaining(machine: Machine, channel: int) -> int:
     """Bytes left in the current pass, read as the HAL does: twice, until the upper bytes agree."""
+    if not _exists(machine, channel):
+        return 0
     dma = machine.dma
     port = _port(channel, 2 * (channel & 3) + 1)
     before = -1

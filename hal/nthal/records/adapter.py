@@ -7,20 +7,40 @@ adapter that must take it back. Source: reference hal-contract 2.1, 2.5, 4.5 and
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from nthal.windows import AllocationAction
+from nthal.windows import AllocationAction, DmaCompletionStatus
 
 if TYPE_CHECKING:
-    from nthal.records.mdl import Mdl
+    from nthal.records.mdl import Mdl, Segment
     from nthal.records.region import FrameList, Region
     from nthal.records.request import BufferRequest
     from nthal.runs import Run
     from nthal.types import La, Va
     from nthal.windows import Caching, DeviceDescription
+
+T = TypeVar("T")
+
+
+class Held(dict[T, None]):
+    """What is out, in the order in which it went; taking one back costs the same however many there are."""
+
+    __hash__ = None  # as a list's, with which it is compared
+
+    def append(self, one: T) -> None:
+        """Count it as out."""
+        self[one] = None
+
+    def remove(self, one: T) -> None:
+        """Count it as back. Raises: KeyError if it is not out."""
+        del self[one]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (Held, list)) and list(self) == list(other)
 
 
 @dataclass(slots=True)
@@ -65,7 +85,8 @@ class Adapter:
     """One adapter object. `granted` is its NumberOfMapRegisters, `limit` the highest logical address of its device.
 
     `boundary` is the distance in bytes of which a buffer may cross no multiple, 0 for none. `buffers`, `lists` and
-    `files` are what is out, and `held_registers` the map registers among them.
+    `files` are what is out, and `held_registers` the map registers among them. `version` is what DMA_ADAPTER.Version
+    reads, `references` how many owners share the object, which only ReactOS has.
     """
 
     number: int
@@ -78,10 +99,12 @@ class Adapter:
     made_at: str
     held_registers: int = 0
     books: Books = field(default_factory=Books)
-    buffers: list[CommonBuffer] = field(default_factory=list)
-    lists: list[ScatterGatherList] = field(default_factory=list)
-    files: list[MapRegisterFile] = field(default_factory=list)
+    buffers: Held[CommonBuffer] = field(default_factory=Held)
+    lists: Held[ScatterGatherList] = field(default_factory=Held)
+    files: Held[MapRegisterFile] = field(default_factory=Held)
     gone: bool = False
+    version: int = 1
+    references: int = 1
     channel_state: ChannelState | None = None
 
     @property
@@ -152,6 +175,43 @@ class Mapping:
     registers: int
 
 
+class Mappings(Held[Mapping]):
+    """The mappings of one file, oldest first, and by their place in their MDL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_mdl: dict[Mdl, list[Mapping]] = {}
+
+    def append(self, one: Mapping) -> None:
+        """Keep a mapping."""
+        super().append(one)
+        bisect.insort(self._by_mdl.setdefault(one.mdl, []), one, key=_va)
+
+    def remove(self, one: Mapping) -> None:
+        """Drop a mapping. Raises: KeyError if it is not kept."""
+        super().remove(one)
+        kept = self._by_mdl[one.mdl]
+        del kept[kept.index(one, bisect.bisect_left(kept, one.va, key=_va))]
+        if not kept:
+            del self._by_mdl[one.mdl]
+
+    def overlap(self, mdl: Mdl, va: int, length: int) -> bool:
+        """True if a mapping of the MDL lies over the range; they do not lie over each other."""
+        kept = self._by_mdl.get(mdl, [])
+        at = bisect.bisect_left(kept, va + length, key=_va)
+        return at > 0 and kept[at - 1].va + kept[at - 1].length > va
+
+    def inside(self, mdl: Mdl, va: int, length: int) -> list[Mapping]:
+        """Mappings of the MDL that lie in the range whole, lowest first."""
+        kept = self._by_mdl.get(mdl, [])
+        found = kept[bisect.bisect_left(kept, va, key=_va) : bisect.bisect_left(kept, va + length, key=_va)]
+        return [one for one in found if one.va + one.length <= va + length]
+
+
+def _va(mapping: Mapping) -> int:
+    return mapping.va
+
+
 @dataclass(eq=False, slots=True)
 class Window:
     """A packet mapping as the bus sees it: `length` bytes at logical address `la`, `offset` bytes into `frames`."""
@@ -167,17 +227,64 @@ class Window:
 
 @dataclass(eq=False, slots=True)
 class MapRegisterFile:
-    """The map registers of one channel allocation; the object is the opaque MapRegisterBase."""
+    """The map registers of one channel allocation; the object is the opaque MapRegisterBase.
+
+    `made_at` is where the driver asked, `ticket` the context of an extended request, `gathered` what a chain of MDLs
+    was copied to for a device without scatter/gather.
+    """
 
     adapter: Adapter
     count: int
     hardware: Run | None = None
     used: int = 0
-    mappings: list[Mapping] = field(default_factory=list)
+    mappings: Mappings = field(default_factory=Mappings)
     ever_mapped: bool = False
     freed: int = 0
     map_calls: int = 0
     hidden: bool = False
+    made_at: str = ""
+    ticket: DmaTransferContext | None = None
+    gathered: Gathered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Pages of the HAL that stand for a chain of MDLs, and an MDL over them."""
+
+    mdl: Mdl
+    frames: FrameList
+    segments: tuple[Segment, ...]
+
+
+@dataclass(eq=False, slots=True)
+class DmaTransferContext:
+    """DMA_TRANSFER_CONTEXT: memory of the driver by which the HAL knows an extended request.
+
+    `adapter` is None until InitializeDmaTransferContext, `file` until the request is served.
+    """
+
+    adapter: Adapter | None = None
+    cancelled: bool = False
+    file: MapRegisterFile | None = None
+    transfer: SystemTransfer | None = None
+
+
+@dataclass(eq=False, slots=True)
+class SystemTransfer:
+    """A transfer of system DMA that MapTransferEx started; `done` once it ended.
+
+    `adapter` is what its routine is told, the adapter as the driver knows it.
+    """
+
+    adapter: object
+    routine: DmaCompletion | None
+    context: object
+    device: DeviceObject | None = None
+    done: bool = False
+
+
+DmaCompletion = Callable[[object, "DeviceObject | None", object, DmaCompletionStatus], None]
+"""DMA_COMPLETION_ROUTINE: (DmaAdapter, DeviceObject, CompletionContext, Status)."""
 
 
 AdapterControl = Callable[["DeviceObject", object, "MapRegisterFile | None", object], AllocationAction]
@@ -186,7 +293,10 @@ AdapterControl = Callable[["DeviceObject", object, "MapRegisterFile | None", obj
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A queued request for the channel. The HAL's own ones see the file that a driver is shown as NULL."""
+    """A queued request for the channel. The HAL's own ones see the file that a driver is shown as NULL.
+
+    `made_at` is where the driver asked, `told` says that a finding named the wait already.
+    """
 
     adapter: Adapter
     device: DeviceObject
@@ -194,6 +304,9 @@ class Waiter:
     routine: AdapterControl
     context: object
     sees_hidden: bool = False
+    made_at: str = ""
+    ticket: DmaTransferContext | None = None
+    told: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -219,17 +332,20 @@ class ScatterGatherElement:
 
 @dataclass(eq=False, slots=True)
 class ScatterGatherList:
-    """SCATTER_GATHER_LIST with what Put needs to undo it."""
+    """SCATTER_GATHER_LIST with what Put needs to undo it; `live` only while there is something to put."""
 
     elements: tuple[ScatterGatherElement, ...]
     adapter: Adapter
     file: MapRegisterFile
-    mdl: Mdl
-    va: Va
-    length: int
+    segments: tuple[Segment, ...]
     to_device: bool
     live: bool = True
     has_mdl: bool = False
+
+    @property
+    def length(self) -> int:
+        """Bytes that the list describes."""
+        return sum(element.length for element in self.elements)
 
 
 ListControl = Callable[["DeviceObject", object, "ScatterGatherList", object], None]

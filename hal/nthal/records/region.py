@@ -4,6 +4,8 @@
 Units: frames are page numbers (physical address divided by the page size).
 """
 
+import bisect
+import itertools
 from collections.abc import Iterable, Sequence
 
 from nthal.runs import Run, RunSet
@@ -17,16 +19,15 @@ class FrameList:
     def __init__(self, runs: Sequence[Run], page_size: int) -> None:
         self.runs = tuple(runs)
         self.page_size = page_size
-        self.count = sum(run.count for run in self.runs)
+        # How many pages there are up to the end of each run: a buffer of single pages must not be walked to its middle.
+        self._ends = list(itertools.accumulate(run.count for run in self.runs))
+        self.count = self._ends[-1] if self._ends else 0
 
     def pa(self, offset: int) -> Pa:
         """Physical address of the byte `offset` bytes in. Raises: IndexError past the last page."""
         page, within = divmod(offset, self.page_size)
-        for run in self.runs:
-            if page < run.count:
-                return Pa((run.start + page) * self.page_size + within)
-            page -= run.count
-        raise IndexError(f"offset {offset:#x} is past {self.count} pages")
+        index, skip = self._run_of(page)
+        return Pa((self.runs[index].start + skip) * self.page_size + within)
 
     def frames(self) -> tuple[int, ...]:
         """Every frame number, in order."""
@@ -34,20 +35,39 @@ class FrameList:
 
     def pieces(self, offset: int, length: int) -> Iterable[tuple[Pa, int]]:
         """(physical address, bytes) of each physically contiguous piece."""
-        while length > 0:
-            page, within = divmod(offset, self.page_size)
-            run, skip = self._run_of(page)
-            size = min(length, (run.count - skip) * self.page_size - within)
-            yield Pa((run.start + skip) * self.page_size + within), size
-            offset += size
+        if length <= 0:
+            return
+        page, within = divmod(offset, self.page_size)
+        index, skip = self._run_of(page)
+        within += skip * self.page_size
+        while True:
+            run = self.runs[index]
+            size = min(length, run.count * self.page_size - within)
+            yield Pa(run.start * self.page_size + within), size
             length -= size
+            if not length:
+                return
+            index, within = index + 1, 0
+            if index == len(self.runs):
+                raise IndexError(f"{length} bytes are past {self.count} pages")
 
-    def _run_of(self, page: int) -> tuple[Run, int]:
-        for run in self.runs:
-            if page < run.count:
-                return run, page
-            page -= run.count
-        raise IndexError(f"page {page} is past {self.count} pages")
+    def part(self, first: int, count: int) -> "FrameList":
+        """The frames of `count` pages from page `first` on. Raises: IndexError past the last page."""
+        runs: list[Run] = []
+        index, skip = self._run_of(first) if count else (0, 0)
+        while count:
+            run = self.runs[index]
+            size = min(count, run.count - skip)
+            runs.append(Run(run.start + skip, size))
+            index, skip, count = index + 1, 0, count - size
+        return FrameList(runs, self.page_size)
+
+    def _run_of(self, page: int) -> tuple[int, int]:
+        """Which run the page is in, and how many pages into it."""
+        index = bisect.bisect_right(self._ends, page)
+        if page < 0 or index == len(self.runs):
+            raise IndexError(f"page {page} is past {self.count} pages")
+        return index, page - (self._ends[index - 1] if index else 0)
 
 
 class Region:
@@ -55,6 +75,7 @@ class Region:
 
     `page_base` is the address of the first page. With DMA verification, `shadow` holds the guard pages' bytes,
     and `unwritten` the offsets from `base` of a common buffer that nobody wrote yet; None once a read of one was told.
+    Of pool, `made_at` is the driver's line that allocated it, and `was_mapped` says that a transfer was once mapped.
     """
 
     def __init__(
@@ -69,6 +90,8 @@ class Region:
         self.what = what
         self.is_common_buffer = False
         self.pageable = False
+        self.made_at = ""
+        self.was_mapped = False
         self.shadow: tuple[bytearray, bytearray] | None = None
         self.unwritten: RunSet | None = None
 

@@ -40,9 +40,9 @@ class BufferRequest:
 
 @dataclass(frozen=True, slots=True)
 class FreeRequest:
-    """The four arguments of a free beside the adapter."""
+    """The four arguments of a free beside the adapter; an address is None where the driver gives NULL."""
 
     length: int
-    la: La
-    va: Va
+    la: La | None
+    va: Va | None
     cache_enabled: bool

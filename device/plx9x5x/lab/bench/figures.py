@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 
 SCHEMA: Final = 1
 """Of the JSON; raised when a reader of the old one would misread the new."""
+SAME_MACHINE: Final = ("processor", "cores", "Python")
+"""What of a machine's description must agree for figures of two runs to stand in one table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,19 @@ class Results:
     machine: dict[str, str]
     options: dict[str, str]
     parts: tuple[Part, ...]
+
+    def beside(self, old: Self) -> Self:
+        """These parts, and those of `old` for groups that are not among them, in its order; its head if any is left.
+
+        Figures of two machines do not stand in one table: then these alone.
+        """
+        mine = {part.group: part for part in self.parts}
+        if set(mine) >= {part.group for part in old.parts} or any(
+            self.machine.get(key) != old.machine.get(key) for key in SAME_MACHINE
+        ):
+            return self
+        parts = [mine.pop(part.group, part) for part in old.parts]
+        return dataclasses.replace(old, parts=(*parts, *mine.values()))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for json.dump, every round's among them."""

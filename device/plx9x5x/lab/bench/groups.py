@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from plx9x5x.errors import BadRequest, LostVm, SetupError
-from plx9x5x.lab.bench import growth, in_guest, in_process, judged, over_socket, plane, startup, streams
+from plx9x5x.lab.bench import growth, hal, in_guest, in_process, judged, over_socket, plane, startup, streams
 from plx9x5x.lab.bench.figures import Part
 from plx9x5x.lab.bench.options import Options
 
@@ -20,9 +20,12 @@ GROUPS: Final[Mapping[str, Callable[[Options], Part]]] = {
     "guest": in_guest.measure,
     "run": startup.measure_run,
     "growth": growth.measure,
+    "nthal": hal.measure,
 }
 NEED_A_GUEST: Final = frozenset({"guest", "run"})
 """These boot guests; all others need libvfio-user and a compiler at most."""
+WITHOUT_A_PLANE: Final = frozenset({"nthal"})
+"""These are measured once, whatever planes are asked for: no device plays a part."""
 
 
 class NoSuchGroup(BadRequest):
@@ -44,7 +47,8 @@ def run(names: Sequence[str], options: Options, planes: Sequence[str], *, tell: 
     parts = []
     for name in names:
         tell(name)
-        found = [_measure(name, replace(options, plane=which)) for which in planes]
+        own = ("",) if name in WITHOUT_A_PLANE else planes
+        found = [_measure(name, replace(options, plane=which)) for which in own]
         parts.append(_joined(found))
     return parts
 

@@ -30,11 +30,19 @@ _CURVES: Final[Mapping[str, str]] = {
     "chain": "A descriptor's time by the length of its chain",
     "mappings": "Guest memory in many pieces",
     "devices": "Servers that are all busy, on one core",
+    "buffers": "A common buffer's time by how many others are live",
+    "lists": "A page's time by the length of its scatter/gather list",
 }
 
 
 def write(results: Results, folder: Path) -> tuple[Path, ...]:
-    """Write the page, its plots and its figures to `folder`; give the files."""
+    """Write the page, its plots and its figures to `folder`; give the files.
+
+    Groups that were not measured keep the figures that the folder has of them, if they are of the same machine.
+    """
+    old = folder / f"{NAME}.json"
+    if old.exists():
+        results = results.beside(Results.from_json(json.loads(old.read_text("utf-8"))))
     files = {**render(results), f"{NAME}.json": json.dumps(results.to_json(), indent=1) + "\n"}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")

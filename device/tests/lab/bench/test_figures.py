@@ -2,10 +2,11 @@
 """Figures: medians, spread, ratios by round, and JSON and back."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from plx9x5x.lab.bench.figures import Figure, Results
+from plx9x5x.lab.bench.figures import Figure, Part, Results
 from tests.lab.bench.samples import ALONE, LEVEL, RESULTS, ROW, STEEP
 
 
@@ -48,3 +49,15 @@ def test_json_and_back_is_the_same() -> None:
 def test_figures_of_another_schema_are_refused() -> None:
     with pytest.raises(ValueError, match="schema 99"):
         Results.from_json({**RESULTS.to_json(), "schema": 99})
+
+
+def test_groups_that_were_not_measured_again_keep_their_figures_if_the_machine_is_the_same() -> None:
+    again = Results(
+        RESULTS.machine, {"rounds": "9"}, (Part("growth", "Growth", curves=(STEEP,)), Part("nthal", "nthal"))
+    )
+    joined = again.beside(RESULTS)
+    assert joined.parts == (RESULTS.parts[0], *again.parts)
+    assert joined.options == RESULTS.options
+    assert RESULTS.beside(RESULTS) == RESULTS
+    other = replace(again, machine={"processor": "another"})
+    assert other.beside(RESULTS) == other

@@ -4,6 +4,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -84,6 +85,13 @@ def test_the_terminal_shows_the_same() -> None:
 def test_a_part_that_gave_nothing_shows_why() -> None:
     (only,) = table.tables(Part("guest", "guest", left_out=("guest: no QEMU",)))
     assert str(only) == "left out: guest: no QEMU"
+
+
+def test_the_page_keeps_the_groups_that_were_not_measured_again(tmp_path: Path) -> None:
+    page.write(RESULTS, tmp_path)
+    before = (tmp_path / f"{page.NAME}.json").read_text(encoding="utf-8")
+    page.write(replace(RESULTS, parts=RESULTS.parts[1:]), tmp_path)
+    assert (tmp_path / f"{page.NAME}.json").read_text(encoding="utf-8") == before
 
 
 def test_the_committed_page_and_plots_are_what_their_figures_make(tmp_path: Path) -> None:

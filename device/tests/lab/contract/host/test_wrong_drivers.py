@@ -414,7 +414,7 @@ class Case:
 M = Misuse
 OLD = replace(FLAT, windows=WindowsVersion.WINDOWS_7)
 CASES = (
-    Case(FreesWhatItUses, M.FREE_MISMATCH, None, "Length 96, allocated 111", "free"),
+    Case(FreesWhatItUses, M.FREE_MISMATCH, None, "Length 160, allocated 175", "free"),
     Case(FreesByAlignedAddress, M.FREE_MISMATCH, None, "VirtualAddress", "free"),
     Case(FreesWithOtherLa, M.FREE_MISMATCH, None, "LogicalAddress La(0x0)", "free"),
     Case(FreesWithOtherCaching, M.FREE_MISMATCH, None, "CacheEnabled True, allocated False", "free"),
@@ -422,7 +422,7 @@ CASES = (
     Case(FreesTwice, M.DOUBLE_FREE, 0x03, "freed before", "free", parameter=1),
     Case(HasASecondFreePath, M.DOUBLE_FREE, 0x03, "freed before", "free_list"),
     Case(FreesAtDispatch, M.WRONG_IRQL, 0x13, "FreeCommonBuffer wants PASSIVE_LEVEL", "free_list", parameter=1),
-    Case(LeaksAList, M.LEAK, None, "leaves 1 common buffers: 111 bytes", "life"),
+    Case(LeaksAList, M.LEAK, None, "leaves 1 common buffers: 175 bytes", "life"),
     Case(PutsTheAdapterFirst, M.PUT_WITH_BUFFERS, 0x07, "2 buffers of adapter 1", "put_adapter", parameter=1),
     Case(UsesTheAdapterAfterPut, M.ADAPTER_GONE, 0x18, "PutDmaAdapter(adapter 1", "put_adapter"),
     Case(AllocatesAtDispatch, M.WRONG_IRQL, 0x13, "AllocateCommonBuffer wants PASSIVE_LEVEL", "allocate", parameter=1),
@@ -431,7 +431,7 @@ CASES = (
     Case(AssumesAPage, M.OUTSIDE_BUFFER, 0x0F, "offset -8", "start", parameter=1),
     Case(GivesABoundaryForAMask, M.NOT_A_MASK, None, "0x10, 0xf was meant", "create_enabler"),
     Case(AsksForAlignmentInVain, M.NO_EFFECT, None, "alignment 0xf on profile PACKET", "create_enabler"),
-    Case(ZeroesOneByteMore, M.OUTSIDE_BUFFER, 0x0F, "CPU write of 97 bytes", "zero", parameter=2),
+    Case(ZeroesOneByteMore, M.OUTSIDE_BUFFER, 0x0F, "CPU write of 161 bytes", "zero", parameter=2),
     Case(ZeroesAPage, M.OUTSIDE_BUFFER, 0x0F, "CPU write of 4096 bytes", "zero", parameter=2),
     Case(BeginsBeforeItsList, M.OUTSIDE_BUFFER, 0x0F, "offset -8", "zero", parameter=1),
     Case(AssumesZero, M.NEVER_WRITTEN, None, "CPU read of 4 bytes", "build"),
@@ -445,7 +445,7 @@ CASES = (
     Case(GivesVirtual, M.DEVICE_ASTRAY, None, "virtual address of the buffer", "start"),
     Case(DropsTheUpperHalf, M.DEVICE_ASTRAY, None, "without its upper half", "start", HIGH),
     Case(MovesTooMuch, M.DEVICE_ASTRAY, None, "the byte after the transfer", "start"),
-    Case(BuildsTooManyElements, M.OUTSIDE_BUFFER, 0x0F, "offset 96", "build", parameter=2),
+    Case(BuildsTooManyElements, M.OUTSIDE_BUFFER, 0x0F, "offset 160", "build", parameter=2),
     Case(DoesNotFlushCaches, M.STALE_DATA, None, "older than the CPU's", "start", STRICT_ARM0),
     Case(DoesNotPutItsLists, M.PUT_WITH_REGISTERS, 0x09, "registers of adapter 1", "put_adapter", BIG),
     Case(CompletesBeforeItFlushes, M.NOT_FLUSHED, 0x0D, "bytes on adapter 1", "unmap"),

@@ -28,8 +28,8 @@ WRITE, READ = 0, 1
 OPERATION: Final = 8 * KIB
 """Bytes that the chip is given at once."""
 ELEMENT: Final = 32
-ELEMENTS: Final = 3
-"""Pages that OPERATION bytes touch at most."""
+ELEMENTS: Final = 5
+"""Pages that MaximumLength bytes touch at most: the framework counts them before it cuts a request."""
 LIST_BYTES: Final = ELEMENT * ELEMENTS
 ALIGNMENT_MASK: Final = 15
 """The chip's list address has no bits below 16."""
@@ -243,7 +243,7 @@ class WdkDriver(Card):
         self.requests[request.channel] = request
         self.prepare(request)
         transaction = self.transactions[request.channel]
-        kmdf.WdfDmaTransactionInitialize(
+        status = kmdf.WdfDmaTransactionInitialize(
             transaction,
             self.program_dma,
             kmdf.WDF_DMA_DIRECTION(1 - request.channel),
@@ -251,7 +251,10 @@ class WdkDriver(Card):
             wdm.MmGetMdlVirtualAddress(request.mdl),
             request.length,
         )
-        status = kmdf.WdfDmaTransactionExecute(transaction, request)
+        if nt_success(status):
+            # The lists hold map registers for good: a transfer of the whole MaximumLength would wait for them for ever.
+            kmdf.WdfDmaTransactionSetMaximumLength(transaction, OPERATION)
+            status = kmdf.WdfDmaTransactionExecute(transaction, request)
         if not nt_success(status):
             kmdf.WdfDmaTransactionRelease(transaction)
             self.complete(request, status)
