@@ -212,13 +212,10 @@ def _accesses(seen: Observation) -> Iterator[Case]:
         both: dict[str, Fact] = {"cpu_byte": byte.cpu, "device_byte": byte.device, **flushes}
         yield "CB-23", {**both, "offset": byte.offset, "length": seen.length}
         yield "CB-66", {**both, "flushes": 0}
-    if seen.access:
-        yield "CB-30", {"calls_between": 0, "same_bytes": _same_bytes(seen), **flushes}
-        yield "CB-34", {"first_device_access_ok": seen.access[0].cpu == seen.access[0].device, **flushes}
-
-
-def _same_bytes(seen: Observation) -> bool:
-    return all(byte.cpu == byte.device for byte in seen.access)
+    same = [byte.cpu == byte.device for byte in seen.access]
+    if same:
+        yield "CB-30", {"calls_between": 0, "same_bytes": all(same), **flushes}
+        yield "CB-34", {"first_device_access_ok": same[0], **flushes}
 
 
 def _linear(seen: Observation) -> bool | None:
