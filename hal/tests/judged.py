@@ -29,9 +29,9 @@ VECTOR = "AllocateCommonBufferVector"
 CREATE, CONFIG = "WdfCommonBufferCreate", "WdfCommonBufferCreateWithConfig"
 ROUTINES = [HAL, *(routine.value for routine in Routine), VECTOR, CREATE, CONFIG]
 
-NOT_TOLD = {"CB-64", "CB-65"}
-"""Clauses that ask what an allocation alone cannot tell: whether a misaligned access faults, and of WithBounds whether
-no CacheType was given or nobody saw which."""
+NOT_TOLD = {"CB-42", "CB-64", "CB-65"}
+"""Clauses that ask what an allocation alone cannot tell: what channels hold of the map registers, whether a misaligned
+access faults, and of WithBounds whether no CacheType was given or nobody saw which."""
 
 
 @dataclass(frozen=True)

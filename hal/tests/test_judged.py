@@ -227,6 +227,14 @@ def test_cb81_a_free_by_another_adapter_or_with_another_flag_is_named() -> None:
         assert verdicts(*linux)["CB-81"][0] is Kind.HOLDS, "dma_free_coherent takes neither"
 
 
+def test_cb42_buffers_of_one_adapter_that_hold_more_registers_than_granted_are_named() -> None:
+    first = replace(OFF, adapter=1, registers=10, registers_needed=True, granted=16)
+    second = replace(first, order=2, va=0x9_0000, la=0x9_0000)
+    assert verdicts(first)["CB-42"] == (Kind.UNKNOWN, "CB-42 needs the fact held_by_channels")
+    assert verdicts(first, second)["CB-42"][0] is Kind.VIOLATED
+    assert verdicts(first, replace(second, adapter=2))["CB-42"][0] is Kind.UNKNOWN
+
+
 def test_cb87_what_ex_made_is_freed_by_the_one_free() -> None:
     made = replace(OFF, routine="AllocateCommonBufferEx")
     for routine, kind in (("FreeCommonBuffer", Kind.HOLDS), ("MmFreeContiguousMemory", Kind.VIOLATED)):

@@ -122,7 +122,7 @@ def _facts_of_buffer(seen: Observation, history: _History) -> Iterator[Case]:
     yield "CB-31", {"la_linear": _linear(seen), "overlaps": history.overlapping(seen)}
     yield "CB-36", {"la": seen.la, "length": max(seen.length, 1), "device_address": seen.device_address}
     yield from _within(seen)
-    yield from _registers(seen, asked, unit)
+    yield from _registers(seen, asked, unit, history)
     yield from _caches(seen)
     yield from _alignment(seen)
     if seen.irql is not None:
@@ -154,7 +154,7 @@ def _within(seen: Observation) -> Iterator[Case]:
         yield "CB-132", {**span, "null": False, "minimum": seen.minimum or 0, "maximum": top}
 
 
-def _registers(seen: Observation, asked: int | None, unit: int | None) -> Iterator[Case]:
+def _registers(seen: Observation, asked: int | None, unit: int | None, history: _History) -> Iterator[Case]:
     """Map registers; a large page takes them for all of it."""
     if seen.granted is not None:
         yield "CB-41", {"null": False, "length": asked, "page_size": seen.page_size, "granted": seen.granted}
@@ -163,6 +163,9 @@ def _registers(seen: Observation, asked: int | None, unit: int | None) -> Iterat
         held: dict[str, Fact] = {"length": whole, "page_size": seen.page_size, "registers": seen.registers}
         yield "CB-33", {**held, "needs_registers": seen.registers_needed}
         yield "CB-40", held
+    if seen.registers and seen.adapter is not None:
+        others = [life.made.registers or 0 for life in history.live() if life.made.adapter == seen.adapter]
+        yield "CB-42", {"held_by_buffers": seen.registers + sum(others), "granted": seen.granted}
 
 
 def _caches(seen: Observation) -> Iterator[Case]:
@@ -209,13 +212,10 @@ def _accesses(seen: Observation) -> Iterator[Case]:
         both: dict[str, Fact] = {"cpu_byte": byte.cpu, "device_byte": byte.device, **flushes}
         yield "CB-23", {**both, "offset": byte.offset, "length": seen.length}
         yield "CB-66", {**both, "flushes": 0}
-    if seen.access:
-        yield "CB-30", {"calls_between": 0, "same_bytes": _same_bytes(seen), **flushes}
-        yield "CB-34", {"first_device_access_ok": seen.access[0].cpu == seen.access[0].device, **flushes}
-
-
-def _same_bytes(seen: Observation) -> bool:
-    return all(byte.cpu == byte.device for byte in seen.access)
+    same = [byte.cpu == byte.device for byte in seen.access]
+    if same:
+        yield "CB-30", {"calls_between": 0, "same_bytes": all(same), **flushes}
+        yield "CB-34", {"first_device_access_ok": same[0], **flushes}
 
 
 def _linear(seen: Observation) -> bool | None:

@@ -112,15 +112,9 @@ def _number(value: object, name: str) -> int:
     return number
 
 
-def _flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise BadObservation(f"{name}: {value!r} is neither true nor false")
-    return value
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise BadObservation(f"{name}: {value!r} is no text")
+def _typed(value: object, name: str, *, kind: type, wrong: str) -> object:
+    if not isinstance(value, kind):
+        raise BadObservation(f"{name}: {value!r} is {wrong}")
     return value
 
 
@@ -148,8 +142,8 @@ def _access(value: object, name: str) -> Access:
 Reader = Callable[[object, str], object]
 _PLAIN: Final[Mapping[object, tuple[Reader, dict[str, object]]]] = {
     int: (_number, {"type": ["integer", "string"], "minimum": 0, "pattern": "^(0[xX][0-9a-fA-F]+|0|[1-9][0-9]*)$"}),
-    bool: (_flag, {"type": "boolean"}),
-    str: (_text, {"type": "string"}),
+    bool: (partial(_typed, kind=bool, wrong="neither true nor false"), {"type": "boolean"}),
+    str: (partial(_typed, kind=str, wrong="no text"), {"type": "string"}),
 }
 
 
