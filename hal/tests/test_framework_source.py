@@ -113,7 +113,7 @@ class Fx:
         (2, 5 * PAGE, 1, 2 * PAGE, NtStatus.WDF_TOO_FRAGMENTED),
     ],
 )
-def test_initialize_tells_that_the_device_takes_fewer_elements_than_a_fragment_has_pages(
+def test_cb125_initialize_tells_that_the_device_takes_fewer_elements_than_a_fragment_has_pages(
     elements, length, offset, maximum, status
 ):
     """WDF:fxdmatransactionscattergather.cpp, InitializeResources: whole fragments are counted, none is cut short."""
@@ -132,7 +132,7 @@ def test_a_partial_completion_that_shifts_the_fragments_may_be_too_fragmented_la
     assert fx.enabler.read_adapter.books.lists.live == 0
 
 
-def test_more_bytes_than_were_mapped_end_the_transaction():
+def test_cb126_more_bytes_than_were_mapped_end_the_transaction():
     """WDF:fxdmatransactionbase.cpp, DmaCompleted: TRUE, the status, and what it held is given back."""
     fx = Fx(maximum=2 * PAGE)
     made = fx.ready(4 * PAGE)
@@ -293,7 +293,7 @@ def single(length, *, registers=None, elements=None, maximum=65536, offset=0, pr
     ],
     ids=str,
 )
-def test_initialize_looks_whether_one_transfer_will_do(how, status):
+def test_cb127_initialize_looks_whether_one_transfer_will_do(how, status):
     """WDF:fxdmatransactionbase.cpp, PrepareForSingleTransfer."""
     got, _, fx = single(**how)
     assert got == status
@@ -310,7 +310,7 @@ def test_a_single_transfer_of_two_registers_out_of_two_is_moved_whole():
     assert kmdf.WdfDmaTransactionDmaCompleted(made, fx.out)
 
 
-def test_a_single_transfer_that_ends_early_fails():
+def test_cb127_a_single_transfer_that_ends_early_fails():
     """WDF:fxdmatransactionbase.cpp, DmaCompleted: bytes that are left are too many transfers."""
     _, made, fx = single(2 * PAGE)
     kmdf.WdfDmaTransactionExecute(made, None)
@@ -345,7 +345,7 @@ def test_set_single_transfer_is_passed_over_where_it_does_not_count():
 # --- packet transactions -------------------------------------------------------------------------------------------
 
 
-def test_a_second_packet_at_the_same_time_is_busy_in_version_2_and_fine_in_3():
+def test_cb128_a_second_packet_at_the_same_time_is_busy_in_version_2_and_fine_in_3():
     """WDF:fxdmatransactionpacket.hpp, AcquireDevice: one for a device, whatever the enabler."""
     fx = Fx(profile=P.PACKET)
     first = fx.ready(PAGE)
@@ -615,7 +615,7 @@ def test_an_offset_is_a_virtual_address_from_the_start_of_the_mdl():
 # --- enablers ------------------------------------------------------------------------------------------------------
 
 
-def test_before_windows_8_a_width_of_28_bits_falls_back_to_24():
+def test_cb59_before_windows_8_a_width_of_28_bits_falls_back_to_24():
     """WDF:fxdmaenabler.cpp, Initialize: Dma32BitAddresses is cleared, and the log says 24 bits."""
     fx = Fx(WINDOWS_7, address_width_override=28)
     buffer = Out()
@@ -650,7 +650,7 @@ def test_before_windows_8_a_width_of_28_bits_falls_back_to_24():
         (FLAT, P.SCATTER_GATHER_64, {"address_width_override": 65}, NtStatus.UNSUCCESSFUL),
     ],
 )
-def test_a_version_below_what_the_rest_needs_is_a_wrong_parameter(platform, profile, config, status):
+def test_cb129_a_version_below_what_the_rest_needs_is_a_wrong_parameter(platform, profile, config, status):
     """WDF:fxdmaenabler.cpp, Initialize: WdmDmaVersionOverride, and what IoGetDmaAdapter then says."""
     machine = Machine(platform)
     assert enable(Device(machine), profile, **config) == (status, None) or not status
@@ -667,7 +667,7 @@ def test_a_length_beyond_32_bits_is_cut_off():
     assert kmdf.WdfDmaEnablerGetFragmentLength(fx.enabler, READ) == 65536
 
 
-def test_enabler_create_looks_in_the_frameworks_order():
+def test_cb122_enabler_create_looks_in_the_frameworks_order():
     """WDF:fxdmaenablerapi.cpp: IRQL, attributes and parent, size, profile, length; the handle is NULL after the IRQL."""
     machine = Machine(FLAT)
     device, foreign = Device(machine, fx_verifier_on=True), ObjectAttributes(Device(machine))
@@ -713,7 +713,7 @@ def test_zero_elements_and_wrong_directions_are_passed_over():
     assert kmdf.WdfDmaEnablerGetMaximumScatterGatherElements(checked.enabler) == MAXULONG
 
 
-def test_one_map_register_is_no_error_of_the_model():
+def test_cb45_one_map_register_is_no_error_of_the_model():
     """WDF:fxdmaenabler.cpp, InitializeResources: the fragment length comes to 0."""
     fx = Fx(replace(FLAT, register_cap=1))
     assert kmdf.WdfDmaEnablerGetFragmentLength(fx.enabler, READ) == 0
@@ -743,7 +743,7 @@ def system(profile=P.SYSTEM, **config):
     return fx, kmdf.WDF_DMA_SYSTEM_PROFILE_CONFIG(RESOURCE, looped_transfer=True)
 
 
-def test_a_system_profile_is_configured_once_a_direction():
+def test_cb121_a_system_profile_is_configured_once_a_direction():
     """WDF:fxdmaenabler.cpp, ConfigureSystemAdapter; fxdmaenablerapi.cpp."""
     fx, config = system(maximum=8192)
     configure = kmdf.WdfDmaEnablerConfigureSystemProfile
