@@ -105,6 +105,27 @@ DIFFERENCES: Final = (
         " the framework's own buffers stay aligned.",
         "verifier_offsets",
     ),
+    Difference(
+        ("CB-59", "CB-51"),
+        "an AddressWidthOverride of 25 to 31 bits before Windows 8",
+        "WDF fxdmaenabler.cpp clears Dma32BitAddresses and says in its log that it falls back to 24 bits.",
+        "DDI:_DEVICE_DESCRIPTION: scatter/gather on PCI counts as 32 bits whatever that flag says, so the HAL would.",
+        "24 bits: a buffer that the device cannot drive is worse than one that is not to be had.",
+    ),
+    Difference(
+        ("CB-119",),
+        "a NULL EvtProgramDma or MDL for WdfDmaTransactionInitialize",
+        "WDF fxdmatransactionapi.cpp: FxPointerNotNull, which stops the machine.",
+        "DDI:WdfDmaTransactionInitialize: an invalid parameter is STATUS_INVALID_PARAMETER.",
+        "The status: it names the mistake, and a driver that looks at it learns the same.",
+    ),
+    Difference(
+        ("CB-127", "CB-06"),
+        "the map registers of a single transfer where the machine needs none",
+        "WDF fxdmatransactionbase.cpp: the HAL's GetDmaTransferInfo may say that none is used, whatever was granted.",
+        "DDI:DMA_TRANSFER_INFO_V1: the number that the transfer needs; no word of machines that need none.",
+        "A page is a register on every machine (AM-17): a driver that passes here passes where they are real.",
+    ),
 )
 """Every known one; those of a clause by `of`."""
 
