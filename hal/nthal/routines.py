@@ -10,52 +10,27 @@ from typing import Final
 from nthal.platforms import Platform
 from nthal.windows import WindowsVersion
 
+# fmt: off
 _VERSION_1: Final = (
-    "PutDmaAdapter",
-    "AllocateCommonBuffer",
-    "FreeCommonBuffer",
-    "AllocateAdapterChannel",
-    "FlushAdapterBuffers",
-    "FreeAdapterChannel",
-    "FreeMapRegisters",
-    "MapTransfer",
-    "GetDmaAlignment",
-    "ReadDmaCounter",
-    "GetScatterGatherList",
-    "PutScatterGatherList",
+    "PutDmaAdapter", "AllocateCommonBuffer", "FreeCommonBuffer", "AllocateAdapterChannel", "FlushAdapterBuffers",
+    "FreeAdapterChannel", "FreeMapRegisters", "MapTransfer", "GetDmaAlignment", "ReadDmaCounter",
+    "GetScatterGatherList", "PutScatterGatherList",
 )
 _VERSION_2: Final = (
-    *_VERSION_1,
-    "CalculateScatterGatherList",
-    "BuildScatterGatherList",
-    "BuildMdlFromScatterGatherList",
+    *_VERSION_1, "CalculateScatterGatherList", "BuildScatterGatherList", "BuildMdlFromScatterGatherList",
 )
 _WINDOWS_8: Final = (
-    *_VERSION_2,
-    "GetDmaAdapterInfo",
-    "GetDmaTransferInfo",
-    "InitializeDmaTransferContext",
-    "AllocateCommonBufferEx",
-    "AllocateAdapterChannelEx",
-    "ConfigureAdapterChannel",
-    "CancelAdapterChannel",
-    "MapTransferEx",
-    "GetScatterGatherListEx",
-    "BuildScatterGatherListEx",
-    "FlushAdapterBuffersEx",
-    "FreeAdapterObject",
+    *_VERSION_2, "GetDmaAdapterInfo", "GetDmaTransferInfo", "InitializeDmaTransferContext", "AllocateCommonBufferEx",
+    "AllocateAdapterChannelEx", "ConfigureAdapterChannel", "CancelAdapterChannel", "MapTransferEx",
+    "GetScatterGatherListEx", "BuildScatterGatherListEx", "FlushAdapterBuffersEx", "FreeAdapterObject",
     "CancelMappedTransfer",
 )
 _DOMAINS: Final = ("AllocateDomainCommonBuffer", "FlushDmaBuffer", "JoinDmaDomain", "LeaveDmaDomain", "GetDmaDomain")
 _WINDOWS_10_1803: Final = (
-    *_WINDOWS_8,
-    *_DOMAINS,
-    "AllocateCommonBufferWithBounds",
-    "AllocateCommonBufferVector",
-    "GetCommonBufferFromVectorByIndex",
-    "FreeCommonBufferFromVector",
-    "FreeCommonBufferVector",
+    *_WINDOWS_8, *_DOMAINS, "AllocateCommonBufferWithBounds", "AllocateCommonBufferVector",
+    "GetCommonBufferFromVectorByIndex", "FreeCommonBufferFromVector", "FreeCommonBufferVector",
 )
+# fmt: on
 _SERVER_2022: Final = (*_WINDOWS_10_1803, "CreateCommonBufferFromMdl")
 
 _DOMAIN_WORDS: Final = "devices that share one IOMMU domain are not modelled: each adapter has its device's own"

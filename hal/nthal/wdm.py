@@ -88,6 +88,7 @@ class DMA_OPERATIONS:
             words = f"{name} is not modelled: {routines.NOT_MODELLED[name]}"
             return lambda *_: self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, words)
 
+    # fmt: off
     def PutDmaAdapter(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Release the adapter; everything allocated through it must be free (CB-08)."""
         _adapter.put(*self._at(DmaAdapter))
@@ -98,32 +99,17 @@ class DMA_OPERATIONS:
         """Allocate `Length` bytes for driver and device; `CacheEnabled` is ignored (CB-60)."""
         return self._allocate(DmaAdapter, BufferRequest(Length, CacheEnabled), LogicalAddress)
 
-    def AllocateCommonBufferEx(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        MaximumAddress: La | None,
-        Length: int,
-        LogicalAddress: Out[La],
-        CacheEnabled: bool,
-        PreferredNode: int,
-    ) -> Va | None:
+    def AllocateCommonBufferEx(self, DmaAdapter: "DMA_ADAPTER | None", MaximumAddress: La | None, Length: int,
+            LogicalAddress: Out[La], CacheEnabled: bool, PreferredNode: int) -> Va | None:
         """Allocate below `MaximumAddress`; `CacheEnabled` counts here (CB-63, CB-130)."""
         if PreferredNode < 0:
             return None
         request = BufferRequest(Length, CacheEnabled, Routine.EX, maximum=MaximumAddress)
         return self._allocate(DmaAdapter, request, LogicalAddress)
 
-    def AllocateCommonBufferWithBounds(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        MinimumAddress: La | None,
-        MaximumAddress: La | None,
-        Length: int,
-        Flags: int,
-        CacheType: Caching | None,
-        PreferredNode: int,
-        LogicalAddress: Out[La],
-    ) -> Va | None:
+    def AllocateCommonBufferWithBounds(self, DmaAdapter: "DMA_ADAPTER | None", MinimumAddress: La | None,
+            MaximumAddress: La | None, Length: int, Flags: int, CacheType: Caching | None, PreferredNode: int,
+            LogicalAddress: Out[La]) -> Va | None:
         """Allocate inside an address window, with a caching of one's own choice (CB-65, CB-132)."""
         if PreferredNode < 0:
             return None
@@ -142,38 +128,19 @@ class DMA_OPERATIONS:
         logical.value = La(0) if made is None else made.la
         return None if made is None else made.va
 
-    def FreeCommonBuffer(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Length: int,
-        LogicalAddress: La,
-        VirtualAddress: Va | None,
-        CacheEnabled: bool,
-    ) -> None:
+    def FreeCommonBuffer(self, DmaAdapter: "DMA_ADAPTER | None", Length: int, LogicalAddress: La,
+            VirtualAddress: Va | None, CacheEnabled: bool) -> None:
         """Free a common buffer, whichever routine made it; all arguments are those of the allocation (CB-81, CB-87)."""
         request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
         _buffer.free(*self._at(DmaAdapter), request)
 
-    def AllocateAdapterChannel(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        DeviceObject: DeviceObject,
-        NumberOfMapRegisters: int,
-        ExecutionRoutine: AdapterControl,
-        Context: object,
-    ) -> NtStatus:
+    def AllocateAdapterChannel(self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject,
+            NumberOfMapRegisters: int, ExecutionRoutine: AdapterControl, Context: object) -> NtStatus:
         """Ask for channel and registers; `ExecutionRoutine` runs when they are there, now or later."""
         return _channel.allocate(*self._at(DmaAdapter), DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context)
 
-    def MapTransfer(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Mdl: Mdl,
-        MapRegisterBase: MapRegisterFile | None,
-        CurrentVa: Va,
-        Length: Out[int],
-        WriteToDevice: bool,
-    ) -> La:
+    def MapTransfer(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl, MapRegisterBase: MapRegisterFile | None,
+            CurrentVa: Va, Length: Out[int], WriteToDevice: bool) -> La:
         """Map a piece; `Length` says how much was mapped, La(0) and 0 if nothing was."""
         mapped = _packet.map_transfer(
             *self._at(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length.taken, to_device=WriteToDevice
@@ -181,15 +148,8 @@ class DMA_OPERATIONS:
         la, Length.value = mapped or (La(0), 0)
         return la
 
-    def FlushAdapterBuffers(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Mdl: Mdl,
-        MapRegisterBase: MapRegisterFile | None,
-        CurrentVa: Va,
-        Length: int,
-        WriteToDevice: bool,
-    ) -> bool:
+    def FlushAdapterBuffers(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl, MapRegisterBase: MapRegisterFile | None,
+            CurrentVa: Va, Length: int, WriteToDevice: bool) -> bool:
         """End the transfer; data that was bounced arrives now."""
         return _packet.flush(*self._at(DmaAdapter), Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice)
 
@@ -211,17 +171,9 @@ class DMA_OPERATIONS:
         """Bytes that the system DMA channel has left in this pass."""
         return _adapter.read_counter(*self._at(DmaAdapter))
 
-    def GetScatterGatherList(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        DeviceObject: DeviceObject,
-        Mdl: Mdl,
-        CurrentVa: Va,
-        Length: int,
-        ExecutionRoutine: ListControl,
-        Context: object,
-        WriteToDevice: bool,
-    ) -> NtStatus:
+    def GetScatterGatherList(self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject, Mdl: Mdl,
+            CurrentVa: Va, Length: int, ExecutionRoutine: ListControl, Context: object,
+            WriteToDevice: bool) -> NtStatus:
         """Map a whole buffer and hand its list to `ExecutionRoutine`."""
         at = self._at(DmaAdapter)
         return _list.get(*at, DeviceObject, Mdl, CurrentVa, Length, ExecutionRoutine, Context, to_device=WriteToDevice)
@@ -232,15 +184,8 @@ class DMA_OPERATIONS:
         """Flush and free a list; required before its data is read."""
         _list.put(*self._at(DmaAdapter), ScatterGather)
 
-    def CalculateScatterGatherList(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Mdl: Mdl | None,
-        CurrentVa: Va | None,
-        Length: int,
-        ScatterGatherListSize: Out[int],
-        NumberOfMapRegisters: Out[int] | None,
-    ) -> NtStatus:
+    def CalculateScatterGatherList(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl | None, CurrentVa: Va | None,
+            Length: int, ScatterGatherListSize: Out[int], NumberOfMapRegisters: Out[int] | None) -> NtStatus:
         """Bytes that a list for the buffer needs, and map registers, which may be NULL as `CurrentVa` may."""
         found = _list.calculate(*self._at(DmaAdapter), Mdl, CurrentVa, Length)
         if isinstance(found, NtStatus):
@@ -250,18 +195,9 @@ class DMA_OPERATIONS:
             NumberOfMapRegisters.value = registers
         return NtStatus.SUCCESS
 
-    def BuildScatterGatherList(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        DeviceObject: DeviceObject,
-        Mdl: Mdl,
-        CurrentVa: Va,
-        Length: int,
-        ExecutionRoutine: ListControl,
-        Context: object,
-        WriteToDevice: bool,
-        ScatterGatherLength: int,
-    ) -> NtStatus:
+    def BuildScatterGatherList(self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject, Mdl: Mdl,
+            CurrentVa: Va, Length: int, ExecutionRoutine: ListControl, Context: object, WriteToDevice: bool,
+            ScatterGatherLength: int) -> NtStatus:
         """As GetScatterGatherList, into `ScatterGatherLength` bytes of the caller."""
         at, room, write = self._at(DmaAdapter), ScatterGatherLength, WriteToDevice
         return _list.get(
@@ -284,15 +220,8 @@ class DMA_OPERATIONS:
         """Tell what the controller of a channel can do."""
         return _transfer.adapter_info(*self._at(DmaAdapter), AdapterInfo)
 
-    def GetDmaTransferInfo(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Mdl: Mdl,
-        Offset: int,
-        Length: int,
-        WriteOnly: bool,
-        TransferInfo: DmaTransferInfo,
-    ) -> NtStatus:
+    def GetDmaTransferInfo(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl, Offset: int, Length: int,
+            WriteOnly: bool, TransferInfo: DmaTransferInfo) -> NtStatus:
         """Tell what a transfer takes: map registers, elements, bytes of the list."""
         return _transfer.transfer_info(
             *self._at(DmaAdapter), _transfer.Part(Mdl, Offset, Length, WriteOnly), TransferInfo
@@ -304,17 +233,10 @@ class DMA_OPERATIONS:
         """Make a context ready for one request."""
         return _transfer.initialize(*self._at(DmaAdapter), DmaTransferContext)
 
-    def AllocateAdapterChannelEx(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        DeviceObject: DeviceObject,
-        DmaTransferContext: DmaTransferContext,
-        NumberOfMapRegisters: int,
-        Flags: int,
-        ExecutionRoutine: AdapterControl | None,
-        ExecutionContext: object,
-        MapRegisterBase: Out[MapRegisterFile] | None,
-    ) -> NtStatus:
+    def AllocateAdapterChannelEx(self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject,
+            DmaTransferContext: DmaTransferContext, NumberOfMapRegisters: int, Flags: int,
+            ExecutionRoutine: AdapterControl | None, ExecutionContext: object,
+            MapRegisterBase: Out[MapRegisterFile] | None) -> NtStatus:
         """Ask for channel and registers, so that the request can be cancelled, or served now or not at all."""
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, ExecutionContext)
         return _transfer.allocate_channel(*self._at(DmaAdapter), asked, NumberOfMapRegisters, MapRegisterBase)
@@ -332,78 +254,38 @@ class DMA_OPERATIONS:
         """Cancel a request that waits; TRUE if its routine will not run."""
         return _transfer.cancel_channel(*self._at(DmaAdapter), DmaTransferContext)
 
-    def MapTransferEx(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Mdl: Mdl,
-        MapRegisterBase: MapRegisterFile | None,
-        Offset: int,
-        DeviceOffset: int,
-        Length: Out[int],
-        WriteToDevice: bool,
-        ScatterGatherBuffer: Out[ScatterGatherList] | None,
-        ScatterGatherBufferLength: int,
-        DmaCompletionRoutine: DmaCompletion | None,
-        CompletionContext: object,
-    ) -> NtStatus:
+    def MapTransferEx(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl, MapRegisterBase: MapRegisterFile | None,
+            Offset: int, DeviceOffset: int, Length: Out[int], WriteToDevice: bool,
+            ScatterGatherBuffer: Out[ScatterGatherList] | None, ScatterGatherBufferLength: int,
+            DmaCompletionRoutine: DmaCompletion | None, CompletionContext: object) -> NtStatus:
         """Map as much of a chain of MDLs as fits, and say in `Length` how much that was."""
         part = _transfer.Part(Mdl, Offset, Length.taken, WriteToDevice)
         end = SystemTransfer(DmaAdapter, DmaCompletionRoutine, CompletionContext)
         where = ScatterGatherBuffer, ScatterGatherBufferLength
         return _transfer.map_transfer(*self._at(DmaAdapter), part, MapRegisterBase, Length, end, *where)
 
-    def GetScatterGatherListEx(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        DeviceObject: DeviceObject,
-        DmaTransferContext: DmaTransferContext,
-        Mdl: Mdl,
-        Offset: int,
-        Length: int,
-        Flags: int,
-        ExecutionRoutine: ListControl | None,
-        Context: object,
-        WriteToDevice: bool,
-        DmaCompletionRoutine: DmaCompletion | None,
-        CompletionContext: object,
-        ScatterGatherList: Out[ScatterGatherList] | None,
-    ) -> NtStatus:
+    def GetScatterGatherListEx(self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject,
+            DmaTransferContext: DmaTransferContext, Mdl: Mdl, Offset: int, Length: int, Flags: int,
+            ExecutionRoutine: ListControl | None, Context: object, WriteToDevice: bool,
+            DmaCompletionRoutine: DmaCompletion | None, CompletionContext: object,
+            ScatterGatherList: Out[ScatterGatherList] | None) -> NtStatus:
         """As GetScatterGatherList, so that the request can be cancelled, or served now or not at all."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
         return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList)
 
-    def BuildScatterGatherListEx(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        DeviceObject: DeviceObject,
-        DmaTransferContext: DmaTransferContext,
-        Mdl: Mdl,
-        Offset: int,
-        Length: int,
-        Flags: int,
-        ExecutionRoutine: ListControl | None,
-        Context: object,
-        WriteToDevice: bool,
-        ScatterGatherLength: int,
-        DmaCompletionRoutine: DmaCompletion | None,
-        CompletionContext: object,
-        ScatterGatherList: Out[ScatterGatherList] | None,
-    ) -> NtStatus:
+    def BuildScatterGatherListEx(self, DmaAdapter: "DMA_ADAPTER | None", DeviceObject: DeviceObject,
+            DmaTransferContext: DmaTransferContext, Mdl: Mdl, Offset: int, Length: int, Flags: int,
+            ExecutionRoutine: ListControl | None, Context: object, WriteToDevice: bool, ScatterGatherLength: int,
+            DmaCompletionRoutine: DmaCompletion | None, CompletionContext: object,
+            ScatterGatherList: Out[ScatterGatherList] | None) -> NtStatus:
         """As GetScatterGatherListEx, into `ScatterGatherLength` bytes of the caller."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         asked = _transfer.Asked(DeviceObject, DmaTransferContext, Flags, ExecutionRoutine, Context)
         return _transfer.get_list(*self._at(DmaAdapter), asked, part, ScatterGatherList, room=ScatterGatherLength)
 
-    def FlushAdapterBuffersEx(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Mdl: Mdl,
-        MapRegisterBase: MapRegisterFile | None,
-        Offset: int,
-        Length: int,
-        WriteToDevice: bool,
-    ) -> NtStatus:
+    def FlushAdapterBuffersEx(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl,
+            MapRegisterBase: MapRegisterFile | None, Offset: int, Length: int, WriteToDevice: bool) -> NtStatus:
         """End what MapTransferEx mapped, for the whole chain."""
         part = _transfer.Part(Mdl, Offset, Length, WriteToDevice)
         return _transfer.flush(*self._at(DmaAdapter), part, MapRegisterBase)
@@ -420,18 +302,9 @@ class DMA_OPERATIONS:
 
     # --- Windows 10 --------------------------------------------------------------------------------------------------
 
-    def AllocateCommonBufferVector(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        LowAddress: La | None,
-        HighAddress: La | None,
-        CacheType: Caching | None,
-        IdealNode: int,
-        Flags: int,
-        NumberOfElements: int,
-        SizeOfElements: int,
-        VectorOut: Out[BufferVector],
-    ) -> NtStatus:
+    def AllocateCommonBufferVector(self, DmaAdapter: "DMA_ADAPTER | None", LowAddress: La | None,
+            HighAddress: La | None, CacheType: Caching | None, IdealNode: int, Flags: int, NumberOfElements: int,
+            SizeOfElements: int, VectorOut: Out[BufferVector]) -> NtStatus:
         """Allocate buffers of one size, all or none (CB-133)."""
         request = BufferRequest(
             SizeOfElements,
@@ -447,14 +320,8 @@ class DMA_OPERATIONS:
         VectorOut.value = made
         return NtStatus.SUCCESS
 
-    def GetCommonBufferFromVectorByIndex(
-        self,
-        DmaAdapter: "DMA_ADAPTER | None",
-        Vector: BufferVector,
-        Index: int,
-        VirtualAddressOut: Out[Va],
-        LogicalAddressOut: Out[La],
-    ) -> None:
+    def GetCommonBufferFromVectorByIndex(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector, Index: int,
+            VirtualAddressOut: Out[Va], LogicalAddressOut: Out[La]) -> None:
         """Give both addresses of an element."""
         found = _vector.element(self._machine, Vector, Index)
         VirtualAddressOut.value, LogicalAddressOut.value = found.va, found.la
@@ -466,6 +333,7 @@ class DMA_OPERATIONS:
     def FreeCommonBufferVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector) -> None:
         """Free the vector, which must be empty."""
         _vector.free(self._machine, Vector)
+    # fmt: on
 
 
 @dataclass(eq=False)
