@@ -62,7 +62,7 @@ _REASONS: Final[Mapping[str, tuple[str, ...]]] = {
     "the NT routines have no counterpart in the shim": ("CB-153", "CB-160", "CB-161", "CB-162", "CB-163"),
     "KMDF has no counterpart in the shim": (
         *("CB-11", "CB-12", "CB-45", "CB-68", "CB-76"),
-        *(f"CB-{number}" for number in range(100, 125)),
+        *(f"CB-{number}" for number in range(100, 130)),
     ),
 }
 NOT_FOR_LINUX: Final[Mapping[str, str]] = {clause: reason for reason, group in _REASONS.items() for clause in group}
