@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C face: somebody's unmodified driver in C, compiled for this process, with nthal as its Windows.
+"""The C face: C that calls the DMA routines, compiled for this process against headers of ours.
 
-`build` compiles the sources against headers of ours, `load` puts the driver into a machine, and the `Driver` is the
-I/O manager and the bus driver. Modules, lowest first: `shapes` and `prototypes`; `session`; `marshal`; `system`, the
-routines; `builder` and `driver`.
+`build` compiles, a `Session` enters what was built, and `bind` lets it call Python. Who plays Windows around a driver
+(Plug and Play, interrupts, requests) gives the module that does to `build`. Modules, lowest first: `shapes`,
+`prototypes`; `session` and `marshal`; `calls`; `builder`.
 """
 
 from nthal.native.builder import Built, build
-from nthal.native.driver import Answer, Driver, load
-from nthal.native.shapes import DoesNotCompile, DoesNotLoad, Host, NativeError, NoCompiler
+from nthal.native.calls import bind
+from nthal.native.session import Session
+from nthal.native.shapes import DoesNotCompile, DoesNotLoad, NativeError, NoCompiler
 
-__all__ = [
-    "Answer", "Built", "DoesNotCompile", "DoesNotLoad", "Driver", "Host", "NativeError", "NoCompiler", "build", "load",
-]  # fmt: skip
+__all__ = ["Built", "DoesNotCompile", "DoesNotLoad", "NativeError", "NoCompiler", "Session", "bind", "build"]

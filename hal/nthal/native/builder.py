@@ -24,12 +24,13 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from nthal.native import system
+from nthal.native import calls
 from nthal.native.prototypes import INCLUDE, Prototype, for_cffi, for_drivers, glue, prototypes
 from nthal.native.shapes import DoesNotCompile, DoesNotLoad, NoCompiler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import ModuleType
 
     from nthal.native.shapes import Compiled
 
@@ -74,7 +75,7 @@ def _run(command: Sequence[str], what: str) -> str:
 
 
 @cache
-def make_glue() -> Glue:
+def make_glue(around: tuple[ModuleType, ...]) -> Glue:
     """Compile what leads from C to Python and back. Raises: NoCompiler."""
     compiler = _compiler()
     try:
@@ -83,8 +84,8 @@ def make_glue() -> Glue:
         raise NoCompiler(f"cffi cannot be imported ({why})", "pip install cffi") from why
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         raise NoCompiler("Python's headers are not there", "install the package python3-dev")
-    folder = _scratch()
-    played = tuple(one for one in prototypes() if system.played(one))
+    folder = Path(tempfile.mkdtemp(dir=_scratch()))
+    played = tuple(one for one in prototypes() if calls.played(one, around))
     ffi = cffi.FFI()
     ffi.cdef(for_cffi(played))
     ffi.set_source(MODULE, glue(played))
@@ -106,6 +107,7 @@ class Built:
     library: Path
     warnings: str
     routines: tuple[Prototype, ...] = field(repr=False)
+    around: tuple[ModuleType, ...] = ()
 
     def module(self) -> Compiled:
         """Load a copy. Raises: DoesNotLoad, with the name of what is missing."""
@@ -142,15 +144,17 @@ def build(
     include: Sequence[Path | str] = (),
     flags: Sequence[str] = (),
     name: str | None = None,
+    around: Sequence[ModuleType] = (),
 ) -> Built:
     """Compile a driver's unmodified sources against nthal's headers.
 
     `defines` and `include` are the compiler's -D and -I; the folders of the sources are looked in as well. `name` is
-    the driver's; without one it is that of its first source. Raises: NoCompiler, DoesNotCompile.
+    the driver's; without one it is that of its first source. `around` are modules that play more of Windows (`calls`).
+    Raises: NoCompiler, DoesNotCompile.
     """
     if not sources:
         raise ValueError("a driver has at least one source file")
-    ready = make_glue()
+    ready = make_glue(tuple(around))
     compiler = _compiler()
     macros = defines.items() if hasattr(defines, "items") else [(one, 1) for one in defines]
     folders = dict.fromkeys([*(str(Path(one)) for one in include), *(str(Path(one).parent) for one in sources)])
@@ -162,4 +166,4 @@ def build(
     words = [*FLAGS, *flags, *(f"-D{key}={value}" for key, value in macros), *places]
     link = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-o", str(target)]
     said = _run([*compiler, *words, *(str(one) for one in sources), str(ready.object), *link], name)
-    return Built(name, target, said, ready.routines)
+    return Built(name, target, said, ready.routines, tuple(around))

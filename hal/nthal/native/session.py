@@ -8,21 +8,20 @@ the routine raised. Objects of the model are known to C by handles, or by the ad
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from nthal.framework import Device, WdfObject
+from nthal.objects import WdfObject
 from nthal.records.adapter import ScatterGatherList
 from nthal.verifier import BugCheck, Misuse, called_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
-    from nthal.native.shapes import CData, Compiled, Host, InterruptLine, Window
-    from nthal.records.backing import Backing
+    from nthal.machine import Machine
+    from nthal.native.shapes import CData, Compiled
     from nthal.records.mdl import Mdl
-    from nthal.transaction import Transaction
     from nthal.windows import Irql
 
 INVALID_HANDLE: Final = 0x10D
@@ -38,52 +37,6 @@ _PAGE_FAULT: Final = 0x50
 _IRQL_UNEXPECTED: Final = 0xC8
 
 
-@dataclass(frozen=True, slots=True)
-class IoWindow:
-    """What a driver mapped of a BAR: the memory it points at, `offset` into the BAR, `length` in bytes."""
-
-    backing: Backing
-    bar: Window
-    offset: int
-    length: int
-
-
-class FxObject(WdfObject):
-    """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
-
-    `zero_length` says that a queue takes requests of no bytes.
-    """
-
-    def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
-        super().__init__(parent)
-        self.callbacks = callbacks
-        self.level: int | None = None
-        self.zero_length = False
-
-    @property
-    def device(self) -> Device | None:
-        """The device that it belongs to."""
-        return self.parent if isinstance(self.parent, Device) else None
-
-
-class FxRequest(WdfObject):
-    """WDFREQUEST: a read, write or control of a program, whose memory `mdl` describes. `status` None: the driver's yet.
-
-    Lengths in bytes; a control's input and output share its memory, as for METHOD_BUFFERED.
-    """
-
-    def __init__(self, queue: FxObject, kind: int, mdl: Mdl, *, input_length: int, output_length: int) -> None:
-        super().__init__(queue)
-        self.kind = kind
-        self.mdl = mdl
-        self.input_length = input_length
-        self.output_length = output_length
-        self.offset = 0
-        self.code = 0
-        self.status: int | None = None
-        self.information = 0
-
-
 class _Cleanup(WdfObject):
     """Ends with its parent, and calls the driver then. It is made first, so that other children end before it."""
 
@@ -96,25 +49,19 @@ class _Cleanup(WdfObject):
 
 
 class Session:
-    """State of one loaded driver. `held` is what it must give back, by address, and where it got it."""
+    """State of one loaded driver. `held` is what it must give back, by address, and where it got it.
 
-    def __init__(self, host: Host, module: Compiled, name: str) -> None:
-        self.host: Final = host
-        self.machine: Final = host.machine
+    `around` are the modules that play Windows around it.
+    """
+
+    def __init__(self, machine: Machine, module: Compiled, name: str, around: Sequence[ModuleType] = ()) -> None:
+        self.machine: Final = machine
         self.ffi: Final = module.ffi
         self.lib: Final = module.lib
         self.name: Final = name
+        self.around: Final = tuple(around)
         self.printed: list[str] = []
         self.held: dict[int, str] = {}
-        self.windows: dict[int, IoWindow] = {}
-        self.reads_in_a_row = 0
-        self.driver: FxObject | None = None
-        self.device: Device | None = None
-        self.pnp: dict[str, int] = {}
-        self.interrupt: FxObject | None = None
-        self.line: InterruptLine | None = None
-        self.queues: dict[int, FxObject] = {}
-        self.requests: dict[Transaction, FxRequest] = {}
         self._objects: dict[int, object] = {}
         self._numbers: dict[int, int] = {}
         self._contexts: dict[tuple[int, bytes], CData] = {}

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the C face meets: errors, cffi as types (it has none), the computer that a driver is loaded into."""
+"""What the C face meets: what can be wrong before the model has a say, and cffi as types, which it has none of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from nthal.machine import DeviceObject, Machine
+    from collections.abc import Callable
 
 
 class NativeError(RuntimeError):
@@ -60,55 +58,3 @@ class Compiled(Protocol):
 
     ffi: Ffi
     lib: CData
-
-
-class Window(Protocol):
-    """A BAR: registers or memory of a device, by offset; `width` is bytes."""
-
-    @property
-    def length(self) -> int:
-        """Bytes; 0 for a BAR that the device has not."""
-
-    @property
-    def is_io(self) -> bool:
-        """True for ports."""
-
-    def read(self, offset: int, width: int) -> int:
-        """Read one register."""
-
-    def write(self, offset: int, width: int, value: int) -> None:
-        """Write one register."""
-
-
-class InterruptLine(Protocol):
-    """A connected interrupt."""
-
-    def queue_dpc(self) -> bool:
-        """Ask for the DPC; False if it is queued already."""
-
-
-class Host(Protocol):
-    """A computer with the driver's device in it, as a bus driver knows the two. `bars` are BAR 0 and those after it."""
-
-    @property
-    def machine(self) -> Machine: ...  # noqa: D102
-    @property
-    def pdo(self) -> DeviceObject: ...  # noqa: D102
-    @property
-    def bars(self) -> Sequence[Window]: ...  # noqa: D102
-
-    def connect(self, isr: Callable[[], bool], dpc: Callable[[], None]) -> InterruptLine:
-        """Connect the interrupt; `disconnect` undoes it."""
-
-    def disconnect(self) -> None: ...  # noqa: D102
-
-    def enter_d0(self) -> None:
-        """Power up, with bus mastering; `leave_d0` undoes it."""
-
-    def leave_d0(self) -> None: ...  # noqa: D102
-
-    def step(self) -> object:
-        """Let the device work a little while the driver waits; no interrupt comes."""
-
-    def run(self) -> object:
-        """Let the device work until it has nothing to do, with interrupts."""

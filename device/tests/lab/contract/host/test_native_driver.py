@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nthal import native
 from nthal.machine import Machine
 from nthal.platforms import FLAT, FULL, HIGH, IOMMU, MAPREG, OFFSET, Platform
 from nthal.verifier import DmaViolation, Misuse
 from nthal.windows import NtStatus
 from plx9x5x.boards.rdk_9656_lite import BOARD
+from plx9x5x.lab.contract import native
 from plx9x5x.lab.contract.host import NthalHost, host_of
 from plx9x5x.model.chip import Chip
 from tests.lab.contract.host.conftest import PLATFORMS, Faults, pattern

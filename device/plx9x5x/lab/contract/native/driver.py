@@ -14,21 +14,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from nthal import wdm
-from nthal.native import marshal, system
-from nthal.native.session import FxObject, FxRequest, Session
+from nthal.native import calls
+from nthal.native.builder import build as compile_driver
 from nthal.native.shapes import NativeError
 from nthal.operations import adapter as adapters
 from nthal.verifier import Misuse, called_from
 from nthal.windows import Irql, NtStatus, nt_success
+from plx9x5x.lab.contract.native import windows
+from plx9x5x.lab.contract.native.windows import FxRequest, Loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from nthal.framework import WdfObject
     from nthal.native.builder import Built
-    from nthal.native.prototypes import Prototype
-    from nthal.native.shapes import CData, Host
+    from nthal.native.shapes import CData
     from nthal.types import Va
+    from plx9x5x.lab.contract.native.windows import FxObject, Host
 
 _READ, _WRITE = 3, 4
 _PORT, _INTERRUPT, _MEMORY = 1, 2, 3
@@ -48,7 +51,7 @@ class Answer:
 class Driver:
     """A loaded driver. `status` is how its start ended; `printed` what it printed."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Loaded) -> None:
         self.session = session
         self.status: int = NtStatus.UNSUCCESSFUL
         self._resources = session.show(self, self._describe)
@@ -64,7 +67,7 @@ class Driver:
 
     def _describe(self) -> CData:
         """What the device has: its BARs and its interrupt."""
-        made, bars = self.session.ffi.new("struct WDFCMRESLIST__ *"), system.places(self.session)
+        made, bars = self.session.ffi.new("struct WDFCMRESLIST__ *"), windows.places(self.session)
         made.Count = len(bars) + 1
         for index, (start, bar) in enumerate(bars):
             descriptor = made.Descriptors[index]
@@ -140,12 +143,13 @@ class Driver:
 
     def _look_for_leaks(self) -> None:
         session, machine = self.session, self.session.machine
-        machine.look_at_freed()
-        adapters.unload(machine, session.host.pdo.driver)
-        mine = [one for one in machine.adapters if one.device is session.host.pdo and not one.gone]
-        held = [*session.held.values(), *(f"{one!r} made at {one.made_at}" for one in mine)]
-        if held:
-            machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
+        with called_from(f"the unload of {session.name}"):
+            machine.look_at_freed()
+            adapters.unload(machine, session.host.pdo.driver)
+            mine = [one for one in machine.adapters if one.device is session.host.pdo and not one.gone]
+            held = [*session.held.values(), *(f"{one!r} made at {one.made_at}" for one in mine)]
+            if held:
+                machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
 
     def _call(self, function: object, *arguments: int, what: str, irql: Irql | None = None) -> int:
         return self.session.enter(function, *arguments, what=what, irql=irql) & _STATUS
@@ -157,7 +161,7 @@ class Driver:
 
     def _delete(self, thing: WdfObject | None) -> None:
         if thing is not None and thing.alive:
-            with self.session.machine:
+            with self.session.machine, called_from(f"the removal of {self.session.name}"):
                 thing.delete()
 
     # --- the interrupt -----------------------------------------------------------------------------------------------
@@ -201,16 +205,16 @@ class Driver:
 
     def control(self, code: int, data: bytes = b"", length: int = 0) -> Answer:
         """DeviceIoControl: `data` goes in, `length` bytes at most come back."""
-        return self._request(system.CONTROL, data, length, "EvtIoDeviceControl", code=code)
+        return self._request(windows.CONTROL, data, length, "EvtIoDeviceControl", code=code)
 
     def _request(self, kind: int, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
         session, machine = self.session, self.session.machine
-        queue = session.queues.get(kind) or session.queues.get(system.ANY)
+        queue = session.queues.get(kind) or session.queues.get(windows.ANY)
         function = 0 if queue is None else queue.callbacks[name] or queue.callbacks["EvtIoDefault"]
         if queue is None or not function or not self._started:
             return Answer(NtStatus.INVALID_DEVICE_REQUEST, 0)
         size = max(len(data), length)
-        if size == 0 and kind != system.CONTROL and not queue.zero_length:
+        if size == 0 and kind != windows.CONTROL and not queue.zero_length:
             return Answer(NtStatus.SUCCESS, 0)
         # A program's buffer lies on whatever pages are free, and begins anywhere in its first one.
         base = machine.allocate_pool(max(size, 1) + _WITHIN, scattered=True)
@@ -222,7 +226,7 @@ class Driver:
         request = self._make(queue, kind, va, data, length)
         request.offset, request.code = offset, code
         number = session.adopt(request, None)
-        sizes = (length, len(data), code) if kind == system.CONTROL else (size,)
+        sizes = (length, len(data), code) if kind == windows.CONTROL else (size,)
         arguments = sizes if queue.callbacks[name] else ()
         session.enter(function, session.number(queue), number, *arguments, what=name)
         session.host.run()
@@ -249,30 +253,23 @@ _WITHIN = 0x64
 """Offset of a program's buffer in its first page: no driver may hope for a page's start."""
 
 
+def build(
+    sources: Sequence[Path | str],
+    *,
+    defines: Mapping[str, str | int] | Sequence[str] = (),
+    include: Sequence[Path | str] = (),
+    flags: Sequence[str] = (),
+    name: str | None = None,
+) -> Built:
+    """Compile a driver's unmodified sources for this process: `nthal.native.build`, with Windows around it."""
+    return compile_driver(sources, defines=defines, include=include, flags=flags, name=name, around=[windows])
+
+
 def load(built: Built, host: Host) -> Driver:
     """Load a copy of a driver for the device of `host`; `start()` or `with` runs it.
 
-    From now on new memory of the machine stands at its real address.
     Raises: DoesNotLoad, NativeError if the machine already has memory in use.
     """
-    if host.machine.space.regions():
-        raise NativeError("the machine has memory in use already: load the driver into a fresh one")
-    host.machine.backings.native()
-    session = Session(host, built.module(), built.name)
-    for prototype in built.routines:
-        session.ffi.def_extern(name=f"nthal_py_{prototype.name}")(_answer(session, prototype))
+    session = Loaded(host, built)
+    calls.bind(session, built.routines)
     return Driver(session)
-
-
-def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
-    """The function that C calls for a routine."""
-
-    def answer(*raw: CData) -> object:
-        try:
-            with called_from(session.place()):
-                return marshal.call(session, prototype, system.target(session, prototype), raw)
-        except BaseException as error:  # noqa: BLE001  (no exception may pass C)
-            session.stop(error)
-            return marshal.zero(session, prototype.type)
-
-    return answer

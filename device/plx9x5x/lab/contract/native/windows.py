@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: N802, N803, ARG001  (the headers' names and parameter names are the point)
-"""What a driver in C calls of kernel and framework, and the façades do not have; by the header's names, session first.
+"""Windows around a driver in C, as far as it calls it: registers, device, interrupt, locks, queues, requests.
 
-Registers are reached by READ_REGISTER_ULONG and its kin alone: the mapped address itself leads to memory that no device
-sees, and that is looked at when it is unmapped. A device has one interrupt here.
+The routines have the header's names and parameters, what is loaded first. Registers are reached by READ_REGISTER_ULONG
+and its kin alone: the mapped address itself leads to memory that no device sees, and that is looked at when it is
+unmapped. A device has one interrupt here.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
-from nthal import kmdf, nt, wdm
-from nthal.events import IrqlChanged
-from nthal.native import marshal
-from nthal.native.prototypes import TABLE
-from nthal.native.session import INVALID_HANDLE, FxObject, FxRequest, IoWindow
+from nthal import kmdf
+from nthal.native import calls, marshal
+from nthal.native.calls import acquire, release
+from nthal.native.session import INVALID_HANDLE, Session
 from nthal.objects import Device, WdfObject, live
 from nthal.operations import packet
 from nthal.records.backing import Backing
@@ -24,12 +24,12 @@ from nthal.verifier import BugCheck, Misuse, driver_place
 from nthal.windows import Irql, NtStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nthal.framework import ObjectAttributes
-    from nthal.native.prototypes import Prototype
-    from nthal.native.session import Session
-    from nthal.native.shapes import CData, Window
+    from nthal.machine import DeviceObject, Machine
+    from nthal.native.builder import Built
+    from nthal.native.shapes import CData
     from nthal.records.mdl import Mdl
     from nthal.transaction import Transaction
 
@@ -44,72 +44,128 @@ PATIENCE: Final = 1_000_000
 _WORKS_EVERY: Final = 64
 """Reads in a row after which the device gets to work a little: a driver that polls waits for it."""
 _ONES: Final = b"\xff"
-_PAGED_POOL: Final = 1
-_ASSERTION: Final = 0x8B
-_SPIN_LOCK: Final = 0x0F
-_HANDLES: Final = {
-    "WdfInterruptGetDevice": "device", "WdfIoQueueGetDevice": "device", "WdfRequestGetIoQueue": "parent",
-}  # fmt: skip
-"""Routines that give a member of their object."""
 _make_device = Device
 
 
-def played(prototype: Prototype) -> bool:
-    """True if there is Python for a routine."""
-    if prototype.in_operations:
-        return hasattr(wdm.DMA_OPERATIONS, prototype.name.removeprefix(TABLE))
-    return prototype.name in globals() or prototype.name in _HANDLES or _facade(prototype.name) is not None
+class Window(Protocol):
+    """A BAR: registers or memory of a device, by offset; `width` is bytes."""
+
+    @property
+    def length(self) -> int:
+        """Bytes; 0 for a BAR that the device has not."""
+
+    @property
+    def is_io(self) -> bool:
+        """True for ports."""
+
+    def read(self, offset: int, width: int) -> int:
+        """Read one register."""
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        """Write one register."""
 
 
-def target(session: Session, prototype: Prototype) -> Callable[..., object]:
-    """The Python that plays a routine: ours, else a façade's, looked up at each call."""
-    name = prototype.name
-    if prototype.in_operations:
-        return partial(_through_table, name.removeprefix(TABLE))
-    if name in _HANDLES:
-        return lambda thing: getattr(live(thing, WdfObject), _HANDLES[name])
-    own, found = globals().get(name), _facade(name)
-    assert own is not None or found is not None  # C is given what is played, and nothing else
-    return partial(own, session) if own is not None else cast("Callable[..., object]", found)
+class InterruptLine(Protocol):
+    """A connected interrupt."""
+
+    def queue_dpc(self) -> bool:
+        """Ask for the DPC; False if it is queued already."""
 
 
-def _facade(name: str) -> Callable[..., object] | None:
-    found = next((module for module in (kmdf, wdm, nt) if hasattr(module, name)), None)
-    return None if found is None else cast("Callable[..., object]", getattr(found, name))
+class Host(Protocol):
+    """A computer with the driver's device in it, as a bus driver knows the two. `bars` are BAR 0 and those after it."""
+
+    @property
+    def machine(self) -> Machine: ...  # noqa: D102
+    @property
+    def pdo(self) -> DeviceObject: ...  # noqa: D102
+    @property
+    def bars(self) -> Sequence[Window]: ...  # noqa: D102
+
+    def connect(self, isr: Callable[[], bool], dpc: Callable[[], None]) -> InterruptLine:
+        """Connect the interrupt; `disconnect` undoes it."""
+
+    def disconnect(self) -> None: ...  # noqa: D102
+
+    def enter_d0(self) -> None:
+        """Power up, with bus mastering; `leave_d0` undoes it."""
+
+    def leave_d0(self) -> None: ...  # noqa: D102
+
+    def step(self) -> object:
+        """Let the device work a little while the driver waits; no interrupt comes."""
+
+    def run(self) -> object:
+        """Let the device work until it has nothing to do, with interrupts."""
 
 
-def _through_table(name: str, adapter: wdm.DMA_ADAPTER, *arguments: object) -> object:
-    return getattr(adapter.DmaOperations, name)(adapter, *arguments)
+@dataclass(frozen=True, slots=True)
+class IoWindow:
+    """What a driver mapped of a BAR: the memory it points at, `offset` into the BAR, `length` in bytes."""
+
+    backing: Backing
+    bar: Window
+    offset: int
+    length: int
 
 
-# --- kernel ----------------------------------------------------------------------------------------------------------
+class FxObject(WdfObject):
+    """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
+
+    `zero_length` says that a queue takes requests of no bytes.
+    """
+
+    def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
+        super().__init__(parent)
+        self.callbacks = callbacks
+        self.level: int | None = None
+        self.zero_length = False
+
+    @property
+    def device(self) -> Device | None:
+        """The device that it belongs to."""
+        return self.parent if isinstance(self.parent, Device) else None
 
 
-def nthal_print(session: Session, Text: CData) -> None:
-    """DbgPrint: keep the text."""
-    session.printed.append(session.ffi.string(Text).decode(errors="replace"))
+class FxRequest(WdfObject):
+    """WDFREQUEST: a read, write or control of a program, whose memory `mdl` describes. `status` None: the driver's yet.
+
+    Lengths in bytes; a control's input and output share its memory, as for METHOD_BUFFERED.
+    """
+
+    def __init__(self, queue: FxObject, kind: int, mdl: Mdl, *, input_length: int, output_length: int) -> None:
+        super().__init__(queue)
+        self.kind = kind
+        self.mdl = mdl
+        self.input_length = input_length
+        self.output_length = output_length
+        self.offset = 0
+        self.code = 0
+        self.status: int | None = None
+        self.information = 0
 
 
-def nthal_assert(session: Session, Text: CData) -> None:
-    """ASSERT that does not hold. Raises: BugCheck."""
-    raise BugCheck(f"ASSERT({session.ffi.string(Text).decode()}) at {session.place()}", _ASSERTION)
+class Loaded(Session):
+    """A driver that is loaded for the device of `host`, and what it told Windows of itself."""
+
+    def __init__(self, host: Host, built: Built) -> None:
+        super().__init__(host.machine, built.module(), built.name, built.around)
+        self.host: Final = host
+        self.windows: dict[int, IoWindow] = {}
+        self.reads_in_a_row = 0
+        self.driver: FxObject | None = None
+        self.device: Device | None = None
+        self.pnp: dict[str, int] = {}
+        self.interrupt: FxObject | None = None
+        self.line: InterruptLine | None = None
+        self.queues: dict[int, FxObject] = {}
+        self.requests: dict[Transaction, FxRequest] = {}
 
 
-def ExAllocatePoolWithTag(session: Session, PoolType: int, NumberOfBytes: int, Tag: int) -> Va | None:
-    """Give memory that is not zero; NULL if there is none."""
-    va = session.machine.allocate_pool(NumberOfBytes, pageable=PoolType == _PAGED_POOL)
-    if va is not None:
-        session.held[int(va)] = f"{NumberOfBytes} bytes of pool allocated at {driver_place()}"
-    return va
+# --- registers -----------------------------------------------------------------------------------------------------
 
 
-def ExFreePool(session: Session, P: int) -> None:
-    """Give memory back."""
-    session.held.pop(P, None)
-    session.machine.free_pool(Va(P))
-
-
-def MmMapIoSpace(session: Session, PhysicalAddress: La, NumberOfBytes: int, CacheType: int) -> int:
+def MmMapIoSpace(session: Loaded, PhysicalAddress: La, NumberOfBytes: int, CacheType: int) -> int:
     """Map registers or memory of a BAR; NULL for anything else."""
     for start, bar in places(session):
         offset = int(PhysicalAddress) - start
@@ -126,7 +182,7 @@ def MmMapIoSpace(session: Session, PhysicalAddress: La, NumberOfBytes: int, Cach
     return 0
 
 
-def places(session: Session) -> list[tuple[int, Window]]:
+def places(session: Loaded) -> list[tuple[int, Window]]:
     """(physical address, BAR) of each BAR that the device has."""
     at, found = {False: MEMORY_AT, True: PORTS_AT}, []
     for bar in session.host.bars:
@@ -137,7 +193,7 @@ def places(session: Session) -> list[tuple[int, Window]]:
     return found
 
 
-def MmUnmapIoSpace(session: Session, BaseAddress: Va, NumberOfBytes: int) -> None:
+def MmUnmapIoSpace(session: Loaded, BaseAddress: Va, NumberOfBytes: int) -> None:
     """Unmap registers, with the length that was mapped."""
     window, verifier = session.windows.pop(int(BaseAddress), None), session.machine.verifier
     if window is None:
@@ -153,7 +209,7 @@ def MmUnmapIoSpace(session: Session, BaseAddress: Va, NumberOfBytes: int) -> Non
         verifier.violate(Misuse.FREE_MISMATCH, f"MmUnmapIoSpace of {NumberOfBytes} bytes: {was}")
 
 
-def _register(session: Session, register: CData, width: int) -> tuple[Window, int] | None:
+def _register(session: Loaded, register: CData, width: int) -> tuple[Window, int] | None:
     """BAR and offset of a mapped register; None, and a violation, for another address."""
     address = session.address(register)
     for base, window in session.windows.items():
@@ -163,7 +219,7 @@ def _register(session: Session, register: CData, width: int) -> tuple[Window, in
     return None
 
 
-def nthal_read(session: Session, Register: CData, Width: int) -> int:
+def nthal_read(session: Loaded, Register: CData, Width: int) -> int:
     """READ_REGISTER_ULONG and its kin. Raises: BugCheck once a driver reads for ever."""
     found = _register(session, Register, Width)
     if found is None:
@@ -177,7 +233,7 @@ def nthal_read(session: Session, Register: CData, Width: int) -> int:
     return bar.read(offset, Width)
 
 
-def nthal_write(session: Session, Register: CData, Width: int, Value: int) -> None:
+def nthal_write(session: Loaded, Register: CData, Width: int, Value: int) -> None:
     """WRITE_REGISTER_ULONG and its kin."""
     found = _register(session, Register, Width)
     session.reads_in_a_row = 0
@@ -185,80 +241,15 @@ def nthal_write(session: Session, Register: CData, Width: int, Value: int) -> No
         found[0].write(found[1], Width, Value)
 
 
-def KeGetCurrentIrql(session: Session) -> int:
-    """Give the level."""
-    return session.machine.irql
-
-
-def KfRaiseIrql(session: Session, NewIrql: int) -> int:
-    """Run at another level; give the level before."""
-    processor = session.machine.processor
-    before, processor.irql = processor.irql, Irql(min(NewIrql, Irql.DEVICE_LEVEL))
-    processor.emit(IrqlChanged(processor.clock, processor.irql))
-    return before
-
-
-def KeLowerIrql(session: Session, NewIrql: int) -> None:
-    """Lower the level again."""
-    KfRaiseIrql(session, NewIrql)
-
-
-def _acquire(session: Session, *, held: bool) -> int:
-    if held:
-        raise BugCheck(
-            f"a spin lock is acquired again at {session.place()}: the processor waits for itself", _SPIN_LOCK
-        )
-    return KfRaiseIrql(session, Irql.DISPATCH_LEVEL)
-
-
-def _release(session: Session, level: int, *, held: bool) -> None:
-    if not held:
-        raise BugCheck(f"a spin lock is released at {session.place()} that nobody holds", _SPIN_LOCK)
-    KfRaiseIrql(session, level)
-
-
-def KeAcquireSpinLockRaiseToDpc(session: Session, SpinLock: CData) -> int:
-    """Take a lock. Raises: BugCheck if it is held: there is one processor."""
-    before = _acquire(session, held=bool(int(SpinLock[0])))
-    SpinLock[0] = 1
-    return before
-
-
-def KeReleaseSpinLock(session: Session, SpinLock: CData, NewIrql: int) -> None:
-    """Give a lock back. Raises: BugCheck if it is not held."""
-    _release(session, NewIrql, held=bool(int(SpinLock[0])))
-    SpinLock[0] = 0
-
-
-def KeStallExecutionProcessor(session: Session, MicroSeconds: int) -> None:
+def KeStallExecutionProcessor(session: Loaded, MicroSeconds: int) -> None:
     """Let time pass, in which the device works."""
     session.machine.clock += MicroSeconds * 1000
     session.reads_in_a_row = 0
     session.host.step()
 
 
-def IoAllocateMdl(
-    session: Session, VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool, Irp: CData
-) -> int:
-    """Describe a range of memory; NULL if it is too long."""
-    address = session.show_mdl(wdm.IoAllocateMdl(VirtualAddress, Length, SecondaryBuffer, ChargeQuota))
-    if address:
-        session.held[address] = f"an MDL for {Length} bytes allocated at {driver_place()}"
-    return address
-
-
-def IoFreeMdl(session: Session, Mdl: Mdl) -> None:
-    """Free an MDL that the driver allocated."""
-    address = session.show_mdl(Mdl)
-    session.held.pop(address, None)
-    session.hide(address)
-
-
-# --- framework: driver, device, interrupt, locks ---------------------------------------------------------------------
-
-
 def WdfDriverCreate(
-    session: Session,
+    session: Loaded,
     DriverObject: CData,
     RegistryPath: CData,
     DriverAttributes: ObjectAttributes | None,
@@ -270,13 +261,13 @@ def WdfDriverCreate(
     return NtStatus.SUCCESS
 
 
-def WdfDeviceInitSetPnpPowerEventCallbacks(session: Session, DeviceInit: CData, PnpPowerEventCallbacks: CData) -> None:
+def WdfDeviceInitSetPnpPowerEventCallbacks(session: Loaded, DeviceInit: CData, PnpPowerEventCallbacks: CData) -> None:
     """Take the device's callbacks."""
     session.pnp = session.callbacks_of(PnpPowerEventCallbacks)
 
 
 def WdfDeviceCreate(
-    session: Session, DeviceInit: CData, DeviceAttributes: ObjectAttributes | None, Device: Out[Device]
+    session: Loaded, DeviceInit: CData, DeviceAttributes: ObjectAttributes | None, Device: Out[Device]
 ) -> NtStatus:
     """Make the device object; the driver's DeviceInit is NULL from then on. Raises: BugCheck if it was already."""
     if not DeviceInit[0]:
@@ -286,13 +277,13 @@ def WdfDeviceCreate(
     return NtStatus.SUCCESS
 
 
-def WdfDeviceWdmGetPhysicalDevice(session: Session, Device: Device) -> int:
+def WdfDeviceWdmGetPhysicalDevice(session: Loaded, Device: Device) -> int:
     """Give the bus driver's device object; the function driver's is the same one here."""
     return marshal.show_device(session, live(Device, _make_device).pdo)
 
 
 def WdfInterruptCreate(
-    session: Session,
+    session: Loaded,
     Device: Device,
     Configuration: CData,
     Attributes: ObjectAttributes | None,
@@ -305,29 +296,29 @@ def WdfInterruptCreate(
     return NtStatus.SUCCESS
 
 
-def WdfInterruptQueueDpcForIsr(session: Session, Interrupt: FxObject) -> bool:
+def WdfInterruptQueueDpcForIsr(session: Loaded, Interrupt: FxObject) -> bool:
     """Ask for the DPC; FALSE if it is queued already."""
     return session.line is not None and session.line.queue_dpc()
 
 
-def WdfInterruptSynchronize(session: Session, Interrupt: FxObject, Callback: CData, Context: int) -> bool:
+def WdfInterruptSynchronize(session: Loaded, Interrupt: FxObject, Callback: CData, Context: int) -> bool:
     """Call a function at the interrupt's level."""
     numbers = session.number(Interrupt), Context
     return bool(session.enter(Callback, *numbers, what="EvtInterruptSynchronize", irql=Irql.DEVICE_LEVEL) & 0xFF)
 
 
-def WdfInterruptAcquireLock(session: Session, Interrupt: FxObject) -> None:
+def WdfInterruptAcquireLock(session: Loaded, Interrupt: FxObject) -> None:
     """Keep the service routine out."""
-    live(Interrupt, FxObject).level = KfRaiseIrql(session, Irql.DEVICE_LEVEL)
+    live(Interrupt, FxObject).level = calls.KfRaiseIrql(session, Irql.DEVICE_LEVEL)
 
 
-def WdfInterruptReleaseLock(session: Session, Interrupt: FxObject) -> None:
+def WdfInterruptReleaseLock(session: Loaded, Interrupt: FxObject) -> None:
     """Let it in again. Raises: BugCheck if it was not kept out."""
     WdfSpinLockRelease(session, Interrupt)
 
 
 def WdfSpinLockCreate(
-    session: Session, SpinLockAttributes: ObjectAttributes | None, SpinLock: Out[WdfObject]
+    session: Loaded, SpinLockAttributes: ObjectAttributes | None, SpinLock: Out[WdfObject]
 ) -> NtStatus:
     """Make a lock, under the parent that the attributes name or the driver."""
     parent = SpinLockAttributes.parent_object if SpinLockAttributes is not None else None
@@ -335,27 +326,19 @@ def WdfSpinLockCreate(
     return NtStatus.SUCCESS
 
 
-def WdfSpinLockAcquire(session: Session, SpinLock: FxObject) -> None:
+def WdfSpinLockAcquire(session: Loaded, SpinLock: FxObject) -> None:
     """Take a lock. Raises: BugCheck if it is held: there is one processor."""
-    SpinLock.level = _acquire(session, held=live(SpinLock, FxObject).level is not None)
+    SpinLock.level = acquire(session, held=live(SpinLock, FxObject).level is not None)
 
 
-def WdfSpinLockRelease(session: Session, SpinLock: FxObject) -> None:
+def WdfSpinLockRelease(session: Loaded, SpinLock: FxObject) -> None:
     """Give a lock back. Raises: BugCheck if it is not held."""
     level, SpinLock.level = live(SpinLock, FxObject).level, None
-    _release(session, level or 0, held=level is not None)
-
-
-def WdfObjectGetTypedContextWorker(session: Session, Handle: WdfObject, TypeInfo: CData) -> int:
-    """Give an object's context."""
-    return session.context(session.number(live(Handle, WdfObject)), TypeInfo)
-
-
-# --- framework: queues and requests ----------------------------------------------------------------------------------
+    release(session, level or 0, held=level is not None)
 
 
 def WdfIoQueueCreate(
-    session: Session, Device: Device, Config: CData, QueueAttributes: ObjectAttributes | None, Queue: Out[WdfObject]
+    session: Loaded, Device: Device, Config: CData, QueueAttributes: ObjectAttributes | None, Queue: Out[WdfObject]
 ) -> NtStatus:
     """Make a queue; the default one takes what no other is configured for."""
     made = Queue.value = FxObject(live(Device, _make_device), session.callbacks_of(Config))
@@ -366,7 +349,7 @@ def WdfIoQueueCreate(
 
 
 def WdfDeviceConfigureRequestDispatching(
-    session: Session, Device: Device, Queue: FxObject, RequestType: int
+    session: Loaded, Device: Device, Queue: FxObject, RequestType: int
 ) -> NtStatus:
     """Let a queue take the requests of one kind; a kind has one queue."""
     if RequestType in session.queues:
@@ -375,7 +358,7 @@ def WdfDeviceConfigureRequestDispatching(
     return NtStatus.SUCCESS
 
 
-def nthal_request(session: Session, Request: FxRequest, Output: bool, Buffer: Out[Va], Mdl: Out[Mdl]) -> int:
+def nthal_request(session: Loaded, Request: FxRequest, Output: bool, Buffer: Out[Va], Mdl: Out[Mdl]) -> int:
     """WdfRequestRetrieveInputBuffer and its kin: give one side of a request and its bytes, 0 for a side it has not."""
     length = live(Request, FxRequest).output_length if Output else Request.input_length
     if length:
@@ -383,7 +366,7 @@ def nthal_request(session: Session, Request: FxRequest, Output: bool, Buffer: Ou
     return length
 
 
-def WdfRequestGetParameters(session: Session, Request: FxRequest, Parameters: CData) -> None:
+def WdfRequestGetParameters(session: Loaded, Request: FxRequest, Parameters: CData) -> None:
     """Say what is asked for."""
     Parameters.Type = live(Request, FxRequest).kind
     inner = Parameters.Parameters
@@ -395,12 +378,12 @@ def WdfRequestGetParameters(session: Session, Request: FxRequest, Parameters: CD
         inner.Read.Length, inner.Read.DeviceOffset = max(Request.input_length, Request.output_length), Request.offset
 
 
-def WdfRequestSetInformation(session: Session, Request: FxRequest, Information: int) -> None:
+def WdfRequestSetInformation(session: Loaded, Request: FxRequest, Information: int) -> None:
     """Say how many bytes were moved."""
     live(Request, FxRequest).information = Information
 
 
-def nthal_complete(session: Session, Request: FxRequest, Status: int) -> None:
+def nthal_complete(session: Loaded, Request: FxRequest, Status: int) -> None:
     """WdfRequestComplete: DMA verification looks whether the request's transfers were flushed. Raises: BugCheck."""
     if live(Request, FxRequest).status is not None:
         raise BugCheck(f"the request is completed twice, at {session.place()}")
@@ -410,14 +393,14 @@ def nthal_complete(session: Session, Request: FxRequest, Status: int) -> None:
     Request.status = Status
 
 
-def WdfRequestCompleteWithInformation(session: Session, Request: FxRequest, Status: int, Information: int) -> None:
+def WdfRequestCompleteWithInformation(session: Loaded, Request: FxRequest, Status: int, Information: int) -> None:
     """End a request, with the bytes moved."""
     WdfRequestSetInformation(session, Request, Information)
     nthal_complete(session, Request, Status)
 
 
 def WdfDmaTransactionInitializeUsingRequest(
-    session: Session,
+    session: Loaded,
     DmaTransaction: Transaction,
     Request: FxRequest,
     EvtProgramDmaFunction: Callable[..., bool],
@@ -431,11 +414,26 @@ def WdfDmaTransactionInitializeUsingRequest(
     )
 
 
-def WdfDmaTransactionGetRequest(session: Session, DmaTransaction: Transaction) -> WdfObject | None:
+def WdfDmaTransactionGetRequest(session: Loaded, DmaTransaction: Transaction) -> WdfObject | None:
     """Give the request that a transaction was initialized with."""
     return session.requests.get(DmaTransaction)
 
 
-def WdfDmaTransactionGetDevice(session: Session, DmaTransaction: Transaction) -> Device | None:
+def WdfDmaTransactionGetDevice(session: Loaded, DmaTransaction: Transaction) -> Device | None:
     """Give the device of a transaction's enabler."""
     return session.device
+
+
+def WdfInterruptGetDevice(session: Loaded, Interrupt: FxObject) -> Device | None:
+    """Give the interrupt's device."""
+    return live(Interrupt, FxObject).device
+
+
+def WdfIoQueueGetDevice(session: Loaded, Queue: FxObject) -> Device | None:
+    """Give the queue's device."""
+    return live(Queue, FxObject).device
+
+
+def WdfRequestGetIoQueue(session: Loaded, Request: FxRequest) -> WdfObject | None:
+    """Give the request's queue."""
+    return live(Request, FxRequest).parent

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: N802, N803, ARG001  (the headers' names and parameter names are the point)
+"""What a driver in C calls beside the façades' routines: pool, IRQL, locks, MDLs; and who plays which routine.
+
+Functions have the header's names and parameters, the session first. Modules that play more of Windows, as Plug and Play
+and requests, are given to `build`; theirs come first.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+from nthal import kmdf, nt, wdm
+from nthal.events import IrqlChanged
+from nthal.native import marshal
+from nthal.native.prototypes import PYTHON, TABLE
+from nthal.native.shapes import NativeError
+from nthal.objects import WdfObject, live
+from nthal.types import Va
+from nthal.verifier import BugCheck, called_from, driver_place
+from nthal.windows import Irql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
+
+    from nthal.native.prototypes import Prototype
+    from nthal.native.session import Session
+    from nthal.native.shapes import CData
+    from nthal.records.mdl import Mdl
+
+_PAGED_POOL: Final = 1
+_ASSERTION: Final = 0x8B
+_SPIN_LOCK: Final = 0x0F
+
+
+def played(prototype: Prototype, around: Iterable[ModuleType]) -> bool:
+    """True if there is Python for a routine."""
+    if prototype.in_operations:
+        return hasattr(wdm.DMA_OPERATIONS, prototype.name.removeprefix(TABLE))
+    return prototype.name in globals() or any(hasattr(one, prototype.name) for one in (*around, kmdf, wdm, nt))
+
+
+def _target(session: Session, prototype: Prototype) -> Callable[..., object]:
+    """The Python that plays a routine, looked up at each call."""
+    name = prototype.name
+    if prototype.in_operations:
+        return partial(_through_table, name.removeprefix(TABLE))
+    own = next((getattr(one, name) for one in session.around if hasattr(one, name)), globals().get(name))
+    if own is not None:
+        return partial(own, session)
+    return cast("Callable[..., object]", next(getattr(one, name) for one in (kmdf, wdm, nt) if hasattr(one, name)))
+
+
+def _through_table(name: str, adapter: wdm.DMA_ADAPTER, *arguments: object) -> object:
+    return getattr(adapter.DmaOperations, name)(adapter, *arguments)
+
+
+def bind(session: Session, routines: Iterable[Prototype]) -> None:
+    """Let a session's driver call Python; new memory of its machine stands at its real address from now on.
+
+    Raises: NativeError if the machine has memory in use already.
+    """
+    if session.machine.space.regions():
+        raise NativeError("the machine has memory in use already: load the driver into a fresh one")
+    session.machine.backings.native()
+    for prototype in routines:
+        session.ffi.def_extern(name=f"{PYTHON}{prototype.name}")(_answer(session, prototype))
+
+
+def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
+    def answer(*raw: CData) -> object:
+        try:
+            with called_from(session.place()):
+                return marshal.call(session, prototype, _target(session, prototype), raw)
+        except BaseException as error:  # noqa: BLE001  (no exception may pass C)
+            session.stop(error)
+            return marshal.zero(session, prototype.type)
+
+    return answer
+
+
+# --- kernel --------------------------------------------------------------------------------------------------------
+
+
+def nthal_print(session: Session, Text: CData) -> None:
+    """DbgPrint: keep the text."""
+    session.printed.append(session.ffi.string(Text).decode(errors="replace"))
+
+
+def nthal_assert(session: Session, Text: CData) -> None:
+    """ASSERT that does not hold. Raises: BugCheck."""
+    raise BugCheck(f"ASSERT({session.ffi.string(Text).decode()}) at {session.place()}", _ASSERTION)
+
+
+def ExAllocatePoolWithTag(session: Session, PoolType: int, NumberOfBytes: int, Tag: int) -> Va | None:
+    """Give memory that is not zero; NULL if there is none."""
+    va = session.machine.allocate_pool(NumberOfBytes, pageable=PoolType == _PAGED_POOL)
+    if va is not None:
+        session.held[int(va)] = f"{NumberOfBytes} bytes of pool allocated at {driver_place()}"
+    return va
+
+
+def ExFreePool(session: Session, P: int) -> None:
+    """Give memory back."""
+    session.held.pop(P, None)
+    session.machine.free_pool(Va(P))
+
+
+def KeGetCurrentIrql(session: Session) -> int:
+    """Give the level."""
+    return session.machine.irql
+
+
+def KfRaiseIrql(session: Session, NewIrql: int) -> int:
+    """Run at another level; give the level before."""
+    processor = session.machine.processor
+    before, processor.irql = processor.irql, Irql(min(NewIrql, Irql.DEVICE_LEVEL))
+    processor.emit(IrqlChanged(processor.clock, processor.irql))
+    return before
+
+
+def KeLowerIrql(session: Session, NewIrql: int) -> None:
+    """Lower the level again."""
+    KfRaiseIrql(session, NewIrql)
+
+
+def acquire(session: Session, *, held: bool) -> int:
+    """Raise the level for a lock. Raises: BugCheck if it is held: there is one processor."""
+    if held:
+        raise BugCheck(
+            f"a spin lock is acquired again at {session.place()}: the processor waits for itself", _SPIN_LOCK
+        )
+    return KfRaiseIrql(session, Irql.DISPATCH_LEVEL)
+
+
+def release(session: Session, level: int, *, held: bool) -> None:
+    """Go back from a lock's level. Raises: BugCheck if nobody holds it."""
+    if not held:
+        raise BugCheck(f"a spin lock is released at {session.place()} that nobody holds", _SPIN_LOCK)
+    KfRaiseIrql(session, level)
+
+
+def KeAcquireSpinLockRaiseToDpc(session: Session, SpinLock: CData) -> int:
+    """Take a lock. Raises: BugCheck if it is held: there is one processor."""
+    before = acquire(session, held=bool(int(SpinLock[0])))
+    SpinLock[0] = 1
+    return before
+
+
+def KeReleaseSpinLock(session: Session, SpinLock: CData, NewIrql: int) -> None:
+    """Give a lock back. Raises: BugCheck if it is not held."""
+    release(session, NewIrql, held=bool(int(SpinLock[0])))
+    SpinLock[0] = 0
+
+
+def IoAllocateMdl(
+    session: Session, VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool, Irp: CData
+) -> int:
+    """Describe a range of memory; NULL if it is too long."""
+    address = session.show_mdl(wdm.IoAllocateMdl(VirtualAddress, Length, SecondaryBuffer, ChargeQuota))
+    if address:
+        session.held[address] = f"an MDL for {Length} bytes allocated at {driver_place()}"
+    return address
+
+
+def IoFreeMdl(session: Session, Mdl: Mdl) -> None:
+    """Free an MDL that the driver allocated."""
+    address = session.show_mdl(Mdl)
+    session.held.pop(address, None)
+    session.hide(address)
+
+
+def WdfObjectGetTypedContextWorker(session: Session, Handle: WdfObject, TypeInfo: CData) -> int:
+    """Give an object's context."""
+    return session.context(session.number(live(Handle, WdfObject)), TypeInfo)
