@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nthal.contract import CLAUSES
-from nthal.native.prototypes import INCLUDE
 from nthal.platforms import FIXTURES
 from nthal.verifier import LISTED_ONLY
+from nthal_c.prototypes import INCLUDE
 from tests import pages
 
 PAGE = pages.ROOT / "docs" / "windows.md"

@@ -10,7 +10,6 @@ Rooms, lowest first; an arrow means "is used by", and none leads back::
     operations/     the HAL's routines, functions over a machine        beside it: attach, contract/, dump
     framework       objects -> enabler -> framework, transaction -> packet_transaction: KMDF above the HAL
     façades         without logic: nt, wdm, kmdf; drivers to copy: scenarios
-    native/         the C face: somebody's driver in C, compiled for this process
     views/          pages and pictures for people, which `__main__` writes
 
 A driver's life in it::

@@ -20,19 +20,12 @@ from nthal.windows import Irql, NtStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# fmt: off
 __all__ = [
-    "CommonBuffer",
-    "CommonBufferConfig",
-    "Device",
-    "Enabler",
-    "EnablerConfig",
-    "ObjectAttributes",
-    "Profile",
-    "RawBuffer",
-    "WdfObject",
-    "create_common_buffer",
-    "raw_length",
+    "CommonBuffer", "CommonBufferConfig", "Device", "Enabler", "EnablerConfig", "ObjectAttributes", "Profile",
+    "RawBuffer", "WdfObject", "create_common_buffer", "raw_length",
 ]
+# fmt: on
 
 COMMON_BUFFER_CONFIG_SIZE: Final = 8
 

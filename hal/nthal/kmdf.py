@@ -36,17 +36,14 @@ WDF_NO_OBJECT_ATTRIBUTES: Final = None
 FILE_OCTA_ALIGNMENT: Final = ALIGNMENT_MASKS["FILE_OCTA_ALIGNMENT"]
 
 
+# fmt: off
 def WdfDeviceSetAlignmentRequirement(Device: Device, AlignmentRequirement: int) -> None:
     """Set the alignment mask for enablers that are created later (CB-102)."""
     _objects.live(Device, _objects.Device).set_alignment_requirement(AlignmentRequirement)
 
 
-def WdfDmaEnablerCreate(
-    Device: Device,
-    Config: WDF_DMA_ENABLER_CONFIG,
-    Attributes: ObjectAttributes | None,
-    DmaEnablerHandle: Out[Enabler],
-) -> NtStatus:
+def WdfDmaEnablerCreate(Device: Device, Config: WDF_DMA_ENABLER_CONFIG, Attributes: ObjectAttributes | None,
+        DmaEnablerHandle: Out[Enabler]) -> NtStatus:
     """Make a DMA enabler; the handle is NULL unless the status is success."""
     handle = _objects.given(DmaEnablerHandle, "DmaEnablerHandle")
     made = _enabler.create_enabler(_objects.live(Device, _objects.Device), Config, Attributes, handle.clear)
@@ -56,11 +53,9 @@ def WdfDmaEnablerCreate(
     return NtStatus.SUCCESS
 
 
-def WdfDmaEnablerConfigureSystemProfile(
-    DmaEnabler: Enabler,
-    ProfileConfig: WDF_DMA_SYSTEM_PROFILE_CONFIG | DeviceDescription | None,
-    ConfigDirection: WDF_DMA_DIRECTION,
-) -> NtStatus:
+def WdfDmaEnablerConfigureSystemProfile(DmaEnabler: Enabler,
+        ProfileConfig: WDF_DMA_SYSTEM_PROFILE_CONFIG | DeviceDescription | None,
+        ConfigDirection: WDF_DMA_DIRECTION) -> NtStatus:
     """Give a system-profile enabler its adapter for one direction, or for both if it is simplex."""
     return _enabler.configure_system_profile(_objects.live(DmaEnabler, Enabler), ProfileConfig, ConfigDirection)
 
@@ -99,24 +94,14 @@ def WdfCommonBufferCreate(
     return _create(DmaEnabler, Length, Attributes, None, CommonBuffer)
 
 
-def WdfCommonBufferCreateWithConfig(
-    DmaEnabler: Enabler,
-    Length: int,
-    Config: WDF_COMMON_BUFFER_CONFIG,
-    Attributes: ObjectAttributes | None,
-    CommonBuffer: Out[CommonBuffer],
-) -> NtStatus:
+def WdfCommonBufferCreateWithConfig(DmaEnabler: Enabler, Length: int, Config: WDF_COMMON_BUFFER_CONFIG,
+        Attributes: ObjectAttributes | None, CommonBuffer: Out[CommonBuffer]) -> NtStatus:
     """Make a common buffer with an alignment of its own (CB-105)."""
     return _create(DmaEnabler, Length, Attributes, Config, CommonBuffer)
 
 
-def _create(
-    enabler: Enabler,
-    length: int,
-    attributes: ObjectAttributes | None,
-    config: WDF_COMMON_BUFFER_CONFIG | None,
-    handle: Out[CommonBuffer],
-) -> NtStatus:
+def _create(enabler: Enabler, length: int, attributes: ObjectAttributes | None,
+        config: WDF_COMMON_BUFFER_CONFIG | None, handle: Out[CommonBuffer]) -> NtStatus:
     given = _objects.given(handle, "CommonBuffer")
     made = _fx.create_common_buffer(_objects.live(enabler, Enabler), length, attributes, config, given.clear)
     if isinstance(made, NtStatus):
@@ -162,40 +147,24 @@ def WdfDmaTransactionCreate(
     return NtStatus.SUCCESS
 
 
-def WdfDmaTransactionInitialize(
-    DmaTransaction: Transaction,
-    EvtProgramDmaFunction: ProgramDma | None,
-    DmaDirection: WDF_DMA_DIRECTION,
-    Mdl: Mdl | None,
-    VirtualAddress: Va,
-    Length: int,
-) -> NtStatus:
+def WdfDmaTransactionInitialize(DmaTransaction: Transaction, EvtProgramDmaFunction: ProgramDma | None,
+        DmaDirection: WDF_DMA_DIRECTION, Mdl: Mdl | None, VirtualAddress: Va, Length: int) -> NtStatus:
     """Say what is to be moved."""
     return _objects.live(DmaTransaction, Transaction).initialize(
         EvtProgramDmaFunction, DmaDirection, Mdl, VirtualAddress, Length
     )
 
 
-def WdfDmaTransactionInitializeUsingOffset(
-    DmaTransaction: Transaction,
-    EvtProgramDmaFunction: ProgramDma | None,
-    DmaDirection: WDF_DMA_DIRECTION,
-    Mdl: Mdl | None,
-    Offset: int,
-    Length: int,
-) -> NtStatus:
+def WdfDmaTransactionInitializeUsingOffset(DmaTransaction: Transaction, EvtProgramDmaFunction: ProgramDma | None,
+        DmaDirection: WDF_DMA_DIRECTION, Mdl: Mdl | None, Offset: int, Length: int) -> NtStatus:
     """Say what is to be moved, from `Offset` bytes into the MDL."""
     return _objects.live(DmaTransaction, Transaction).initialize_using_offset(
         EvtProgramDmaFunction, DmaDirection, Mdl, Offset, Length
     )
 
 
-def WdfDmaTransactionInitializeUsingRequest(
-    DmaTransaction: Transaction,
-    Request: Request,
-    EvtProgramDmaFunction: ProgramDma | None,
-    DmaDirection: WDF_DMA_DIRECTION,
-) -> NtStatus:
+def WdfDmaTransactionInitializeUsingRequest(DmaTransaction: Transaction, Request: Request,
+        EvtProgramDmaFunction: ProgramDma | None, DmaDirection: WDF_DMA_DIRECTION) -> NtStatus:
     """Move the buffer of a request."""
     request = _objects.live(Request, _objects.Request)
     transaction = _objects.live(DmaTransaction, Transaction)
@@ -283,13 +252,9 @@ def WdfDmaTransactionSetImmediateExecution(DmaTransaction: Transaction, UseImmed
     _objects.live(DmaTransaction, Transaction).set_immediate(immediate=bool(UseImmediateExecution))
 
 
-def WdfDmaTransactionAllocateResources(
-    DmaTransaction: Transaction,
-    DmaDirection: WDF_DMA_DIRECTION,
-    RequiredMapRegisters: int,
-    EvtReserveDmaFunction: ReserveDma | None,
-    EvtReserveDmaContext: object,
-) -> NtStatus:
+def WdfDmaTransactionAllocateResources(DmaTransaction: Transaction, DmaDirection: WDF_DMA_DIRECTION,
+        RequiredMapRegisters: int, EvtReserveDmaFunction: ReserveDma | None,
+        EvtReserveDmaContext: object) -> NtStatus:
     """Get the map registers before Execute; packet and system profiles, DMA version 3."""
     transaction = _objects.live(DmaTransaction, Transaction)
     return transaction.reserve(DmaDirection, RequiredMapRegisters, EvtReserveDmaFunction, EvtReserveDmaContext)
@@ -332,6 +297,7 @@ def WdfDmaTransactionSetTransferCompleteCallback(
 def WdfDmaTransactionSetDeviceAddressOffset(DmaTransaction: Transaction, Offset: int) -> None:
     """Move the device's register by `Offset` bytes; system profiles."""
     _objects.live(DmaTransaction, Transaction).set_address_offset(Offset)
+# fmt: on
 
 
 # The module that holds the states is private to the façade; drivers meet them in bug checks only.

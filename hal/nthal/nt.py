@@ -20,28 +20,14 @@ from nthal.windows import DeviceDescription, NtStatus
 PADAPTER_OBJECT = Adapter
 DEVICE_DESCRIPTION = DeviceDescription
 
+# fmt: off
 __all__ = [
-    "ADDRESS_AND_SIZE_TO_SPAN_PAGES",
-    "BYTES_TO_PAGES",
-    "BYTE_OFFSET",
-    "COMPUTE_PAGES_SPANNED",
-    "DEVICE_DESCRIPTION",
-    "PADAPTER_OBJECT",
-    "PAGE_ALIGN",
-    "PAGE_SHIFT",
-    "PAGE_SIZE",
-    "ROUND_TO_PAGES",
-    "HalAllocateCommonBuffer",
-    "HalFlushCommonBuffer",
-    "HalFreeCommonBuffer",
-    "HalGetAdapter",
-    "HalReadDmaCounter",
-    "IoAllocateAdapterChannel",
-    "IoFlushAdapterBuffers",
-    "IoFreeAdapterChannel",
-    "IoFreeMapRegisters",
-    "IoMapTransfer",
+    "ADDRESS_AND_SIZE_TO_SPAN_PAGES", "BYTES_TO_PAGES", "BYTE_OFFSET", "COMPUTE_PAGES_SPANNED", "DEVICE_DESCRIPTION",
+    "PADAPTER_OBJECT", "PAGE_ALIGN", "PAGE_SHIFT", "PAGE_SIZE", "ROUND_TO_PAGES", "HalAllocateCommonBuffer",
+    "HalFlushCommonBuffer", "HalFreeCommonBuffer", "HalGetAdapter", "HalReadDmaCounter", "IoAllocateAdapterChannel",
+    "IoFlushAdapterBuffers", "IoFreeAdapterChannel", "IoFreeMapRegisters", "IoMapTransfer",
 ]
+# fmt: on
 
 BYTES_TO_PAGES = bytes_to_pages
 BYTE_OFFSET = byte_offset

@@ -6,23 +6,9 @@ from nthal.contract.judge import CLAUSES, Judgement, check, summary, unjudged, v
 from nthal.contract.observation import Access, BadObservation, Observation, from_json_lines, from_record
 from nthal.contract.predict import Prediction, Request, predict
 
+# fmt: off
 __all__ = [
-    "CLAUSES",
-    "Access",
-    "BadObservation",
-    "Clause",
-    "Fact",
-    "Judgement",
-    "Kind",
-    "Observation",
-    "Prediction",
-    "Request",
-    "Verdict",
-    "check",
-    "from_json_lines",
-    "from_record",
-    "predict",
-    "summary",
-    "unjudged",
-    "violations",
+    "CLAUSES", "Access", "BadObservation", "Clause", "Fact", "Judgement", "Kind", "Observation", "Prediction",
+    "Request", "Verdict", "check", "from_json_lines", "from_record", "predict", "summary", "unjudged", "violations",
 ]
+# fmt: on

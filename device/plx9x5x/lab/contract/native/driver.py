@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from nthal import wdm
-from nthal.native import calls
-from nthal.native.builder import build as compile_driver
-from nthal.native.shapes import NativeError
 from nthal.operations import adapter as adapters
 from nthal.verifier import Misuse, called_from
 from nthal.windows import Irql, NtStatus, nt_success
+from nthal_c import calls
+from nthal_c.builder import build as compile_driver
+from nthal_c.shapes import NativeError
 from plx9x5x.lab.contract.native import windows
 from plx9x5x.lab.contract.native.windows import FxRequest, Loaded
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nthal.framework import WdfObject
-    from nthal.native.builder import Built
-    from nthal.native.shapes import CData
     from nthal.types import Va
+    from nthal_c.builder import Built
+    from nthal_c.shapes import CData
     from plx9x5x.lab.contract.native.windows import FxObject, Host
 
 _READ, _WRITE = 3, 4
@@ -261,7 +261,7 @@ def build(
     flags: Sequence[str] = (),
     name: str | None = None,
 ) -> Built:
-    """Compile a driver's unmodified sources for this process: `nthal.native.build`, with Windows around it."""
+    """Compile a driver's unmodified sources for this process: `nthal_c.build`, with Windows around it."""
     return compile_driver(sources, defines=defines, include=include, flags=flags, name=name, around=[windows])
 
 

@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nthal import kmdf
-from nthal.native import calls, marshal
-from nthal.native.calls import acquire, release
-from nthal.native.session import INVALID_HANDLE, Session
 from nthal.objects import Device, WdfObject, live
 from nthal.operations import packet
 from nthal.records.backing import Backing
 from nthal.types import PAGE_SIZE, La, Out, Va, bytes_to_pages
 from nthal.verifier import BugCheck, Misuse, driver_place
 from nthal.windows import Irql, NtStatus
+from nthal_c import calls, marshal
+from nthal_c.calls import acquire, release
+from nthal_c.session import INVALID_HANDLE, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nthal.framework import ObjectAttributes
     from nthal.machine import DeviceObject, Machine
-    from nthal.native.builder import Built
-    from nthal.native.shapes import CData
     from nthal.records.mdl import Mdl
     from nthal.transaction import Transaction
+    from nthal_c.builder import Built
+    from nthal_c.shapes import CData
 
 MEMORY_AT: Final = 0xF000_0000
 PORTS_AT: Final = 0xC000

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from nthal.machine import DeviceObject, Machine
-from nthal.native import calls
 from nthal.platforms import FLAT, Platform
 from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import Irql, NtStatus
+from nthal_c import calls
 from plx9x5x.lab.contract import native
 from plx9x5x.lab.contract.native import windows
 

@@ -6,9 +6,9 @@
 `prototypes`; `session` and `marshal`; `calls`; `builder`.
 """
 
-from nthal.native.builder import Built, build
-from nthal.native.calls import bind
-from nthal.native.session import Session
-from nthal.native.shapes import DoesNotCompile, DoesNotLoad, NativeError, NoCompiler
+from nthal_c.builder import Built, build
+from nthal_c.calls import bind
+from nthal_c.session import Session
+from nthal_c.shapes import DoesNotCompile, DoesNotLoad, NativeError, NoCompiler
 
 __all__ = ["Built", "DoesNotCompile", "DoesNotLoad", "NativeError", "NoCompiler", "Session", "bind", "build"]

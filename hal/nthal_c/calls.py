@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Final, cast
 
 from nthal import kmdf, nt, wdm
 from nthal.events import IrqlChanged
-from nthal.native import marshal
-from nthal.native.prototypes import PYTHON, TABLE
-from nthal.native.shapes import NativeError
 from nthal.objects import WdfObject, live
 from nthal.types import Va
 from nthal.verifier import BugCheck, called_from, driver_place
 from nthal.windows import Irql
+from nthal_c import marshal
+from nthal_c.prototypes import PYTHON, TABLE
+from nthal_c.shapes import NativeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import ModuleType
 
-    from nthal.native.prototypes import Prototype
-    from nthal.native.session import Session
-    from nthal.native.shapes import CData
     from nthal.records.mdl import Mdl
+    from nthal_c.prototypes import Prototype
+    from nthal_c.session import Session
+    from nthal_c.shapes import CData
 
 _PAGED_POOL: Final = 1
 _ASSERTION: Final = 0x8B

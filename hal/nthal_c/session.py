@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from nthal.machine import Machine
-    from nthal.native.shapes import CData, Compiled
     from nthal.records.mdl import Mdl
     from nthal.windows import Irql
+    from nthal_c.shapes import CData, Compiled
 
 INVALID_HANDLE: Final = 0x10D
 FIRST_HANDLE: Final = 0x5744_4600_0000

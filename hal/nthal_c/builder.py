@@ -24,15 +24,15 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from nthal.native import calls
-from nthal.native.prototypes import INCLUDE, Prototype, for_cffi, for_drivers, glue, prototypes
-from nthal.native.shapes import DoesNotCompile, DoesNotLoad, NoCompiler
+from nthal_c import calls
+from nthal_c.prototypes import INCLUDE, Prototype, for_cffi, for_drivers, glue, prototypes
+from nthal_c.shapes import DoesNotCompile, DoesNotLoad, NoCompiler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
 
-    from nthal.native.shapes import Compiled
+    from nthal_c.shapes import Compiled
 
 MODULE: Final = "_nthal_driver"
 _INCLUDES: Final = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([\w.]+)[>\"]", re.MULTILINE)

@@ -11,12 +11,12 @@ from types import ModuleType
 
 import pytest
 
-from nthal import native
+import nthal_c as native
 from nthal.machine import Machine
-from nthal.native import calls, prototypes
 from nthal.platforms import FLAT, OFFSET, Platform
 from nthal.verifier import DmaViolation, Misuse
 from nthal.windows import NtStatus
+from nthal_c import calls, prototypes
 
 BUFFER = """
     DEVICE_DESCRIPTION description = {0};

@@ -23,9 +23,9 @@ from nthal.windows import AllocationAction, DeviceDescription
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nthal.native.prototypes import Parameter, Prototype
-    from nthal.native.session import Session
-    from nthal.native.shapes import CData
+    from nthal_c.prototypes import Parameter, Prototype
+    from nthal_c.session import Session
+    from nthal_c.shapes import CData
 
 _VIRTUAL: Final = ("VirtualAddress", "CurrentVa", "BaseAddress")
 _HANDLES: Final = ("PADAPTER_OBJECT",)
