@@ -49,8 +49,8 @@ def test_a_wheel_and_a_source_distribution_hold_every_file(tmp_path: Path) -> No
         path.relative_to(ROOT / "device").as_posix() for path in ROOM.rglob("*") if path.suffix in {".py", ".typed"}
     }
     assert "plx9x5x_boards/py.typed" in files
-    headers = {path.relative_to(ROOT / "hal").as_posix() for path in (ROOT / "hal/nthal").rglob("*.h")}
-    assert "nthal/native/include/wdf.h" in headers
+    headers = {path.relative_to(ROOT / "hal").as_posix() for path in (ROOT / "hal/nthal_c").rglob("*.h")}
+    assert "nthal_c/include/wdf.h" in headers
     (wheel,), (source,) = out.glob("*.whl"), out.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         assert files | headers <= set(archive.namelist())
