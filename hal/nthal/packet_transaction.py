@@ -15,12 +15,13 @@ from nthal.operations import channel, packet, transfer
 from nthal.operations.adapter import usable
 from nthal.records.adapter import ScatterGatherElement, ScatterGatherList, SystemTransfer, Waiter
 from nthal.records.mdl import Segment
-from nthal.transaction import ConfigureChannel, ReserveDma, Spot, State, Transaction, TransferComplete
+from nthal.transaction import ConfigureChannel, ReserveDma, State, Transaction, TransferComplete
 from nthal.types import span_pages
 from nthal.verifier import BugCheck, driver_place
 from nthal.windows import DMA_SYNCHRONOUS_CALLBACK, AllocationAction, DmaCompletionStatus, Irql, NtStatus
 
 if TYPE_CHECKING:
+    from nthal.chain import Spot
     from nthal.enabler import Enabler
     from nthal.objects import ObjectAttributes
     from nthal.records.adapter import MapRegisterFile

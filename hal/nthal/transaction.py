@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nthal.chain import Spot, required_registers
 from nthal.objects import Direction, Request, WdfObject, size_t
 from nthal.operations import scatter_gather, transfer
 from nthal.records.adapter import DmaTransferContext
 from nthal.records.mdl import segments
-from nthal.types import MAXULONG, byte_offset, span_pages
+from nthal.types import MAXULONG, span_pages
 from nthal.verifier import BugCheck, Misuse
 from nthal.windows import DMA_SYNCHRONOUS_CALLBACK, DmaCompletionStatus, DmaTransferInfo, Irql, NtStatus
 
 if TYPE_CHECKING:
+    from nthal.chain import Need
     from nthal.enabler import Enabler
     from nthal.objects import Device
     from nthal.records.adapter import Adapter, DeviceObject, ListControl, ScatterGatherList
@@ -54,63 +55,6 @@ ConfigureChannel = Callable[["Transaction", "Device", object, "Mdl", int, int], 
 """EVT_WDF_DMA_TRANSACTION_CONFIGURE_DMA_CHANNEL: (transaction, device, context, MDL, offset, length)."""
 TransferComplete = Callable[["Transaction", "Device", object, Direction, DmaCompletionStatus], None]
 """EVT_WDF_DMA_TRANSACTION_DMA_TRANSFER_COMPLETE: (transaction, device, context, direction, status)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A place in a chain of MDLs: `offset` bytes into `mdl`."""
-
-    mdl: Mdl
-    offset: int
-
-    @property
-    def va(self) -> Va:
-        """Virtual address of the place."""
-        return self.mdl.va + self.offset
-
-    def after(self, length: int) -> Spot | None:
-        """Place `length` bytes on; None behind the end of the chain."""
-        left, mdl, offset = length, self.mdl, self.offset
-        while left >= mdl.byte_count - offset:
-            left -= mdl.byte_count - offset
-            if mdl.next is None:
-                return None
-            mdl, offset = mdl.next, 0
-        return Spot(mdl, offset + left)
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What a transfer takes: map registers for all of it, and the bytes that fit into those that there are."""
-
-    registers: int
-    possible: int
-
-
-def required_registers(spot: Spot, length: int, available: int, page_size: int) -> Need | None:
-    """Count the map registers of `length` bytes along the chain; None if the chain is too short.
-
-    As the framework counts, in 32 bits: an MDL of 4 GiB less a page wraps around and is found too short, and one that
-    lacks less than a page is found long enough.
-    """
-    mdl: Mdl = spot.mdl
-    piece = mdl.byte_count - spot.offset
-    reached, within = piece, byte_offset(spot.va, page_size)
-    registers = possible = 0
-    while reached < length and mdl.next is not None:
-        registers += span_pages(within, piece, page_size)
-        if registers <= available:
-            possible = reached
-        mdl = mdl.next
-        within, piece = mdl.byte_offset, mdl.byte_count
-        reached += piece
-    if (reached + page_size) & MAXULONG < length + within:
-        return None
-    last = length + piece - reached
-    registers += span_pages(within, last, page_size)
-    if registers <= available:
-        possible += last
-    return Need(registers, possible)
 
 
 class Transaction(WdfObject):
