@@ -10,10 +10,10 @@ import functools
 import inspect
 import types
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, ParamSpec, Protocol, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from nthal.types import Address, AddressKindError, Out
-from nthal.windows import DeviceDescription, NtStatus
+from nthal.windows import NtStatus
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,19 +41,20 @@ Check = Callable[[object], str | None]
 """Gives None for what is taken, else what is due in words."""
 
 
-def _check_of(hint: object) -> Check:
-    """Check that an annotation stands for."""
+def _check_of(hint: object, leave: tuple[type, ...] = ()) -> Check:
+    """Check that an annotation stands for; what it says of a kind in `leave` is not looked at."""
     origin, inside = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        checks = [_check_of(one) for one in inside if one is not type(None)]
-        nullable = type(None) in inside
-        return lambda value: None if nullable and value is None else checks[0](value)
+        checks = [_check_of(one, leave) for one in inside]
+        return lambda value: None if any(check(value) is None for check in checks) else checks[0](value)
     if hint is object:
         return lambda _: None
     if origin is not None and issubclass(origin, Callable):  # type: ignore[arg-type]  # an abstract class is one too
         return lambda value: None if callable(value) else "a routine"
     kind = origin or hint
     assert isinstance(kind, type), hint
+    if issubclass(kind, leave):
+        return lambda _: None
     if kind is bool or issubclass(kind, int):
         # BOOLEAN and the enumerations are numbers in C, and whole numbers do for them here.
         return lambda value: None if isinstance(value, int) else "a whole number"
@@ -69,12 +70,12 @@ def _check_of(hint: object) -> Check:
     return lambda value: None if isinstance(value, kind) else f"an object {kind.__name__}"
 
 
-def checked(routine: Callable[P, R]) -> Callable[P, R]:
-    """Refuse arguments that are not what the routine's annotations say.
+def checked(routine: Callable[P, R], leave: tuple[type, ...] = ()) -> Callable[P, R]:
+    """Refuse arguments that are not what the routine's annotations say; kinds in `leave` are the routine's own matter.
 
     Raises: WrongArgument; AddressKindError for an address of another kind.
     """
-    return cast("Callable[P, R]", _guarded(routine, None))
+    return cast("Callable[P, R]", _guarded(routine, None, leave))
 
 
 def checked_routines(table: type[T]) -> type[T]:
@@ -85,7 +86,9 @@ def checked_routines(table: type[T]) -> type[T]:
     return table
 
 
-def _guarded(routine: Callable[..., object], has: Callable[..., bool] | None) -> Callable[..., object]:
+def _guarded(
+    routine: Callable[..., object], has: Callable[..., bool] | None, leave: tuple[type, ...] = ()
+) -> Callable[..., object]:
     names = list(inspect.signature(routine).parameters)
     hints: dict[str, object] = {}
     checks: dict[str, Check] = {}
@@ -94,7 +97,7 @@ def _guarded(routine: Callable[..., object], has: Callable[..., bool] | None) ->
     def call(*args: object, **kwargs: object) -> object:
         if not hints:  # not before the first call: annotations may name what stands further down
             hints.update(get_type_hints(routine))
-            checks.update({name: _check_of(hint) for name, hint in hints.items() if name != "return"})
+            checks.update({name: _check_of(hint, leave) for name, hint in hints.items() if name != "return"})
         if has is not None and not has(args[0], routine.__name__):
             return NtStatus.NOT_SUPPORTED if hints["return"] is NtStatus else None
         for name, value in (*zip(names, args, strict=False), *kwargs.items()):
@@ -106,21 +109,22 @@ def _guarded(routine: Callable[..., object], has: Callable[..., bool] | None) ->
     return call
 
 
-def refuse(what: str, value: object, due: str) -> None:
+def refuse(what: str, value: object, due: str) -> NoReturn:
     """Say what is due instead. Raises: WrongArgument, AddressKindError."""
     shown = "NULL" if value is None else repr(value)
     words = f"{what} is {shown} where {due} is due"
     raise AddressKindError(words) if isinstance(value, Address) else WrongArgument(words)
 
 
-def check_fields(what: str, structure: DeviceDescription) -> None:
-    """Refuse a structure whose members are not of their kinds. Raises: WrongArgument, AddressKindError."""
-    for name, check in _field_checks():
+def check_fields(what: str, structure: object) -> None:
+    """Refuse a dataclass whose members are not of their kinds. Raises: WrongArgument, AddressKindError."""
+    kind: Any = type(structure)
+    for name, check in _field_checks(kind):
         due = check(getattr(structure, name))
         if due is not None:
             refuse(f"{what}.{name}", getattr(structure, name), due)
 
 
 @functools.cache
-def _field_checks() -> tuple[tuple[str, Check], ...]:
-    return tuple((name, _check_of(hint)) for name, hint in get_type_hints(DeviceDescription).items())
+def _field_checks(kind: type[Any]) -> tuple[tuple[str, Check], ...]:
+    return tuple((name, _check_of(hint)) for name, hint in get_type_hints(kind).items())

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from nthal import policy
-from nthal.objects import Direction, WdfObject
+from nthal.arguments import check_fields
+from nthal.objects import Direction, WdfObject, live, size_t
 from nthal.operations import adapter as adapters
 from nthal.types import MAXULONG, La
 from nthal.verifier import Misuse
@@ -127,7 +128,7 @@ class Enabler(WdfObject):
         self.maximum_length = config.maximum_length & MAXULONG
         self.maximum_elements = MAXULONG
         self.single_transfer = False
-        self.version = 3 if profile.system else 0
+        self.version = 0
         self.read_adapter: Adapter | None = None
         self.write_adapter: Adapter | None = None
         self.mask = 0
@@ -169,7 +170,7 @@ class Enabler(WdfObject):
         routine = "WdfDmaEnablerSetMaximumScatterGatherElements"
         if not self.device.irql_allows(Irql.PASSIVE_LEVEL, routine):
             return
-        if not elements:
+        if not size_t(elements, "MaximumElements"):
             self.device.ignores(routine, "MaximumElements is 0")
             return
         self.maximum_elements = elements
@@ -242,11 +243,12 @@ def create_enabler(
     `clear` empties the out handle, at the point where the framework does so.
     """
     device.check()
+    check_fields("Config", config)
     if not device.irql_allows(Irql.PASSIVE_LEVEL, "WdfDmaEnablerCreate"):
         return NtStatus.INVALID_DEVICE_REQUEST
     clear()
-    parent = attributes.parent_object if attributes is not None else None
-    if parent is not None and not _under(parent, device):
+    parent = None if attributes is None else attributes.parent_object
+    if parent is not None and not _under(live(parent, WdfObject), device):
         if device.masks():
             detail = "Attributes.ParentObject is not below the device"
             return device.refuse(NtStatus.WDF_OBJECT_ATTRIBUTES_INVALID, detail)
@@ -312,6 +314,7 @@ def configure_system_profile(
     device = enabler.device
     if config is None:
         return device.refuse(NtStatus.INVALID_PARAMETER, "ProfileConfig is NULL")
+    check_fields("ProfileConfig", config)
     if isinstance(config, SystemProfileConfig):
         if config.size != SYSTEM_PROFILE_CONFIG_SIZE:
             return device.refuse(NtStatus.INFO_LENGTH_MISMATCH, f"ProfileConfig.Size {config.size}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from nthal.arguments import check_fields
 from nthal.enabler import Enabler, EnablerConfig, Profile
 from nthal.events import NullReason
 from nthal.objects import Device, ObjectAttributes, WdfObject, look_at_mask, size_t
@@ -100,6 +101,8 @@ def create_common_buffer(
     enabler.check()
     device, machine = enabler.device, enabler.machine
     size_t(length, "Length")
+    if config is not None:
+        check_fields("Config", config)
     if config is not None and config.size != COMMON_BUFFER_CONFIG_SIZE:
         detail = f"Config.Size {config.size}, {COMMON_BUFFER_CONFIG_SIZE} is due"
         return device.refuse(NtStatus.INFO_LENGTH_MISMATCH, detail)

@@ -5,6 +5,7 @@
 Handles are objects; a handle that is none is a bug check. Source: reference hal-contract 1.7 and 2.10.
 """
 
+import inspect
 from typing import Final
 
 from nthal import enabler as _enabler
@@ -13,16 +14,18 @@ from nthal import objects as _objects
 from nthal import packet_transaction as _packet
 from nthal import transaction as _transaction
 from nthal import wdm as _wdm
+from nthal.arguments import checked
 from nthal.enabler import Enabler
 from nthal.framework import CommonBuffer
 from nthal.objects import Device, ObjectAttributes, Request, WdfObject
-from nthal.records.adapter import DmaTransferContext
+from nthal.records.adapter import DmaTransferContext, ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.transaction import ConfigureChannel, ProgramDma, ReserveDma, Transaction, TransferComplete
 from nthal.types import La, Out, Va
 from nthal.windows import ALIGNMENT_MASKS, DeviceDescription, NtStatus
 
 WDFDEVICE = Device
+SCATTER_GATHER_LIST = ScatterGatherList
 WDFREQUEST = Request
 WDF_COMMON_BUFFER_CONFIG = _fx.CommonBufferConfig
 WDF_DMA_DIRECTION = _objects.Direction
@@ -295,10 +298,14 @@ def WdfDmaTransactionSetTransferCompleteCallback(
 
 
 def WdfDmaTransactionSetDeviceAddressOffset(DmaTransaction: Transaction, Offset: int) -> None:
-    """Move the device's register by `Offset` bytes; system profiles."""
+    """Bytes from the device's address to its register; system profiles. An 8237 has none, so that nothing changes."""
     _objects.live(DmaTransaction, Transaction).set_address_offset(Offset)
-# fmt: on
 
-
-# The module that holds the states is private to the façade; drivers meet them in bug checks only.
 WDF_DMA_TRANSACTION_STATE = _transaction.State
+
+# A handle or an out parameter that is none is the framework's own bug check; of the rest nothing wrong gets that far.
+globals().update({
+    name: checked(routine, leave=(WdfObject, Out))
+    for name, routine in list(globals().items()) if name.startswith("Wdf") and inspect.isfunction(routine)
+})
+# fmt: on

@@ -10,10 +10,11 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from nthal.arguments import refuse
 from nthal.events import NullReason
 from nthal.machine import DeviceObject
 from nthal.platforms import Arch
-from nthal.types import AddressKindError, Out
+from nthal.types import Out
 from nthal.verifier import BugCheck, Misuse
 from nthal.windows import Irql, NtStatus
 
@@ -101,9 +102,9 @@ def given(out: Out[T] | None, name: str) -> Out[T]:
 
 
 def size_t(value: object, name: str) -> int:
-    """Give a number of bytes as C's size_t has it. Raises: AddressKindError for what is no whole number."""
+    """Give a number of bytes as C's size_t has it. Raises: WrongArgument for what is no whole number."""
     if not isinstance(value, int) or value < 0:
-        raise AddressKindError(f"{name} is {value!r}, and a whole number of bytes is due")
+        refuse(name, value, "a whole number, 0 or more,")
     return value
 
 

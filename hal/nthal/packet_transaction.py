@@ -94,23 +94,25 @@ class PacketTransaction(Transaction):
             return self._refuse(detail, NtStatus.INSUFFICIENT_RESOURCES)
         self._needed = count
         with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
-            waiter = Waiter(adapter, self.device.pdo, count, self._control, None, sees_hidden=True)
+            waiter = Waiter(adapter, self.device.pdo, count, self._control, self._awaited, sees_hidden=True)
             waiter.made_at, waiter.ticket = driver_place(), self.context
             refused = channel.request(machine, waiter, now=bool(self.flags & DMA_SYNCHRONOUS_CALLBACK))
         return NtStatus.SUCCESS if refused is None else self._refuse(f"{count} map registers are not there", refused)
 
     def _control(
-        self, _device: object, _irp: object, file: MapRegisterFile | None, _context: object
+        self, _device: object, _irp: object, file: MapRegisterFile | None, context: object
     ) -> AllocationAction:
         """AdapterControl of the framework: the registers are there."""
+        if context is not self._awaited:
+            raise self._too_late()
         self._file = file
-        answer = self.answer
-        if self._reserve is not None:
-            (callback, context), self._reserve = self._reserve, None
+        if self.state is State.RESERVED:
+            assert self._reserve is not None  # reserve() set it
+            callback, context = self._reserve
             callback(self, context)
         else:
             self._staged(self._stage())
-        return answer
+        return self.answer
 
     def _staged(self, status: NtStatus) -> None:
         """Take note of how a transfer started from AdapterControl, whose status reaches no driver."""
@@ -139,14 +141,14 @@ class PacketTransaction(Transaction):
         if self.reserved and self._needed > self.reserved and not self.single_transfer:
             page = self.enabler.machine.platform.page_size
             self.current_length = min(self.current_length, self.reserved * page - int(spot.va) % page)
-        # One element is contiguous within one MDL; the next of a chain is the next transfer.
-        self.current_length = min(self.current_length, spot.mdl.byte_count - spot.offset)
         self.remaining -= self.current_length
         return self._map_one(spot)
 
     def _map_one(self, spot: Spot) -> NtStatus:
         machine, to_device = self.enabler.machine, self._direction is Direction.WRITE_TO_DEVICE
-        length = self.current_length
+        # One element is contiguous within one MDL; the next of a chain is the next transfer.
+        length = min(self.current_length, spot.mdl.byte_count - spot.offset)
+        self.remaining += self.current_length - length
         mapped = packet.map_transfer(machine, self._adapter, spot.mdl, self._file, spot.va, length, to_device=to_device)
         if mapped is None or self._adapter is None or self._file is None:
             self.remaining += length
@@ -194,17 +196,14 @@ class PacketTransaction(Transaction):
 
     def _release_resources(self, *, force: bool) -> None:
         self._flush(0)
-        if self._file is None:
-            self._release_device()
-        elif force or not self.reserved:
+        if self._file is not None and (force or not self.reserved):
             machine, file = self.enabler.machine, self._file
             with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
                 self._free(file)
             self._file = None
-            self.reserved = 0
-            self._release_device()
-        else:
-            self._release_device()
+        if self._file is None:
+            self.reserved = 0  # what was asked for and never came is not held
+        self._release_device()
 
     def _free(self, file: MapRegisterFile) -> None:
         channel.free_registers(self.enabler.machine, file.adapter, file, file.count - file.freed)
@@ -234,22 +233,26 @@ class PacketTransaction(Transaction):
         if self.reserved:
             raise BugCheck(f"the transaction has {self.reserved} map registers reserved already: WDF_DMA_FATAL_ERROR")
         count = registers or self._registers_for_all()
-        flags = self.flags
+        if count is None:
+            self.release()
+            return self._refuse("the chain of MDLs is too short", NtStatus.BUFFER_TOO_SMALL)
+        kept = self.flags, self.single_transfer
         self._adapter = self.enabler.adapter_for(Direction(direction))
         self._reset()
-        self.flags, self._direction = flags, Direction(direction)
+        (self.flags, self.single_transfer), self._direction = kept, Direction(direction)
         self._initialize_context()
         self.reserved, self._reserve, self.state = count, (callback, context), State.RESERVED
+        self._awaited = object()
         status = self._allocate(count)
         if status != NtStatus.SUCCESS:
-            self.state, self.reserved, self._reserve = State.FAILED, 0, None
+            self.state, self.reserved = State.FAILED, 0
         return status
 
-    def _registers_for_all(self) -> int:
-        """Map registers of the transaction as it is initialized."""
+    def _registers_for_all(self) -> int | None:
+        """Map registers of the transaction as it is initialized; None if its memory ends before."""
         assert self._start is not None  # it is
         need = self._need(self._start, self.total)
-        return super()._available() if need is None else need.registers
+        return None if need is None else need.registers
 
     def free_reserved(self) -> None:
         """WdfDmaTransactionFreeResources. Raises: BugCheck before anything was reserved, and during a transfer."""
@@ -262,13 +265,13 @@ class PacketTransaction(Transaction):
 
 
 class SystemTransaction(PacketTransaction):
-    """A transaction of a system profile. `address_offset` is added to the device's address, in bytes."""
+    """A transaction of a system profile."""
 
     answer = AllocationAction.KEEP_OBJECT
 
     def __init__(self, enabler: Enabler) -> None:
         super().__init__(enabler)
-        self.address_offset = 0
+        self._configuring = False
         self._configure: tuple[ConfigureChannel, object] | None = None
         self._complete: tuple[TransferComplete, object] | None = None
         self._stopped = False
@@ -284,14 +287,17 @@ class SystemTransaction(PacketTransaction):
         self._complete = None if callback is None else (callback, context)
 
     def set_address_offset(self, offset: int) -> None:
-        """WdfDmaTransactionSetDeviceAddressOffset: bytes from the device's address to its register."""
+        """WdfDmaTransactionSetDeviceAddressOffset: bytes from the device's address, which the 8237 does not have."""
         self.check()
-        self.address_offset = offset
+        size_t(offset, "Offset")
 
     def _initialize_resources(self) -> NtStatus:
         self._stopped = False
-        self.address_offset = 0
         return NtStatus.SUCCESS
+
+    @property
+    def _running(self) -> bool:
+        return self._configuring or super()._running
 
     def _registers_for_first(self) -> int:
         return super()._available()
@@ -310,9 +316,17 @@ class SystemTransaction(PacketTransaction):
             self.remaining += self.current_length
             return self._refuse("the transfer was stopped", NtStatus.CANCELLED)
         if self._configure is not None:
-            callback, context = self._configure
-            if not callback(self, self.device, context, spot.mdl, spot.offset, self.current_length):
-                return NtStatus.SUCCESS  # the driver completed the transaction in its callback
+            (callback, context), start = self._configure, self._start
+            assert start is not None  # _initialize() set it
+            offset, self._configuring = start.offset + self.transferred, True
+            try:
+                goes_on = callback(self, self.device, context, start.mdl, offset, self.current_length)
+            finally:
+                self._configuring = False
+            if not goes_on:
+                return NtStatus.SUCCESS  # the driver completes the transfer itself
+            if self.state is not State.TRANSFER or self._again:
+                raise BugCheck("the transfer was completed in the callback that configures its channel, and then TRUE")
         return super()._map_one(spot)
 
     def _call_program(self, made: ScatterGatherList) -> None:

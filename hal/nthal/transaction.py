@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from nthal.chain import Spot, required_registers
 from nthal.objects import Direction, Request, WdfObject, size_t
 from nthal.operations import scatter_gather, transfer
+from nthal.operations.adapter import owned
 from nthal.records.adapter import DmaTransferContext
 from nthal.records.mdl import segments
 from nthal.types import MAXULONG, span_pages
@@ -71,6 +72,7 @@ class Transaction(WdfObject):
         self.context = DmaTransferContext() if enabler.uses_v3 else None
         self._adapter: Adapter | None = None
         self._list: ScatterGatherList | None = None
+        self._awaited: object = None
         self._reset()
 
     def _reset(self) -> None:
@@ -106,6 +108,7 @@ class Transaction(WdfObject):
         size_t(length, "Length")
         if program is None or mdl is None:
             return self._refuse("EvtProgramDmaFunction or Mdl is NULL")
+        owned(self.enabler.machine, "WdfDmaTransactionInitialize", mdl)
         if length == 0:
             return self._refuse("Length is 0")
         if direction not in list(Direction):
@@ -121,9 +124,9 @@ class Transaction(WdfObject):
         self, program: ProgramDma | None, direction: int, mdl: Mdl | None, offset: int, length: int
     ) -> NtStatus:
         """WdfDmaTransactionInitializeUsingOffset: the same from `offset` bytes into the MDL."""
-        if mdl is None:
-            return self._refuse("Mdl is NULL")
-        return self.initialize(program, direction, mdl, mdl.va + size_t(offset, "Offset"), length)
+        if mdl is None or size_t(offset, "Offset") >= mdl.byte_count:
+            return self._refuse(f"there is no byte {offset} in {'a NULL Mdl' if mdl is None else 'the first MDL'}")
+        return self.initialize(program, direction, mdl, mdl.va + offset, length)
 
     def initialize_using_request(self, request: Request, program: ProgramDma | None, direction: int) -> NtStatus:
         """WdfDmaTransactionInitializeUsingRequest: move the request's buffer, all of it."""
@@ -200,11 +203,9 @@ class Transaction(WdfObject):
         if self.single_transfer:
             return NtStatus.SUCCESS
         if not self.max_fragment:
-            raise BugCheck(
-                "the adapter has one map register, so that a transfer has 0 bytes: the framework looks for the first "
-                "of them for ever, and the watchdog ends it",
-                0x133,
-            )
+            cut = "the adapter has one map register" if self.enabler.maximum_length else "MaximumLength in 32 bits is 0"
+            detail = f"{cut}, so that a transfer has 0 bytes: the framework looks for the first for ever"
+            raise BugCheck(f"{detail}, and the watchdog ends it", 0x133)
         spot, left = self._start, self.remaining
         while left:
             length = min(left, self.max_fragment)
@@ -231,7 +232,7 @@ class Transaction(WdfObject):
         self.check()
         if self.state is not State.INITIALIZED:
             raise self._wrong_state("Execute")
-        self.state = State.TRANSFER
+        self.state, self._awaited = State.TRANSFER, object()
         self._driver_context = context
         status = self._start_transfer()
         if status != NtStatus.SUCCESS:
@@ -273,15 +274,24 @@ class Transaction(WdfObject):
         part = self._part(spot, length)
         with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
             if self.context is not None:
-                asked: transfer.Asked[ListControl] = transfer.Asked(pdo, self.context, self.flags, self._run, None)
+                asked: transfer.Asked[ListControl] = transfer.Asked(
+                    pdo, self.context, self.flags, self._run, self._awaited
+                )
                 return transfer.get_list(machine, adapter, asked, part, None)
             return scatter_gather.get(
-                machine, adapter, pdo, spot.mdl, spot.va, length, self._run, None, to_device=part.to_device
+                machine, adapter, pdo, spot.mdl, spot.va, length, self._run, self._awaited, to_device=part.to_device
             )
 
-    def _run(self, _device: DeviceObject, _irp: object, made: ScatterGatherList, _context: object) -> None:
+    def _run(self, _device: DeviceObject, _irp: object, made: ScatterGatherList, context: object) -> None:
+        if context is not self._awaited:
+            scatter_gather.put(self.enabler.machine, made.adapter, made)
+            raise self._too_late()
         self._list = made
         self._call_program(made)
+
+    def _too_late(self) -> BugCheck:
+        life = "was released" if self.alive else "was deleted"
+        return BugCheck(f"map registers arrive for a transaction that {life} while it waited for them: Cancel it first")
 
     def _call_program(self, made: ScatterGatherList) -> None:
         assert self._program is not None  # _initialize() set it
@@ -355,14 +365,13 @@ class Transaction(WdfObject):
                 self.device.fatal("WdfDmaTransactionRelease while a transfer is mapped: WDF_DMA_FATAL_ERROR")
         self.state = State.RELEASED
         self._release_resources(force=force)
-        self._adapter = None
-        self.request = None
+        self._adapter = self.request = self._awaited = None
         self._reset()
 
     def dispose(self) -> None:
         """Give the mapping back with the object. Raises: BugCheck with the framework's verifier if one is running."""
         running = self.state is State.TRANSFER
-        self.state = State.RELEASED
+        self.state, self._awaited = State.RELEASED, None
         self._release_resources(force=True)
         if running:
             self.device.fatal("a transaction is deleted while a transfer is mapped: WDF_DMA_FATAL_ERROR")
