@@ -39,13 +39,13 @@ def fenced(page: Path, kind: str) -> list[str]:
 
 
 def write_files(page: Path, into: Path) -> None:
-    """Write each block whose first line names a file."""
-    for _, text in _FENCED.findall(page.read_text(encoding="utf-8")):
+    """Write each block whose first line names a file; of a program that line too, so that its lines count as copied."""
+    for kind, text in _FENCED.findall(page.read_text(encoding="utf-8")):
         first, _, rest = text.partition("\n")
         if named := re.fullmatch(r"(?:#|//) file: (\S+)", first):
             path = into / named[1]
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(rest, encoding="utf-8")
+            path.write_text(text if kind in {"python", "c"} else rest, encoding="utf-8")
 
 
 def steps(page: Path) -> list[Step]:

@@ -105,12 +105,13 @@ def _show(clause: Clause, tests: Sequence[Test]) -> None:
 def _read(path: str) -> list[Observation]:
     """Observations of a file. Raises: BadObservation, also if there is none; OSError."""
     try:
-        lines = sys.stdin.readlines() if path == "-" else Path(path).read_text(encoding="utf-8").splitlines()
+        # PowerShell puts a byte order mark before what it writes.
+        text = sys.stdin.read().removeprefix("\ufeff") if path == "-" else Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadObservation(
             f"no text: {error.reason} at byte {error.start}; expected is {observation.EXPECTED}"
         ) from error
-    seen = from_json_lines(lines)
+    seen = from_json_lines(text.splitlines())
     if not seen:
         raise BadObservation(f"holds no observation, so nothing is judged; expected is {observation.EXPECTED}")
     return seen

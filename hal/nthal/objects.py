@@ -89,7 +89,8 @@ class WdfObject:
 def live(handle: object, kind: type[H]) -> H:
     """Give the object behind a handle. Raises: BugCheck if it is NULL, of another kind, or deleted (CB-119)."""
     if not isinstance(handle, kind):
-        raise BugCheck(f"{handle!r} is no {kind.__name__} handle")
+        shown = "NULL" if handle is None else f"an object {type(handle).__name__}"
+        raise BugCheck(f"{shown} is no {kind.__name__} handle")
     handle.check()
     return handle
 

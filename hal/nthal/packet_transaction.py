@@ -181,18 +181,10 @@ class PacketTransaction(Transaction):
         if self._mapped is None:
             return True
         spot, self._mapped = self._mapped, None
+        mapped = (spot.mdl, self._file, spot.va, self._mapped_length)
         machine, to_device = self.enabler.machine, self._direction is Direction.WRITE_TO_DEVICE
         with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
-            return packet.flush(
-                machine,
-                self._adapter,
-                spot.mdl,
-                self._file,
-                spot.va,
-                self._mapped_length,
-                to_device=to_device,
-                moved=moved,
-            )
+            return packet.flush(machine, self._adapter, *mapped, to_device=to_device, moved=moved)
 
     def _release_resources(self, *, force: bool) -> None:
         self._flush(0)
@@ -214,16 +206,13 @@ class PacketTransaction(Transaction):
 
     # --- AllocateResources -----------------------------------------------------------------------------------------
 
-    def _may_reserve(self, call: str) -> bool:
-        return self._v3(call)
-
     def reserve(self, direction: int, registers: int, callback: ReserveDma | None, context: object) -> NtStatus:
         """WdfDmaTransactionAllocateResources: get the map registers before Execute; 0 for what it is initialized with.
 
         Raises: BugCheck in a state that does not allow it, or if some are reserved already.
         """
         self.check()
-        if not self._may_reserve("WdfDmaTransactionAllocateResources"):
+        if not self._v3("WdfDmaTransactionAllocateResources"):
             return self._refuse("the enabler does not use DMA version 3", NtStatus.INVALID_DEVICE_REQUEST)
         if direction not in list(Direction) or callback is None:
             return self._refuse(f"direction {direction}, EvtReserveDmaFunction {callback}")
@@ -257,7 +246,7 @@ class PacketTransaction(Transaction):
     def free_reserved(self) -> None:
         """WdfDmaTransactionFreeResources. Raises: BugCheck before anything was reserved, and during a transfer."""
         self.check()
-        if not self._may_reserve("WdfDmaTransactionFreeResources"):
+        if not self._v3("WdfDmaTransactionFreeResources"):
             return
         if self.state in (State.CREATED, State.TRANSFER):
             raise self._wrong_state("FreeResources")

@@ -180,34 +180,10 @@ class Platform:
         """Take the switch positions of profile `name`. Raises: KeyError if there is no such profile."""
         return replace(self, switches=PROFILES[name])
 
-    def with_switches(
-        self,
-        *,
-        tail: Tail | None = None,
-        word_channel_boundary: int | None = None,
-        cross_4g: bool | None = None,
-        reactos_grant: bool | None = None,
-        stop: bool | None = None,
-        alignment_all_profiles: bool | None = None,
-        map_keeps_caches: CacheUpkeep | None = None,
-    ) -> "Platform":
-        """Change the switches that tests turn most; for any other use `dataclasses.replace`."""
-        now = self.switches
-        return replace(
-            self,
-            switches=replace(
-                now,
-                tail=now.tail if tail is None else tail,
-                word_channel_boundary=word_channel_boundary or now.word_channel_boundary,
-                cross_4g=now.cross_4g if cross_4g is None else cross_4g,
-                reactos_grant=now.reactos_grant if reactos_grant is None else reactos_grant,
-                stop=now.stop if stop is None else stop,
-                alignment_all_profiles=(
-                    now.alignment_all_profiles if alignment_all_profiles is None else alignment_all_profiles
-                ),
-                map_keeps_caches=map_keeps_caches or now.map_keeps_caches,
-            ),
-        )
+    def with_switches(self, **changes: object) -> "Platform":
+        """Change switches by their names in `Switches`; None leaves one. Raises: TypeError for a name that is none."""
+        said = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, switches=replace(self.switches, **said))  # type: ignore[arg-type]
 
     def verified(self, *, stop: bool = True) -> "Platform":
         """Turn DMA verification on; `stop=False` is report mode."""

@@ -230,6 +230,7 @@ class Transaction(WdfObject):
     def execute(self, context: object) -> NtStatus:
         """WdfDmaTransactionExecute: start the first transfer; the rest follows from the completions."""
         self.check()
+        self.enabler.machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "WdfDmaTransactionExecute")
         if self.state is not State.INITIALIZED:
             raise self._wrong_state("Execute")
         self.state, self._awaited = State.TRANSFER, object()
@@ -284,7 +285,7 @@ class Transaction(WdfObject):
 
     def _run(self, _device: DeviceObject, _irp: object, made: ScatterGatherList, context: object) -> None:
         if context is not self._awaited:
-            scatter_gather.put(self.enabler.machine, made.adapter, made)
+            scatter_gather.put(self.enabler.machine, made.adapter, made, to_device=made.to_device)
             raise self._too_late()
         self._list = made
         self._call_program(made)
@@ -310,6 +311,7 @@ class Transaction(WdfObject):
         More than was mapped ends the transaction with INVALID_PARAMETER, as does `final` with the status SUCCESS.
         """
         self.check()
+        self.enabler.machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "WdfDmaTransactionDmaCompleted")
         if self.state is not State.TRANSFER or not self._running:
             raise self._wrong_state("DmaCompleted, and no transfer is mapped,")
         if moved is not None and size_t(moved, "TransferredLength") > self.current_length:
@@ -345,7 +347,7 @@ class Transaction(WdfObject):
             made, self._list = self._list, None
             machine = self.enabler.machine
             with machine.processor.at_irql(Irql.DISPATCH_LEVEL):
-                scatter_gather.put(machine, made.adapter, made)
+                scatter_gather.put(machine, made.adapter, made, to_device=made.to_device)
 
     def _release_resources(self, *, force: bool) -> None:
         """Give back what the transfers hold; `force` also what was reserved beforehand."""
@@ -358,6 +360,7 @@ class Transaction(WdfObject):
         Raises: BugCheck with the framework's verifier if a transfer is running.
         """
         self.check()
+        self.enabler.machine.processor.irql_at_most(Irql.DISPATCH_LEVEL, "WdfDmaTransactionRelease")
         if not force:
             if self.state is State.RELEASED:
                 return

@@ -155,7 +155,7 @@ class Misuse(enum.Enum):
     IGNORED_CALL = Rule(None, (), "the framework passes over this call",
         "make it in the state and with the DMA version it is for")
     FRAMEWORK_STATE = Rule(None, (), "the framework's object is in the wrong state",
-        "its verifier stops here: mend the order of the calls")
+        "mend the order of the calls; with the framework's verifier (fx_verifier_on) it stops here")
     NO_EFFECT = Rule(None, ("CB-107",), "the request has no effect", "use CreateWithConfig")
     WASTEFUL = Rule(None, ("CB-24",), "the length leaves part of a page unused", "a page or whole pages")
     MANY_SMALL = Rule(None, ("CB-25",), "one large request where pages would do", "several one-page requests")
@@ -227,7 +227,7 @@ class BugCheck(Exception):
     """The framework or the kernel stops the machine for `reason`, as for a handle that is none."""
 
     def __init__(self, reason: str, code: int = 0x10D, parameter: int = 0) -> None:
-        super().__init__(reason)
+        super().__init__(f"{reason}, at {driver_place()}")
         self.code = code
         self.parameter = parameter
 

@@ -182,7 +182,7 @@ class DMA_OPERATIONS:
         self, DmaAdapter: "DMA_ADAPTER | None", ScatterGather: ScatterGatherList | None, WriteToDevice: bool
     ) -> None:
         """Flush and free a list; required before its data is read."""
-        _list.put(*self._at(DmaAdapter), ScatterGather)
+        _list.put(*self._at(DmaAdapter), ScatterGather, to_device=bool(WriteToDevice))
 
     def CalculateScatterGatherList(self, DmaAdapter: "DMA_ADAPTER | None", Mdl: Mdl | None, CurrentVa: Va | None,
             Length: int, ScatterGatherListSize: Out[int], NumberOfMapRegisters: Out[int] | None) -> NtStatus:

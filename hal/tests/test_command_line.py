@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`nthal` on the command line: bad input is told in words, a reader that leaves is no error."""
 
+import io
 import json
 import subprocess
 import sys
@@ -54,6 +55,17 @@ def test_a_file_without_an_observation_is_no_success_and_says_what_is_expected(
     assert out == ""
     assert err.startswith(f"error: {path}: holds no observation")
     assert '{"order": 1,' in err
+
+
+def test_a_byte_order_mark_of_powershell_is_no_part_of_the_first_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "observations"
+    path.write_text('{"order": 1, "length": 64, "null": true}\n', encoding="utf-8-sig")
+    assert main(["check", str(path)]) == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(path.read_text(encoding="utf-8")))
+    assert main(["check", "-"]) == 0
+    assert capsys.readouterr().out.count("1 observed") == 2
 
 
 def test_a_file_that_is_no_text_is_refused_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

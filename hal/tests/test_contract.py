@@ -142,6 +142,7 @@ def test_observations_come_from_json_lines():
         ("{}", "order is missing"),
         ('{"order": 1, "colour": 3}', "unknown fields: colour"),
         ('{"order": 1, "la": "ten"}', "la: 'ten' is no number"),
+        ('{"order": 1, "va": "FFFFFA8000101000"}', "an address of %p begins with 0x here"),
         ('{"order": 1, "null": 1}', "neither true nor false"),
         ('{"order": 1, "kind": "grow"}', "kind 'grow'"),
         ('{"order": 1, "pages": 5}', "no list"),
@@ -155,6 +156,11 @@ def test_a_bad_record_is_refused_with_its_line_and_field(record, words):
     with pytest.raises(BadObservation, match="line 1") as caught:
         from_json_lines([record])
     assert words in str(caught.value)
+
+
+def test_an_address_as_windbg_writes_it_is_one():
+    (seen,) = from_json_lines(['{"order": 1, "va": "0xfffffa80`00101000"}'])
+    assert seen.va == 0xFFFFFA80_00101000
 
 
 LENGTHS = [0, 1, 4095, 4096, 4097, 65536, 65537, 1 << 20, 0xFFFFFFFF, 1 << 32]

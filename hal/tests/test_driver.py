@@ -284,6 +284,26 @@ def test_the_words_of_a_refusal_name_the_mistake_that_the_number_betrays(bench):
     assert "was there until it was freed" in refusal(b, buffer.la)
 
 
+def test_a_list_is_put_in_the_direction_that_it_was_made_for(bench):
+    """DDI PutScatterGatherList: WriteToDevice as it was; ROS hal dma.c flushes by what it is given."""
+    b = bench()
+    made, _ = mapped(b, 4096)
+    with (
+        b.machine.at_irql(Irql.DISPATCH_LEVEL),
+        pytest.raises(DmaViolation, match="WriteToDevice False, the list was made with True") as caught,
+    ):
+        b.ops.PutScatterGatherList(b.adapter, made, False)
+    assert caught.value.misuse is Misuse.FLUSH_NOT_MAPPED
+
+
+def test_the_map_registers_of_a_live_buffer_are_no_finding_of_their_own(bench):
+    """0xE6/0x09 asks for FreeMapRegisters, and those of a common buffer go with the buffer."""
+    b = bench(MAPREG.verified(stop=False))
+    b.ok(4096)
+    b.ops.PutDmaAdapter(b.adapter)
+    assert [finding.misuse for finding in b.machine.verifier.findings] == [Misuse.PUT_WITH_BUFFERS]
+
+
 def test_a_packet_address_without_its_upper_half_is_named(bench):
     b = bench(HIGH, "A64")
     made, _ = mapped(b, 4096)

@@ -12,8 +12,8 @@ from nthal import kmdf
 from nthal.arguments import ForeignObject, WrongArgument
 from nthal.platforms import FLAT, MAPREG
 from nthal.types import Out
-from nthal.verifier import BugCheck
-from nthal.windows import NtStatus
+from nthal.verifier import BugCheck, DmaViolation
+from nthal.windows import Irql, NtStatus
 from tests.fx import PAGE, READ, WRITE, Fx, P, running_system
 
 END = [kmdf.WdfDmaTransactionRelease, kmdf.WdfObjectDelete]
@@ -205,3 +205,35 @@ def test_a_transfer_of_no_bytes_says_what_makes_it_so(platform, maximum, words):
     with pytest.raises(BugCheck, match=words) as caught:
         fx.initialize(fx.transaction(), fx.mdl(64))
     assert caught.value.code == 0x133
+
+
+# --- what is said of a stop, and where -----------------------------------------------------------------------------
+
+
+def test_a_bug_check_says_where_the_driver_called():
+    fx = Fx()
+    for handle, shown in ((None, "NULL"), (fx.enabler, "an object Enabler")):
+        with pytest.raises(
+            BugCheck, match=rf"{shown} is no Transaction handle, at test_framework_lives\.py:\d+ in test_a"
+        ):
+            kmdf.WdfDmaTransactionExecute(handle, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("Execute", lambda fx, ready, running: kmdf.WdfDmaTransactionExecute(ready, None)),
+        ("DmaCompleted", lambda fx, ready, running: kmdf.WdfDmaTransactionDmaCompleted(running, fx.out)),
+        ("Release", lambda fx, ready, running: kmdf.WdfDmaTransactionRelease(ready)),
+    ],
+)
+def test_a_transaction_is_no_matter_for_an_isr(name, call):
+    """DDI pages of the three: IRQL <= DISPATCH_LEVEL; the framework would lower the level to list the buffer."""
+    fx = Fx(FLAT.verified())
+    ready, running = fx.ready(PAGE, execute=False), fx.ready(PAGE)
+    with (
+        fx.machine.processor.at_irql(Irql.DEVICE_LEVEL),
+        pytest.raises(DmaViolation, match=f"WdfDmaTransaction{name} wants at most DISPATCH_LEVEL"),
+    ):
+        call(fx, ready, running)
+    assert kmdf.WdfDmaTransactionDmaCompleted(running, fx.out)

@@ -104,11 +104,11 @@ _HINTS: Final = get_type_hints(Observation)
 
 def _number(value: object, name: str) -> int:
     try:
-        number = int(value, 0) if isinstance(value, str) else value
+        number = int(value.replace("`", ""), 0) if isinstance(value, str) else value
     except ValueError:
         number = None
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise BadObservation(f"{name}: {value!r} is no number")
+        raise BadObservation(f'{name}: {value!r} is no number; 64 and "0x40" are, an address of %p begins with 0x here')
     return number
 
 

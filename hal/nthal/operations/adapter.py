@@ -194,6 +194,8 @@ def put(machine: Machine, adapter: Adapter | None) -> None:
         return  # ReactOS: others share the object
     adapter.gone = True
     live = {kind: adapter.books.tally(kind).live for kind, _ in _LIVE_KINDS}
+    # A driver frees those of a common buffer with the buffer.
+    live["registers"] -= sum(buffer.registers.count for buffer in adapter.buffers if buffer.registers)
     machine.processor.emit(AdapterPut(machine.processor.clock, adapter.number, sum(live.values())))
     try:
         _tell_live(machine, adapter, live)

@@ -169,7 +169,7 @@ def _inside(machine: Machine, mdl: Mdl, va: Va, length: int) -> bool:
     return True
 
 
-def put(machine: Machine, adapter: Adapter | None, made: ScatterGatherList | None) -> None:
+def put(machine: Machine, adapter: Adapter | None, made: ScatterGatherList | None, *, to_device: bool) -> None:
     """PutScatterGatherList: flush, then free registers and list."""
     if not usable(machine, adapter, "PutScatterGatherList") or adapter is None:
         return
@@ -183,6 +183,9 @@ def put(machine: Machine, adapter: Adapter | None, made: ScatterGatherList | Non
         tally = adapter.books.lists
         machine.verifier.violate(Misuse.LIST_OVERFREED, f"on {adapter!r}", tally.allocated, tally.freed + 1)
         return
+    if to_device != made.to_device:
+        detail = f"PutScatterGatherList with WriteToDevice {to_device}, the list was made with {made.to_device}"
+        machine.verifier.violate(Misuse.FLUSH_NOT_MAPPED, detail)
     pieces.flush(machine, made.file, made.segments, to_device=made.to_device)
     made.live = False
     adapter.lists.remove(made)
