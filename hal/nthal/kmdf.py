@@ -40,6 +40,12 @@ FILE_OCTA_ALIGNMENT: Final = ALIGNMENT_MASKS["FILE_OCTA_ALIGNMENT"]
 
 
 # fmt: off
+(WdfDmaProfilePacket, WdfDmaProfileScatterGather, WdfDmaProfilePacket64, WdfDmaProfileScatterGather64,
+    WdfDmaProfileScatterGatherDuplex, WdfDmaProfileScatterGather64Duplex, WdfDmaProfileSystem,
+    WdfDmaProfileSystemDuplex) = WDF_DMA_PROFILE
+WdfDmaDirectionReadFromDevice, WdfDmaDirectionWriteToDevice = WDF_DMA_DIRECTION
+
+
 def WdfDeviceSetAlignmentRequirement(Device: Device, AlignmentRequirement: int) -> None:
     """Set the alignment mask for enablers that are created later (CB-102)."""
     _objects.live(Device, _objects.Device).set_alignment_requirement(AlignmentRequirement)

@@ -9,7 +9,7 @@ import enum
 from typing import Final
 
 from nthal.platforms import CacheUpkeep, Platform, Switches, Translation
-from nthal.types import GIB, KIB, MAX_ADDRESS, MIB, bytes_to_pages
+from nthal.types import GIB, KIB, MAX_ADDRESS, bytes_to_pages
 from nthal.windows import (
     FIRST_WITH_DESCRIPTION,
     NEWEST_DESCRIPTION,
@@ -17,7 +17,6 @@ from nthal.windows import (
     DeviceDescription,
     DmaWidth,
     InterfaceType,
-    WindowsVersion,
 )
 
 LIMIT_24: Final = 0xFF_FFFF
@@ -162,11 +161,6 @@ def needs_map_registers(description: DeviceDescription, platform: Platform, limi
     return not description.scatter_gather or limit < platform.memory_end - 1
 
 
-def buffer_registers(length: int, platform: Platform) -> int:
-    """Map registers that a common buffer holds: none unless the hardware translates by them (CB-33, CB-40)."""
-    return pages_for(length, platform.page_size) if platform.translation is Translation.MAPREG else 0
-
-
 def over_register_limit(length: int, granted: int, page_size: int) -> bool:
     """True if the buffer's upper bound of registers is more than the adapter has (CB-41)."""
     return bytes_to_pages(length, page_size) > granted
@@ -205,11 +199,3 @@ def verifier_offset(length: int, platform: Platform) -> int:
 def fragment_length(maximum_length: int, granted: int, page_size: int) -> int:
     """Bytes that a KMDF enabler moves at once (CB-45): one register is kept for a start in mid-page, so one gives 0."""
     return min(maximum_length, max(granted - 1, 0) * page_size)
-
-
-def has_extended_table(windows: WindowsVersion) -> bool:
-    """True if version 3 tables exist."""
-    return windows >= WindowsVersion.WINDOWS_8
-
-
-LARGE_PAGE_BYTES: Final = 2 * MIB

@@ -797,4 +797,6 @@ def test_the_facade_has_devices_attributes_and_requests_under_their_names():
     assert isinstance(device, kmdf.Device)
     assert kmdf.WDF_OBJECT_ATTRIBUTES(device).parent_object is device
     assert kmdf.WDFREQUEST is kmdf.Request
+    assert [kmdf.WdfDmaProfilePacket, kmdf.WdfDmaProfileScatterGather64, kmdf.WdfDmaProfileSystemDuplex] == [1, 4, 8]
+    assert (kmdf.WdfDmaDirectionReadFromDevice, kmdf.WdfDmaDirectionWriteToDevice) == (READ, WRITE)
     assert kmdf.WDF_OBJECT_ATTRIBUTES is kmdf.ObjectAttributes is ObjectAttributes
