@@ -12,8 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from nthal import kmdf
-from nthal.objects import Device, WdfObject, live
+from nthal.objects import Device, Major, Request, WdfObject, live
 from nthal.operations import packet
 from nthal.records.backing import Backing
 from nthal.types import PAGE_SIZE, La, Out, Va, bytes_to_pages
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from nthal.framework import ObjectAttributes
     from nthal.machine import DeviceObject, Machine
     from nthal.records.mdl import Mdl
-    from nthal.transaction import Transaction
     from nthal_c.builder import Built
     from nthal_c.shapes import CData
 
@@ -38,7 +36,6 @@ PORTS_AT: Final = 0xC000
 """Where the bus driver puts the BARs of either kind, each at the next multiple of its size."""
 ANY: Final = -1
 """The default queue takes what no other queue was configured for."""
-CONTROL: Final = 14
 PATIENCE: Final = 1_000_000
 """Reads of registers in a row, with no write and no wait between, after which a driver is held to poll for good."""
 _WORKS_EVERY: Final = 64
@@ -127,20 +124,22 @@ class FxObject(WdfObject):
         return self.parent if isinstance(self.parent, Device) else None
 
 
-class FxRequest(WdfObject):
-    """WDFREQUEST: a read, write or control of a program, whose memory `mdl` describes. `status` None: the driver's yet.
+class FxRequest(Request):
+    """WDFREQUEST: a read, write or control of a program, from `queue`. `status` None: the driver's yet.
 
-    Lengths in bytes; a control's input and output share its memory, as for METHOD_BUFFERED.
+    Lengths and `offset` in bytes. A control's input and output share its memory, which METHOD_BUFFERED does; of the
+    direct methods that memory stands for both buffers.
     """
 
-    def __init__(self, queue: FxObject, kind: int, mdl: Mdl, *, input_length: int, output_length: int) -> None:
-        super().__init__(queue)
-        self.kind = kind
-        self.mdl = mdl
+    def __init__(
+        self, device: Device, queue: FxObject, major: Major, mdl: Mdl, *, input_length: int, output_length: int
+    ) -> None:
+        length = output_length if major is Major.READ else input_length
+        super().__init__(device, major, mdl, length, output_length=output_length)
+        self.queue = queue
+        self.memory = mdl
         self.input_length = input_length
-        self.output_length = output_length
         self.offset = 0
-        self.code = 0
         self.status: int | None = None
         self.information = 0
 
@@ -159,7 +158,6 @@ class Loaded(Session):
         self.interrupt: FxObject | None = None
         self.line: InterruptLine | None = None
         self.queues: dict[int, FxObject] = {}
-        self.requests: dict[Transaction, FxRequest] = {}
 
 
 # --- registers -----------------------------------------------------------------------------------------------------
@@ -362,18 +360,18 @@ def nthal_request(session: Loaded, Request: FxRequest, Output: bool, Buffer: Out
     """WdfRequestRetrieveInputBuffer and its kin: give one side of a request and its bytes, 0 for a side it has not."""
     length = live(Request, FxRequest).output_length if Output else Request.input_length
     if length:
-        Buffer.value, Mdl.value = Request.mdl.va, Request.mdl
+        Buffer.value, Mdl.value = Request.memory.va, Request.memory
     return length
 
 
 def WdfRequestGetParameters(session: Loaded, Request: FxRequest, Parameters: CData) -> None:
     """Say what is asked for."""
-    Parameters.Type = live(Request, FxRequest).kind
+    Parameters.Type = live(Request, FxRequest).major
     inner = Parameters.Parameters
-    if Request.kind == CONTROL:
+    if Request.major is Major.DEVICE_CONTROL:
         control = inner.DeviceIoControl
         control.OutputBufferLength, control.InputBufferLength = Request.output_length, Request.input_length
-        control.IoControlCode = Request.code
+        control.IoControlCode = Request.control_code
     else:
         inner.Read.Length, inner.Read.DeviceOffset = max(Request.input_length, Request.output_length), Request.offset
 
@@ -399,31 +397,6 @@ def WdfRequestCompleteWithInformation(session: Loaded, Request: FxRequest, Statu
     nthal_complete(session, Request, Status)
 
 
-def WdfDmaTransactionInitializeUsingRequest(
-    session: Loaded,
-    DmaTransaction: Transaction,
-    Request: FxRequest,
-    EvtProgramDmaFunction: Callable[..., bool],
-    DmaDirection: kmdf.WDF_DMA_DIRECTION,
-) -> NtStatus:
-    """Say that a whole request is to be moved."""
-    mdl = live(Request, FxRequest).mdl
-    session.requests[DmaTransaction] = Request
-    return kmdf.WdfDmaTransactionInitialize(
-        DmaTransaction, EvtProgramDmaFunction, DmaDirection, mdl, mdl.va, mdl.byte_count
-    )
-
-
-def WdfDmaTransactionGetRequest(session: Loaded, DmaTransaction: Transaction) -> WdfObject | None:
-    """Give the request that a transaction was initialized with."""
-    return session.requests.get(DmaTransaction)
-
-
-def WdfDmaTransactionGetDevice(session: Loaded, DmaTransaction: Transaction) -> Device | None:
-    """Give the device of a transaction's enabler."""
-    return session.device
-
-
 def WdfInterruptGetDevice(session: Loaded, Interrupt: FxObject) -> Device | None:
     """Give the interrupt's device."""
     return live(Interrupt, FxObject).device
@@ -436,4 +409,4 @@ def WdfIoQueueGetDevice(session: Loaded, Queue: FxObject) -> Device | None:
 
 def WdfRequestGetIoQueue(session: Loaded, Request: FxRequest) -> WdfObject | None:
     """Give the request's queue."""
-    return live(Request, FxRequest).parent
+    return live(Request, FxRequest).queue

@@ -151,6 +151,27 @@ def test_what_no_queue_takes_is_refused_and_nothing_is_nothing(probe: native.Bui
     assert driver.control(12).status == NtStatus.INVALID_DEVICE_REQUEST
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (32, ["00000000, request 1", "5 bytes"]),
+        (36, ["00000000, request 1", "100 bytes"]),
+        (33, ["00000000, request 1", "100 bytes"]),
+        (37, ["c0000010, request 0"]),
+        (34, ["c0000010, request 0"]),
+        (38, ["00000000, request 1", "100 bytes"]),
+        (40, ["c000000d, request 0"]),
+    ],
+    ids=["buffered out", "buffered in", "in, direct out", "in, direct in", "out, direct out", "out, direct in", "NULL"],
+)
+def test_a_transaction_moves_the_side_of_a_request_that_its_method_gives_it(
+    probe: native.Built, code: int, said: list[str]
+) -> None:
+    with native.load(probe, Host()) as driver:
+        assert driver.control(code, b"12345", 100).status == NtStatus.SUCCESS
+        assert driver.printed[1:] == said
+
+
 def test_a_driver_that_polls_lets_the_device_work(probe: native.Built) -> None:
     host = Host()
     run(probe, 28, host)

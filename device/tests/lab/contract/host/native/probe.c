@@ -187,6 +187,33 @@ static ULONG OldBuffer(VOID)
     return address.LowPart;
 }
 
+static BOOLEAN EvtProgram(WDFDMATRANSACTION Transaction, WDFDEVICE Device, WDFCONTEXT Context,
+                          WDF_DMA_DIRECTION Direction, PSCATTER_GATHER_LIST List)
+{
+    UNREFERENCED_PARAMETER(Device);
+    UNREFERENCED_PARAMETER(Direction);
+    ASSERT(WdfDmaTransactionGetRequest(Transaction) == (WDFREQUEST)Context);
+    DbgPrint("%u bytes", List->Elements[0].Length);
+    return TRUE;
+}
+
+static VOID ByRequest(PPROBE Probe, WDFREQUEST Request, WDF_DMA_DIRECTION Direction, PFN_WDF_PROGRAM_DMA Program)
+{
+    WDFDMATRANSACTION transaction;
+    NTSTATUS status, ignored;
+
+    WdfDmaTransactionCreate(Probe->Enabler, WDF_NO_OBJECT_ATTRIBUTES, &transaction);
+    status = WdfDmaTransactionInitializeUsingRequest(transaction, Request, Program, Direction);
+    DbgPrint("%08x, request %d", status, WdfDmaTransactionGetRequest(transaction) == Request);
+    if (NT_SUCCESS(status)) {
+        WdfDmaTransactionExecute(transaction, Request);
+        WdfDmaTransactionDmaCompleted(transaction, &ignored);
+        WdfDmaTransactionRelease(transaction);
+        ASSERT(WdfDmaTransactionGetRequest(transaction) == NULL);
+    }
+    WdfObjectDelete(transaction);
+}
+
 static ULONG Widths(PPROBE Probe)
 {
     USHORT words[2] = {0x1234, 0x5678};
@@ -277,6 +304,9 @@ static VOID EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, size_t Out, s
         ExFreePool(memory);
         break;
     case 31: WdfSpinLockRelease(probe->Lock); break;
+    case 32: case 33: case 34: ByRequest(probe, Request, WdfDmaDirectionWriteToDevice, EvtProgram); break;
+    case 36: case 37: case 38: ByRequest(probe, Request, WdfDmaDirectionReadFromDevice, EvtProgram); break;
+    case 40: ByRequest(probe, Request, WdfDmaDirectionWriteToDevice, NULL); break;
     default: WdfRequestComplete(Request, STATUS_INVALID_DEVICE_REQUEST); return;
     }
     WdfRequestCompleteWithInformation(Request, STATUS_SUCCESS, answer);
