@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _PAGED_POOL: Final = 1
 _ASSERTION: Final = 0x8B
 _SPIN_LOCK: Final = 0x0F
+_NOT_GREATER_OR_EQUAL: Final = 0x09
+_NOT_LESS_OR_EQUAL: Final = 0x0A
 
 
 def played(prototype: Prototype, around: Iterable[ModuleType]) -> bool:
@@ -113,45 +115,68 @@ def KeGetCurrentIrql(session: Session) -> int:
     return session.machine.irql
 
 
-def KfRaiseIrql(session: Session, NewIrql: int) -> int:
-    """Run at another level; give the level before."""
+def _run_at(session: Session, level: int) -> int:
     processor = session.machine.processor
-    before, processor.irql = processor.irql, Irql(min(NewIrql, Irql.DEVICE_LEVEL))
+    before, processor.irql = processor.irql, Irql(min(level, Irql.DEVICE_LEVEL))
     processor.emit(IrqlChanged(processor.clock, processor.irql))
     return before
 
 
+def KfRaiseIrql(session: Session, NewIrql: int) -> int:
+    """Run at another level; give the level before. Raises: BugCheck if that is a lower one."""
+    now = session.machine.irql
+    if NewIrql < now:
+        words = f"KeRaiseIrql({NewIrql}) at {session.place()} would lower the IRQL, which is {now.name}"
+        raise BugCheck(words, _NOT_GREATER_OR_EQUAL, NewIrql)
+    return _run_at(session, NewIrql)
+
+
 def KeLowerIrql(session: Session, NewIrql: int) -> None:
-    """Lower the level again."""
-    KfRaiseIrql(session, NewIrql)
+    """Lower the level again. Raises: BugCheck if that raises it."""
+    now = session.machine.irql
+    if NewIrql > now:
+        words = f"KeLowerIrql({NewIrql}) at {session.place()} would raise the IRQL, which is {now.name}"
+        raise BugCheck(words, _NOT_LESS_OR_EQUAL, NewIrql)
+    _run_at(session, NewIrql)
 
 
-def acquire(session: Session, *, held: bool) -> int:
-    """Raise the level for a lock. Raises: BugCheck if it is held: there is one processor."""
+def deadlock(what: str, place: str) -> BugCheck:
+    """What the machine stops for when a lock is taken that is held: there is one processor."""
+    return BugCheck(f"{what} is acquired again at {place}: the processor waits for itself", _SPIN_LOCK)
+
+
+def acquire(session: Session, what: str, *, held: bool, at: Irql = Irql.DISPATCH_LEVEL) -> int:
+    """Raise the level for a lock. Raises: BugCheck if it is held, or the level is higher than the lock's."""
     if held:
-        raise BugCheck(
-            f"a spin lock is acquired again at {session.place()}: the processor waits for itself", _SPIN_LOCK
-        )
-    return KfRaiseIrql(session, Irql.DISPATCH_LEVEL)
+        raise deadlock(what, session.place())
+    now = session.machine.irql
+    if now > at:
+        words = f"{what} is acquired at {session.place()}, the IRQL is {now.name}: it would fall to {at.name}"
+        raise BugCheck(words, _NOT_LESS_OR_EQUAL, now)
+    return _run_at(session, at)
 
 
-def release(session: Session, level: int, *, held: bool) -> None:
-    """Go back from a lock's level. Raises: BugCheck if nobody holds it."""
+def release(session: Session, level: int, what: str, *, held: bool, at: Irql = Irql.DISPATCH_LEVEL) -> None:
+    """Go back from a lock's level. Raises: BugCheck if nobody holds it, or the level is not the lock's any more."""
     if not held:
-        raise BugCheck(f"a spin lock is released at {session.place()} that nobody holds", _SPIN_LOCK)
-    KfRaiseIrql(session, level)
+        raise BugCheck(f"{what} is released at {session.place()} that nobody holds", _SPIN_LOCK)
+    now = session.machine.irql
+    if now != at or level > now:
+        words = f"{what} is released at {session.place()} to IRQL {level}; the IRQL is {now.name}, the lock's {at.name}"
+        raise BugCheck(words, _NOT_LESS_OR_EQUAL, level)
+    _run_at(session, level)
 
 
 def KeAcquireSpinLockRaiseToDpc(session: Session, SpinLock: CData) -> int:
     """Take a lock. Raises: BugCheck if it is held: there is one processor."""
-    before = acquire(session, held=bool(int(SpinLock[0])))
+    before = acquire(session, "a spin lock", held=bool(int(SpinLock[0])))
     SpinLock[0] = 1
     return before
 
 
 def KeReleaseSpinLock(session: Session, SpinLock: CData, NewIrql: int) -> None:
     """Give a lock back. Raises: BugCheck if it is not held."""
-    release(session, NewIrql, held=bool(int(SpinLock[0])))
+    release(session, NewIrql, "a spin lock", held=bool(int(SpinLock[0])))
     SpinLock[0] = 0
 
 

@@ -112,13 +112,20 @@ class Driver:
         return status
 
     def _start_device(self) -> int:
+        """Hardware, D0, interrupt; a step that fails undoes those before it, as the framework's power-up failure does.
+
+        EvtDeviceD0Exit is not called on that way. Source: the framework's powerstatemachine.cpp (2.33).
+        """
         status = self._pnp("EvtDevicePrepareHardware", self._resources, self._resources)
         if nt_success(status):
             self.session.host.enter_d0()
             status = self._pnp("EvtDeviceD0Entry", _D3_FINAL)
             if nt_success(status):
                 self._connect()
-                return self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3_FINAL)
+                status = self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3_FINAL)
+                if nt_success(status):
+                    return status
+                self._disconnect()
             self.session.host.leave_d0()
         self._pnp("EvtDeviceReleaseHardware", self._resources)
         return status
@@ -151,8 +158,8 @@ class Driver:
             if held:
                 machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
 
-    def _call(self, function: object, *arguments: int, what: str, irql: Irql | None = None) -> int:
-        return self.session.enter(function, *arguments, what=what, irql=irql) & _STATUS
+    def _call(self, function: object, *arguments: int, what: str) -> int:
+        return self.session.enter(function, *arguments, what=what) & _STATUS
 
     def _pnp(self, name: str, *arguments: int) -> int:
         """Call one of the device's callbacks; one that there is not succeeds."""
@@ -174,14 +181,14 @@ class Driver:
         service, later = interrupt.callbacks["EvtInterruptIsr"], interrupt.callbacks["EvtInterruptDpc"]
 
         def isr() -> bool:
-            return bool(session.enter(service, number, 0, what="EvtInterruptIsr") & 0xFF)
+            return bool(session.serve(interrupt, service, number, 0, what="EvtInterruptIsr") & 0xFF)
 
         def dpc() -> None:
             session.enter(later, number, device, what="EvtInterruptDpc")
 
         session.line = session.host.connect(isr, dpc)
         enable = interrupt.callbacks["EvtInterruptEnable"]
-        self._call(enable, number, device, what="EvtInterruptEnable", irql=Irql.DEVICE_LEVEL)
+        session.serve(interrupt, enable, number, device, what="EvtInterruptEnable")
 
     def _disconnect(self) -> None:
         session, interrupt = self.session, self.session.interrupt
@@ -189,7 +196,7 @@ class Driver:
             return
         numbers = session.number(interrupt), session.number(session.device)
         disable = interrupt.callbacks["EvtInterruptDisable"]
-        self._call(disable, *numbers, what="EvtInterruptDisable", irql=Irql.DEVICE_LEVEL)
+        session.serve(interrupt, disable, *numbers, what="EvtInterruptDisable")
         session.host.disconnect()
         session.line = None
 

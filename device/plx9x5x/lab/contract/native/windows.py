@@ -18,8 +18,8 @@ from nthal.records.backing import Backing
 from nthal.types import PAGE_SIZE, La, Out, Va, bytes_to_pages
 from nthal.verifier import BugCheck, Misuse, driver_place
 from nthal.windows import Irql, NtStatus
-from nthal_c import calls, marshal
-from nthal_c.calls import acquire, release
+from nthal_c import marshal
+from nthal_c.calls import acquire, deadlock, release
 from nthal_c.session import INVALID_HANDLE, Session
 
 if TYPE_CHECKING:
@@ -109,13 +109,14 @@ class IoWindow:
 class FxObject(WdfObject):
     """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
 
-    `zero_length` says that a queue takes requests of no bytes.
+    `serving` says that the framework holds an interrupt's lock, as around EvtInterruptIsr. `zero_length` says that a queue takes requests of no bytes.
     """
 
     def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
         super().__init__(parent)
         self.callbacks = callbacks
         self.level: int | None = None
+        self.serving = False
         self.zero_length = False
 
     @property
@@ -158,6 +159,16 @@ class Loaded(Session):
         self.interrupt: FxObject | None = None
         self.line: InterruptLine | None = None
         self.queues: dict[int, FxObject] = {}
+
+    def serve(self, interrupt: FxObject, function: object, *arguments: int, what: str) -> int:
+        """Call a function of the driver at the interrupt's level, with its lock. Raises: BugCheck if that is held."""
+        if interrupt.serving or interrupt.level is not None:
+            raise deadlock("an interrupt's lock", self.place())
+        interrupt.serving = True
+        try:
+            return self.enter(function, *arguments, what=what, irql=Irql.DEVICE_LEVEL)
+        finally:
+            interrupt.serving = False
 
 
 # --- registers -----------------------------------------------------------------------------------------------------
@@ -302,17 +313,20 @@ def WdfInterruptQueueDpcForIsr(session: Loaded, Interrupt: FxObject) -> bool:
 def WdfInterruptSynchronize(session: Loaded, Interrupt: FxObject, Callback: CData, Context: int) -> bool:
     """Call a function at the interrupt's level."""
     numbers = session.number(Interrupt), Context
-    return bool(session.enter(Callback, *numbers, what="EvtInterruptSynchronize", irql=Irql.DEVICE_LEVEL) & 0xFF)
+    interrupt = live(Interrupt, FxObject)
+    return bool(session.serve(interrupt, Callback, *numbers, what="EvtInterruptSynchronize") & 0xFF)
 
 
 def WdfInterruptAcquireLock(session: Loaded, Interrupt: FxObject) -> None:
-    """Keep the service routine out."""
-    live(Interrupt, FxObject).level = calls.KfRaiseIrql(session, Irql.DEVICE_LEVEL)
+    """Keep the service routine out. Raises: BugCheck where that waits for itself."""
+    held = live(Interrupt, FxObject).level is not None or Interrupt.serving
+    Interrupt.level = acquire(session, "an interrupt's lock", held=held, at=Irql.DEVICE_LEVEL)
 
 
 def WdfInterruptReleaseLock(session: Loaded, Interrupt: FxObject) -> None:
     """Let it in again. Raises: BugCheck if it was not kept out."""
-    WdfSpinLockRelease(session, Interrupt)
+    level, Interrupt.level = live(Interrupt, FxObject).level, None
+    release(session, level or 0, "an interrupt's lock", held=level is not None, at=Irql.DEVICE_LEVEL)
 
 
 def WdfSpinLockCreate(
@@ -326,13 +340,13 @@ def WdfSpinLockCreate(
 
 def WdfSpinLockAcquire(session: Loaded, SpinLock: FxObject) -> None:
     """Take a lock. Raises: BugCheck if it is held: there is one processor."""
-    SpinLock.level = acquire(session, held=live(SpinLock, FxObject).level is not None)
+    SpinLock.level = acquire(session, "a spin lock", held=live(SpinLock, FxObject).level is not None)
 
 
 def WdfSpinLockRelease(session: Loaded, SpinLock: FxObject) -> None:
     """Give a lock back. Raises: BugCheck if it is not held."""
     level, SpinLock.level = live(SpinLock, FxObject).level, None
-    release(session, level or 0, held=level is not None)
+    release(session, level or 0, "a spin lock", held=level is not None)
 
 
 def WdfIoQueueCreate(

@@ -109,22 +109,33 @@ def test_a_driver_is_loaded_started_asked_and_unloaded_in_the_framework_s_order(
     with native.load(probe, host) as driver:
         assert host.powered == [True]
         assert driver.control(23).information == Irql.DISPATCH_LEVEL, "completed by the DPC"
-    assert driver.printed == ["enable at 3", "cleanup, 1 interrupts", "unload at 0"]
+    assert driver.printed == ["enable at 3", "disable at 3", "release at 0", "cleanup, 1 interrupts", "unload at 0"]
     assert host.powered == [True, False]
     assert host.machine.frames.used == 0
+    assert host.machine.verifier.findings == []
+
+
+def test_a_start_that_fails_once_interrupts_are_enabled_undoes_all_of_it() -> None:
+    host = Host()
+    with native.load(native.build([PROBE], defines=["POST_FAILS"]), host) as driver:
+        assert driver.status == NtStatus.UNSUCCESSFUL
+        assert host.powered == [True, False]
+        host.registers.write(0x10, 4, 1)
+        host.run()  # no interrupt comes any more
+    assert driver.printed == ["enable at 3", "disable at 3", "release at 0", "cleanup, 0 interrupts", "unload at 0"]
     assert host.machine.verifier.findings == []
 
 
 def test_each_loading_has_variables_of_its_own_and_two_drivers_live_side_by_side(probe: native.Built) -> None:
     with native.load(probe, Host()) as first, native.load(probe, Host()) as second:
         assert [first.control(23).status, second.control(23).status, first.control(23).status] == [0, 0, 0]
-    assert (first.printed[1], second.printed[1]) == ("cleanup, 2 interrupts", "cleanup, 1 interrupts")
+    assert (first.printed[3], second.printed[3]) == ("cleanup, 2 interrupts", "cleanup, 1 interrupts")
 
 
 @pytest.mark.parametrize(
     ("code", "answer"),
-    [(12, 6000), (13, 6000), (16, 0x1234_1234), (17, Irql.DEVICE_LEVEL), (26, Irql.DISPATCH_LEVEL), (27, Irql.DEVICE_LEVEL)],
-    ids=["channel", "scatter/gather list", "registers", "synchronize", "spin lock", "interrupt lock"],
+    [(12, 6000), (13, 6000), (16, 0x1234_1234), (17, Irql.DEVICE_LEVEL), (26, Irql.DISPATCH_LEVEL), (27, Irql.DEVICE_LEVEL), (48, 0)],
+    ids=["channel", "scatter/gather list", "registers", "synchronize", "spin lock", "interrupt lock", "levels"],
 )  # fmt: skip
 def test_what_a_driver_calls_works(probe: native.Built, code: int, answer: int) -> None:
     host = Host()
@@ -219,6 +230,26 @@ def test_a_rule_that_is_broken_stops_the_driver(probe: native.Built, code: int, 
 def test_what_the_kernel_stops_the_machine_for_is_a_bug_check(probe: native.Built, code: int, words: str) -> None:
     with pytest.raises(BugCheck, match=re.escape(words)):
         run(probe, code)
+
+
+@pytest.mark.parametrize(
+    ("code", "bug_check", "words"),
+    [
+        (41, 0x9, "KeRaiseIrql(0) at probe.c"),
+        (42, 0xA, "KeLowerIrql(2) at probe.c"),
+        (43, 0xA, "the IRQL is DEVICE_LEVEL: it would fall to DISPATCH_LEVEL"),
+        (44, 0xF, "an interrupt's lock is acquired again at probe.c"),
+        (45, 0xF, "an interrupt's lock is acquired again at probe.c"),
+        (46, 0xA, "to IRQL 0; the IRQL is PASSIVE_LEVEL, the lock's DISPATCH_LEVEL"),
+        (47, 0xA, "to IRQL 3; the IRQL is DISPATCH_LEVEL"),
+    ],
+)
+def test_a_level_that_goes_the_wrong_way_is_a_bug_check(
+    probe: native.Built, code: int, bug_check: int, words: str
+) -> None:
+    with pytest.raises(BugCheck, match=re.escape(words)) as caught:
+        run(probe, code)
+    assert caught.value.code == bug_check
 
 
 def test_a_driver_that_is_stopped_runs_no_further_and_the_next_one_is_not_hurt(probe: native.Built) -> None:

@@ -70,6 +70,20 @@ static BOOLEAN EvtSynchronize(WDFINTERRUPT Interrupt, WDFCONTEXT Context)
     return TRUE;
 }
 
+static BOOLEAN EvtTakesLock(WDFINTERRUPT Interrupt, WDFCONTEXT Context)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    WdfSpinLockAcquire(((PPROBE)Context)->Lock);
+    return TRUE;
+}
+
+static BOOLEAN EvtTakesItsOwnLock(WDFINTERRUPT Interrupt, WDFCONTEXT Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    WdfInterruptAcquireLock(Interrupt);
+    return TRUE;
+}
+
 static NTSTATUS EvtPrepare(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Translated)
 {
     PCM_PARTIAL_RESOURCE_DESCRIPTOR memory = WdfCmResourceListGetDescriptor(Translated, 0);
@@ -82,7 +96,25 @@ static NTSTATUS EvtPrepare(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Tran
 
 static NTSTATUS EvtRelease(WDFDEVICE Device, WDFCMRESLIST Translated)
 {
+    DbgPrint("release at %d", KeGetCurrentIrql());
     MmUnmapIoSpace(Of(Device)->Registers, WdfCmResourceListGetDescriptor(Translated, 0)->u.Memory.Length);
+    return STATUS_SUCCESS;
+}
+
+#ifdef POST_FAILS
+static NTSTATUS EvtPost(WDFDEVICE Device, WDF_POWER_DEVICE_STATE Previous)
+{
+    UNREFERENCED_PARAMETER(Device);
+    UNREFERENCED_PARAMETER(Previous);
+    return STATUS_UNSUCCESSFUL;
+}
+#endif
+
+static NTSTATUS EvtDisable(WDFINTERRUPT Interrupt, WDFDEVICE Device)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    UNREFERENCED_PARAMETER(Device);
+    DbgPrint("disable at %d", KeGetCurrentIrql());
     return STATUS_SUCCESS;
 }
 
@@ -307,6 +339,14 @@ static VOID EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, size_t Out, s
     case 32: case 33: case 34: ByRequest(probe, Request, WdfDmaDirectionWriteToDevice, EvtProgram); break;
     case 36: case 37: case 38: ByRequest(probe, Request, WdfDmaDirectionReadFromDevice, EvtProgram); break;
     case 40: ByRequest(probe, Request, WdfDmaDirectionWriteToDevice, NULL); break;
+    case 41: KeRaiseIrql(DISPATCH_LEVEL, &old); KeRaiseIrql(PASSIVE_LEVEL, &old); break;
+    case 42: KeLowerIrql(DISPATCH_LEVEL); break;
+    case 43: WdfInterruptSynchronize(probe->Interrupt, EvtTakesLock, probe); break;
+    case 44: WdfInterruptAcquireLock(probe->Interrupt); WdfInterruptAcquireLock(probe->Interrupt); break;
+    case 45: WdfInterruptSynchronize(probe->Interrupt, EvtTakesItsOwnLock, probe); break;
+    case 46: KeAcquireSpinLock(&spin, &old); KeLowerIrql(old); KeReleaseSpinLock(&spin, old); break;
+    case 47: KeAcquireSpinLock(&spin, &old); KeReleaseSpinLock(&spin, 3); break;
+    case 48: KeRaiseIrql(3, &old); KeRaiseIrql(3, &old); KeLowerIrql(PASSIVE_LEVEL); break;
     default: WdfRequestComplete(Request, STATUS_INVALID_DEVICE_REQUEST); return;
     }
     WdfRequestCompleteWithInformation(Request, STATUS_SUCCESS, answer);
@@ -327,6 +367,9 @@ static NTSTATUS EvtDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
     WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&callbacks);
     callbacks.EvtDevicePrepareHardware = EvtPrepare;
     callbacks.EvtDeviceReleaseHardware = EvtRelease;
+#ifdef POST_FAILS
+    callbacks.EvtDeviceD0EntryPostInterruptsEnabled = EvtPost;
+#endif
     WdfDeviceInitSetPnpPowerEventCallbacks(DeviceInit, &callbacks);
     WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&attributes, PROBE);
     attributes.EvtCleanupCallback = EvtCleanup;
@@ -337,6 +380,7 @@ static NTSTATUS EvtDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
     WdfDeviceCreateDeviceInterface(device, &GUID_PROBE, NULL);
     WDF_INTERRUPT_CONFIG_INIT(&interrupt, EvtIsr, EvtDpc);
     interrupt.EvtInterruptEnable = EvtEnable;
+    interrupt.EvtInterruptDisable = EvtDisable;
     WdfInterruptCreate(device, &interrupt, WDF_NO_OBJECT_ATTRIBUTES, &Of(device)->Interrupt);
     WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
     attributes.ParentObject = device;
