@@ -109,7 +109,8 @@ class IoWindow:
 class FxObject(WdfObject):
     """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
 
-    `serving` says that the framework holds an interrupt's lock, as around EvtInterruptIsr. `zero_length` says that a queue takes requests of no bytes.
+    `serving` says that the framework holds an interrupt's lock, as around EvtInterruptIsr. `zero_length` says that a
+    queue takes requests of no bytes.
     """
 
     def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
