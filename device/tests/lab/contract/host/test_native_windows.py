@@ -155,6 +155,14 @@ def test_a_control_s_input_comes_back_as_its_output_and_minimum_lengths_are_held
     assert run(probe, 25, data=b"Hello", length=5) == native.Answer(NtStatus.SUCCESS, 5, b"hELLO")
 
 
+def test_a_driver_reserves_map_registers_before_a_transaction_runs(probe: native.Built) -> None:
+    host = Host()
+    with native.load(probe, host) as driver:
+        assert driver.control(52, b"12345", 5).information == 1
+        assert driver.printed[1:] == ["reserved at 2"]
+    assert host.machine.verifier.findings == []
+
+
 def test_requests_that_are_completed_are_forgotten_and_no_handle_comes_again(probe: native.Built) -> None:
     with native.load(probe, Host()) as driver:
         session, counts = driver.session, []
