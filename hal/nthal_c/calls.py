@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from nthal import kmdf, nt, wdm
+from nthal.arguments import WrongArgument
 from nthal.events import IrqlChanged
 from nthal.objects import WdfObject, live
+from nthal.routines import NOT_MODELLED
 from nthal.types import Va
 from nthal.verifier import BugCheck, called_from, driver_place
 from nthal.windows import Irql
@@ -31,14 +33,19 @@ if TYPE_CHECKING:
     from nthal_c.shapes import CData
 
 _PAGED_POOL: Final = 1
+_PAGE_FAULT: Final = 0x50
+"""Where Windows ends that is given NULL or no such structure."""
 _ASSERTION: Final = 0x8B
 _SPIN_LOCK: Final = 0x0F
+_NOT_GREATER_OR_EQUAL: Final = 0x09
+_NOT_LESS_OR_EQUAL: Final = 0x0A
 
 
 def played(prototype: Prototype, around: Iterable[ModuleType]) -> bool:
     """True if there is Python for a routine."""
     if prototype.in_operations:
-        return hasattr(wdm.DMA_OPERATIONS, prototype.name.removeprefix(TABLE))
+        name = prototype.name.removeprefix(TABLE)
+        return hasattr(wdm.DMA_OPERATIONS, name) or name in NOT_MODELLED
     return prototype.name in globals() or any(hasattr(one, prototype.name) for one in (*around, kmdf, wdm, nt))
 
 
@@ -74,6 +81,9 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
         try:
             with called_from(session.place()):
                 return marshal.call(session, prototype, _target(session, prototype), raw)
+        except WrongArgument as why:
+            session.stop(BugCheck(f"{why}, at {session.place()}", _PAGE_FAULT))
+            return marshal.zero(session, prototype.type)
         except BaseException as error:  # noqa: BLE001  (no exception may pass C)
             session.stop(error)
             return marshal.zero(session, prototype.type)
@@ -113,45 +123,68 @@ def KeGetCurrentIrql(session: Session) -> int:
     return session.machine.irql
 
 
-def KfRaiseIrql(session: Session, NewIrql: int) -> int:
-    """Run at another level; give the level before."""
+def _run_at(session: Session, level: int) -> int:
     processor = session.machine.processor
-    before, processor.irql = processor.irql, Irql(min(NewIrql, Irql.DEVICE_LEVEL))
+    before, processor.irql = processor.irql, Irql(min(level, Irql.DEVICE_LEVEL))
     processor.emit(IrqlChanged(processor.clock, processor.irql))
     return before
 
 
+def KfRaiseIrql(session: Session, NewIrql: int) -> int:
+    """Run at another level; give the level before. Raises: BugCheck if that is a lower one."""
+    now = session.machine.irql
+    if NewIrql < now:
+        words = f"KeRaiseIrql({NewIrql}) at {session.place()} would lower the IRQL, which is {now.name}"
+        raise BugCheck(words, _NOT_GREATER_OR_EQUAL, NewIrql)
+    return _run_at(session, NewIrql)
+
+
 def KeLowerIrql(session: Session, NewIrql: int) -> None:
-    """Lower the level again."""
-    KfRaiseIrql(session, NewIrql)
+    """Lower the level again. Raises: BugCheck if that raises it."""
+    now = session.machine.irql
+    if NewIrql > now:
+        words = f"KeLowerIrql({NewIrql}) at {session.place()} would raise the IRQL, which is {now.name}"
+        raise BugCheck(words, _NOT_LESS_OR_EQUAL, NewIrql)
+    _run_at(session, NewIrql)
 
 
-def acquire(session: Session, *, held: bool) -> int:
-    """Raise the level for a lock. Raises: BugCheck if it is held: there is one processor."""
+def deadlock(what: str, place: str) -> BugCheck:
+    """What the machine stops for when a lock is taken that is held: there is one processor."""
+    return BugCheck(f"{what} is acquired again at {place}: the processor waits for itself", _SPIN_LOCK)
+
+
+def acquire(session: Session, what: str, *, held: bool, at: Irql = Irql.DISPATCH_LEVEL) -> int:
+    """Raise the level for a lock. Raises: BugCheck if it is held, or the level is higher than the lock's."""
     if held:
-        raise BugCheck(
-            f"a spin lock is acquired again at {session.place()}: the processor waits for itself", _SPIN_LOCK
-        )
-    return KfRaiseIrql(session, Irql.DISPATCH_LEVEL)
+        raise deadlock(what, session.place())
+    now = session.machine.irql
+    if now > at:
+        words = f"{what} is acquired at {session.place()}, the IRQL is {now.name}: it would fall to {at.name}"
+        raise BugCheck(words, _NOT_LESS_OR_EQUAL, now)
+    return _run_at(session, at)
 
 
-def release(session: Session, level: int, *, held: bool) -> None:
-    """Go back from a lock's level. Raises: BugCheck if nobody holds it."""
+def release(session: Session, level: int, what: str, *, held: bool, at: Irql = Irql.DISPATCH_LEVEL) -> None:
+    """Go back from a lock's level. Raises: BugCheck if nobody holds it, or the level is not the lock's any more."""
     if not held:
-        raise BugCheck(f"a spin lock is released at {session.place()} that nobody holds", _SPIN_LOCK)
-    KfRaiseIrql(session, level)
+        raise BugCheck(f"{what} is released at {session.place()} that nobody holds", _SPIN_LOCK)
+    now = session.machine.irql
+    if now != at or level > now:
+        words = f"{what} is released at {session.place()} to IRQL {level}; the IRQL is {now.name}, the lock's {at.name}"
+        raise BugCheck(words, _NOT_LESS_OR_EQUAL, level)
+    _run_at(session, level)
 
 
 def KeAcquireSpinLockRaiseToDpc(session: Session, SpinLock: CData) -> int:
     """Take a lock. Raises: BugCheck if it is held: there is one processor."""
-    before = acquire(session, held=bool(int(SpinLock[0])))
+    before = acquire(session, "a spin lock", held=bool(int(SpinLock[0])))
     SpinLock[0] = 1
     return before
 
 
 def KeReleaseSpinLock(session: Session, SpinLock: CData, NewIrql: int) -> None:
     """Give a lock back. Raises: BugCheck if it is not held."""
-    release(session, NewIrql, held=bool(int(SpinLock[0])))
+    release(session, NewIrql, "a spin lock", held=bool(int(SpinLock[0])))
     SpinLock[0] = 0
 
 

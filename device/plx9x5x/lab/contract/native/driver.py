@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from nthal import wdm
+from nthal.objects import Major
 from nthal.operations import adapter as adapters
 from nthal.verifier import Misuse, called_from
 from nthal.windows import Irql, NtStatus, nt_success
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from nthal_c.shapes import CData
     from plx9x5x.lab.contract.native.windows import FxObject, Host
 
-_READ, _WRITE = 3, 4
 _PORT, _INTERRUPT, _MEMORY = 1, 2, 3
 _D3_FINAL = 5
 _STATUS = 0xFFFF_FFFF
@@ -112,13 +112,20 @@ class Driver:
         return status
 
     def _start_device(self) -> int:
+        """Hardware, D0, interrupt; a step that fails undoes those before it, as the framework's power-up failure does.
+
+        EvtDeviceD0Exit is not called on that way. Source: the framework's powerstatemachine.cpp (2.33).
+        """
         status = self._pnp("EvtDevicePrepareHardware", self._resources, self._resources)
         if nt_success(status):
             self.session.host.enter_d0()
             status = self._pnp("EvtDeviceD0Entry", _D3_FINAL)
             if nt_success(status):
                 self._connect()
-                return self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3_FINAL)
+                status = self._pnp("EvtDeviceD0EntryPostInterruptsEnabled", _D3_FINAL)
+                if nt_success(status):
+                    return status
+                self._disconnect()
             self.session.host.leave_d0()
         self._pnp("EvtDeviceReleaseHardware", self._resources)
         return status
@@ -151,8 +158,8 @@ class Driver:
             if held:
                 machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
 
-    def _call(self, function: object, *arguments: int, what: str, irql: Irql | None = None) -> int:
-        return self.session.enter(function, *arguments, what=what, irql=irql) & _STATUS
+    def _call(self, function: object, *arguments: int, what: str) -> int:
+        return self.session.enter(function, *arguments, what=what) & _STATUS
 
     def _pnp(self, name: str, *arguments: int) -> int:
         """Call one of the device's callbacks; one that there is not succeeds."""
@@ -174,14 +181,14 @@ class Driver:
         service, later = interrupt.callbacks["EvtInterruptIsr"], interrupt.callbacks["EvtInterruptDpc"]
 
         def isr() -> bool:
-            return bool(session.enter(service, number, 0, what="EvtInterruptIsr") & 0xFF)
+            return bool(session.serve(interrupt, service, number, 0, what="EvtInterruptIsr") & 0xFF)
 
         def dpc() -> None:
             session.enter(later, number, device, what="EvtInterruptDpc")
 
         session.line = session.host.connect(isr, dpc)
         enable = interrupt.callbacks["EvtInterruptEnable"]
-        self._call(enable, number, device, what="EvtInterruptEnable", irql=Irql.DEVICE_LEVEL)
+        session.serve(interrupt, enable, number, device, what="EvtInterruptEnable")
 
     def _disconnect(self) -> None:
         session, interrupt = self.session, self.session.interrupt
@@ -189,7 +196,7 @@ class Driver:
             return
         numbers = session.number(interrupt), session.number(session.device)
         disable = interrupt.callbacks["EvtInterruptDisable"]
-        self._call(disable, *numbers, what="EvtInterruptDisable", irql=Irql.DEVICE_LEVEL)
+        session.serve(interrupt, disable, *numbers, what="EvtInterruptDisable")
         session.host.disconnect()
         session.line = None
 
@@ -197,24 +204,24 @@ class Driver:
 
     def write(self, data: bytes, offset: int = 0) -> Answer:
         """WriteFile: hand `data` to the driver, and let the device work until the request is completed."""
-        return self._request(_WRITE, data, 0, "EvtIoWrite", offset=offset)
+        return self._request(Major.WRITE, data, 0, "EvtIoWrite", offset=offset)
 
     def read(self, length: int, offset: int = 0) -> Answer:
         """ReadFile: as many bytes as the driver says it moved."""
-        return self._request(_READ, b"", length, "EvtIoRead", offset=offset)
+        return self._request(Major.READ, b"", length, "EvtIoRead", offset=offset)
 
     def control(self, code: int, data: bytes = b"", length: int = 0) -> Answer:
         """DeviceIoControl: `data` goes in, `length` bytes at most come back."""
-        return self._request(windows.CONTROL, data, length, "EvtIoDeviceControl", code=code)
+        return self._request(Major.DEVICE_CONTROL, data, length, "EvtIoDeviceControl", code=code)
 
-    def _request(self, kind: int, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
+    def _request(self, kind: Major, data: bytes, length: int, name: str, *, offset: int = 0, code: int = 0) -> Answer:
         session, machine = self.session, self.session.machine
         queue = session.queues.get(kind) or session.queues.get(windows.ANY)
         function = 0 if queue is None else queue.callbacks[name] or queue.callbacks["EvtIoDefault"]
         if queue is None or not function or not self._started:
             return Answer(NtStatus.INVALID_DEVICE_REQUEST, 0)
         size = max(len(data), length)
-        if size == 0 and kind != windows.CONTROL and not queue.zero_length:
+        if size == 0 and kind is not Major.DEVICE_CONTROL and not queue.zero_length:
             return Answer(NtStatus.SUCCESS, 0)
         # A program's buffer lies on whatever pages are free, and begins anywhere in its first one.
         base = machine.allocate_pool(max(size, 1) + _WITHIN, scattered=True)
@@ -224,9 +231,9 @@ class Driver:
         machine.cpu_write(va, data.ljust(max(size, 1), b"\0"))
         machine.flush_io_buffers(va, max(size, 1))
         request = self._make(queue, kind, va, data, length)
-        request.offset, request.code = offset, code
+        request.offset, request.control_code = offset, code
         number = session.adopt(request, None)
-        sizes = (length, len(data), code) if kind == windows.CONTROL else (size,)
+        sizes = (length, len(data), code) if kind is Major.DEVICE_CONTROL else (size,)
         arguments = sizes if queue.callbacks[name] else ()
         session.enter(function, session.number(queue), number, *arguments, what=name)
         session.host.run()
@@ -235,18 +242,20 @@ class Driver:
             raise NativeError(f"the device is idle, and {session.name} holds the request that {name} got{last}")
         with machine:
             given = machine.cpu_read(va, min(request.information, length)) if length else b""
-        session.hide(session.show_mdl(request.mdl))
+        session.hide(session.show_mdl(request.memory))
         self._delete(request)
         machine.free_pool(base)
         return Answer(request.status, request.information, given)
 
-    def _make(self, queue: FxObject, kind: int, va: Va, data: bytes, length: int) -> FxRequest:
+    def _make(self, queue: FxObject, kind: Major, va: Va, data: bytes, length: int) -> FxRequest:
+        device = self.session.device
+        assert device is not None  # the driver is started
         with self.session.machine:
             mdl = wdm.IoAllocateMdl(va, max(len(data), length, 1), False, False)
             if mdl is None:
                 raise NativeError("no MDL can describe the program's buffer")
             wdm.MmProbeAndLockPages(mdl)
-        return FxRequest(queue, kind, mdl, input_length=len(data), output_length=length)
+        return FxRequest(device, queue, kind, mdl, input_length=len(data), output_length=length)
 
 
 _WITHIN = 0x64

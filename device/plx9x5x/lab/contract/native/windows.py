@@ -12,15 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from nthal import kmdf
-from nthal.objects import Device, WdfObject, live
+from nthal.objects import Device, Major, Request, WdfObject, live
 from nthal.operations import packet
 from nthal.records.backing import Backing
 from nthal.types import PAGE_SIZE, La, Out, Va, bytes_to_pages
 from nthal.verifier import BugCheck, Misuse, driver_place
 from nthal.windows import Irql, NtStatus
-from nthal_c import calls, marshal
-from nthal_c.calls import acquire, release
+from nthal_c import marshal
+from nthal_c.calls import acquire, deadlock, release
 from nthal_c.session import INVALID_HANDLE, Session
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from nthal.framework import ObjectAttributes
     from nthal.machine import DeviceObject, Machine
     from nthal.records.mdl import Mdl
-    from nthal.transaction import Transaction
     from nthal_c.builder import Built
     from nthal_c.shapes import CData
 
@@ -38,7 +36,6 @@ PORTS_AT: Final = 0xC000
 """Where the bus driver puts the BARs of either kind, each at the next multiple of its size."""
 ANY: Final = -1
 """The default queue takes what no other queue was configured for."""
-CONTROL: Final = 14
 PATIENCE: Final = 1_000_000
 """Reads of registers in a row, with no write and no wait between, after which a driver is held to poll for good."""
 _WORKS_EVERY: Final = 64
@@ -112,13 +109,15 @@ class IoWindow:
 class FxObject(WdfObject):
     """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
 
-    `zero_length` says that a queue takes requests of no bytes.
+    `serving` says that the framework holds an interrupt's lock, as around EvtInterruptIsr. `zero_length` says that a
+    queue takes requests of no bytes.
     """
 
     def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:
         super().__init__(parent)
         self.callbacks = callbacks
         self.level: int | None = None
+        self.serving = False
         self.zero_length = False
 
     @property
@@ -127,20 +126,22 @@ class FxObject(WdfObject):
         return self.parent if isinstance(self.parent, Device) else None
 
 
-class FxRequest(WdfObject):
-    """WDFREQUEST: a read, write or control of a program, whose memory `mdl` describes. `status` None: the driver's yet.
+class FxRequest(Request):
+    """WDFREQUEST: a read, write or control of a program, from `queue`. `status` None: the driver's yet.
 
-    Lengths in bytes; a control's input and output share its memory, as for METHOD_BUFFERED.
+    Lengths and `offset` in bytes. A control's input and output share its memory, which METHOD_BUFFERED does; of the
+    direct methods that memory stands for both buffers.
     """
 
-    def __init__(self, queue: FxObject, kind: int, mdl: Mdl, *, input_length: int, output_length: int) -> None:
-        super().__init__(queue)
-        self.kind = kind
-        self.mdl = mdl
+    def __init__(
+        self, device: Device, queue: FxObject, major: Major, mdl: Mdl, *, input_length: int, output_length: int
+    ) -> None:
+        length = output_length if major is Major.READ else input_length
+        super().__init__(device, major, mdl, length, output_length=output_length)
+        self.queue = queue
+        self.memory = mdl
         self.input_length = input_length
-        self.output_length = output_length
         self.offset = 0
-        self.code = 0
         self.status: int | None = None
         self.information = 0
 
@@ -159,7 +160,16 @@ class Loaded(Session):
         self.interrupt: FxObject | None = None
         self.line: InterruptLine | None = None
         self.queues: dict[int, FxObject] = {}
-        self.requests: dict[Transaction, FxRequest] = {}
+
+    def serve(self, interrupt: FxObject, function: object, *arguments: int, what: str) -> int:
+        """Call a function of the driver at the interrupt's level, with its lock. Raises: BugCheck if that is held."""
+        if interrupt.serving or interrupt.level is not None:
+            raise deadlock("an interrupt's lock", self.place())
+        interrupt.serving = True
+        try:
+            return self.enter(function, *arguments, what=what, irql=Irql.DEVICE_LEVEL)
+        finally:
+            interrupt.serving = False
 
 
 # --- registers -----------------------------------------------------------------------------------------------------
@@ -304,17 +314,20 @@ def WdfInterruptQueueDpcForIsr(session: Loaded, Interrupt: FxObject) -> bool:
 def WdfInterruptSynchronize(session: Loaded, Interrupt: FxObject, Callback: CData, Context: int) -> bool:
     """Call a function at the interrupt's level."""
     numbers = session.number(Interrupt), Context
-    return bool(session.enter(Callback, *numbers, what="EvtInterruptSynchronize", irql=Irql.DEVICE_LEVEL) & 0xFF)
+    interrupt = live(Interrupt, FxObject)
+    return bool(session.serve(interrupt, Callback, *numbers, what="EvtInterruptSynchronize") & 0xFF)
 
 
 def WdfInterruptAcquireLock(session: Loaded, Interrupt: FxObject) -> None:
-    """Keep the service routine out."""
-    live(Interrupt, FxObject).level = calls.KfRaiseIrql(session, Irql.DEVICE_LEVEL)
+    """Keep the service routine out. Raises: BugCheck where that waits for itself."""
+    held = live(Interrupt, FxObject).level is not None or Interrupt.serving
+    Interrupt.level = acquire(session, "an interrupt's lock", held=held, at=Irql.DEVICE_LEVEL)
 
 
 def WdfInterruptReleaseLock(session: Loaded, Interrupt: FxObject) -> None:
     """Let it in again. Raises: BugCheck if it was not kept out."""
-    WdfSpinLockRelease(session, Interrupt)
+    level, Interrupt.level = live(Interrupt, FxObject).level, None
+    release(session, level or 0, "an interrupt's lock", held=level is not None, at=Irql.DEVICE_LEVEL)
 
 
 def WdfSpinLockCreate(
@@ -328,13 +341,13 @@ def WdfSpinLockCreate(
 
 def WdfSpinLockAcquire(session: Loaded, SpinLock: FxObject) -> None:
     """Take a lock. Raises: BugCheck if it is held: there is one processor."""
-    SpinLock.level = acquire(session, held=live(SpinLock, FxObject).level is not None)
+    SpinLock.level = acquire(session, "a spin lock", held=live(SpinLock, FxObject).level is not None)
 
 
 def WdfSpinLockRelease(session: Loaded, SpinLock: FxObject) -> None:
     """Give a lock back. Raises: BugCheck if it is not held."""
     level, SpinLock.level = live(SpinLock, FxObject).level, None
-    release(session, level or 0, held=level is not None)
+    release(session, level or 0, "a spin lock", held=level is not None)
 
 
 def WdfIoQueueCreate(
@@ -362,18 +375,18 @@ def nthal_request(session: Loaded, Request: FxRequest, Output: bool, Buffer: Out
     """WdfRequestRetrieveInputBuffer and its kin: give one side of a request and its bytes, 0 for a side it has not."""
     length = live(Request, FxRequest).output_length if Output else Request.input_length
     if length:
-        Buffer.value, Mdl.value = Request.mdl.va, Request.mdl
+        Buffer.value, Mdl.value = Request.memory.va, Request.memory
     return length
 
 
 def WdfRequestGetParameters(session: Loaded, Request: FxRequest, Parameters: CData) -> None:
     """Say what is asked for."""
-    Parameters.Type = live(Request, FxRequest).kind
+    Parameters.Type = live(Request, FxRequest).major
     inner = Parameters.Parameters
-    if Request.kind == CONTROL:
+    if Request.major is Major.DEVICE_CONTROL:
         control = inner.DeviceIoControl
         control.OutputBufferLength, control.InputBufferLength = Request.output_length, Request.input_length
-        control.IoControlCode = Request.code
+        control.IoControlCode = Request.control_code
     else:
         inner.Read.Length, inner.Read.DeviceOffset = max(Request.input_length, Request.output_length), Request.offset
 
@@ -399,31 +412,6 @@ def WdfRequestCompleteWithInformation(session: Loaded, Request: FxRequest, Statu
     nthal_complete(session, Request, Status)
 
 
-def WdfDmaTransactionInitializeUsingRequest(
-    session: Loaded,
-    DmaTransaction: Transaction,
-    Request: FxRequest,
-    EvtProgramDmaFunction: Callable[..., bool],
-    DmaDirection: kmdf.WDF_DMA_DIRECTION,
-) -> NtStatus:
-    """Say that a whole request is to be moved."""
-    mdl = live(Request, FxRequest).mdl
-    session.requests[DmaTransaction] = Request
-    return kmdf.WdfDmaTransactionInitialize(
-        DmaTransaction, EvtProgramDmaFunction, DmaDirection, mdl, mdl.va, mdl.byte_count
-    )
-
-
-def WdfDmaTransactionGetRequest(session: Loaded, DmaTransaction: Transaction) -> WdfObject | None:
-    """Give the request that a transaction was initialized with."""
-    return session.requests.get(DmaTransaction)
-
-
-def WdfDmaTransactionGetDevice(session: Loaded, DmaTransaction: Transaction) -> Device | None:
-    """Give the device of a transaction's enabler."""
-    return session.device
-
-
 def WdfInterruptGetDevice(session: Loaded, Interrupt: FxObject) -> Device | None:
     """Give the interrupt's device."""
     return live(Interrupt, FxObject).device
@@ -436,4 +424,4 @@ def WdfIoQueueGetDevice(session: Loaded, Queue: FxObject) -> Device | None:
 
 def WdfRequestGetIoQueue(session: Loaded, Request: FxRequest) -> WdfObject | None:
     """Give the request's queue."""
-    return live(Request, FxRequest).parent
+    return live(Request, FxRequest).queue

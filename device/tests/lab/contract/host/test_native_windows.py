@@ -109,22 +109,33 @@ def test_a_driver_is_loaded_started_asked_and_unloaded_in_the_framework_s_order(
     with native.load(probe, host) as driver:
         assert host.powered == [True]
         assert driver.control(23).information == Irql.DISPATCH_LEVEL, "completed by the DPC"
-    assert driver.printed == ["enable at 3", "cleanup, 1 interrupts", "unload at 0"]
+    assert driver.printed == ["enable at 3", "disable at 3", "release at 0", "cleanup, 1 interrupts", "unload at 0"]
     assert host.powered == [True, False]
     assert host.machine.frames.used == 0
+    assert host.machine.verifier.findings == []
+
+
+def test_a_start_that_fails_once_interrupts_are_enabled_undoes_all_of_it() -> None:
+    host = Host()
+    with native.load(native.build([PROBE], defines=["POST_FAILS"]), host) as driver:
+        assert driver.status == NtStatus.UNSUCCESSFUL
+        assert host.powered == [True, False]
+        host.registers.write(0x10, 4, 1)
+        host.run()  # no interrupt comes any more
+    assert driver.printed == ["enable at 3", "disable at 3", "release at 0", "cleanup, 0 interrupts", "unload at 0"]
     assert host.machine.verifier.findings == []
 
 
 def test_each_loading_has_variables_of_its_own_and_two_drivers_live_side_by_side(probe: native.Built) -> None:
     with native.load(probe, Host()) as first, native.load(probe, Host()) as second:
         assert [first.control(23).status, second.control(23).status, first.control(23).status] == [0, 0, 0]
-    assert (first.printed[1], second.printed[1]) == ("cleanup, 2 interrupts", "cleanup, 1 interrupts")
+    assert (first.printed[3], second.printed[3]) == ("cleanup, 2 interrupts", "cleanup, 1 interrupts")
 
 
 @pytest.mark.parametrize(
     ("code", "answer"),
-    [(12, 6000), (13, 6000), (16, 0x1234_1234), (17, Irql.DEVICE_LEVEL), (26, Irql.DISPATCH_LEVEL), (27, Irql.DEVICE_LEVEL)],
-    ids=["channel", "scatter/gather list", "registers", "synchronize", "spin lock", "interrupt lock"],
+    [(12, 6000), (13, 6000), (16, 0x1234_1234), (17, Irql.DEVICE_LEVEL), (26, Irql.DISPATCH_LEVEL), (27, Irql.DEVICE_LEVEL), (48, 0)],
+    ids=["channel", "scatter/gather list", "registers", "synchronize", "spin lock", "interrupt lock", "levels"],
 )  # fmt: skip
 def test_what_a_driver_calls_works(probe: native.Built, code: int, answer: int) -> None:
     host = Host()
@@ -144,11 +155,52 @@ def test_a_control_s_input_comes_back_as_its_output_and_minimum_lengths_are_held
     assert run(probe, 25, data=b"Hello", length=5) == native.Answer(NtStatus.SUCCESS, 5, b"hELLO")
 
 
+def test_a_driver_reserves_map_registers_before_a_transaction_runs(probe: native.Built) -> None:
+    host = Host()
+    with native.load(probe, host) as driver:
+        assert driver.control(52, b"12345", 5).information == 1
+        assert driver.printed[1:] == ["reserved at 2"]
+    assert host.machine.verifier.findings == []
+
+
+def test_requests_that_are_completed_are_forgotten_and_no_handle_comes_again(probe: native.Built) -> None:
+    with native.load(probe, Host()) as driver:
+        session, counts = driver.session, []
+        for _ in range(300):
+            driver.control(26)
+            counts.append((len(session.handles), len(session.structures)))
+        assert max(handles for handles, _ in counts) < 100
+        assert {structures for _, structures in counts} == {counts[0][1]}
+        with pytest.raises(BugCheck, match="its object is gone"):
+            session.object_of(session.number(session.queues[windows.ANY]) + 16 * 20)
+
+
 def test_what_no_queue_takes_is_refused_and_nothing_is_nothing(probe: native.Built) -> None:
     with native.load(probe, Host()) as driver:
         assert driver.write(b"data").status == driver.read(4).status == NtStatus.INVALID_DEVICE_REQUEST
         assert driver.control(99).status == NtStatus.INVALID_DEVICE_REQUEST
     assert driver.control(12).status == NtStatus.INVALID_DEVICE_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (32, ["00000000, request 1", "5 bytes"]),
+        (36, ["00000000, request 1", "100 bytes"]),
+        (33, ["00000000, request 1", "100 bytes"]),
+        (37, ["c0000010, request 0"]),
+        (34, ["c0000010, request 0"]),
+        (38, ["00000000, request 1", "100 bytes"]),
+        (40, ["c000000d, request 0"]),
+    ],
+    ids=["buffered out", "buffered in", "in, direct out", "in, direct in", "out, direct out", "out, direct in", "NULL"],
+)
+def test_a_transaction_moves_the_side_of_a_request_that_its_method_gives_it(
+    probe: native.Built, code: int, said: list[str]
+) -> None:
+    with native.load(probe, Host()) as driver:
+        assert driver.control(code, b"12345", 100).status == NtStatus.SUCCESS
+        assert driver.printed[1:] == said
 
 
 def test_a_driver_that_polls_lets_the_device_work(probe: native.Built) -> None:
@@ -198,6 +250,26 @@ def test_a_rule_that_is_broken_stops_the_driver(probe: native.Built, code: int, 
 def test_what_the_kernel_stops_the_machine_for_is_a_bug_check(probe: native.Built, code: int, words: str) -> None:
     with pytest.raises(BugCheck, match=re.escape(words)):
         run(probe, code)
+
+
+@pytest.mark.parametrize(
+    ("code", "bug_check", "words"),
+    [
+        (41, 0x9, "KeRaiseIrql(0) at probe.c"),
+        (42, 0xA, "KeLowerIrql(2) at probe.c"),
+        (43, 0xA, "the IRQL is DEVICE_LEVEL: it would fall to DISPATCH_LEVEL"),
+        (44, 0xF, "an interrupt's lock is acquired again at probe.c"),
+        (45, 0xF, "an interrupt's lock is acquired again at probe.c"),
+        (46, 0xA, "to IRQL 0; the IRQL is PASSIVE_LEVEL, the lock's DISPATCH_LEVEL"),
+        (47, 0xA, "to IRQL 3; the IRQL is DISPATCH_LEVEL"),
+    ],
+)
+def test_a_level_that_goes_the_wrong_way_is_a_bug_check(
+    probe: native.Built, code: int, bug_check: int, words: str
+) -> None:
+    with pytest.raises(BugCheck, match=re.escape(words)) as caught:
+        run(probe, code)
+    assert caught.value.code == bug_check
 
 
 def test_a_driver_that_is_stopped_runs_no_further_and_the_next_one_is_not_hurt(probe: native.Built) -> None:

@@ -70,6 +70,20 @@ static BOOLEAN EvtSynchronize(WDFINTERRUPT Interrupt, WDFCONTEXT Context)
     return TRUE;
 }
 
+static BOOLEAN EvtTakesLock(WDFINTERRUPT Interrupt, WDFCONTEXT Context)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    WdfSpinLockAcquire(((PPROBE)Context)->Lock);
+    return TRUE;
+}
+
+static BOOLEAN EvtTakesItsOwnLock(WDFINTERRUPT Interrupt, WDFCONTEXT Context)
+{
+    UNREFERENCED_PARAMETER(Context);
+    WdfInterruptAcquireLock(Interrupt);
+    return TRUE;
+}
+
 static NTSTATUS EvtPrepare(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Translated)
 {
     PCM_PARTIAL_RESOURCE_DESCRIPTOR memory = WdfCmResourceListGetDescriptor(Translated, 0);
@@ -82,7 +96,25 @@ static NTSTATUS EvtPrepare(WDFDEVICE Device, WDFCMRESLIST Raw, WDFCMRESLIST Tran
 
 static NTSTATUS EvtRelease(WDFDEVICE Device, WDFCMRESLIST Translated)
 {
+    DbgPrint("release at %d", KeGetCurrentIrql());
     MmUnmapIoSpace(Of(Device)->Registers, WdfCmResourceListGetDescriptor(Translated, 0)->u.Memory.Length);
+    return STATUS_SUCCESS;
+}
+
+#ifdef POST_FAILS
+static NTSTATUS EvtPost(WDFDEVICE Device, WDF_POWER_DEVICE_STATE Previous)
+{
+    UNREFERENCED_PARAMETER(Device);
+    UNREFERENCED_PARAMETER(Previous);
+    return STATUS_UNSUCCESSFUL;
+}
+#endif
+
+static NTSTATUS EvtDisable(WDFINTERRUPT Interrupt, WDFDEVICE Device)
+{
+    UNREFERENCED_PARAMETER(Interrupt);
+    UNREFERENCED_PARAMETER(Device);
+    DbgPrint("disable at %d", KeGetCurrentIrql());
     return STATUS_SUCCESS;
 }
 
@@ -187,6 +219,61 @@ static ULONG OldBuffer(VOID)
     return address.LowPart;
 }
 
+static BOOLEAN EvtProgram(WDFDMATRANSACTION Transaction, WDFDEVICE Device, WDFCONTEXT Context,
+                          WDF_DMA_DIRECTION Direction, PSCATTER_GATHER_LIST List)
+{
+    UNREFERENCED_PARAMETER(Device);
+    UNREFERENCED_PARAMETER(Direction);
+    ASSERT(WdfDmaTransactionGetRequest(Transaction) == (WDFREQUEST)Context);
+    DbgPrint("%u bytes", List->Elements[0].Length);
+    return TRUE;
+}
+
+static VOID ByRequest(PPROBE Probe, WDFREQUEST Request, WDF_DMA_DIRECTION Direction, PFN_WDF_PROGRAM_DMA Program)
+{
+    WDFDMATRANSACTION transaction;
+    NTSTATUS status, ignored;
+
+    WdfDmaTransactionCreate(Probe->Enabler, WDF_NO_OBJECT_ATTRIBUTES, &transaction);
+    status = WdfDmaTransactionInitializeUsingRequest(transaction, Request, Program, Direction);
+    DbgPrint("%08x, request %d", status, WdfDmaTransactionGetRequest(transaction) == Request);
+    if (NT_SUCCESS(status)) {
+        WdfDmaTransactionExecute(transaction, Request);
+        WdfDmaTransactionDmaCompleted(transaction, &ignored);
+        WdfDmaTransactionRelease(transaction);
+        ASSERT(WdfDmaTransactionGetRequest(transaction) == NULL);
+    }
+    WdfObjectDelete(transaction);
+}
+
+static VOID EvtReserve(WDFDMATRANSACTION Transaction, WDFCONTEXT Context)
+{
+    DbgPrint("reserved at %d", KeGetCurrentIrql());
+    *(WDFDMATRANSACTION *)Context = Transaction;
+}
+
+static ULONG Reserve(WDFDEVICE Device, WDFREQUEST Request)
+{
+    WDF_DMA_ENABLER_CONFIG config;
+    WDFDMAENABLER enabler;
+    WDFDMATRANSACTION transaction, seen = NULL;
+    PVOID first;
+
+    WDF_DMA_ENABLER_CONFIG_INIT(&config, WdfDmaProfilePacket, 0x1000);
+    config.WdmDmaVersionOverride = 3;
+    ASSERT(NT_SUCCESS(WdfDmaEnablerCreate(Device, &config, WDF_NO_OBJECT_ATTRIBUTES, &enabler)));
+    WdfDmaTransactionCreate(enabler, WDF_NO_OBJECT_ATTRIBUTES, &transaction);
+    WdfDmaTransactionInitializeUsingRequest(transaction, Request, EvtProgram, WdfDmaDirectionWriteToDevice);
+    first = WdfDmaTransactionWdmGetTransferContext(transaction);
+    ASSERT(first != NULL && first == WdfDmaTransactionWdmGetTransferContext(transaction));
+    ASSERT(NT_SUCCESS(WdfDmaTransactionAllocateResources(transaction, WdfDmaDirectionWriteToDevice, 2, EvtReserve, &seen)));
+    ASSERT(seen == transaction);
+    WdfDmaTransactionFreeResources(transaction);
+    WdfObjectDelete(transaction);
+    WdfObjectDelete(enabler);
+    return 1;
+}
+
 static ULONG Widths(PPROBE Probe)
 {
     USHORT words[2] = {0x1234, 0x5678};
@@ -277,6 +364,18 @@ static VOID EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, size_t Out, s
         ExFreePool(memory);
         break;
     case 31: WdfSpinLockRelease(probe->Lock); break;
+    case 32: case 33: case 34: ByRequest(probe, Request, WdfDmaDirectionWriteToDevice, EvtProgram); break;
+    case 36: case 37: case 38: ByRequest(probe, Request, WdfDmaDirectionReadFromDevice, EvtProgram); break;
+    case 40: ByRequest(probe, Request, WdfDmaDirectionWriteToDevice, NULL); break;
+    case 41: KeRaiseIrql(DISPATCH_LEVEL, &old); KeRaiseIrql(PASSIVE_LEVEL, &old); break;
+    case 42: KeLowerIrql(DISPATCH_LEVEL); break;
+    case 43: WdfInterruptSynchronize(probe->Interrupt, EvtTakesLock, probe); break;
+    case 44: WdfInterruptAcquireLock(probe->Interrupt); WdfInterruptAcquireLock(probe->Interrupt); break;
+    case 45: WdfInterruptSynchronize(probe->Interrupt, EvtTakesItsOwnLock, probe); break;
+    case 46: KeAcquireSpinLock(&spin, &old); KeLowerIrql(old); KeReleaseSpinLock(&spin, old); break;
+    case 47: KeAcquireSpinLock(&spin, &old); KeReleaseSpinLock(&spin, 3); break;
+    case 48: KeRaiseIrql(3, &old); KeRaiseIrql(3, &old); KeLowerIrql(PASSIVE_LEVEL); break;
+    case 52: answer = Reserve(device, Request); break;
     default: WdfRequestComplete(Request, STATUS_INVALID_DEVICE_REQUEST); return;
     }
     WdfRequestCompleteWithInformation(Request, STATUS_SUCCESS, answer);
@@ -297,6 +396,9 @@ static NTSTATUS EvtDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
     WDF_PNPPOWER_EVENT_CALLBACKS_INIT(&callbacks);
     callbacks.EvtDevicePrepareHardware = EvtPrepare;
     callbacks.EvtDeviceReleaseHardware = EvtRelease;
+#ifdef POST_FAILS
+    callbacks.EvtDeviceD0EntryPostInterruptsEnabled = EvtPost;
+#endif
     WdfDeviceInitSetPnpPowerEventCallbacks(DeviceInit, &callbacks);
     WDF_OBJECT_ATTRIBUTES_INIT_CONTEXT_TYPE(&attributes, PROBE);
     attributes.EvtCleanupCallback = EvtCleanup;
@@ -307,6 +409,7 @@ static NTSTATUS EvtDeviceAdd(WDFDRIVER Driver, PWDFDEVICE_INIT DeviceInit)
     WdfDeviceCreateDeviceInterface(device, &GUID_PROBE, NULL);
     WDF_INTERRUPT_CONFIG_INIT(&interrupt, EvtIsr, EvtDpc);
     interrupt.EvtInterruptEnable = EvtEnable;
+    interrupt.EvtInterruptDisable = EvtDisable;
     WdfInterruptCreate(device, &interrupt, WDF_NO_OBJECT_ATTRIBUTES, &Of(device)->Interrupt);
     WDF_OBJECT_ATTRIBUTES_INIT(&attributes);
     attributes.ParentObject = device;
