@@ -78,6 +78,13 @@ def checked(routine: Callable[P, R], leave: tuple[type, ...] = ()) -> Callable[P
     return cast("Callable[P, R]", _guarded(routine, None, leave))
 
 
+def checked_module(names: dict[str, Any], leave: tuple[type, ...] = ()) -> None:
+    """Do so for every routine of a façade, given its `globals()`: functions of its own with a capital first."""
+    for name, routine in list(names.items()):
+        if inspect.isfunction(routine) and routine.__module__ == names["__name__"] and name[0].isupper():
+            names[name] = checked(routine, leave)
+
+
 def checked_routines(table: type[T]) -> type[T]:
     """Refuse every routine of a class that its `offers` does not know, and wrong arguments of the others."""
     for name, member in list(vars(table).items()):
@@ -114,6 +121,13 @@ def refuse(what: str, value: object, due: str) -> NoReturn:
     shown = "NULL" if value is None else repr(value)
     words = f"{what} is {shown} where {due} is due"
     raise AddressKindError(words) if isinstance(value, Address) else WrongArgument(words)
+
+
+def size_t(value: object, name: str) -> int:
+    """Give a number of bytes as C's size_t has it. Raises: WrongArgument for what is no whole number."""
+    if not isinstance(value, int) or value < 0:
+        refuse(name, value, "a whole number, 0 or more,")
+    return value
 
 
 def check_fields(what: str, structure: object) -> None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from nthal import policy
-from nthal.arguments import check_fields
-from nthal.objects import Direction, WdfObject, live, size_t
+from nthal.arguments import check_fields, size_t
+from nthal.objects import Direction, WdfObject, live
 from nthal.operations import adapter as adapters
 from nthal.types import MAXULONG, La
 from nthal.verifier import Misuse

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from nthal.arguments import check_fields
+from nthal.arguments import check_fields, size_t
 from nthal.enabler import Enabler, EnablerConfig, Profile
 from nthal.events import NullReason
-from nthal.objects import Device, ObjectAttributes, WdfObject, look_at_mask, size_t
+from nthal.objects import Device, ObjectAttributes, WdfObject, look_at_mask
 from nthal.operations import common_buffer
 from nthal.records.request import BufferRequest, FreeRequest
 from nthal.types import MAXULONG, La, Va

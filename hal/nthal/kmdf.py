@@ -5,7 +5,6 @@
 Handles are objects; a handle that is none is a bug check. Source: reference hal-contract 1.7 and 2.10.
 """
 
-import inspect
 from typing import Final
 
 from nthal import enabler as _enabler
@@ -14,7 +13,7 @@ from nthal import objects as _objects
 from nthal import packet_transaction as _packet
 from nthal import transaction as _transaction
 from nthal import wdm as _wdm
-from nthal.arguments import checked
+from nthal.arguments import checked_module
 from nthal.enabler import Enabler
 from nthal.framework import CommonBuffer
 from nthal.objects import Device, ObjectAttributes, Request, WdfObject
@@ -310,8 +309,5 @@ def WdfDmaTransactionSetDeviceAddressOffset(DmaTransaction: Transaction, Offset:
 WDF_DMA_TRANSACTION_STATE = _transaction.State
 
 # A handle or an out parameter that is none is the framework's own bug check; of the rest nothing wrong gets that far.
-globals().update({
-    name: checked(routine, leave=(WdfObject, Out))
-    for name, routine in list(globals().items()) if name.startswith("Wdf") and inspect.isfunction(routine)
-})
+checked_module(globals(), leave=(WdfObject, Out))
 # fmt: on

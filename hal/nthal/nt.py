@@ -5,7 +5,7 @@
 Out parameters are `Out` objects; NULL is None. Source: reference hal-contract 1.7 and 2.14.
 """
 
-from nthal.arguments import checked
+from nthal.arguments import checked_module
 from nthal.machine import DeviceObject, current_machine
 from nthal.operations import adapter as _adapter
 from nthal.operations import channel as _channel
@@ -27,7 +27,6 @@ __all__ = [
     "HalFlushCommonBuffer", "HalFreeCommonBuffer", "HalGetAdapter", "HalReadDmaCounter", "IoAllocateAdapterChannel",
     "IoFlushAdapterBuffers", "IoFreeAdapterChannel", "IoFreeMapRegisters", "IoMapTransfer",
 ]
-# fmt: on
 
 BYTES_TO_PAGES = bytes_to_pages
 BYTE_OFFSET = byte_offset
@@ -41,7 +40,6 @@ def PAGE_ALIGN(Va_: Va, page_size: int = PAGE_SIZE) -> Va:
     return Va(int(Va_) - byte_offset(Va_, page_size))
 
 
-@checked
 def HalGetAdapter(DeviceDescription: DeviceDescription, NumberOfMapRegisters: Out[int]) -> Adapter | None:
     """Give the adapter object for a device, NULL if there is none; obsolete since Windows 2000 (CB-153)."""
     made = _adapter.create(current_machine(), DeviceDescription, nt=True)
@@ -49,10 +47,8 @@ def HalGetAdapter(DeviceDescription: DeviceDescription, NumberOfMapRegisters: Ou
     return made
 
 
-@checked
-def HalAllocateCommonBuffer(
-    AdapterObject: Adapter | None, Length: int, LogicalAddress: Out[La], CacheEnabled: bool
-) -> Va | None:
+def HalAllocateCommonBuffer(AdapterObject: Adapter | None, Length: int, LogicalAddress: Out[La],
+        CacheEnabled: bool) -> Va | None:
     """Allocate a buffer of `Length` bytes for driver and device; NULL if there is none (CB-160)."""
     request = BufferRequest(Length, CacheEnabled)
     made = _buffer.allocate(current_machine(), AdapterObject, request)
@@ -60,82 +56,56 @@ def HalAllocateCommonBuffer(
     return None if made is None else made.va
 
 
-@checked
-def HalFreeCommonBuffer(
-    AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va | None, CacheEnabled: bool
-) -> None:
+def HalFreeCommonBuffer(AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va | None,
+        CacheEnabled: bool) -> None:
     """Free a common buffer; every argument must be that of its allocation (CB-81)."""
     request = FreeRequest(Length, LogicalAddress, VirtualAddress, CacheEnabled)
     _buffer.free(current_machine(), AdapterObject, request)
 
 
-@checked
 def HalFlushCommonBuffer(AdapterObject: Adapter | None, Length: int, LogicalAddress: La, VirtualAddress: Va) -> bool:
     """Do nothing: a common buffer needs no flush (CB-66)."""
     return _adapter.usable(current_machine(), AdapterObject, f"HalFlushCommonBuffer({VirtualAddress!r}, {Length})")
 
 
-@checked
 def HalReadDmaCounter(AdapterObject: Adapter | None) -> int:
     """Bytes that the system DMA channel has left in this pass."""
     return _adapter.read_counter(current_machine(), AdapterObject)
 
 
-@checked
-def IoAllocateAdapterChannel(
-    AdapterObject: Adapter | None,
-    DeviceObject: DeviceObject,
-    NumberOfMapRegisters: int,
-    ExecutionRoutine: AdapterControl,
-    Context: object,
-) -> NtStatus:
+def IoAllocateAdapterChannel(AdapterObject: Adapter | None, DeviceObject: DeviceObject, NumberOfMapRegisters: int,
+        ExecutionRoutine: AdapterControl, Context: object) -> NtStatus:
     """Ask for the channel; `ExecutionRoutine` runs when it is there."""
-    return _channel.allocate(
-        current_machine(), AdapterObject, DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context
-    )
+    asked = (AdapterObject, DeviceObject, NumberOfMapRegisters, ExecutionRoutine, Context)
+    return _channel.allocate(current_machine(), *asked)
 
 
-@checked
-def IoMapTransfer(
-    AdapterObject: Adapter | None,
-    Mdl: Mdl,
-    MapRegisterBase: MapRegisterFile | None,
-    CurrentVa: Va,
-    Length: Out[int],
-    WriteToDevice: bool,
-) -> La:
+def IoMapTransfer(AdapterObject: Adapter | None, Mdl: Mdl, MapRegisterBase: MapRegisterFile | None, CurrentVa: Va,
+        Length: Out[int], WriteToDevice: bool) -> La:
     """Map a piece; `Length` says how much was mapped, La(0) and 0 if nothing was."""
-    mapped = _packet.map_transfer(
-        current_machine(), AdapterObject, Mdl, MapRegisterBase, CurrentVa, Length.taken, to_device=WriteToDevice
-    )
+    asked = (AdapterObject, Mdl, MapRegisterBase, CurrentVa, Length.taken)
+    mapped = _packet.map_transfer(current_machine(), *asked, to_device=WriteToDevice)
     la, Length.value = mapped or (La(0), 0)
     return la
 
 
-@checked
-def IoFlushAdapterBuffers(
-    AdapterObject: Adapter | None,
-    Mdl: Mdl,
-    MapRegisterBase: MapRegisterFile | None,
-    CurrentVa: Va,
-    Length: int,
-    WriteToDevice: bool,
-) -> bool:
+def IoFlushAdapterBuffers(AdapterObject: Adapter | None, Mdl: Mdl, MapRegisterBase: MapRegisterFile | None,
+        CurrentVa: Va, Length: int, WriteToDevice: bool) -> bool:
     """End the transfer; data that was bounced arrives now."""
-    return _packet.flush(
-        current_machine(), AdapterObject, Mdl, MapRegisterBase, CurrentVa, Length, to_device=WriteToDevice
-    )
+    mapped = (AdapterObject, Mdl, MapRegisterBase, CurrentVa, Length)
+    return _packet.flush(current_machine(), *mapped, to_device=WriteToDevice)
 
 
-@checked
 def IoFreeAdapterChannel(AdapterObject: Adapter | None) -> None:
     """Free the channel that KeepObject kept."""
     _channel.free_channel(current_machine(), AdapterObject)
 
 
-@checked
-def IoFreeMapRegisters(
-    AdapterObject: Adapter | None, MapRegisterBase: MapRegisterFile | None, NumberOfMapRegisters: int
-) -> None:
+def IoFreeMapRegisters(AdapterObject: Adapter | None, MapRegisterBase: MapRegisterFile | None,
+        NumberOfMapRegisters: int) -> None:
     """Free the registers that DeallocateObjectKeepRegisters kept."""
     _channel.free_registers(current_machine(), AdapterObject, MapRegisterBase, NumberOfMapRegisters)
+# fmt: on
+
+
+checked_module(globals())

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from nthal.arguments import refuse
+from nthal.arguments import size_t
 from nthal.events import NullReason
 from nthal.machine import DeviceObject
 from nthal.platforms import Arch
@@ -102,13 +102,6 @@ def given(out: Out[T] | None, name: str) -> Out[T]:
     return out
 
 
-def size_t(value: object, name: str) -> int:
-    """Give a number of bytes as C's size_t has it. Raises: WrongArgument for what is no whole number."""
-    if not isinstance(value, int) or value < 0:
-        refuse(name, value, "a whole number, 0 or more,")
-    return value
-
-
 class Device(WdfObject):
     """WDFDEVICE: the FDO's alignment mask, the client's framework version, and the framework's own verifier.
 
@@ -170,7 +163,7 @@ class Device(WdfObject):
 
 def look_at_mask(machine: Machine, mask: int) -> None:
     """Tell of an alignment that is no mask; it is used all the same (CB-101, CB-112)."""
-    if mask & (mask + 1):
+    if size_t(mask, "AlignmentRequirement") & (mask + 1):
         machine.verifier.note(Misuse.NOT_A_MASK, f"AlignmentRequirement {mask:#x}, {mask - 1:#x} was meant perhaps")
 
 

@@ -8,9 +8,10 @@ Source: the framework's fxdmatransactionpacket.cpp, fxdmatransactionpacket.hpp a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from nthal.objects import Direction, size_t
+from nthal.arguments import size_t
+from nthal.objects import Direction
 from nthal.operations import channel, packet, transfer
 from nthal.operations.adapter import usable
 from nthal.records.adapter import ScatterGatherElement, ScatterGatherList, SystemTransfer, Waiter
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from nthal.enabler import Enabler
     from nthal.objects import ObjectAttributes
     from nthal.records.adapter import MapRegisterFile
-    from nthal.types import La
+
+_IDLE: Final = 1000
 
 
 class PacketTransaction(Transaction):
@@ -124,10 +126,13 @@ class PacketTransaction(Transaction):
             return NtStatus.SUCCESS
         self._staging, status = True, NtStatus.SUCCESS
         try:
-            self._again = True
+            self._again, idle = True, 0
             while self._again:
-                self._again = False
+                self._again, before = False, self.transferred
                 status = self._stage_one()
+                idle = idle + 1 if self.transferred == before else 0
+                if idle > _IDLE:
+                    raise BugCheck(f"EvtProgramDma completed {idle} transfers in a row with 0 bytes", 0x133)
         finally:
             self._staging = self._again = False
         return status
@@ -157,18 +162,10 @@ class PacketTransaction(Transaction):
         self.remaining += length - size
         self.current_length = self._mapped_length = size
         self._mapped = spot
-        self._call_program(self._described(la, size, spot, to_device=to_device))
-        return NtStatus.SUCCESS
-
-    def _described(self, la: La, size: int, spot: Spot, *, to_device: bool) -> ScatterGatherList:
-        """One element, as the driver's callback sees it."""
-        assert self._adapter is not None
-        assert self._file is not None
-        segments = (Segment(spot.mdl, spot.va, size),)
+        part, element = (Segment(spot.mdl, spot.va, size),), (ScatterGatherElement(la, size),)
         # What the framework flushes itself is no list that could be put.
-        return ScatterGatherList(
-            (ScatterGatherElement(la, size),), self._adapter, self._file, segments, to_device, live=False
-        )
+        self._call_program(ScatterGatherList(element, self._adapter, self._file, part, to_device, live=False))
+        return NtStatus.SUCCESS
 
     # --- the end ---------------------------------------------------------------------------------------------------
 
@@ -324,7 +321,11 @@ class SystemTransaction(PacketTransaction):
         super()._call_program(made)
 
     def _free(self, file: MapRegisterFile) -> None:
-        channel.free_channel(self.enabler.machine, file.adapter)
+        state = channel.state_of(self.enabler.machine, file.adapter)
+        if state.owner is file:
+            channel.free_channel(self.enabler.machine, file.adapter)
+        else:  # the driver's callback raised, which freed the channel
+            super()._free(file)
 
     def stop(self) -> None:
         """WdfDmaTransactionStopSystemTransfer: the controller's channel stops, and the completion routine is told.

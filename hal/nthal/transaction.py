@@ -17,8 +17,9 @@ import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nthal.arguments import size_t
 from nthal.chain import Spot, required_registers
-from nthal.objects import Direction, Request, WdfObject, size_t
+from nthal.objects import Direction, Request, WdfObject
 from nthal.operations import scatter_gather, transfer
 from nthal.operations.adapter import owned
 from nthal.records.adapter import DmaTransferContext

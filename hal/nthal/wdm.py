@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nthal import routines, windows
-from nthal.arguments import checked, checked_routines
+from nthal.arguments import checked_module, checked_routines
 from nthal.machine import DeviceObject, Machine, current_machine
 from nthal.operations import adapter as _adapter
 from nthal.operations import buffer_vector as _vector
@@ -58,6 +58,14 @@ DMA_SYNCHRONOUS_CALLBACK: Final = windows.DMA_SYNCHRONOUS_CALLBACK
 DOMAIN_COMMON_BUFFER_LARGE_PAGE: Final = 0x1
 
 
+def _within(length: int, low: La | None, high: La | None, cache_type: Caching | None, flags: int) -> BufferRequest:
+    large = bool(flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE)
+    return BufferRequest(
+        length, routine=Routine.BOUNDS, minimum=low, maximum=high, cache_type=cache_type, large_pages=large
+    )
+
+
+# fmt: off
 @checked_routines
 class DMA_OPERATIONS:
     """The routines that an adapter offers. A bound one may be saved and called later (CB-03)."""
@@ -88,7 +96,6 @@ class DMA_OPERATIONS:
             words = f"{name} is not modelled: {routines.NOT_MODELLED[name]}"
             return lambda *_: self._machine.verifier.violate(Misuse.ABSENT_ROUTINE, words)
 
-    # fmt: off
     def PutDmaAdapter(self, DmaAdapter: "DMA_ADAPTER | None") -> None:
         """Release the adapter; everything allocated through it must be free (CB-08)."""
         _adapter.put(*self._at(DmaAdapter))
@@ -113,14 +120,7 @@ class DMA_OPERATIONS:
         """Allocate inside an address window, with a caching of one's own choice (CB-65, CB-132)."""
         if PreferredNode < 0:
             return None
-        request = BufferRequest(
-            Length,
-            routine=Routine.BOUNDS,
-            minimum=MinimumAddress,
-            maximum=MaximumAddress,
-            cache_type=CacheType,
-            large_pages=bool(Flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE),
-        )
+        request = _within(Length, MinimumAddress, MaximumAddress, CacheType, Flags)
         return self._allocate(DmaAdapter, request, LogicalAddress)
 
     def _allocate(self, adapter: "DMA_ADAPTER | None", request: BufferRequest, logical: Out[La]) -> Va | None:
@@ -306,14 +306,7 @@ class DMA_OPERATIONS:
             HighAddress: La | None, CacheType: Caching | None, IdealNode: int, Flags: int, NumberOfElements: int,
             SizeOfElements: int, VectorOut: Out[BufferVector]) -> NtStatus:
         """Allocate buffers of one size, all or none (CB-133)."""
-        request = BufferRequest(
-            SizeOfElements,
-            routine=Routine.BOUNDS,
-            minimum=LowAddress,
-            maximum=HighAddress,
-            cache_type=CacheType,
-            large_pages=bool(Flags & DOMAIN_COMMON_BUFFER_LARGE_PAGE),
-        )
+        request = _within(SizeOfElements, LowAddress, HighAddress, CacheType, Flags)
         made = _vector.allocate(*self._at(DmaAdapter), request, NumberOfElements)
         if isinstance(made, NtStatus):
             return made
@@ -333,7 +326,6 @@ class DMA_OPERATIONS:
     def FreeCommonBufferVector(self, DmaAdapter: "DMA_ADAPTER | None", Vector: BufferVector) -> None:
         """Free the vector, which must be empty."""
         _vector.free(self._machine, Vector)
-    # fmt: on
 
 
 @dataclass(eq=False)
@@ -349,10 +341,8 @@ class DMA_ADAPTER:
     Size: int = 16
 
 
-@checked
-def IoGetDmaAdapter(
-    PhysicalDeviceObject: DeviceObject | None, DeviceDescription: DeviceDescription, NumberOfMapRegisters: Out[int]
-) -> DMA_ADAPTER | None:
+def IoGetDmaAdapter(PhysicalDeviceObject: DeviceObject | None, DeviceDescription: DeviceDescription,
+        NumberOfMapRegisters: Out[int]) -> DMA_ADAPTER | None:
     """Give the adapter for a device, NULL if it cannot be made or the version is unknown (CB-04)."""
     machine = current_machine()
     made = _adapter.create(machine, DeviceDescription, PhysicalDeviceObject)
@@ -360,57 +350,47 @@ def IoGetDmaAdapter(
     return None if made is None else DMA_ADAPTER(made, DMA_OPERATIONS(machine, made.description.version), made.version)
 
 
-@checked
-def IoAllocateMdl(
-    VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool, Irp: object = None
-) -> Mdl | None:
+def IoAllocateMdl(VirtualAddress: Va, Length: int, SecondaryBuffer: bool, ChargeQuota: bool,
+        Irp: object = None) -> Mdl | None:
     """Describe a range; the last three parameters play no part in DMA."""
     return _mdl.allocate(current_machine(), VirtualAddress, Length)
 
 
-@checked
 def MmBuildMdlForNonPagedPool(MemoryDescriptorList: Mdl) -> None:
     """Fill in the frames of resident memory, as of a common buffer (CB-142)."""
     _mdl.build_for_nonpaged_pool(current_machine(), MemoryDescriptorList)
 
 
-@checked
 def MmProbeAndLockPages(MemoryDescriptorList: Mdl, AccessMode: int = 0, Operation: int = 0) -> None:
     """Make pageable memory resident."""
     _mdl.probe_and_lock(current_machine(), MemoryDescriptorList)
 
 
-@checked
 def MmUnlockPages(MemoryDescriptorList: Mdl) -> None:
     """Let the memory page out again."""
     _mdl.unlock(current_machine(), MemoryDescriptorList)
 
 
-@checked
 def MmGetMdlVirtualAddress(Mdl: Mdl) -> Va:
     """Address that the MDL was made for."""
     return Mdl.va
 
 
-@checked
 def MmGetMdlByteCount(Mdl: Mdl) -> int:
     """Bytes that the MDL describes."""
     return Mdl.byte_count
 
 
-@checked
 def MmGetPhysicalAddress(BaseAddress: Va) -> Pa:
     """Physical address behind a virtual one; never for a device (CB-36)."""
     return current_machine().physical_address(BaseAddress)
 
 
-@checked
 def KeFlushIoBuffers(Mdl: Mdl, ReadOperation: bool, DmaOperation: bool) -> None:
     """Make caches and memory agree about a buffer; does nothing where DMA is coherent (CB-67)."""
     _mdl.flush_io_buffers(current_machine(), Mdl)
 
 
-@checked
 def IoCompleteRequest(DmaAdapter: DMA_ADAPTER, MdlAddress: Mdl | None = None) -> None:
     """End the IRP of a transfer: the moment when DMA verification looks for what was not flushed.
 
@@ -432,3 +412,7 @@ def MmAllocateContiguousMemory(NumberOfBytes: int, HighestAcceptableAddress: Pa)
 def MmFreeContiguousMemory(BaseAddress: Va) -> None:
     """Give the memory back."""
     current_machine().free_pool(BaseAddress)
+# fmt: on
+
+
+checked_module(globals())

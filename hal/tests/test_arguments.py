@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from nthal import nt, wdm
+from nthal import kmdf, nt, wdm
 from nthal.arguments import ForeignObject, WrongArgument, checked
 from nthal.operations.adapter import ForeignAdapter
 from nthal.platforms import FLAT, MAPREG
 from nthal.types import AddressKindError, La, Out, Pa, Va
 from nthal.verifier import DmaViolation, Misuse
-from nthal.windows import DeviceDescription, Irql, WindowsVersion
+from nthal.windows import Caching, DeviceDescription, Irql, NtStatus, WindowsVersion
 
 KEEP = lambda *_: 1  # noqa: E731
 
@@ -249,3 +249,27 @@ def test_checked_goes_by_the_annotations_alone():
     for wrong in ((1.5, Out()), (1, None), (1, Out(), "x")):
         with pytest.raises(WrongArgument, match="routine: "):
             routine(*wrong)
+
+
+def test_lengths_below_zero_and_masks_that_are_none_are_refused(bench):
+    b = bench()
+    buffer = b.ok(64)
+    device = kmdf.WDFDEVICE(b.machine)
+    for call in (
+        lambda: b.machine.cpu_view(buffer.va, -1),
+        lambda: b.machine.cpu_read(buffer.va, -1),
+        lambda: b.machine.allocate_pool(-1),
+        lambda: wdm.MmAllocateContiguousMemory(-1, Pa(1 << 31)),
+        lambda: wdm.MmAllocateContiguousMemory(10.5, Pa(1 << 31)),
+        lambda: kmdf.WdfDeviceSetAlignmentRequirement(device, -1),
+    ):
+        with pytest.raises(WrongArgument, match="a whole number"):
+            call()
+
+
+def test_a_vector_that_no_memory_holds_is_refused_before_it_is_begun(bench):
+    b = bench(adapter="A64v3")
+    made = Out()
+    status = b.ops.AllocateCommonBufferVector(b.adapter, None, None, Caching.CACHED, 0, 0, 0xFFFFFFFF, 64, made)
+    assert status == NtStatus.INSUFFICIENT_RESOURCES
+    assert len(b.machine.events) < 10

@@ -143,6 +143,8 @@ def test_observations_come_from_json_lines():
         ('{"order": 1, "colour": 3}', "unknown fields: colour"),
         ('{"order": 1, "la": "ten"}', "la: 'ten' is no number"),
         ('{"order": 1, "va": "FFFFFA8000101000"}', "an address of %p begins with 0x here"),
+        ('{"order": ' + "9" * 5000 + "}", "digits"),
+        ('{"order": "0x1' + "0" * 5000 + '"}', "is no number"),
         ('{"order": 1, "null": 1}', "neither true nor false"),
         ('{"order": 1, "kind": "grow"}', "kind 'grow'"),
         ('{"order": 1, "pages": 5}', "no list"),

@@ -12,7 +12,7 @@ from nthal import kmdf
 from nthal.arguments import ForeignObject, WrongArgument
 from nthal.platforms import FLAT, MAPREG
 from nthal.types import Out
-from nthal.verifier import BugCheck, DmaViolation
+from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import Irql, NtStatus
 from tests.fx import PAGE, READ, WRITE, Fx, P, running_system
 
@@ -237,3 +237,69 @@ def test_a_transaction_is_no_matter_for_an_isr(name, call):
     ):
         call(fx, ready, running)
     assert kmdf.WdfDmaTransactionDmaCompleted(running, fx.out)
+
+
+# --- drivers that never end ----------------------------------------------------------------------------------------
+
+
+def test_a_callback_of_a_system_profile_that_raises_leaves_nothing_after_release():
+    fx, made, _ = running_system()
+    kmdf.WdfDmaTransactionRelease(made)
+    mdl = fx.mdl(PAGE)
+
+    def breaks(*_given):
+        raise ArithmeticError
+
+    assert fx.initialize(made, mdl, function=breaks) == 0
+    with pytest.raises(ArithmeticError):
+        kmdf.WdfDmaTransactionExecute(made, None)
+    kmdf.WdfDmaTransactionRelease(made)
+    adapter = fx.enabler.read_adapter
+    assert (
+        adapter.held_registers,
+        adapter.books.channels.live,
+        fx.machine.verifier.of(Misuse.CHANNEL_FREED_TWICE),
+    ) == (
+        0,
+        0,
+        [],
+    )
+
+
+def completing(fx, made, moved):
+    """An EvtProgramDma that completes its own transfer, `moved` bytes of it."""
+
+    def program(*_given):
+        kmdf.WdfDmaTransactionDmaCompletedWithLength(made, moved, fx.out)
+        return True
+
+    return program
+
+
+def test_a_list_may_be_completed_where_it_is_programmed_as_often_as_it_moves_bytes(monkeypatch):
+    """WDF:fxdmatransactionscattergather.cpp: StageTransfer asks the HAL for the next list."""
+    fx = Fx(maximum=PAGE, elements=2)
+    made = fx.transaction()
+    fx.initialize(made, fx.mdl(2000 * PAGE), function=completing(fx, made, PAGE))
+    assert kmdf.WdfDmaTransactionExecute(made, None) == 0
+    assert made.transferred == 2000 * PAGE
+    kmdf.WdfDmaTransactionRelease(made)
+    monkeypatch.setattr("nthal.operations.channel._WATCHDOG", 50)
+    fx.initialize(made, fx.mdl(PAGE), function=completing(fx, made, 0))
+    with pytest.raises(BugCheck, match="51 callbacks ran for one that ended") as caught:
+        kmdf.WdfDmaTransactionExecute(made, None)
+    assert caught.value.code == 0x133
+
+
+def test_a_packet_that_moves_nothing_for_ever_is_stopped_and_one_that_moves_is_not():
+    """WDF:fxdmatransactionpacket.cpp: StageTransfer is a loop, which ends when bytes are moved."""
+    fx = Fx(profile=P.PACKET, maximum=PAGE)
+    made = fx.transaction()
+    fx.initialize(made, fx.mdl(1100 * PAGE), function=completing(fx, made, PAGE))
+    assert kmdf.WdfDmaTransactionExecute(made, None) == 0
+    assert made.transferred == 1100 * PAGE
+    kmdf.WdfDmaTransactionRelease(made)
+    fx.initialize(made, fx.mdl(PAGE), function=completing(fx, made, 0))
+    with pytest.raises(BugCheck, match="in a row with 0 bytes") as caught:
+        kmdf.WdfDmaTransactionExecute(made, None)
+    assert caught.value.code == 0x133

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nthal import runs, wdm
+from nthal.contract import Observation, check, violations
 from nthal.events import Mapped
 from nthal.machine import DeviceObject, Machine
 from nthal.platforms import ARM0, BIG, FLAT, FRAG, IOMMU, MAPREG, Platform, Span
@@ -155,6 +156,23 @@ def test_a_buffer_costs_the_same_however_many_are_live(platform: Platform, steps
 
     assert grows(both) < LEVEL
     assert grows(free) < LEVEL
+
+
+def test_a_line_of_a_log_costs_the_same_however_many_buffers_are_live(steps: Callable[[], Steps]) -> None:
+    def cost(live: int) -> float:
+        made = [
+            Observation(2 * n + 1, length=PAGE, va=1 << 40 | n * PAGE, la=n * PAGE, pages=(n,), adapter=1, registers=1)
+            for n in range(live)
+        ]
+        frees = [replace(one, order=4 * live - n, kind="free") for n, one in enumerate(made)]
+        counter = steps()
+        with counter.counted():
+            judged = check([*made, *frees])
+        assert judged
+        assert not violations(judged)
+        return counter.made / live
+
+    assert grows(cost) < LEVEL
 
 
 def test_a_buffer_costs_the_same_however_many_holes_are_too_small_for_it(steps: Callable[[], Steps]) -> None:

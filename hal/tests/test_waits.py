@@ -12,9 +12,11 @@ from nthal import kmdf, wdm
 from nthal.framework import Device
 from nthal.machine import Machine
 from nthal.operations import adapter as adapters
+from nthal.operations import channel as channels
 from nthal.platforms import FLAT, ISA, MAPREG
+from nthal.records.adapter import Waiter
 from nthal.types import Out
-from nthal.verifier import Misuse, Rank
+from nthal.verifier import BugCheck, Misuse, Rank
 from nthal.windows import AllocationAction, Irql, NtStatus
 
 THREE = replace(MAPREG, register_pool=3)
@@ -41,6 +43,46 @@ def list_of(b, mdl, lists, device=None):
             None,
             True,
         )
+
+
+def test_callbacks_that_ask_again_for_ever_are_stopped(bench, monkeypatch):
+    monkeypatch.setattr(channels, "_WATCHDOG", 50)
+    b = bench()
+    ran = []
+
+    def again(*_given):
+        ran.append(1)
+        channels.request(b.machine, Waiter(b.adapter.core, wdm.DeviceObject(), 1, again, None))
+        return AllocationAction.DEALLOCATE_OBJECT
+
+    with b.machine.at_irql(Irql.DISPATCH_LEVEL), pytest.raises(BugCheck, match="each asks again") as caught:
+        b.ops.AllocateAdapterChannel(b.adapter, wdm.DeviceObject(), 1, again, None)
+    assert (len(ran), caught.value.code) == (50, 0x133)
+
+
+def test_any_number_of_requests_that_waited_is_served_when_the_channel_is_given_back(bench):
+    b, ran = bench(), []
+
+    def control(*_given):
+        ran.append(1)
+        return AllocationAction.DEALLOCATE_OBJECT
+
+    channel(b, 1)
+    with b.machine.at_irql(Irql.DISPATCH_LEVEL):
+        for _ in range(2000):
+            b.ops.AllocateAdapterChannel(b.adapter, wdm.DeviceObject(), 1, control, None)
+        assert ran == []
+        b.ops.FreeAdapterChannel(b.adapter)
+    assert len(ran) == 2000
+
+
+@pytest.mark.parametrize("answer", [0, 4, None, "x"])
+def test_an_answer_that_is_none_is_a_bug_check_and_keeps_nothing(bench, answer):
+    """DDI IO_ALLOCATION_ACTION: KeepObject, DeallocateObject, DeallocateObjectKeepRegisters."""
+    b = bench()
+    with pytest.raises(BugCheck, match="no IO_ALLOCATION_ACTION"):
+        channel(b, 1, answer)
+    assert b.adapter.core.held_registers == b.adapter.core.books.channels.live == 0
 
 
 def channel(b, count, answer=AllocationAction.KEEP_OBJECT, device=None):

@@ -5,8 +5,9 @@ A Linux guest is held to the clauses that dma_alloc_coherent promises too (refer
 not applicable to it. Nor are those to a system that is known to answer their open question otherwise.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from nthal.contract.clause import Clause, Fact, Kind, Verdict
@@ -15,6 +16,7 @@ from nthal.contract.clauses_limits import ARGUMENTS, LIMIT_CLAUSES
 from nthal.contract.clauses_memory import MEMORY_CLAUSES
 from nthal.contract.observation import LINUX, Observation
 from nthal.policy import Routine
+from nthal.runs import RunSet
 from nthal.types import KIB, MAX_ADDRESS
 
 Case = tuple[str, Mapping[str, Fact]]
@@ -48,7 +50,7 @@ class Judgement:
     verdict: Verdict
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Life:
     """A buffer across observations."""
 
@@ -56,31 +58,48 @@ class _Life:
     frees: int = 0
 
 
-@dataclass(slots=True)
 class _History:
-    lives: list[_Life] = field(default_factory=list)
+    """Buffers so far, found by address. Where two overlap, which is told, the place belongs to the later one."""
 
-    def live(self) -> list[_Life]:
-        return [life for life in self.lives if not life.frees]
+    def __init__(self) -> None:
+        self.live: set[_Life] = set()
+        self.registers: Counter[str | int | None] = Counter()
+        self._named: defaultdict[tuple[str, int], list[_Life]] = defaultdict(list)
+        self._held: defaultdict[str, RunSet] = defaultdict(RunSet)
+
+    def add(self, made: Observation) -> None:
+        life = _Life(made)
+        self.live.add(life)
+        self.registers[made.adapter] += made.registers or 0
+        for space, start, count in _places(made):
+            self._named[space, start].append(life)
+            self._held[space].discard(start, count)
+            self._held[space].give(start, count)
+
+    def free(self, life: _Life) -> None:
+        life.frees += 1
+        if life in self.live:
+            self.live.remove(life)
+            self.registers[life.made.adapter] -= life.made.registers or 0
+            for space, start, count in _places(life.made):
+                self._held[space].discard(start, count)
 
     def overlapping(self, new: Observation) -> bool:
-        return any(_overlap(life.made, new) for life in self.live())
+        return any(self._held[space].meets(start, count) for space, start, count in _places(new))
 
     def meant_by(self, free: Observation) -> _Life | None:
         """Latest buffer that the free names by either address; live ones first."""
-        same = [
-            life
-            for life in self.lives
-            if (free.va is not None and life.made.va == free.va) or (free.la is not None and life.made.la == free.la)
-        ]
+        same = [life for space, start, _ in _places(free) if space != "pages" for life in self._named[space, start]]
         return max(same, key=lambda life: (not life.frees, life.made.order), default=None)
 
 
-def _overlap(one: Observation, two: Observation) -> bool:
-    for a, b in ((one.la, two.la), (one.va, two.va)):
-        if a is not None and b is not None and a < b + max(two.length, 1) and b < a + max(one.length, 1):
-            return True
-    return bool(set(one.pages or ()) & set(two.pages or ()))
+def _places(seen: Observation) -> Iterator[tuple[str, int, int]]:
+    """Where a buffer lies: address space, start and length of each run."""
+    for space, start in (("la", seen.la), ("va", seen.va)):
+        if start is not None:
+            yield space, start, max(seen.length, 1)
+    for page in set(seen.pages or ()):
+        yield "pages", page, 1
 
 
 def _known(facts: Mapping[str, Fact]) -> dict[str, Fact]:
@@ -164,8 +183,8 @@ def _registers(seen: Observation, asked: int | None, unit: int | None, history: 
         yield "CB-33", {**held, "needs_registers": seen.registers_needed}
         yield "CB-40", held
     if seen.registers and seen.adapter is not None:
-        others = [life.made.registers or 0 for life in history.live() if life.made.adapter == seen.adapter]
-        yield "CB-42", {"held_by_buffers": seen.registers + sum(others), "granted": seen.granted}
+        others = history.registers[seen.adapter]
+        yield "CB-42", {"held_by_buffers": seen.registers + others, "granted": seen.granted}
 
 
 def _caches(seen: Observation) -> Iterator[Case]:
@@ -239,7 +258,7 @@ def _facts_of_free(seen: Observation, history: _History) -> Iterator[Case]:
         yield "CB-81", {"known": False}
         return
     made = life.made
-    life.frees += 1
+    history.free(life)
     yield "CB-83", {"frees": life.frees}
     # Linux' free takes neither an adapter nor a flag, whatever a shim of it says.
     compared = [name for name in ARGUMENTS if seen.origin != LINUX or name in ("length", "la", "va")]
@@ -258,12 +277,12 @@ def _facts(seen: Observation, history: _History) -> Iterator[Case]:
     if seen.kind == "free":
         yield from _facts_of_free(seen, history)
     elif seen.kind == "unload":
-        yield "CB-84", {"live_at_unload": len(history.live())}
+        yield "CB-84", {"live_at_unload": len(history.live)}
     elif seen.null:
         yield from _facts_of_null(seen)
     else:
         yield from _facts_of_buffer(seen, history)
-        history.lives.append(_Life(seen))
+        history.add(seen)
 
 
 def _verdict(clause: Clause, facts: Mapping[str, Fact], seen: Observation) -> Verdict:

@@ -107,7 +107,7 @@ def _number(value: object, name: str) -> int:
         number = int(value.replace("`", ""), 0) if isinstance(value, str) else value
     except ValueError:
         number = None
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0 or number >> 64:
         raise BadObservation(f'{name}: {value!r} is no number; 64 and "0x40" are, an address of %p begins with 0x here')
     return number
 
@@ -220,7 +220,7 @@ def from_json_lines(lines: Iterable[str]) -> list[Observation]:
             continue
         try:
             found.append(_from_json(line))
-        except (BadObservation, json.JSONDecodeError) as error:
+        except (BadObservation, ValueError) as error:  # of JSON, or a number of more digits than Python reads
             raise BadObservation(f"line {number}: {error}") from error
         except RecursionError as error:
             raise BadObservation(f"line {number}: lists in lists without end") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nthal.arguments import size_t
 from nthal.events import NullReason
 from nthal.records.region import FrameList, Region
 from nthal.runs import Run, Where
@@ -73,7 +74,7 @@ class Regions:
         This is what packet DMA moves. As it stands it is what MmAllocateContiguousMemory gives: contiguous, up to
         `highest`. A program's buffer is `scattered` over whatever pages are free.
         """
-        pages = max(1, bytes_to_pages(length, self._page_size))
+        pages = max(1, bytes_to_pages(size_t(length, "length"), self._page_size))
         if frame is not None:
             runs: list[Run] | None = [Run(frame, pages)] if self._frames.free.contains(frame, pages) else None
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nthal.arguments import size_t
 from nthal.events import CpuAccess
 from nthal.hardware.guards import tell_unwritten
 from nthal.platforms import Tail
@@ -98,6 +99,7 @@ class ProcessorView:
     def _region(self, va: Va | None, length: int, *, write: bool) -> Region | None:
         if va is not None and not isinstance(va, Va):
             raise AddressKindError(f"driver code dereferences virtual addresses, not {va!r}")
+        size_t(length, "length")
         doing = f"CPU {'write' if write else 'read'} of {length} bytes at {va!r}"
         if va is None or not int(va):
             failure = self._processor.last_failure

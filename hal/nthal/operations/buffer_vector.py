@@ -41,6 +41,8 @@ def allocate(machine: Machine, adapter: Adapter | None, request: BufferRequest, 
     if not usable(machine, adapter, "AllocateCommonBufferVector") or adapter is None or count <= 0:
         return NtStatus.INVALID_PARAMETER
     _passive(machine)
+    if count * max(request.length, machine.platform.page_size) > machine.platform.memory_end:
+        return NtStatus.INSUFFICIENT_RESOURCES
     vector = BufferVector(adapter)
     for _ in range(count):
         made = common_buffer.allocate(machine, adapter, request)

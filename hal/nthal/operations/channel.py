@@ -6,7 +6,7 @@ Source: reference hal-contract 4.5, CB-42, CB-44.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nthal.events import ChannelFreed, ChannelGranted
 from nthal.operations.adapter import owned, usable
@@ -14,12 +14,15 @@ from nthal.platforms import Translation
 from nthal.records.adapter import ChannelState, MapRegisterFile, Waiter
 from nthal.records.waits import tell_endless
 from nthal.runs import Run
-from nthal.verifier import Misuse, driver_place
+from nthal.verifier import BugCheck, Misuse, driver_place
 from nthal.windows import AllocationAction, Irql, NtStatus
 
 if TYPE_CHECKING:
     from nthal.machine import Machine
     from nthal.records.adapter import Adapter, AdapterControl, DeviceObject, DmaTransferContext
+
+_WATCHDOG: Final = 100_000
+"""Callbacks in a row at DISPATCH_LEVEL, after which DPC_WATCHDOG_VIOLATION stops the machine."""
 
 
 def state_of(machine: Machine, adapter: Adapter) -> ChannelState:
@@ -34,12 +37,21 @@ def state_of(machine: Machine, adapter: Adapter) -> ChannelState:
 
 def wake(machine: Machine, state: ChannelState) -> None:
     """Run waiting callbacks while the channel is free and their registers are there; FIFO."""
-    while state.owner is None and state.queue and not state.in_callback:
-        waiter = state.queue[0]
-        if not _registers_there(machine, waiter.adapter, waiter.count):
-            return
-        state.queue.popleft()
-        _run(machine, state, waiter)
+    if state.waking:
+        return  # who wakes already goes on with the next
+    state.waking, ran = True, 0
+    try:
+        while state.owner is None and state.queue and not state.in_callback:
+            ran += 1
+            if ran > _WATCHDOG:
+                raise BugCheck(f"{ran} callbacks ran for one that ended: each asks again, and none ever waits", 0x133)
+            waiter = state.queue[0]
+            if not _registers_there(machine, waiter.adapter, waiter.count):
+                return
+            state.queue.popleft()
+            _run(machine, state, waiter)
+    finally:
+        state.waking = False
 
 
 def _run(machine: Machine, state: ChannelState, waiter: Waiter) -> None:
@@ -56,7 +68,7 @@ def _run(machine: Machine, state: ChannelState, waiter: Waiter) -> None:
     try:
         with processor.at_irql(Irql.DISPATCH_LEVEL):
             shown = None if file.hidden and not waiter.sees_hidden else file
-            answer = waiter.routine(waiter.device, waiter.device.current_irp, shown, waiter.context)
+            answer = _action(waiter.routine(waiter.device, waiter.device.current_irp, shown, waiter.context))
     except BaseException:
         _release(machine, state, adapter)
         if not file.mappings:
@@ -69,6 +81,12 @@ def _run(machine: Machine, state: ChannelState, waiter: Waiter) -> None:
     _release(machine, state, adapter)
     if answer is AllocationAction.DEALLOCATE_OBJECT:
         give_registers(machine, file, file.count - file.freed)
+
+
+def _action(answer: int) -> AllocationAction:
+    if answer not in list(AllocationAction):
+        raise BugCheck(f"AdapterControl gave {answer!r}, which is no IO_ALLOCATION_ACTION")
+    return AllocationAction(answer)
 
 
 def _release(machine: Machine, state: ChannelState, adapter: Adapter) -> None:

@@ -317,6 +317,7 @@ class ChannelState:
     owner_device: DeviceObject | None = None
     queue: deque[Waiter] = field(default_factory=deque)
     in_callback: bool = False
+    waking: bool = False
 
 
 # --- scatter/gather lists ------------------------------------------------------------------------------------------
