@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nthal.objects import WdfObject
 from nthal.records.adapter import ScatterGatherList
 from nthal.verifier import BugCheck, Misuse, called_from
+from nthal_c.blocks import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +63,7 @@ class Session:
         self.around: Final = tuple(around)
         self.printed: list[str] = []
         self.held: dict[int, str] = {}
+        self.pool: Final = Pool()
         self._objects: dict[int, object] = {}
         self._numbers: dict[int, int] = {}
         self._contexts: dict[tuple[int, bytes], CData] = {}

@@ -152,6 +152,7 @@ class Loaded(Session):
         super().__init__(host.machine, built.module(), built.name, built.around)
         self.host: Final = host
         self.windows: dict[int, IoWindow] = {}
+        self.references: dict[int, int] = {}
         self.reads_in_a_row = 0
         self.driver: FxObject | None = None
         self.device: Device | None = None
