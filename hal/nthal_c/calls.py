@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from nthal import kmdf, nt, wdm
+from nthal.arguments import WrongArgument
 from nthal.events import IrqlChanged
 from nthal.objects import WdfObject, live
+from nthal.routines import NOT_MODELLED
 from nthal.verifier import BugCheck, called_from, driver_place
 from nthal.windows import Irql
 from nthal_c import marshal, pool, rules
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from nthal_c.session import Session
     from nthal_c.shapes import CData
 
+_PAGE_FAULT: Final = 0x50
+"""Where Windows ends that is given NULL or no such structure."""
 _ASSERTION: Final = 0x8B
 _SPIN_LOCK: Final = 0x0F
 _NOT_GREATER_OR_EQUAL: Final = 0x09
@@ -39,7 +43,8 @@ _NOT_LESS_OR_EQUAL: Final = 0x0A
 def played(prototype: Prototype, around: Iterable[ModuleType]) -> bool:
     """True if there is Python for a routine."""
     if prototype.in_operations:
-        return hasattr(wdm.DMA_OPERATIONS, prototype.name.removeprefix(TABLE))
+        name = prototype.name.removeprefix(TABLE)
+        return hasattr(wdm.DMA_OPERATIONS, name) or name in NOT_MODELLED
     return prototype.name in globals() or any(hasattr(one, prototype.name) for one in (*around, pool, kmdf, wdm, nt))
 
 
@@ -76,6 +81,9 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
             with called_from(session.place()):
                 rules.look_at_level(session.machine, prototype.name)
                 return marshal.call(session, prototype, _target(session, prototype), raw)
+        except WrongArgument as why:
+            session.stop(BugCheck(f"{why}, at {session.place()}", _PAGE_FAULT))
+            return marshal.zero(session, prototype.type)
         except BaseException as error:  # noqa: BLE001  (no exception may pass C)
             session.stop(error)
             return marshal.zero(session, prototype.type)

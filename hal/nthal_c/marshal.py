@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from nthal import kmdf
 from nthal.framework import COMMON_BUFFER_CONFIG_SIZE, ObjectAttributes, WdfObject
-from nthal.records.adapter import ScatterGatherList
+from nthal.records.adapter import DmaTransferContext, ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.types import MAX_ADDRESS, Address, La, Out, Va
 from nthal.verifier import BugCheck
 from nthal.wdm import DMA_ADAPTER
-from nthal.windows import AllocationAction, DeviceDescription
+from nthal.windows import AllocationAction, Caching, DeviceDescription, DmaAdapterInfo, DmaTransferInfo, NtStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,28 +29,45 @@ if TYPE_CHECKING:
     from nthal_c.shapes import CData
 
 _VIRTUAL: Final = ("VirtualAddress", "CurrentVa", "BaseAddress")
-_HANDLES: Final = ("PADAPTER_OBJECT",)
+_HANDLES: Final = ("PADAPTER_OBJECT", "PDMA_COMMON_BUFFER_VECTOR")
 _NUMBERS: Final = ("ULONG", "ULONG64", "size_t", "SIZE_T", "ULONG_PTR", "KIRQL", "UCHAR", "USHORT", "NTSTATUS")
 _RAW: Final = ("volatile void *", "PWDFDEVICE_INIT *")
+_POINTERS: Final = ("PMDL *", "PVOID *", "PSCATTER_GATHER_LIST *", "PDMA_COMMON_BUFFER_VECTOR *")
+_MAY_BE_NULL: Final = ("MapRegisterBase", "ScatterGatherList")
+"""Results for which NULL asks for something else than a place for them does."""
+_UNSEEN: Final = ("OriginalMdl",)
+"""Parameters that play no part, and that the façades have not."""
 _STRUCTURES: Final = ("PDEVICE_OBJECT", "PDMA_ADAPTER", "PSCATTER_GATHER_LIST")
 _WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])")
 """Where a name of the headers is cut into words."""
 
 
+E = TypeVar("E", bound=IntEnum)
+_NOTHING: Final = object()
+"""For a parameter that is not handed on."""
+_CONTEXT_BYTES: Final = 128
+"""DMA_TRANSFER_CONTEXT_SIZE_V1."""
+
+
 @dataclass
 class Call:
-    """One call under way: what is to be written back when the routine returned, and the attributes for a new object."""
+    """One call under way: what is to be written back when the routine returned, and the attributes for a new object.
+
+    `list_at` is the driver's memory for a scatter/gather list, 0 for the HAL's own.
+    """
 
     session: Session
+    routine: str
+    list_at: int = 0
     attributes: CData | None = None
     results: list[Callable[[], object]] = field(default_factory=list)
 
 
 def call(session: Session, prototype: Prototype, target: Callable[..., object], raw: Sequence[CData]) -> object:
     """Call a Python routine with C arguments; give the result as C."""
-    now = Call(session)
+    now = Call(session, prototype.name)
     made = [_argument(now, one, value) for one, value in zip(prototype.parameters, raw, strict=True)]
-    answer = target(*made)
+    answer = target(*(one for one in made if one is not _NOTHING))
     for settle in now.results:
         settle()
     return result(session, prototype.type, answer)
@@ -68,6 +86,8 @@ def result(session: Session, kind: str, value: object) -> object:
         made = session.ffi.new("PHYSICAL_ADDRESS *")
         made.QuadPart = _signed(int(cast("Address", value)))
         return made[0]
+    if kind == "NTSTATUS" and value is None:
+        value = NtStatus.NOT_IMPLEMENTED  # what is told of a routine that is not modelled has no status of its own
     if isinstance(value, bool | int):
         number = int(value)
         if kind == "NTSTATUS" and number >> 31:
@@ -88,6 +108,8 @@ def pointer(session: Session, value: object) -> int:
         return session.show(value, lambda: adapter(session, value))
     if isinstance(value, ScatterGatherList):
         return session.show(value, lambda: elements(session, value))
+    if isinstance(value, DmaTransferContext):
+        return session.show(value, lambda: session.ffi.new("char[]", _CONTEXT_BYTES))
     return session.number(value)
 
 
@@ -113,11 +135,22 @@ def adapter(session: Session, value: DMA_ADAPTER) -> CData:
 def elements(session: Session, value: ScatterGatherList) -> CData:
     """A SCATTER_GATHER_LIST."""
     made = session.ffi.new("SCATTER_GATHER_LIST *", {"Elements": len(value.elements)})
+    _fill(made, value)
+    return made
+
+
+def _list_in(session: Session, value: ScatterGatherList, address: int) -> int:
+    """Write a list into memory of the driver's; give its address."""
+    session.show_at(value, address)
+    _fill(session.ffi.cast("SCATTER_GATHER_LIST *", address), value)
+    return address
+
+
+def _fill(made: CData, value: ScatterGatherList) -> None:
     made.NumberOfElements = len(value.elements)
     for index, one in enumerate(value.elements):
         made.Elements[index].Address.QuadPart = _signed(int(one.address))
         made.Elements[index].Length = one.length
-    return made
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------
@@ -127,6 +160,15 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
     session, kind, name = now.session, parameter.type, parameter.name
     if kind in _RAW:
         return value
+    if name in _UNSEEN:
+        return _NOTHING
+    if name == "ScatterGatherBuffer" and kind == "PVOID":
+        now.list_at = session.address(value)
+        return _NOTHING
+    if name == "DmaTransferContext":
+        return session.transfer_context(session.address(value))
+    if kind == "PVOID" and name == "ScatterGatherList":
+        return _list_out(now, value)
     if kind in _NUMBERS:
         return int(value) & 0xFFFF_FFFF if kind == "NTSTATUS" else int(value)
     if kind == "BOOLEAN":
@@ -138,10 +180,15 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
         return session.object_of(number) if name == "MapRegisterBase" else number
     if kind == "PHYSICAL_ADDRESS":
         return La(int(value.QuadPart) & MAX_ADDRESS)
+    if name == "ScatterGatherBuffer":
+        now.list_at = session.address(value)
+        return _list_out(now, value)
     if kind in _STRUCTURES:
         return session.shown(session.address(value), kind[1:])
     if kind in _CONVERTERS:
         return _CONVERTERS[kind](now, value)
+    if kind == "HANDLE":
+        return session.address(value)
     if kind.endswith("*") or kind in ("PPHYSICAL_ADDRESS", "PULONG", "PKIRQL"):
         return _out(now, kind, value, name)
     if kind in _HANDLES or (kind.startswith("WDF") and "_" not in kind):
@@ -152,18 +199,41 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
 
 
 def _mdl(now: Call, value: CData) -> object:
-    """An MDL: what a routine does to it is to be seen in its structure afterwards."""
+    """An MDL: what a routine does to it is to be seen in its structure afterwards.
+
+    The memory manager's routines look at one MDL, whatever is chained to it; those of DMA take the chain.
+    """
     session, address = now.session, now.session.address(value)
-    mdl = session.shown(address, "MDL")
+    alone = now.routine.startswith("Mm") or now.routine == "IoFreeMdl"
+    mdl = session.shown(address, "MDL") if alone else session.mdl_at(address)
     if isinstance(mdl, Mdl):
         now.results.append(lambda: session.is_shown(address) and session.show_mdl(mdl))
     return mdl
 
 
+def _list_out(now: Call, value: CData) -> Out[object] | None:
+    """A place for a list: the driver's memory for it if it gave some, else for a pointer to the HAL's; NULL is none."""
+    if not value:
+        return None
+    session, out = now.session, Out[object](None)
+
+    def settle() -> None:
+        made = out.value
+        if isinstance(made, ScatterGatherList):
+            at = _list_in(session, made, now.list_at) if now.list_at else pointer(session, made)
+            if at != session.address(value):
+                session.ffi.cast("void **", value)[0] = session.ffi.cast("void *", at)
+
+    now.results.append(settle)
+    return out
+
+
 def _out(now: Call, kind: str, value: CData, name: str) -> object:
-    """A pointer to a result; NULL is none. `Length` of a transfer goes both ways, `MaximumAddress` in alone."""
+    """A pointer to a result; NULL is none. `Length` of a transfer goes both ways, bounds in alone."""
     session, ffi = now.session, now.session.ffi
-    if name == "MaximumAddress":
+    if name in _MAY_BE_NULL and not value:
+        return None
+    if name in ("MinimumAddress", "MaximumAddress"):
         return La(int(value.QuadPart) & MAX_ADDRESS) if value else None
     out: Out[object] = Out(int(value[0]) if value and kind == "PULONG" else None)
 
@@ -174,7 +244,7 @@ def _out(now: Call, kind: str, value: CData, name: str) -> object:
             return
         if kind == "PPHYSICAL_ADDRESS":
             value.QuadPart = 0 if got is None else _signed(int(cast("Address", got)))
-        elif kind == "PMDL *" or kind == "PVOID *":
+        elif kind in _POINTERS:
             value[0] = ffi.cast("void *", pointer(session, got))
         elif kind.startswith("WDF"):
             value[0] = ffi.cast(kind[:-2], number)
@@ -218,11 +288,52 @@ def _description(_: Call, value: CData) -> DeviceDescription:
         name = _WORDS.sub("_", member).lower()
         if hasattr(made, name) and name != "device_address":
             kind, number = type(getattr(made, name)), int(getattr(value, member))
-            try:
-                setattr(made, name, kind(number))
-            except ValueError:
-                raise BugCheck(f"DEVICE_DESCRIPTION.{member} is {number}, which means nothing") from None
+            one = (
+                enumerated(kind, number, f"DEVICE_DESCRIPTION.{member}") if issubclass(kind, IntEnum) else kind(number)
+            )
+            setattr(made, name, one)
     return made
+
+
+def enumerated(kind: type[E], number: int, what: str) -> E:
+    """A number of C's as the enumeration that it should be of. Raises: BugCheck with what is allowed."""
+    try:
+        return kind(number)
+    except ValueError:
+        allowed = ", ".join(f"{one.value} ({one.name})" for one in kind)
+        raise BugCheck(f"{what} is {number:#x}; allowed are {allowed}") from None
+
+
+def _caching(_: Call, value: CData) -> Caching:
+    return enumerated(Caching, int(value), "MEMORY_CACHING_TYPE")
+
+
+def _caching_at(now: Call, value: CData) -> Caching | None:
+    return _caching(now, value[0]) if value else None
+
+
+def _action(_: Call, value: CData) -> AllocationAction:
+    return enumerated(AllocationAction, int(value), "IO_ALLOCATION_ACTION")
+
+
+def _info(now: Call, value: CData, made: DmaAdapterInfo | DmaTransferInfo) -> DmaAdapterInfo | DmaTransferInfo:
+    """A structure that the routine fills in, member by member of its first version."""
+    made.version = int(value.Version)
+
+    def settle() -> None:
+        for member in dir(value.V1):
+            setattr(value.V1, member, int(getattr(made, _WORDS.sub("_", member).lower())))
+
+    now.results.append(settle)
+    return made
+
+
+def _adapter_info(now: Call, value: CData) -> object:
+    return _info(now, value, DmaAdapterInfo()) if value else None
+
+
+def _transfer_info(now: Call, value: CData) -> object:
+    return _info(now, value, DmaTransferInfo()) if value else None
 
 
 def _direction(_: Call, value: CData) -> object:
@@ -230,19 +341,56 @@ def _direction(_: Call, value: CData) -> object:
     return kmdf.WDF_DMA_DIRECTION(number) if number in list(kmdf.WDF_DMA_DIRECTION) else number
 
 
-# --- callbacks -------------------------------------------------------------------------------------------------------
+# --- callbacks: NULL is none, which a routine may take or not --------------------------------------------------------
 
 
 def _program_dma(now: Call, value: CData) -> object:
     session = now.session
-    if not value:
-        return None
 
     def program(transaction: object, device: object, context: object, direction: int, made: object) -> bool:
         numbers = (session.number(transaction), session.number(device), cast("int", context), int(direction))
         return bool(session.enter(value, *numbers, pointer(session, made), what="EvtProgramDma") & 0xFF)
 
-    return program
+    return program if value else None
+
+
+def _reserve_dma(now: Call, value: CData) -> object:
+    session = now.session
+
+    def reserve(transaction: object, context: object) -> None:
+        session.enter(value, session.number(transaction), cast("int", context), what="EvtReserveDma")
+
+    return reserve if value else None
+
+
+def _configure_channel(now: Call, value: CData) -> object:
+    session = now.session
+
+    def configure(transaction: object, device: object, context: object, mdl: Mdl, offset: int, length: int) -> bool:
+        numbers = (session.number(transaction), session.number(device), cast("int", context), session.show_mdl(mdl))
+        return bool(session.enter(value, *numbers, offset, length, what="EvtDmaTransactionConfigureDmaChannel") & 0xFF)
+
+    return configure if value else None
+
+
+def _transfer_complete(now: Call, value: CData) -> object:
+    session = now.session
+
+    def complete(transaction: object, device: object, context: object, direction: int, status: int) -> None:
+        numbers = (session.number(transaction), session.number(device), cast("int", context), int(direction))
+        session.enter(value, *numbers, int(status), what="EvtDmaTransactionDmaTransferComplete")
+
+    return complete if value else None
+
+
+def _dma_completion(now: Call, value: CData) -> object:
+    session = now.session
+
+    def complete(made: object, device: object, context: object, status: int) -> None:
+        shown = 0 if device is None else show_device(session, device)
+        session.enter(value, pointer(session, made), shown, cast("int", context), int(status), what="DmaCompletion")
+
+    return complete if value else None
 
 
 def _adapter_control(now: Call, value: CData) -> object:
@@ -250,19 +398,20 @@ def _adapter_control(now: Call, value: CData) -> object:
 
     def control(device: object, _irp: object, base: object, context: object) -> AllocationAction:
         numbers = (show_device(session, device), 0, session.number(base), cast("int", context))
-        return AllocationAction(session.enter(value, *numbers, what="AdapterControl") & 0xFFFF_FFFF)
+        answer = session.enter(value, *numbers, what="AdapterControl") & 0xFFFF_FFFF
+        return enumerated(AllocationAction, answer, f"what AdapterControl of {session.name} returns")
 
-    return control
+    return control if value else None
 
 
 def _list_control(now: Call, value: CData) -> object:
     session = now.session
 
-    def control(device: object, _irp: object, made: object, context: object) -> None:
-        numbers = (show_device(session, device), 0, pointer(session, made), cast("int", context))
-        session.enter(value, *numbers, what="AdapterListControl")
+    def control(device: object, _irp: object, made: ScatterGatherList, context: object) -> None:
+        at = _list_in(session, made, now.list_at) if now.list_at else pointer(session, made)
+        session.enter(value, show_device(session, device), 0, at, cast("int", context), what="AdapterListControl")
 
-    return control
+    return control if value else None
 
 
 def show_device(session: Session, device: object) -> int:
@@ -276,8 +425,17 @@ _CONVERTERS: Final[dict[str, Callable[[Call, CData], object]]] = {
     "PWDF_DMA_ENABLER_CONFIG": _enabler_config,
     "PWDF_COMMON_BUFFER_CONFIG": _buffer_config,
     "PDEVICE_DESCRIPTION": _description,
+    "PDMA_ADAPTER_INFO": _adapter_info,
+    "PDMA_TRANSFER_INFO": _transfer_info,
+    "IO_ALLOCATION_ACTION": _action,
+    "MEMORY_CACHING_TYPE": _caching,
+    "MEMORY_CACHING_TYPE *": _caching_at,
     "WDF_DMA_DIRECTION": _direction,
     "PFN_WDF_PROGRAM_DMA": _program_dma,
+    "PFN_WDF_RESERVE_DMA": _reserve_dma,
+    "PFN_WDF_DMA_TRANSACTION_CONFIGURE_DMA_CHANNEL": _configure_channel,
+    "PFN_WDF_DMA_TRANSACTION_DMA_TRANSFER_COMPLETE": _transfer_complete,
+    "PDMA_COMPLETION_ROUTINE": _dma_completion,
     "PDRIVER_CONTROL": _adapter_control,
     "PDRIVER_LIST_CONTROL": _list_control,
 }

@@ -77,6 +77,16 @@ def prototypes() -> tuple[Prototype, ...]:
     return tuple(made)
 
 
+def operations() -> str:
+    """DMA_OPERATIONS in C: a member for each routine of the table, in its order."""
+    members = (
+        f"    {one.type} (*{one.name.removeprefix(TABLE)})({', '.join(each.type for each in one.parameters)});"
+        for one in prototypes()
+        if one.in_operations
+    )
+    return "\n".join(("struct _DMA_OPERATIONS {", "    ULONG Size;", *members, "};"))
+
+
 def _plain(name: str) -> str:
     """A header as cffi reads it: without comments and the preprocessor's lines."""
     text = _COMMENT.sub("", (INCLUDE / "nthal" / name).read_text(encoding="utf-8"))
@@ -87,6 +97,7 @@ def for_cffi(routines: Iterable[Prototype]) -> str:
     """What cffi is told: all types, what Python calls and reads, what C calls of Python."""
     callbacks = "\n".join(f"{one.declared(PYTHON)};" for one in routines)
     return f"""{_plain("types.h")}
+{operations()}
 {_plain("wdf_types.h")}
 enum {{ NTHAL_RUNS, NTHAL_ERROR, NTHAL_FAULT }};
 extern const char *nthal_file, *nthal_function;
@@ -109,6 +120,7 @@ def glue(routines: Iterable[Prototype]) -> str:
     return "\n".join(
         (
             '#include "nthal/glue.h"',
+            operations(),
             *(f"{one.declared(PYTHON)};" for one in routines),
             *(one.defined() for one in routines),
             f"DMA_OPERATIONS nthal_operations = {{ .Size = sizeof(DMA_OPERATIONS), {table} }};",
@@ -118,7 +130,7 @@ def glue(routines: Iterable[Prototype]) -> str:
 
 def for_drivers(routines: Iterable[Prototype]) -> str:
     """`nthal_routines.h`: what a driver may call, each call with its place."""
-    lines = ["#ifndef NTHAL_ROUTINES_H", "#define NTHAL_ROUTINES_H"]
+    lines = ["#ifndef NTHAL_ROUTINES_H", "#define NTHAL_ROUTINES_H", operations()]
     placed = [one for one in routines if not one.in_table]
     lines += [f"extern {one.declared()};" for one in placed]
     for one in placed:

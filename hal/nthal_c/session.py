@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from nthal.objects import WdfObject
-from nthal.records.adapter import ScatterGatherList
+from nthal.records.adapter import DmaTransferContext, MapRegisterFile, ScatterGatherList
+from nthal.records.mdl import Mdl
 from nthal.verifier import BugCheck, Misuse, called_from
 from nthal_c.blocks import Pool
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from nthal.machine import Machine
-    from nthal.records.mdl import Mdl
     from nthal.windows import Irql
     from nthal_c.shapes import CData, Compiled
 
@@ -29,8 +29,10 @@ INVALID_HANDLE: Final = 0x10D
 FIRST_HANDLE: Final = 0x5744_4600_0000
 """Where handles begin: numbers at which no memory of a process on Linux is found by chance."""
 _ARGUMENTS: Final = 6
-_LISTS_KEPT: Final = 16
-"""Scatter/gather lists that were put and are remembered, so that who puts one twice is told."""
+_HANDLE_STEP: Final = 16
+GONE_KEPT: Final = 16
+"""Objects that are gone and are remembered, the last ones, so that who frees one twice is told what it was."""
+_FIRST_SWEEP: Final = 64
 _NULL_PAGES: Final = 0x1_0000
 _ERROR: Final = 1
 _FAULT: Final = 2
@@ -49,6 +51,57 @@ class _Cleanup(WdfObject):
         self._call()
 
 
+class Known:
+    """Objects by the number that C knows them by, and the other way round; at most some of them are gone ones."""
+
+    def __init__(self) -> None:
+        self._things: dict[int, tuple[object, CData | None]] = {}
+        self._numbers: dict[int, int] = {}
+        self._sweep_at = _FIRST_SWEEP
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._things
+
+    def add(self, number: int, thing: object, structure: CData | None = None) -> None:
+        """Know an object by a number; `structure` shows it, and lives as long."""
+        if len(self._things) >= self._sweep_at:  # so that the cost of all sweeps is one step for each object
+            for old in [at for at, (one, _) in self._things.items() if _gone(one)][:-GONE_KEPT]:
+                self.forget(old)
+            self._sweep_at = max(_FIRST_SWEEP, 2 * len(self._things))
+        self.forget(number)
+        self._things[number], self._numbers[id(thing)] = (thing, structure), number
+
+    def forget(self, number: int) -> None:
+        """Know it no more."""
+        thing, _ = self._things.pop(number, (None, None))
+        if self._numbers.get(id(thing)) == number:
+            del self._numbers[id(thing)]
+
+    def number(self, thing: object) -> int | None:
+        """Number of an object; None if it is not known."""
+        return self._numbers.get(id(thing))
+
+    def thing(self, number: int) -> object:
+        """Object with a number; None if there is none."""
+        return self._things.get(number, (None, None))[0]
+
+    def structure(self, number: int) -> CData | None:
+        """Structure that shows the object with a number."""
+        return self._things.get(number, (None, None))[1]
+
+
+def _gone(thing: object) -> bool:
+    """True for what is deleted, put or given back."""
+    if isinstance(thing, WdfObject):
+        return not thing.alive
+    if isinstance(thing, ScatterGatherList):
+        return not thing.live
+    return isinstance(thing, MapRegisterFile) and thing not in thing.adapter.files
+
+
 class Session:
     """State of one loaded driver. `held` is what it must give back, by address, and where it got it.
 
@@ -64,10 +117,10 @@ class Session:
         self.printed: list[str] = []
         self.held: dict[int, str] = {}
         self.pool: Final = Pool()
-        self._objects: dict[int, object] = {}
-        self._numbers: dict[int, int] = {}
+        self.handles: Final = Known()
+        self.structures: Final = Known()
         self._contexts: dict[tuple[int, bytes], CData] = {}
-        self._shown: dict[int, tuple[object, CData]] = {}
+        self._next_handle = FIRST_HANDLE
         self._error: BaseException | None = None
         self._inside: str | None = None
 
@@ -132,52 +185,79 @@ class Session:
         return int(self.ffi.cast("uintptr_t", pointer))
 
     def number(self, thing: object) -> int:
-        """Handle of an object; NULL for None."""
+        """Handle of an object; NULL for None. No number is given twice."""
         if thing is None:
             return 0
-        number = self._numbers.setdefault(id(thing), FIRST_HANDLE + 16 * (len(self._objects) + 1))
-        self._objects[number] = thing
+        number = self.handles.number(thing)
+        if number is None:
+            number = self._next_handle = self._next_handle + _HANDLE_STEP
+            self.handles.add(number, thing)
         return number
 
     def object_of(self, number: int) -> object:
-        """Object behind a handle, deleted ones included: who uses one is told. None for NULL. Raises: BugCheck."""
-        if number and number not in self._objects:
-            raise BugCheck(f"{number:#x} is no handle", INVALID_HANDLE)
-        return self._objects.get(number)
+        """Object behind a handle, also one that was deleted lately. None for NULL. Raises: BugCheck."""
+        if number and number not in self.handles:
+            was = FIRST_HANDLE < number <= self._next_handle and number % _HANDLE_STEP == FIRST_HANDLE % _HANDLE_STEP
+            words = f"the handle {number:#x} is invalid: its object is gone" if was else f"{number:#x} is no handle"
+            raise BugCheck(words, INVALID_HANDLE)
+        return self.handles.thing(number)
 
     def show(self, thing: object, made: Callable[[], CData]) -> int:
         """Address of the structure that shows an object to C, made at first."""
-        known = next((address for address, (shown, _) in self._shown.items() if shown is thing), None)
+        known = self.structures.number(thing)
         if known is not None:
             return known
         structure = made()
-        put = [at for at, (old, _) in self._shown.items() if isinstance(old, ScatterGatherList) and not old.live]
-        for address in put[:-_LISTS_KEPT]:
-            del self._shown[address]
         address = self.address(structure)
-        self._shown[address] = thing, structure
+        self.structures.add(address, thing, structure)
         return address
+
+    def show_at(self, thing: object, address: int) -> None:
+        """Know an object by memory of the driver's own, whatever stood for it before."""
+        self.structures.add(address, thing)
 
     def shown(self, address: int, kind: str) -> object:
         """Object that the structure at `address` shows; None for NULL. Raises: BugCheck."""
-        if address and address not in self._shown:
+        if address and address not in self.structures:
             raise BugCheck(f"no {kind} is at {address:#x}: it was freed, or never made", INVALID_HANDLE)
-        return self._shown[address][0] if address else None
+        return self.structures.thing(address)
 
     def is_shown(self, address: int) -> bool:
         """True if a structure of ours is there."""
-        return address in self._shown
+        return address in self.structures
 
     def hide(self, address: int) -> None:
         """Forget a structure."""
-        self._shown.pop(address, None)
+        self.structures.forget(address)
+
+    def transfer_context(self, address: int) -> DmaTransferContext | None:
+        """What the HAL knows by memory of the driver's that holds a DMA_TRANSFER_CONTEXT; None for NULL."""
+        if address and not isinstance(self.structures.thing(address), DmaTransferContext):
+            self.show_at(DmaTransferContext(), address)
+        return cast("DmaTransferContext | None", self.structures.thing(address))
+
+    def mdl_at(self, address: int) -> Mdl | None:
+        """MDL that a structure shows, with what C chained to it. Raises: BugCheck."""
+        first = mdl = self.shown(address, "MDL")
+        seen: set[int] = set()
+        while isinstance(mdl, Mdl) and address not in seen:
+            seen.add(address)
+            structure = self.structures.structure(address)
+            assert structure is not None  # MDLs are always ours
+            address = self.address(structure.Next)
+            mdl.next = cast("Mdl | None", self.shown(address, "MDL"))
+            mdl = mdl.next
+        return cast("Mdl | None", first)
 
     def show_mdl(self, mdl: Mdl | None) -> int:
         """Address of an MDL's structure, with what the model knows of it now."""
         if mdl is None:
             return 0
-        address = self.show(mdl, lambda: self.ffi.new("MDL *"))
-        structure = self._shown[address][1]
+        address = self.show(
+            mdl, lambda: self.ffi.new("MDL *", {"Next": self.ffi.cast("void *", self.show_mdl(mdl.next))})
+        )
+        structure = self.structures.structure(address)
+        assert structure is not None  # just made, or before
         structure.Size, structure.MdlFlags = mdl.size & 0x7FFF, int(mdl.flags)
         structure.StartVa = self.ffi.cast("void *", mdl.start_va)
         structure.ByteCount, structure.ByteOffset = mdl.byte_count, mdl.byte_offset
@@ -192,6 +272,7 @@ class Session:
         info = attributes.ContextTypeInfo
         if info:
             size = max(int(info.ContextSize), int(attributes.ContextSizeOverride))
+            # Kept for good: what C writes through a pointer into a deleted object's context must not hurt the process.
             self._contexts[number, self.ffi.string(info.ContextName)] = self.ffi.new("char[]", size)
         for name in ("EvtDestroyCallback", "EvtCleanupCallback"):
             if getattr(attributes, name):

@@ -11,6 +11,8 @@
 #include <string.h>
 #include "types.h"
 
+extern void nthal_at_most(KIRQL Highest, PCSTR What);
+
 struct nthal_text { char bytes[512]; size_t length; };
 
 static void nthal_put(struct nthal_text *to, const char *from, size_t length)
@@ -163,6 +165,8 @@ static int nthal_convert(struct nthal_text *to, const char **at, va_list *argume
     size = nthal_size(at, &bits);
     type = *(*at)++;
     wide = size == 'w' || size == 'l' || ((type == 'S' || type == 'C') && size != 'h');
+    if (wide && strchr("sScCZ", type) != NULL)
+        nthal_at_most(0, "DbgPrint of Unicode text");
     switch (type) {
     case '%':
         nthal_put(to, "%", 1);

@@ -106,23 +106,19 @@ typedef DRIVER_CONTROL *PDRIVER_CONTROL;
 typedef void DRIVER_LIST_CONTROL(PDEVICE_OBJECT DeviceObject, PIRP Irp, PSCATTER_GATHER_LIST ScatterGather, PVOID Context);
 typedef DRIVER_LIST_CONTROL *PDRIVER_LIST_CONTROL;
 
+typedef struct _DMA_COMMON_BUFFER_VECTOR *PDMA_COMMON_BUFFER_VECTOR;
+typedef struct _DMA_ADAPTER_INFO_V1 {
+    ULONG ReadDmaCounterAvailable; ULONG ScatterGatherLimit; ULONG DmaAddressWidth; ULONG Flags; ULONG MinimumTransferUnit;
+} DMA_ADAPTER_INFO_V1, *PDMA_ADAPTER_INFO_V1;
+typedef struct _DMA_ADAPTER_INFO { ULONG Version; union { DMA_ADAPTER_INFO_V1 V1; }; } DMA_ADAPTER_INFO, *PDMA_ADAPTER_INFO;
+typedef struct _DMA_TRANSFER_INFO_V1 {
+    ULONG MapRegisterCount; ULONG ScatterGatherElementCount; ULONG ScatterGatherListSize;
+} DMA_TRANSFER_INFO_V1, *PDMA_TRANSFER_INFO_V1;
+typedef struct _DMA_TRANSFER_INFO { ULONG Version; union { DMA_TRANSFER_INFO_V1 V1; }; } DMA_TRANSFER_INFO, *PDMA_TRANSFER_INFO;
+typedef enum _DMA_COMPLETION_STATUS { DmaComplete, DmaAborted, DmaError, DmaCancelled } DMA_COMPLETION_STATUS;
 typedef struct _DMA_ADAPTER { USHORT Version; USHORT Size; struct _DMA_OPERATIONS *DmaOperations[1]; } DMA_ADAPTER, *PDMA_ADAPTER;
-typedef struct _DMA_OPERATIONS {
-    ULONG Size;
-    void (*PutDmaAdapter)(PDMA_ADAPTER);
-    PVOID (*AllocateCommonBuffer)(PDMA_ADAPTER, ULONG, PPHYSICAL_ADDRESS, BOOLEAN);
-    void (*FreeCommonBuffer)(PDMA_ADAPTER, ULONG, PHYSICAL_ADDRESS, PVOID, BOOLEAN);
-    NTSTATUS (*AllocateAdapterChannel)(PDMA_ADAPTER, PDEVICE_OBJECT, ULONG, PDRIVER_CONTROL, PVOID);
-    BOOLEAN (*FlushAdapterBuffers)(PDMA_ADAPTER, PMDL, PVOID, PVOID, ULONG, BOOLEAN);
-    void (*FreeAdapterChannel)(PDMA_ADAPTER);
-    void (*FreeMapRegisters)(PDMA_ADAPTER, PVOID, ULONG);
-    PHYSICAL_ADDRESS (*MapTransfer)(PDMA_ADAPTER, PMDL, PVOID, PVOID, PULONG, BOOLEAN);
-    ULONG (*GetDmaAlignment)(PDMA_ADAPTER);
-    ULONG (*ReadDmaCounter)(PDMA_ADAPTER);
-    NTSTATUS (*GetScatterGatherList)(PDMA_ADAPTER, PDEVICE_OBJECT, PMDL, PVOID, ULONG, PDRIVER_LIST_CONTROL, PVOID, BOOLEAN);
-    void (*PutScatterGatherList)(PDMA_ADAPTER, PSCATTER_GATHER_LIST, BOOLEAN);
-    NTSTATUS (*CalculateScatterGatherList)(PDMA_ADAPTER, PMDL, PVOID, ULONG, PULONG, PULONG);
-    NTSTATUS (*BuildMdlFromScatterGatherList)(PDMA_ADAPTER, PSCATTER_GATHER_LIST, PMDL, PMDL *);
-    PVOID (*AllocateCommonBufferEx)(PDMA_ADAPTER, PPHYSICAL_ADDRESS, ULONG, PPHYSICAL_ADDRESS, BOOLEAN, NODE_REQUIREMENT);
-} DMA_OPERATIONS, *PDMA_OPERATIONS;
+typedef void DMA_COMPLETION_ROUTINE(PDMA_ADAPTER DmaAdapter, PDEVICE_OBJECT DeviceObject, PVOID CompletionContext, DMA_COMPLETION_STATUS Status);
+typedef DMA_COMPLETION_ROUTINE *PDMA_COMPLETION_ROUTINE;
+/* The members are made of the prototypes in routines.h, in their order; see prototypes.py. */
+typedef struct _DMA_OPERATIONS DMA_OPERATIONS, *PDMA_OPERATIONS;
 #endif

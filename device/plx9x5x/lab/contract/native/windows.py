@@ -3,8 +3,8 @@
 """Windows around a driver in C, as far as it calls it: registers, device, interrupt, locks, queues, requests.
 
 The routines have the header's names and parameters, what is loaded first. Registers are reached by READ_REGISTER_ULONG
-and its kin alone: the mapped address itself leads to memory that no device sees, and that is looked at when it is
-unmapped. A device has one interrupt here.
+and its kin alone: the mapped address itself leads to memory of ones that no device sees; what was written there is
+told when it is unmapped, a read is not seen. A device has one interrupt here.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ class IoWindow:
 class FxObject(WdfObject):
     """A framework object of which the model knows callbacks alone; `level` is the IRQL before a lock that is held.
 
-    `serving` says that the framework holds an interrupt's lock, as around EvtInterruptIsr. `zero_length` says that a queue takes requests of no bytes.
+    `serving` says that the framework holds an interrupt's lock, as around EvtInterruptIsr. `zero_length` says that a
+    queue takes requests of no bytes.
     """
 
     def __init__(self, parent: WdfObject | None, callbacks: dict[str, int]) -> None:

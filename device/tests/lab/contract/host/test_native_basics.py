@@ -198,6 +198,7 @@ def test_an_interrupt_s_callbacks_are_called_at_its_level(tmp_path: Path) -> Non
         ),
         ("ExAllocatePoolWithTag(NonPagedPoolNx, 8, 'abcd');", "ExAllocatePoolWithTag wants at most DISPATCH_LEVEL"),
         ("PAGED_CODE();", "PAGED_CODE() wants at most APC_LEVEL"),
+        ('DbgPrint("%d", 1); DbgPrint("%ws", L"x");', "DbgPrint of Unicode text wants at most PASSIVE_LEVEL"),
         ("LARGE_INTEGER t = {{0}}; KeDelayExecutionThread(KernelMode, FALSE, &t);", "KeDelayExecutionThread wants"),
         ("PVOID p; WdfRequestRetrieveInputBuffer(Request, 1, &p, NULL);", "WdfRequestRetrieveInputBuffer or its kin"),
     ],

@@ -155,6 +155,26 @@ def test_a_control_s_input_comes_back_as_its_output_and_minimum_lengths_are_held
     assert run(probe, 25, data=b"Hello", length=5) == native.Answer(NtStatus.SUCCESS, 5, b"hELLO")
 
 
+def test_a_driver_reserves_map_registers_before_a_transaction_runs(probe: native.Built) -> None:
+    host = Host()
+    with native.load(probe, host) as driver:
+        assert driver.control(52, b"12345", 5).information == 1
+        assert driver.printed[1:] == ["reserved at 2"]
+    assert host.machine.verifier.findings == []
+
+
+def test_requests_that_are_completed_are_forgotten_and_no_handle_comes_again(probe: native.Built) -> None:
+    with native.load(probe, Host()) as driver:
+        session, counts = driver.session, []
+        for _ in range(300):
+            driver.control(26)
+            counts.append((len(session.handles), len(session.structures)))
+        assert max(handles for handles, _ in counts) < 100
+        assert {structures for _, structures in counts} == {counts[0][1]}
+        with pytest.raises(BugCheck, match="its object is gone"):
+            session.object_of(session.number(session.queues[windows.ANY]) + 16 * 20)
+
+
 def test_what_no_queue_takes_is_refused_and_nothing_is_nothing(probe: native.Built) -> None:
     with native.load(probe, Host()) as driver:
         assert driver.write(b"data").status == driver.read(4).status == NtStatus.INVALID_DEVICE_REQUEST

@@ -246,6 +246,34 @@ static VOID ByRequest(PPROBE Probe, WDFREQUEST Request, WDF_DMA_DIRECTION Direct
     WdfObjectDelete(transaction);
 }
 
+static VOID EvtReserve(WDFDMATRANSACTION Transaction, WDFCONTEXT Context)
+{
+    DbgPrint("reserved at %d", KeGetCurrentIrql());
+    *(WDFDMATRANSACTION *)Context = Transaction;
+}
+
+static ULONG Reserve(WDFDEVICE Device, WDFREQUEST Request)
+{
+    WDF_DMA_ENABLER_CONFIG config;
+    WDFDMAENABLER enabler;
+    WDFDMATRANSACTION transaction, seen = NULL;
+    PVOID first;
+
+    WDF_DMA_ENABLER_CONFIG_INIT(&config, WdfDmaProfilePacket, 0x1000);
+    config.WdmDmaVersionOverride = 3;
+    ASSERT(NT_SUCCESS(WdfDmaEnablerCreate(Device, &config, WDF_NO_OBJECT_ATTRIBUTES, &enabler)));
+    WdfDmaTransactionCreate(enabler, WDF_NO_OBJECT_ATTRIBUTES, &transaction);
+    WdfDmaTransactionInitializeUsingRequest(transaction, Request, EvtProgram, WdfDmaDirectionWriteToDevice);
+    first = WdfDmaTransactionWdmGetTransferContext(transaction);
+    ASSERT(first != NULL && first == WdfDmaTransactionWdmGetTransferContext(transaction));
+    ASSERT(NT_SUCCESS(WdfDmaTransactionAllocateResources(transaction, WdfDmaDirectionWriteToDevice, 2, EvtReserve, &seen)));
+    ASSERT(seen == transaction);
+    WdfDmaTransactionFreeResources(transaction);
+    WdfObjectDelete(transaction);
+    WdfObjectDelete(enabler);
+    return 1;
+}
+
 static ULONG Widths(PPROBE Probe)
 {
     USHORT words[2] = {0x1234, 0x5678};
@@ -347,6 +375,7 @@ static VOID EvtIoDeviceControl(WDFQUEUE Queue, WDFREQUEST Request, size_t Out, s
     case 46: KeAcquireSpinLock(&spin, &old); KeLowerIrql(old); KeReleaseSpinLock(&spin, old); break;
     case 47: KeAcquireSpinLock(&spin, &old); KeReleaseSpinLock(&spin, 3); break;
     case 48: KeRaiseIrql(3, &old); KeRaiseIrql(3, &old); KeLowerIrql(PASSIVE_LEVEL); break;
+    case 52: answer = Reserve(device, Request); break;
     default: WdfRequestComplete(Request, STATUS_INVALID_DEVICE_REQUEST); return;
     }
     WdfRequestCompleteWithInformation(Request, STATUS_SUCCESS, answer);
