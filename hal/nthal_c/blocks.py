@@ -13,6 +13,7 @@ class Block:
     length: int
     tag: int
     made_at: str
+    paged: bool = False
 
     def __str__(self) -> str:
         return f"{self.length} bytes of pool allocated at {self.made_at}"

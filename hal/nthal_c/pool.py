@@ -32,7 +32,7 @@ def ExAllocatePoolWithTag(session: Session, PoolType: int, NumberOfBytes: int, T
         rules.at_most(session.machine, Irql.APC_LEVEL, "paged pool")
     va = session.machine.allocate_pool(NumberOfBytes, pageable=paged)
     if va is not None:
-        block = session.pool.blocks[int(va)] = Block(NumberOfBytes, Tag, driver_place())
+        block = session.pool.blocks[int(va)] = Block(NumberOfBytes, Tag, driver_place(), paged)
         session.pool.freed.pop(int(va), None)
         session.held[int(va)] = str(block)
         for guard in _guards(session, int(va), block):
@@ -47,6 +47,8 @@ def ExFreePoolWithTag(session: Session, P: int, Tag: int) -> None:
     if block is None:
         _tell_what_it_is(session, P)
         return
+    if block.paged:
+        rules.at_most(machine, Irql.APC_LEVEL, "the free of paged pool")
     broken = _broken(session, P, block)
     del pool.blocks[P]
     session.held.pop(P, None)

@@ -125,7 +125,8 @@ FORCEINLINE SIZE_T RtlCompareMemory(const void *One, const void *Other, SIZE_T L
         same++;
     return same;
 }
-#define YieldProcessor() __asm__ __volatile__("" ::: "memory")
+/* Who waits for a device without reading a register lets it work so. */
+#define YieldProcessor() KeStallExecutionProcessor(1)
 #define KeMemoryBarrier() __sync_synchronize()
 #define MemoryBarrier() __sync_synchronize()
 #define KeInitializeSpinLock(L) (*(L) = 0)

@@ -214,6 +214,16 @@ def test_paged_pool_is_refused_at_dispatch_level(tmp_path: Path) -> None:
     assert "paged pool wants at most APC_LEVEL" in str(refused(tmp_path, body))
 
 
+def test_paged_pool_is_not_freed_at_dispatch_level(tmp_path: Path) -> None:
+    body = "PVOID p = ExAllocatePoolWithTag(PagedPool, 8, 'abcd'); KeRaiseIrqlToDpcLevel(); ExFreePool(p);"
+    assert "the free of paged pool wants at most APC_LEVEL" in str(refused(tmp_path, body))
+
+
+def test_a_processor_that_yields_lets_the_device_work(tmp_path: Path) -> None:
+    ran = Ran(tmp_path, "YieldProcessor(); YieldProcessor(); (void)Request;")
+    assert ran.host.registers.read(0x0C, 4) == 2
+
+
 def test_without_verification_a_wrong_level_is_noted_as_the_hal_s_routines_do(tmp_path: Path) -> None:
     (found,) = Ran(tmp_path, "PAGED_CODE();", FLAT, dirql=True).findings
     assert found.misuse is Misuse.WRONG_IRQL
