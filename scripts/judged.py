@@ -54,6 +54,7 @@ def main() -> int:
     while left > 0:
         kinds += run(min(left, PIECE), number)
         left, number = left - PIECE, number + 1
+        print(f"{chosen.cases - max(left, 0)} of {chosen.cases} cases", file=sys.stderr, flush=True)
     told = ", ".join(f"{kinds[kind]} {kind.value}" for kind in Kind)
     print(f"{chosen.cases} cases, seeds {chosen.seed} to {number - 1}: {told}; {time.perf_counter() - begun:.0f} s")
     return 0
