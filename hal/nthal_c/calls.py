@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: N802, N803, ARG001  (the headers' names and parameter names are the point)
-"""What a driver in C calls beside the façades' routines: pool, IRQL, locks, MDLs; and who plays which routine.
+"""What a driver in C calls beside the façades' routines: IRQL, locks, MDLs; and who plays which routine.
 
 Functions have the header's names and parameters, the session first. Modules that play more of Windows, as Plug and Play
 and requests, are given to `build`; theirs come first.
@@ -16,10 +16,9 @@ from nthal.arguments import WrongArgument
 from nthal.events import IrqlChanged
 from nthal.objects import WdfObject, live
 from nthal.routines import NOT_MODELLED
-from nthal.types import Va
 from nthal.verifier import BugCheck, called_from, driver_place
 from nthal.windows import Irql
-from nthal_c import marshal
+from nthal_c import marshal, pool, rules
 from nthal_c.prototypes import PYTHON, TABLE
 from nthal_c.shapes import NativeError
 
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from nthal.records.mdl import Mdl
+    from nthal.types import Va
     from nthal_c.prototypes import Prototype
     from nthal_c.session import Session
     from nthal_c.shapes import CData
 
-_PAGED_POOL: Final = 1
 _PAGE_FAULT: Final = 0x50
 """Where Windows ends that is given NULL or no such structure."""
 _ASSERTION: Final = 0x8B
@@ -46,7 +45,7 @@ def played(prototype: Prototype, around: Iterable[ModuleType]) -> bool:
     if prototype.in_operations:
         name = prototype.name.removeprefix(TABLE)
         return hasattr(wdm.DMA_OPERATIONS, name) or name in NOT_MODELLED
-    return prototype.name in globals() or any(hasattr(one, prototype.name) for one in (*around, kmdf, wdm, nt))
+    return prototype.name in globals() or any(hasattr(one, prototype.name) for one in (*around, pool, kmdf, wdm, nt))
 
 
 def _target(session: Session, prototype: Prototype) -> Callable[..., object]:
@@ -54,7 +53,7 @@ def _target(session: Session, prototype: Prototype) -> Callable[..., object]:
     name = prototype.name
     if prototype.in_operations:
         return partial(_through_table, name.removeprefix(TABLE))
-    own = next((getattr(one, name) for one in session.around if hasattr(one, name)), globals().get(name))
+    own = next((getattr(one, name) for one in (*session.around, pool) if hasattr(one, name)), globals().get(name))
     if own is not None:
         return partial(own, session)
     return cast("Callable[..., object]", next(getattr(one, name) for one in (kmdf, wdm, nt) if hasattr(one, name)))
@@ -80,6 +79,7 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
     def answer(*raw: CData) -> object:
         try:
             with called_from(session.place()):
+                rules.look_at_level(session.machine, prototype.name)
                 return marshal.call(session, prototype, _target(session, prototype), raw)
         except WrongArgument as why:
             session.stop(BugCheck(f"{why}, at {session.place()}", _PAGE_FAULT))
@@ -104,18 +104,9 @@ def nthal_assert(session: Session, Text: CData) -> None:
     raise BugCheck(f"ASSERT({session.ffi.string(Text).decode()}) at {session.place()}", _ASSERTION)
 
 
-def ExAllocatePoolWithTag(session: Session, PoolType: int, NumberOfBytes: int, Tag: int) -> Va | None:
-    """Give memory that is not zero; NULL if there is none."""
-    va = session.machine.allocate_pool(NumberOfBytes, pageable=PoolType == _PAGED_POOL)
-    if va is not None:
-        session.held[int(va)] = f"{NumberOfBytes} bytes of pool allocated at {driver_place()}"
-    return va
-
-
-def ExFreePool(session: Session, P: int) -> None:
-    """Give memory back."""
-    session.held.pop(P, None)
-    session.machine.free_pool(Va(P))
+def nthal_at_most(session: Session, Highest: int, What: CData) -> None:
+    """PAGED_CODE and what else is C alone: hold the caller to a level."""
+    rules.at_most(session.machine, Irql(Highest), session.ffi.string(What).decode())
 
 
 def KeGetCurrentIrql(session: Session) -> int:
@@ -185,6 +176,29 @@ def KeAcquireSpinLockRaiseToDpc(session: Session, SpinLock: CData) -> int:
 def KeReleaseSpinLock(session: Session, SpinLock: CData, NewIrql: int) -> None:
     """Give a lock back. Raises: BugCheck if it is not held."""
     release(session, NewIrql, "a spin lock", held=bool(int(SpinLock[0])))
+    SpinLock[0] = 0
+
+
+def KeAcquireSpinLockAtDpcLevel(session: Session, SpinLock: CData) -> None:
+    """Take a lock, at a level that is high enough. Raises: BugCheck if it is not, or the lock is held."""
+    now = session.machine.irql
+    if now < Irql.DISPATCH_LEVEL:
+        words = f"KeAcquireSpinLockAtDpcLevel at {session.place()} wants DISPATCH_LEVEL, the IRQL is {now.name}"
+        raise BugCheck(words, _NOT_GREATER_OR_EQUAL, now)
+    if int(SpinLock[0]):
+        raise deadlock("a spin lock", session.place())
+    SpinLock[0] = 1
+
+
+def KeReleaseSpinLockFromDpcLevel(session: Session, SpinLock: CData) -> None:
+    """Give a lock back and stay at the level. Raises: BugCheck if it is not held, or the level is too low."""
+    release(
+        session,
+        session.machine.irql,
+        "a spin lock",
+        held=bool(int(SpinLock[0])),
+        at=max(session.machine.irql, Irql.DISPATCH_LEVEL),
+    )
     SpinLock[0] = 0
 
 

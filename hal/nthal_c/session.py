@@ -15,6 +15,7 @@ from nthal.objects import WdfObject
 from nthal.records.adapter import DmaTransferContext, MapRegisterFile, ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.verifier import BugCheck, Misuse, called_from
+from nthal_c.blocks import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,6 +116,7 @@ class Session:
         self.around: Final = tuple(around)
         self.printed: list[str] = []
         self.held: dict[int, str] = {}
+        self.pool: Final = Pool()
         self.handles: Final = Known()
         self.structures: Final = Known()
         self._contexts: dict[tuple[int, bytes], CData] = {}

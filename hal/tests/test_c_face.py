@@ -376,7 +376,10 @@ def test_a_missing_compiler_is_said_with_what_to_do(tmp_path: Path, monkeypatch:
 NEWEST = replace(FLAT, windows=WindowsVersion.SERVER_2022)
 UNSEEN = {"ScatterGatherBuffer", "OriginalMdl"}
 """Parameters of C for which Python has none: memory for a list, and an MDL that plays no part."""
-AROUND = re.compile(r"Wdf(Driver|Device|Interrupt|SpinLock|IoQueue|Request|ObjectGet)|(Mm(Map|Unmap)Io|KeStall)")
+AROUND = re.compile(
+    r"Wdf(Driver|Device|Interrupt|SpinLock|WaitLock|IoQueue|Request|Object(Get|Reference|Dereference))"
+    r"|(Mm(Map|Unmap)Io|KeStall)"
+)
 """Routines that are played by who plays Windows around the driver."""
 NOT_IN_C = {
     "IoCompleteRequest", "MmAllocateContiguousMemory", "MmFreeContiguousMemory",

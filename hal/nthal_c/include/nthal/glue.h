@@ -7,8 +7,8 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+#include "nthal/print.h"
 #include "nthal/wdf_types.h"
 
 enum { NTHAL_RUNS, NTHAL_ERROR, NTHAL_FAULT };
@@ -69,13 +69,13 @@ extern void nthal_print(PCSTR Text);
 
 ULONG DbgPrint(PCSTR Format, ...)
 {
-    char text[512];
+    struct nthal_text text = {"", 0};
     va_list arguments;
 
     va_start(arguments, Format);
-    vsnprintf(text, sizeof text, Format, arguments);
+    nthal_format(&text, Format, &arguments);
     va_end(arguments);
-    nthal_print(text);
+    nthal_print(text.bytes);
     return 0;
 }
 

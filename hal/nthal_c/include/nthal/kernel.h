@@ -4,76 +4,35 @@
 #define NTHAL_KERNEL_H
 #include <string.h>
 #include "types.h"
+#include "words.h"
+#include "status.h"
+#include "interlocked.h"
 
-/* --- words of the compiler and of the static analyser that say nothing here --- */
-#define VOID void
-#define CONST const
-#define FORCEINLINE static inline
-#define NTAPI
-#define NTKERNELAPI
-#define APIENTRY
-#define WINAPI
-#define __stdcall
-#define __cdecl
-#define __fastcall
-#define __forceinline static inline
-#define __declspec(...)
-#define IN
-#define OUT
-#define OPTIONAL
-#define _In_
-#define _In_opt_
-#define _Out_
-#define _Out_opt_
-#define _Inout_
-#define _Inout_opt_
-#define _Outptr_
-#define _Reserved_
-#define _Const_
-#define _Must_inspect_result_
-#define _Check_return_
-#define _Use_decl_annotations_
-#define _IRQL_requires_same_
-#define _IRQL_raises_(...)
-#define _IRQL_saves_
-#define _IRQL_restores_
-#define _IRQL_requires_(...)
-#define _IRQL_requires_max_(...)
-#define _IRQL_requires_min_(...)
-#define _Requires_lock_held_(...)
-#define _Acquires_lock_(...)
-#define _Releases_lock_(...)
-#define _Function_class_(...)
-#define _Dispatch_type_(...)
-#define _When_(...)
-#define _Success_(...)
-#define _In_range_(...)
-#define _In_reads_(...)
-#define _In_reads_bytes_(...)
-#define _Out_writes_(...)
-#define _Out_writes_bytes_(...)
-#define _Inout_updates_bytes_(...)
-#define _Analysis_assume_(...)
-#define __drv_aliasesMem
-#define __analysis_assume(...)
-#define _Field_size_(...)
-#define _Field_size_bytes_(...)
 #define DECLSPEC_ALIGN(n) __attribute__((aligned(n)))
 #define UNREFERENCED_PARAMETER(P) ((void)(P))
 #define UNREFERENCED_LOCAL_VARIABLE(V) ((void)(V))
 #define DBG_UNREFERENCED_PARAMETER(P) ((void)(P))
-#define PAGED_CODE() ((void)0)
+#define NTHAL_AT_MOST(L, WHAT) (NTHAL_HERE, nthal_at_most((L), (WHAT)))
+#define PAGED_CODE() NTHAL_AT_MOST(APC_LEVEL, "PAGED_CODE()")
 #define PAGED_CODE_LOCKED() ((void)0)
 #define ASSERT(E) ((E) ? (void)0 : (NTHAL_HERE, nthal_assert(#E)))
 #define NT_ASSERT(E) ASSERT(E)
 #define ASSERTMSG(M, E) ASSERT(E)
+#define NT_ASSERTMSG(M, E) ASSERT(E)
+#define NT_VERIFY(E) ((E) ? 1 : (NTHAL_HERE, nthal_assert(#E), 0))
+#define NT_VERIFYMSG(M, E) NT_VERIFY(E)
+#define RTL_VERIFY(E) NT_VERIFY(E)
 #define C_ASSERT(E) _Static_assert(E, #E)
 
 #ifndef TRUE
 #define TRUE 1
 #define FALSE 0
 #endif
+#define MAXUCHAR 0xff
+#define MAXUSHORT 0xffff
+#define MAXLONG 0x7fffffff
 #define MAXULONG 0xffffffffu
+#define MAXULONGLONG 0xffffffffffffffffull
 #define PAGE_SIZE 0x1000
 #define PAGE_SHIFT 12
 #define BYTE_OFFSET(A) ((ULONG)((ULONG_PTR)(A) & (PAGE_SIZE - 1)))
@@ -84,6 +43,14 @@
 #define COMPUTE_PAGES_SPANNED(A, S) ADDRESS_AND_SIZE_TO_SPAN_PAGES(A, S)
 #define FIELD_OFFSET(T, F) ((LONG)offsetof(T, F))
 #define CONTAINING_RECORD(A, T, F) ((T *)((PCHAR)(A) - offsetof(T, F)))
+#define RTL_FIELD_SIZE(T, F) (sizeof(((T *)0)->F))
+#define ALIGN_DOWN_BY(V, A) ((ULONG_PTR)(V) & ~((ULONG_PTR)(A) - 1))
+#define ALIGN_UP_BY(V, A) ALIGN_DOWN_BY((ULONG_PTR)(V) + (A) - 1, A)
+#define ROUND_TO_SIZE(L, A) ALIGN_UP_BY(L, A)
+#define FlagOn(F, M) ((F) & (M))
+#define BooleanFlagOn(F, M) ((BOOLEAN)(((F) & (M)) != 0))
+#define SetFlag(F, M) ((F) |= (M))
+#define ClearFlag(F, M) ((F) &= ~(M))
 #define RTL_NUMBER_OF(A) (sizeof(A) / sizeof((A)[0]))
 #define ARRAYSIZE(A) RTL_NUMBER_OF(A)
 #define PtrToUlong(P) ((ULONG)(ULONG_PTR)(P))
@@ -91,31 +58,6 @@
 #define HIWORD(L) ((USHORT)((ULONG)(L) >> 16))
 #define min(A, B) ((A) < (B) ? (A) : (B))
 #define max(A, B) ((A) > (B) ? (A) : (B))
-
-/* --- status --- */
-#define NT_SUCCESS(S) ((NTSTATUS)(S) >= 0)
-#define STATUS_SUCCESS ((NTSTATUS)0x00000000)
-#define STATUS_PENDING ((NTSTATUS)0x00000103)
-#define STATUS_UNSUCCESSFUL ((NTSTATUS)0xC0000001)
-#define STATUS_INFO_LENGTH_MISMATCH ((NTSTATUS)0xC0000004)
-#define STATUS_INVALID_PARAMETER ((NTSTATUS)0xC000000D)
-#define STATUS_INVALID_DEVICE_REQUEST ((NTSTATUS)0xC0000010)
-#define STATUS_MORE_PROCESSING_REQUIRED ((NTSTATUS)0xC0000016)
-#define STATUS_NOT_IMPLEMENTED ((NTSTATUS)0xC0000002)
-#define STATUS_NONE_MAPPED ((NTSTATUS)0xC0000073)
-#define STATUS_BUFFER_TOO_SMALL ((NTSTATUS)0xC0000023)
-#define STATUS_DEVICE_DATA_ERROR ((NTSTATUS)0xC000009C)
-#define STATUS_INSUFFICIENT_RESOURCES ((NTSTATUS)0xC000009A)
-#define STATUS_IO_TIMEOUT ((NTSTATUS)0xC00000B5)
-#define STATUS_NOT_SUPPORTED ((NTSTATUS)0xC00000BB)
-#define STATUS_CANCELLED ((NTSTATUS)0xC0000120)
-#define STATUS_DEVICE_CONFIGURATION_ERROR ((NTSTATUS)0xC0000182)
-#define STATUS_INVALID_DEVICE_STATE ((NTSTATUS)0xC0000184)
-#define STATUS_NOT_FOUND ((NTSTATUS)0xC0000225)
-#define STATUS_INVALID_BUFFER_SIZE ((NTSTATUS)0xC0000206)
-#define STATUS_WDF_TOO_FRAGMENTED ((NTSTATUS)0xC020020A)
-#define STATUS_WDF_TOO_MANY_TRANSFERS ((NTSTATUS)0xC0200213)
-#define STATUS_WDF_NOT_ENOUGH_MAP_REGISTERS ((NTSTATUS)0xC0200214)
 
 /* --- levels, flags, kinds --- */
 #define PASSIVE_LEVEL 0
@@ -165,16 +107,37 @@
 #define RtlFillMemory(D, L, V) memset((D), (V), (L))
 #define RtlCopyMemory(D, S, L) memcpy((D), (S), (L))
 #define RtlMoveMemory(D, S, L) memmove((D), (S), (L))
+#define RtlZeroBytes(D, L) memset((D), 0, (L))
+#define RtlCopyBytes(D, S, L) memcpy((D), (S), (L))
+#define RtlCopyMemoryNonTemporal(D, S, L) memcpy((D), (S), (L))
 #define RtlEqualMemory(A, B, L) (memcmp((A), (B), (L)) == 0)
+FORCEINLINE PVOID RtlSecureZeroMemory(PVOID Memory, SIZE_T Length)
+{
+    for (volatile UCHAR *at = (volatile UCHAR *)Memory; Length > 0; Length--)
+        *at++ = 0;
+    return Memory;
+}
+FORCEINLINE SIZE_T RtlCompareMemory(const void *One, const void *Other, SIZE_T Length)
+{
+    SIZE_T same = 0;
+
+    while (same < Length && ((const UCHAR *)One)[same] == ((const UCHAR *)Other)[same])
+        same++;
+    return same;
+}
+/* Who waits for a device without reading a register lets it work so. */
+#define YieldProcessor() KeStallExecutionProcessor(1)
 #define KeMemoryBarrier() __sync_synchronize()
 #define MemoryBarrier() __sync_synchronize()
 #define KeInitializeSpinLock(L) (*(L) = 0)
 
 ULONG DbgPrint(PCSTR Format, ...);
 void nthal_assert(PCSTR Text);
+void nthal_at_most(KIRQL Highest, PCSTR What);
+#define DbgPrint(...) (NTHAL_HERE, DbgPrint(__VA_ARGS__))
 #define DbgPrintEx(C, L, ...) DbgPrint(__VA_ARGS__)
 #define KdPrint(A) DbgPrint A
-#define KdPrintEx(A) ((void)0)
+#define KdPrintEx(A) DbgPrintEx A
 
 /* --- routines made of others --- */
 #define NTHAL_HERE nthal_place(__FILE__, __LINE__, __func__)
@@ -207,12 +170,16 @@ NTHAL_BUFFERS(ulong, ULONG)
 #define WRITE_REGISTER_BUFFER_USHORT(R, B, C) (NTHAL_HERE, nthal_write_ushort((R), (B), (C)))
 #define WRITE_REGISTER_BUFFER_ULONG(R, B, C) (NTHAL_HERE, nthal_write_ulong((R), (B), (C)))
 #define MmMapIoSpaceEx(A, N, P) MmMapIoSpace((A), (N), MmNonCached)
-#define ExFreePoolWithTag(P, T) ExFreePool(P)
+#define ExFreePool(P) ExFreePoolWithTag((P), 0)
+#define ExAllocatePool(K, N) ExAllocatePoolWithTag((K), (N), 0x656E6F4E)
+#define ExAllocatePoolUninitialized(K, N, T) ExAllocatePoolWithTag((K), (N), (T))
+#define ExAllocatePoolZero(K, N, T) nthal_zeroed(ExAllocatePoolWithTag((K), (N), (T)), 0, (N))
 #define ExAllocatePool2(F, N, T) nthal_zeroed(ExAllocatePoolWithTag((F) & POOL_FLAG_PAGED ? PagedPool : NonPagedPoolNx, (N), (T)), (F), (N))
 static inline PVOID nthal_zeroed(PVOID Memory, ULONG64 Flags, SIZE_T Length)
 {
     return Memory == NULL || Flags & POOL_FLAG_UNINITIALIZED ? Memory : memset(Memory, 0, Length);
 }
+#define KeRaiseIrqlToDpcLevel() KfRaiseIrql(DISPATCH_LEVEL)
 #define KeRaiseIrql(N, O) (*(O) = KfRaiseIrql(N))
 #define KeAcquireSpinLock(L, O) (*(O) = KeAcquireSpinLockRaiseToDpc(L))
 #define MmGetMdlVirtualAddress(M) ((PVOID)((PCHAR)(M)->StartVa + (M)->ByteOffset))
@@ -240,7 +207,7 @@ FORCEINLINE void RtlInitUnicodeString(PUNICODE_STRING String, PCWSTR Text)
 }
 /* No routine is found by its name at run time: a driver that looks for a newer one falls back to the older. */
 FORCEINLINE PVOID MmGetSystemRoutineAddress(PUNICODE_STRING Name) { return (void)Name, NULL; }
-#define KeDelayExecutionThread(M, A, I) (KeStallExecutionProcessor((ULONG)(-(I)->QuadPart / 10)), STATUS_SUCCESS)
+#define KeDelayExecutionThread(M, A, I) (NTHAL_AT_MOST(APC_LEVEL, "KeDelayExecutionThread"), KeStallExecutionProcessor((ULONG)(-(I)->QuadPart / 10)), STATUS_SUCCESS)
 
 FORCEINLINE void InitializeListHead(PLIST_ENTRY Head) { Head->Flink = Head->Blink = Head; }
 FORCEINLINE BOOLEAN IsListEmpty(const LIST_ENTRY *Head) { return Head->Flink == Head; }
@@ -255,6 +222,19 @@ FORCEINLINE PLIST_ENTRY RemoveHeadList(PLIST_ENTRY Head)
     PLIST_ENTRY first = Head->Flink;
     RemoveEntryList(first);
     return first;
+}
+FORCEINLINE PLIST_ENTRY RemoveTailList(PLIST_ENTRY Head)
+{
+    PLIST_ENTRY last = Head->Blink;
+    RemoveEntryList(last);
+    return last;
+}
+FORCEINLINE void InsertHeadList(PLIST_ENTRY Head, PLIST_ENTRY Entry)
+{
+    Entry->Flink = Head->Flink;
+    Entry->Blink = Head;
+    Head->Flink->Blink = Entry;
+    Head->Flink = Entry;
 }
 FORCEINLINE void InsertTailList(PLIST_ENTRY Head, PLIST_ENTRY Entry)
 {

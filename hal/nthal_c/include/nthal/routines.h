@@ -7,7 +7,7 @@
 
 /* --- memory, registers, processor --- */
 PVOID ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag);
-void ExFreePool(PVOID P);
+void ExFreePoolWithTag(PVOID P, ULONG Tag);
 PVOID MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType);
 void MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);
 PHYSICAL_ADDRESS MmGetPhysicalAddress(PVOID BaseAddress);
@@ -16,6 +16,8 @@ KIRQL KfRaiseIrql(KIRQL NewIrql);
 void KeLowerIrql(KIRQL NewIrql);
 KIRQL KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock);
 void KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql);
+void KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock);
+void KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock);
 void KeStallExecutionProcessor(ULONG MicroSeconds);
 
 /* --- memory descriptor lists, adapters --- */
@@ -81,6 +83,7 @@ NTSTATUS nthal_CreateCommonBufferFromMdl(PDMA_ADAPTER DmaAdapter, PMDL InputMdl,
 /* --- what our headers make other routines of --- */
 void nthal_print(PCSTR Text);
 void nthal_assert(PCSTR Text);
+void nthal_at_most(KIRQL Highest, PCSTR What);
 ULONG nthal_read(volatile void *Register, ULONG Width);
 void nthal_write(volatile void *Register, ULONG Width, ULONG Value);
 size_t nthal_request(WDFREQUEST Request, BOOLEAN Output, PVOID *Buffer, PMDL *Mdl);
@@ -101,7 +104,14 @@ WDFDEVICE WdfInterruptGetDevice(WDFINTERRUPT Interrupt);
 NTSTATUS WdfSpinLockCreate(PWDF_OBJECT_ATTRIBUTES SpinLockAttributes, WDFSPINLOCK *SpinLock);
 void WdfSpinLockAcquire(WDFSPINLOCK SpinLock);
 void WdfSpinLockRelease(WDFSPINLOCK SpinLock);
+NTSTATUS WdfWaitLockCreate(PWDF_OBJECT_ATTRIBUTES LockAttributes, WDFWAITLOCK *Lock);
+NTSTATUS WdfWaitLockAcquire(WDFWAITLOCK Lock, PLONGLONG Timeout);
+void WdfWaitLockRelease(WDFWAITLOCK Lock);
+void WdfInterruptEnable(WDFINTERRUPT Interrupt);
+void WdfInterruptDisable(WDFINTERRUPT Interrupt);
 void WdfObjectDelete(WDFOBJECT Object);
+void WdfObjectReference(WDFOBJECT Object);
+void WdfObjectDereference(WDFOBJECT Object);
 PVOID WdfObjectGetTypedContextWorker(WDFOBJECT Handle, PCWDF_OBJECT_CONTEXT_TYPE_INFO TypeInfo);
 
 /* --- the framework: queues and requests --- */

@@ -18,10 +18,10 @@ typedef int8_t INT8;
 typedef int16_t SHORT, *PSHORT, INT16, CSHORT;
 typedef uint16_t USHORT, *PUSHORT, UINT16, WORD, WCHAR, *PWCHAR, *PWSTR;
 typedef const uint16_t *PCWSTR;
-typedef int32_t LONG, *PLONG, INT, INT32, NTSTATUS, *PNTSTATUS;
-typedef uint32_t ULONG, *PULONG, UINT, UINT32, DWORD, ACCESS_MASK, DEVICE_TYPE, NODE_REQUIREMENT;
-typedef int64_t LONGLONG, LONG64, INT64;
-typedef uint64_t ULONGLONG, ULONG64, *PULONG64, UINT64, DWORD64;
+typedef int32_t LONG, *PLONG, INT, *PINT, INT32, BOOL, *PBOOL, NTSTATUS, *PNTSTATUS;
+typedef uint32_t ULONG, *PULONG, UINT, *PUINT, UINT32, DWORD, *PDWORD, ACCESS_MASK, DEVICE_TYPE, NODE_REQUIREMENT;
+typedef int64_t LONGLONG, *PLONGLONG, LONG64, *PLONG64, INT64;
+typedef uint64_t ULONGLONG, *PULONGLONG, ULONG64, *PULONG64, UINT64, DWORD64;
 typedef intptr_t LONG_PTR, INT_PTR;
 typedef uintptr_t ULONG_PTR, *PULONG_PTR, UINT_PTR, KAFFINITY, PFN_NUMBER, *PPFN_NUMBER, KSPIN_LOCK, *PKSPIN_LOCK;
 typedef size_t SIZE_T, *PSIZE_T;
@@ -34,6 +34,8 @@ typedef union _LARGE_INTEGER {
 
 typedef struct _UNICODE_STRING { USHORT Length; USHORT MaximumLength; PWSTR Buffer; } UNICODE_STRING, *PUNICODE_STRING;
 typedef const UNICODE_STRING *PCUNICODE_STRING;
+typedef struct _STRING { USHORT Length; USHORT MaximumLength; PCHAR Buffer; } STRING, *PSTRING, ANSI_STRING, *PANSI_STRING;
+typedef const STRING *PCANSI_STRING;
 typedef struct _LIST_ENTRY { struct _LIST_ENTRY *Flink; struct _LIST_ENTRY *Blink; } LIST_ENTRY, *PLIST_ENTRY;
 typedef struct _GUID { ULONG Data1; USHORT Data2; USHORT Data3; UCHAR Data4[8]; } GUID;
 typedef GUID *LPGUID;
@@ -48,7 +50,10 @@ typedef enum _DMA_SPEED { Compatible, TypeA, TypeB, TypeC, TypeF, MaximumDmaSpee
 typedef enum _MEMORY_CACHING_TYPE { MmNonCached, MmCached, MmWriteCombined } MEMORY_CACHING_TYPE;
 typedef enum _IO_ALLOCATION_ACTION { KeepObject = 1, DeallocateObject, DeallocateObjectKeepRegisters } IO_ALLOCATION_ACTION;
 typedef enum _MM_PAGE_PRIORITY { LowPagePriority, NormalPagePriority = 16, HighPagePriority = 32 } MM_PAGE_PRIORITY;
-typedef enum _POOL_TYPE { NonPagedPool, PagedPool, NonPagedPoolNx = 512 } POOL_TYPE;
+typedef enum _POOL_TYPE {
+    NonPagedPool, PagedPool, NonPagedPoolExecute = 0, NonPagedPoolCacheAligned = 4, PagedPoolCacheAligned,
+    NonPagedPoolNx = 512, NonPagedPoolNxCacheAligned = 516
+} POOL_TYPE;
 typedef enum _LOCK_OPERATION { IoReadAccess, IoWriteAccess, IoModifyAccess } LOCK_OPERATION;
 typedef enum _KPROCESSOR_MODE { KernelMode, UserMode } KPROCESSOR_MODE;
 

@@ -18,10 +18,10 @@ from nthal.objects import Major
 from nthal.operations import adapter as adapters
 from nthal.verifier import Misuse, called_from
 from nthal.windows import Irql, NtStatus, nt_success
-from nthal_c import calls
+from nthal_c import calls, rules
 from nthal_c.builder import build as compile_driver
 from nthal_c.shapes import NativeError
-from plx9x5x.lab.contract.native import windows
+from plx9x5x.lab.contract.native import basics, windows
 from plx9x5x.lab.contract.native.windows import FxRequest, Loaded
 
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ class Driver:
             mine = [one for one in machine.adapters if one.device is session.host.pdo and not one.gone]
             held = [*session.held.values(), *(f"{one!r} made at {one.made_at}" for one in mine)]
             if held:
-                machine.verifier.violate(Misuse.LEAK, f"{session.name} leaves {', '.join(held)}", len(held))
+                hint = ", ".join(by for what, by in _GIVEN_BACK_BY.items() if any(what in one for one in held))
+                detail = f"{session.name} leaves {', '.join(held)}"
+                mistake = Misuse.LEAK.value.mistake
+                rules.tell(machine, Misuse.LEAK, mistake, detail, len(held), hint=f"before the unload: {hint}")
 
     def _call(self, function: object, *arguments: int, what: str) -> int:
         return self.session.enter(function, *arguments, what=what) & _STATUS
@@ -258,6 +261,14 @@ class Driver:
         return FxRequest(device, queue, kind, mdl, input_length=len(data), output_length=length)
 
 
+_GIVEN_BACK_BY = {
+    "bytes of pool": "ExFreePoolWithTag for pool",
+    "an MDL": "IoFreeMdl for an MDL",
+    "bytes of registers": "MmUnmapIoSpace for registers",
+    "a reference": "WdfObjectDereference for a reference",
+    "adapter ": "PutDmaAdapter for an adapter",
+}
+"""By words of what is held: what gives it back."""
 _WITHIN = 0x64
 """Offset of a program's buffer in its first page: no driver may hope for a page's start."""
 
@@ -271,7 +282,7 @@ def build(
     name: str | None = None,
 ) -> Built:
     """Compile a driver's unmodified sources for this process: `nthal_c.build`, with Windows around it."""
-    return compile_driver(sources, defines=defines, include=include, flags=flags, name=name, around=[windows])
+    return compile_driver(sources, defines=defines, include=include, flags=flags, name=name, around=[windows, basics])
 
 
 def load(built: Built, host: Host) -> Driver:

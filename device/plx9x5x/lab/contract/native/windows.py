@@ -3,8 +3,8 @@
 """Windows around a driver in C, as far as it calls it: registers, device, interrupt, locks, queues, requests.
 
 The routines have the header's names and parameters, what is loaded first. Registers are reached by READ_REGISTER_ULONG
-and its kin alone: the mapped address itself leads to memory that no device sees, and that is looked at when it is
-unmapped. A device has one interrupt here.
+and its kin alone: the mapped address itself leads to memory of ones that no device sees; what was written there is
+told when it is unmapped, a read is not seen. A device has one interrupt here.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class Loaded(Session):
         super().__init__(host.machine, built.module(), built.name, built.around)
         self.host: Final = host
         self.windows: dict[int, IoWindow] = {}
+        self.references: dict[int, int] = {}
         self.reads_in_a_row = 0
         self.driver: FxObject | None = None
         self.device: Device | None = None

@@ -222,7 +222,7 @@ def test_a_driver_that_polls_lets_the_device_work(probe: native.Built) -> None:
         (9, Misuse.LEAK, "64 bytes of pool allocated at probe.c"),
         (22, Misuse.WILD_ADDRESS, "no register is mapped"),
         (29, Misuse.FREE_MISMATCH, "MmUnmapIoSpace of 4 bytes: 512 bytes of registers mapped at probe.c"),
-        (30, Misuse.UNKNOWN_FREE, "is no pool memory"),
+        (30, Misuse.DOUBLE_FREE, "this pool was freed before: 64 bytes of pool allocated at probe.c"),
     ],
 )
 def test_a_rule_that_is_broken_stops_the_driver(probe: native.Built, code: int, misuse: Misuse, words: str) -> None:
