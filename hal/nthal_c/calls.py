@@ -78,8 +78,12 @@ def bind(session: Session, routines: Iterable[Prototype]) -> None:
     if session.machine.space.regions():
         raise NativeError("the machine has memory in use already: load the driver into a fresh one")
     session.machine.backings.native()
+
+    def stop(_: object, error: BaseException, __: object) -> None:
+        session.stop(error)  # what is raised before `answer` can catch it: Ctrl-C
+
     for prototype in routines:
-        session.ffi.def_extern(name=f"{PYTHON}{prototype.name}")(_answer(session, prototype))
+        session.ffi.def_extern(name=f"{PYTHON}{prototype.name}", onerror=stop)(_answer(session, prototype))
 
 
 def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
