@@ -5,9 +5,11 @@ Drivers as a whole, with Plug and Play and requests, are tested where those are 
 Source: reference hal-contract 1.7 and 6.
 """
 
+import gc
 import inspect
 import os
 import re
+import resource
 import signal
 import threading
 from dataclasses import replace
@@ -23,7 +25,7 @@ from nthal.objects import WdfObject
 from nthal.platforms import FLAT, OFFSET, Platform
 from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import NtStatus, WindowsVersion
-from nthal_c import calls, prototypes
+from nthal_c import builder, calls, prototypes
 from nthal_c.marshal import show_device
 from nthal_c.session import Known
 
@@ -566,3 +568,70 @@ def test_a_fault_on_another_thread_s_stack_is_told_too(tmp_path: Path) -> None:
     thread.start()
     thread.join()
     assert "used up the stack" in told[0]
+
+
+@pytest.mark.parametrize(("cc", "words"), [("'", "is no command"), ("true", "ended without an error and made no")])
+def test_a_cc_that_is_no_compiler_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cc: str, words: str
+) -> None:
+    built_of(tmp_path, ENTRY % "")
+    monkeypatch.setenv("CC", cc)
+    with pytest.raises(native.NoCompiler, match=f"{words}.*; set CC to a C compiler"):
+        built_of(tmp_path, ENTRY % "")
+
+
+def test_names_that_are_none_are_refused_and_sources_are_no_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=re.escape("give a list, build(['good.c'])")):
+        native.build("good.c")
+    with pytest.raises(ValueError, match="a word without /"):
+        native.build(["good.c"], name="a/b")
+    for name in ("-o.c", "@good.c"):
+        Path(name).write_text("#include <ntddk.h>\n" + ENTRY % "", encoding="utf-8")
+        assert enter(opened(native.build([name], name="good"))) == NtStatus.SUCCESS
+
+
+def test_a_source_that_is_not_utf_8_is_compiled_and_quoted(tmp_path: Path) -> None:
+    source = tmp_path / "mydriver.c"
+    source.write_bytes(b"#include <ntddk.h>\n" + (ENTRY % "ASSERT(D == (PVOID)L'\xe9');").encode("latin-1"))
+    with pytest.raises(BugCheck, match="ASSERT"):
+        enter(opened(native.build([source], flags=["-finput-charset=latin1"])))
+    source.write_bytes(b"#warning \xe9\n#error \xe9\n")
+    with pytest.raises(native.DoesNotCompile, match="does not compile"):
+        native.build([source])
+
+
+def test_no_room_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = built_of(tmp_path, ENTRY % "")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(native.NativeError, match="ulimit -f"):
+            built.module()
+        with pytest.raises(native.NativeError):
+            built_of(tmp_path, ENTRY % "")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_was_built_goes_with_its_object_and_with_a_process_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = built_of(tmp_path, ENTRY % "")
+    folder = built.library.parent
+    assert folder.is_dir()
+    del built
+    gc.collect()
+    assert not folder.exists()
+    dead, alive = tmp_path / "nthal-dead", tmp_path / "nthal-other"
+    for one in (dead, alive):
+        one.mkdir()
+    (dead / "lock").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = builder._scratch.__wrapped__()
+    assert not dead.exists()
+    assert alive.exists()
+    builder._scratch.__wrapped__()
+    assert mine.exists(), "its lock is held"
