@@ -53,9 +53,7 @@ def _how(kind: str, name: str) -> int | None:
 
 
 def _may_be_null(prototype: Prototype, parameter: Parameter) -> bool:
-    return any(
-        one in _MAY_BE_NULL for one in (parameter.type, parameter.name, f"{prototype.name}.{parameter.name}")
-    )
+    return any(one in _MAY_BE_NULL for one in (parameter.type, parameter.name, f"{prototype.name}.{parameter.name}"))
 
 
 def try_all(session: Session, prototype: Prototype, raw: Sequence[CData]) -> None:
@@ -88,7 +86,7 @@ def _try_type(session: Session, info: CData, what: str) -> None:
 
 def try_one(session: Session, address: int, length: int, what: str, how: int = READ) -> None:
     """Try `length` bytes, or a text. Raises: DmaViolation, BugCheck if the driver could not reach them."""
-    if address and int(session.lib.nthal_reach(address, length, how)):  # type: ignore[operator]
+    if address and int(session.lib.nthal_reach(address, length, how)):
         return
     if address == 0:
         session.fault(address, f"{what} is NULL")

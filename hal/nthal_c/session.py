@@ -147,7 +147,9 @@ class Session:
         """Where the driver is: file, line and function of the last call that noted them."""
         if not self.lib.nthal_file:
             return f"{self._inside} of {self.name}"
-        file, function = (self.ffi.string(text).decode(errors="replace") for text in (self.lib.nthal_file, self.lib.nthal_function))
+        file, function = (
+            self.ffi.string(text).decode(errors="replace") for text in (self.lib.nthal_file, self.lib.nthal_function)
+        )
         return f"{PurePath(file).name}:{int(self.lib.nthal_line)} in {function}"
 
     def enter(self, function: object, *arguments: int, what: str, irql: Irql | None = None) -> int:
@@ -243,9 +245,9 @@ class Session:
             raise BugCheck(words, INVALID_HANDLE)
         thing = self.handles.thing(number)
         if number and kind.startswith("WDF"):
-            was = self._kinds.get(thing, kind) if isinstance(thing, WdfObject) else "handle of something else"
-            if was != kind and (kind != "WDFOBJECT" or not isinstance(thing, WdfObject)):
-                raise BugCheck(f"{number:#x} is a {was}, where a {kind} is due", INVALID_HANDLE)
+            made = self._kinds.get(thing, kind) if isinstance(thing, WdfObject) else "handle of something else"
+            if made != kind and (kind != "WDFOBJECT" or not isinstance(thing, WdfObject)):
+                raise BugCheck(f"{number:#x} is a {made}, where a {kind} is due", INVALID_HANDLE)
         return thing
 
     def show(self, thing: object, made: Callable[[], CData]) -> int:
@@ -263,7 +265,7 @@ class Session:
         self.structures.add(address, thing)
 
     def shown(self, address: int, kind: str, of: type = object) -> object:
-        """Object that the structure at `address` shows; None for NULL. Raises: BugCheck for none, or none `of` a type."""
+        """Object that the structure at `address` shows; None for NULL. Raises: BugCheck for none `of` a type."""
         if address and address not in self.structures:
             raise BugCheck(f"no {kind} is at {address:#x}: it was freed, or never made", INVALID_HANDLE)
         thing = self.structures.thing(address)

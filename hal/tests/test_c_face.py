@@ -503,7 +503,7 @@ def test_a_list_is_not_written_where_the_driver_has_no_memory(tmp_path: Path) ->
 def test_an_adapter_s_place_takes_an_adapter_alone(tmp_path: Path) -> None:
     with pytest.raises(BugCheck, match=r"PutDmaAdapter: DmaAdapter is NULL, at mydriver.c:\d+ in DriverEntry"):
         moved(tmp_path, "Adapter->DmaOperations->PutDmaAdapter(NULL);")
-    with pytest.raises(BugCheck, match="no DMA_ADAPTER is at 0x.*another structure"):
+    with pytest.raises(BugCheck, match=r"no DMA_ADAPTER is at 0x.*another structure"):
         moved(tmp_path, "Adapter->DmaOperations->PutDmaAdapter((PVOID)Chain);")
 
 
@@ -556,7 +556,10 @@ def test_ctrl_c_ends_a_driver_that_loops(tmp_path: Path, body: str) -> None:
 
 
 def test_a_fault_on_another_thread_s_stack_is_told_too(tmp_path: Path) -> None:
-    built = built_of(tmp_path, "static int Down(int n) { volatile char r[99]; r[n % 9] = 1; return Down(n + 1) + r[1]; }" + ENTRY % "Down(1);")
+    built = built_of(
+        tmp_path,
+        "static int Down(int n) { volatile char r[99]; r[n % 9] = 1; return Down(n + 1) + r[1]; }" + ENTRY % "Down(1);",
+    )
     told: list[str] = []
 
     def run() -> None:
@@ -571,9 +574,7 @@ def test_a_fault_on_another_thread_s_stack_is_told_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("cc", "words"), [("'", "is no command"), ("true", "ended without an error and made no")])
-def test_a_cc_that_is_no_compiler_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cc: str, words: str
-) -> None:
+def test_a_cc_that_is_no_compiler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cc: str, words: str) -> None:
     built_of(tmp_path, ENTRY % "")
     monkeypatch.setenv("CC", cc)
     with pytest.raises(native.NoCompiler, match=f"{words}.*; set CC to a C compiler"):

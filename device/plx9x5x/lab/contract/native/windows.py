@@ -273,7 +273,9 @@ def WdfDriverCreate(
 ) -> int:
     """Make the driver object; a driver has one."""
     if session.driver is not None:
-        session.machine.processor.fail(NullReason.BAD_CALL, "WdfDriverCreate was called before: a driver has one object")
+        session.machine.processor.fail(
+            NullReason.BAD_CALL, "WdfDriverCreate was called before: a driver has one object"
+        )
         return _DRIVER_INTERNAL_ERROR
     session.driver = Driver.value = FxObject(None, session.callbacks_of(DriverConfig))
     return NtStatus.SUCCESS
@@ -393,7 +395,8 @@ def WdfDeviceConfigureRequestDispatching(
 
 def nthal_request(session: Loaded, Request: FxRequest, Output: bool, Buffer: Out[Va], Mdl: Out[Mdl]) -> int:
     """WdfRequestRetrieveInputBuffer and its kin: give one side of a request and its bytes, 0 for a side it has not."""
-    length = live(Request, FxRequest).output_length if Output else Request.input_length
+    live(Request, FxRequest)
+    length = Request.output_length if Output else Request.input_length
     if length:
         Buffer.value, Mdl.value = Request.memory.va, Request.memory
     return length
