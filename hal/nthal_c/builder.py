@@ -43,7 +43,8 @@ _LOCK: Final = "lock"
 _INCLUDES: Final = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([\w.]+)[>\"]", re.MULTILINE)
 FLAGS: Final = (
     "-std=gnu11", "-O1", "-g", "-fPIC", "-fshort-wchar", "-fms-extensions", "-fno-strict-aliasing", "-fwrapv",
-    "-fno-delete-null-pointer-checks",    "-fvisibility=hidden", "-Wno-unknown-pragmas", "-Wno-multichar", "-Werror=implicit-function-declaration",
+    "-fno-delete-null-pointer-checks",
+    "-fvisibility=hidden", "-Wno-unknown-pragmas", "-Wno-multichar", "-Werror=implicit-function-declaration",
     "-Werror=implicit-int", "-Wno-error=int-conversion", "-Wno-error=incompatible-pointer-types",
 )  # fmt: skip
 

@@ -246,7 +246,9 @@ def IoAllocateMdl(
 
 
 def IoFreeMdl(session: Session, Mdl: Mdl) -> None:
-    """Free an MDL that the driver allocated."""
+    """Free an MDL that the driver allocated. Raises: BugCheck for NULL."""
+    if Mdl is None:
+        raise BugCheck("IoFreeMdl: Mdl is NULL", _PAGE_FAULT)
     address = session.show_mdl(Mdl)
     session.held.pop(address, None)
     session.hide(address)

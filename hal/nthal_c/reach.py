@@ -89,6 +89,8 @@ def try_one(session: Session, address: int, length: int, what: str, how: int = R
     if address and int(session.lib.nthal_reach(address, length, how)):
         return
     if address == 0:
-        session.fault(address, f"{what} is NULL")
+        session.fault(address, f"{what} is NULL", given=True)
     does = "written" if how == WRITE else "read"
-    session.fault(address, f"{what} is {address:#x}, where the driver has no {length} bytes that can be {does}")
+    session.fault(
+        address, f"{what} is {address:#x}, where the driver has no {length} bytes that can be {does}", given=True
+    )

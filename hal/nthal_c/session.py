@@ -17,6 +17,7 @@ from nthal.objects import WdfObject
 from nthal.records.adapter import DmaTransferContext, MapRegisterFile, ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.verifier import BugCheck, Misuse, called_from
+from nthal_c import rules
 from nthal_c.blocks import Pool
 
 if TYPE_CHECKING:
@@ -207,11 +208,16 @@ class Session:
             raise BugCheck(words, _KMODE_EXCEPTION)
         self.fault(address, f"the driver's code faults at address {address:#x}")
 
-    def fault(self, address: int, words: str) -> NoReturn:
-        """Tell of an address that leads nowhere. Raises: DmaViolation; BugCheck in report mode."""
+    def fault(self, address: int, words: str, *, given: bool = False) -> NoReturn:
+        """Tell of an address that leads nowhere, `given` to a routine or followed. Raises: DmaViolation, BugCheck."""
         null, failure = address < _NULL_PAGES, self.machine.last_failure
         words += f"; what gave NULL last: {failure}" if null and failure is not None else ""
-        self.machine.verifier.violate(Misuse.NULL_USED if null else Misuse.WILD_ADDRESS, words)
+        misuse = Misuse.NULL_USED if null else Misuse.WILD_ADDRESS
+        if given:
+            mistake = "a routine is given a pointer that leads nowhere"
+            rules.tell(self.machine, misuse, mistake, words, hint="give it the address of memory of the driver's")
+        else:
+            self.machine.verifier.violate(misuse, words)
         raise BugCheck(words, _PAGE_FAULT, address)
 
     def callbacks_of(self, structure: CData) -> dict[str, int]:

@@ -636,3 +636,8 @@ def test_what_was_built_goes_with_its_object_and_with_a_process_that_was_killed(
     assert alive.exists()
     builder._scratch.__wrapped__()
     assert mine.exists(), "its lock is held"
+
+
+def test_freeing_no_mdl_is_a_bug_check(tmp_path: Path) -> None:
+    with pytest.raises(BugCheck, match=r"IoFreeMdl: Mdl is NULL, at mydriver.c:3 in DriverEntry"):
+        entered(tmp_path, "IoFreeMdl(NULL);")
