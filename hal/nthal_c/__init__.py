@@ -3,7 +3,7 @@
 
 `build` compiles, a `Session` enters what was built, and `bind` lets it call Python. Who plays Windows around a driver
 (Plug and Play, interrupts, requests) gives the module that does to `build`. Modules, lowest first: `shapes`,
-`prototypes`, `blocks`, `rules`; `session`; `marshal` and `pool`; `calls`; `builder`.
+`prototypes`, `blocks`, `rules`; `session`; `reach`; `marshal` and `pool`; `calls`; `builder`.
 """
 
 from nthal_c.builder import Built, build

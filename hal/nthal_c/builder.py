@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import io
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
+import weakref
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ExtensionFileLoader
@@ -26,18 +29,21 @@ from typing import TYPE_CHECKING, Final, cast
 
 from nthal_c import calls
 from nthal_c.prototypes import INCLUDE, Prototype, for_cffi, for_drivers, glue, prototypes
-from nthal_c.shapes import DoesNotCompile, DoesNotLoad, NoCompiler
+from nthal_c.shapes import DoesNotCompile, DoesNotLoad, NativeError, NoCompiler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     from nthal_c.shapes import Compiled
 
 MODULE: Final = "_nthal_driver"
+_PREFIX: Final = "nthal-"
+_LOCK: Final = "lock"
 _INCLUDES: Final = re.compile(r"^[ \t]*#[ \t]*include[ \t]*[<\"]([\w.]+)[>\"]", re.MULTILINE)
 FLAGS: Final = (
     "-std=gnu11", "-O1", "-g", "-fPIC", "-fshort-wchar", "-fms-extensions", "-fno-strict-aliasing", "-fwrapv",
+    "-fno-delete-null-pointer-checks",
     "-fvisibility=hidden", "-Wno-unknown-pragmas", "-Wno-multichar", "-Werror=implicit-function-declaration",
     "-Werror=implicit-int", "-Wno-error=int-conversion", "-Wno-error=incompatible-pointer-types",
 )  # fmt: skip
@@ -54,24 +60,72 @@ class Glue:
 
 @cache
 def _scratch() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="nthal-"))
+    for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        _sweep(old)
+    folder = _folder(Path(tempfile.gettempdir()), _PREFIX)
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # for as long as the process lives
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
+def _sweep(folder: Path) -> None:
+    """Remove the folder of a process that was killed before it could: nobody holds its lock."""
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        pass  # it is in use
+    finally:
+        os.close(lock)
+
+
+def _folder(inside: Path, prefix: str = "") -> Path:
+    with _writing(inside):
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=inside))
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Raises: NativeError, with what to do, where a file cannot be written."""
+    try:
+        yield
+    except OSError as why:
+        words = f"{folder} cannot take what is built: {why}; make room, raise `ulimit -f`, or set TMPDIR"
+        raise NativeError(words) from why
+
+
 def _compiler() -> list[str]:
-    words = shlex.split(os.environ.get("CC") or "cc")
+    said = os.environ.get("CC") or "cc"
+    try:
+        words = shlex.split(said)
+    except ValueError as why:
+        raise NoCompiler(f"CC={said} is no command ({why})", "set CC to a C compiler, as in CC=gcc") from why
     if not words or shutil.which(words[0]) is None:
         raise NoCompiler(f"there is no compiler {words[0] if words else 'cc'}", "install gcc or clang, or set CC")
     return words
 
 
-def _run(command: Sequence[str], what: str) -> str:
-    """Run the compiler; give its warnings. Raises: DoesNotCompile."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(command: Sequence[str], what: str, target: Path) -> str:
+    """Run the compiler, which makes `target`; give its warnings. Raises: DoesNotCompile, NoCompiler."""
+    try:
+        done = subprocess.run([*command, "-o", str(target)], capture_output=True, check=False)
+    except OSError as why:
+        raise NoCompiler(f"{command[0]} cannot be run ({why})", "set CC to a C compiler") from why
+    said = done.stderr.decode(errors="replace").strip()  # in the encoding of the source, perhaps
+    if done.returncode < 0:
+        by = signal.Signals(-done.returncode).name
+        hint = "; raise `ulimit -f`" if by == "SIGXFSZ" else ""
+        raise DoesNotCompile(f"{what} does not compile: the compiler was ended by {by}{hint}\n{said}".strip())
     if done.returncode:
-        raise DoesNotCompile(f"{what} does not compile:\n{done.stderr.strip()}")
-    return done.stderr.strip()
+        raise DoesNotCompile(f"{what} does not compile:\n{said}")
+    if not target.exists():
+        raise NoCompiler(f"{command[0]} ended without an error and made no {target.name}", "set CC to a C compiler")
+    return said
 
 
 @cache
@@ -84,24 +138,27 @@ def make_glue(around: tuple[ModuleType, ...]) -> Glue:
         raise NoCompiler(f"cffi cannot be imported ({why})", "pip install cffi") from why
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         raise NoCompiler("Python's headers are not there", "install the package python3-dev")
-    folder = Path(tempfile.mkdtemp(dir=_scratch()))
+    folder = _folder(_scratch())
     played = tuple(one for one in prototypes() if calls.played(one, around))
     ffi = cffi.FFI()
     ffi.cdef(for_cffi(played))
     ffi.set_source(MODULE, glue(played))
     source = folder / f"{MODULE}.c"
-    with contextlib.redirect_stdout(io.StringIO()):  # cffi says what it does
+    with _writing(folder), contextlib.redirect_stdout(io.StringIO()):  # cffi says what it does
         ffi.emit_c_code(str(source))
-    (folder / "nthal_routines.h").write_text(for_drivers(played), encoding="utf-8")
+        (folder / "nthal_routines.h").write_text(for_drivers(played), encoding="utf-8")
     made = folder / f"{MODULE}.o"
     include = [f"-I{INCLUDE}", f"-I{sysconfig.get_path('include')}"]
-    _run([*compiler, *FLAGS, *include, "-Wno-unused-function", "-c", str(source), "-o", str(made)], "nthal's own glue")
+    _run([*compiler, *FLAGS, *include, "-Wno-unused-function", "-c", str(source)], "nthal's own glue", made)
     return Glue(folder, made, played)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Built:
-    """A compiled driver, and what the compiler warned of. Each loading is a copy of its own, with fresh variables."""
+    """A compiled driver, and what the compiler warned of. Each loading is a copy of its own, with fresh variables.
+
+    Its folder goes when it goes.
+    """
 
     name: str
     library: Path
@@ -111,7 +168,10 @@ class Built:
 
     def module(self) -> Compiled:
         """Load a copy. Raises: DoesNotLoad, with the name of what is missing."""
-        with tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".so", dir=_scratch(), delete=False) as file:
+        with (
+            _writing(_scratch()),
+            tempfile.NamedTemporaryFile(prefix=f"{self.name}-", suffix=".so", dir=_scratch(), delete=False) as file,
+        ):
             file.write(self.library.read_bytes())
         loader = ExtensionFileLoader(MODULE, file.name)
         spec = spec_from_file_location(MODULE, file.name, loader=loader)
@@ -150,20 +210,32 @@ def build(
 
     `defines` and `include` are the compiler's -D and -I; the folders of the sources are looked in as well. `name` is
     the driver's; without one it is that of its first source. `around` are modules that play more of Windows (`calls`).
-    Raises: NoCompiler, DoesNotCompile.
+    Raises: NoCompiler, DoesNotCompile, NativeError if there is no room.
     """
+    if isinstance(sources, (str, os.PathLike)):
+        raise TypeError(f"sources is one name: give a list, build([{os.fspath(sources)!r}])")
     if not sources:
         raise ValueError("a driver has at least one source file")
+    name = Path(sources[0]).stem if name is None else name
+    if not name or "/" in name or "\0" in name:
+        raise ValueError(f"name is {name!r}: it names a file, so give a word without /")
     ready = make_glue(tuple(around))
     compiler = _compiler()
     macros = defines.items() if hasattr(defines, "items") else [(one, 1) for one in defines]
     folders = dict.fromkeys([*(str(Path(one)) for one in include), *(str(Path(one).parent) for one in sources)])
-    name = name or Path(sources[0]).stem
-    made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=ready.folder))
+    made = _folder(ready.folder, f"{name}-")
     target = made / f"{name}.so"
-    _forward(made, [Path(one) for one in folders], [Path(one) for one in sources])
+    with _writing(made):
+        _forward(made, [Path(one) for one in folders], [Path(one) for one in sources])
     places = [f"-I{one}" for one in (INCLUDE, ready.folder, *folders, made)]
     words = [*FLAGS, *flags, *(f"-D{key}={value}" for key, value in macros), *places]
-    link = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,now", "-o", str(target)]
-    said = _run([*compiler, *words, *(str(one) for one in sources), str(ready.object), *link], name)
-    return Built(name, target, said, ready.routines, tuple(around))
+    link = ["-shared", "-Wl,-Bsymbolic", "-Wl,-z,now"]
+    files = [f"./{one}" if str(one).startswith(("-", "@")) else str(one) for one in sources]  # no options
+    try:
+        said = _run([*compiler, *words, *files, str(ready.object), *link], name, target)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    built = Built(name, target, said, ready.routines, tuple(around))
+    weakref.finalize(built, shutil.rmtree, made, ignore_errors=True)
+    return built

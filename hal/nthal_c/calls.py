@@ -12,14 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from nthal import kmdf, nt, wdm
-from nthal.arguments import WrongArgument
+from nthal.arguments import ForeignObject, WrongArgument
 from nthal.events import IrqlChanged
 from nthal.objects import WdfObject, live
 from nthal.routines import NOT_MODELLED
+from nthal.types import AddressKindError
 from nthal.verifier import BugCheck, called_from, driver_place
 from nthal.windows import Irql
-from nthal_c import marshal, pool, rules
+from nthal_c import marshal, pool, reach, rules
 from nthal_c.prototypes import PYTHON, TABLE
+from nthal_c.session import INVALID_HANDLE
 from nthal_c.shapes import NativeError
 
 if TYPE_CHECKING:
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
 
     from nthal.records.mdl import Mdl
     from nthal.types import Va
-    from nthal_c.prototypes import Prototype
+    from nthal_c.prototypes import Parameter, Prototype
     from nthal_c.session import Session
     from nthal_c.shapes import CData
 
 _PAGE_FAULT: Final = 0x50
 """Where Windows ends that is given NULL or no such structure."""
+_DOUBLE_FAULT: Final = 0x7F
+_ASTRAY: Final = (AttributeError, LookupError, TypeError, ValueError, RuntimeError)
+"""What Python raises that is given NULL for an object."""
 _ASSERTION: Final = 0x8B
 _SPIN_LOCK: Final = 0x0F
 _NOT_GREATER_OR_EQUAL: Final = 0x09
@@ -59,7 +64,9 @@ def _target(session: Session, prototype: Prototype) -> Callable[..., object]:
     return cast("Callable[..., object]", next(getattr(one, name) for one in (kmdf, wdm, nt) if hasattr(one, name)))
 
 
-def _through_table(name: str, adapter: wdm.DMA_ADAPTER, *arguments: object) -> object:
+def _through_table(name: str, adapter: wdm.DMA_ADAPTER | None, *arguments: object) -> object:
+    if adapter is None:
+        raise BugCheck(f"{name}: DmaAdapter is NULL", _PAGE_FAULT)
     return getattr(adapter.DmaOperations, name)(adapter, *arguments)
 
 
@@ -71,8 +78,12 @@ def bind(session: Session, routines: Iterable[Prototype]) -> None:
     if session.machine.space.regions():
         raise NativeError("the machine has memory in use already: load the driver into a fresh one")
     session.machine.backings.native()
+
+    def stop(_: object, error: BaseException, __: object) -> None:
+        session.stop(error)  # what is raised before `answer` can catch it: Ctrl-C
+
     for prototype in routines:
-        session.ffi.def_extern(name=f"{PYTHON}{prototype.name}")(_answer(session, prototype))
+        session.ffi.def_extern(name=f"{PYTHON}{prototype.name}", onerror=stop)(_answer(session, prototype))
 
 
 def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
@@ -81,14 +92,36 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
             with called_from(session.place()):
                 rules.look_at_level(session.machine, prototype.name)
                 return marshal.call(session, prototype, _target(session, prototype), raw)
-        except WrongArgument as why:
-            session.stop(BugCheck(f"{why}, at {session.place()}", _PAGE_FAULT))
-            return marshal.zero(session, prototype.type)
         except BaseException as error:  # noqa: BLE001  (no exception may pass C)
-            session.stop(error)
+            with called_from(session.place()):
+                session.stop(_driver_s(prototype, raw, error))
             return marshal.zero(session, prototype.type)
 
     return answer
+
+
+def _driver_s(prototype: Prototype, raw: tuple[CData, ...], error: BaseException) -> BaseException:
+    """What a routine raised: a bug check if the driver's arguments are why, else itself, which is a mistake of ours."""
+    routine, words, code = reach.called(prototype), "", _PAGE_FAULT
+    if isinstance(error, (WrongArgument, ForeignObject, AddressKindError)):
+        words = str(error)
+    elif isinstance(error, RecursionError):
+        words, code = f"{routine} and what it calls of the driver call each other without end", _DOUBLE_FAULT
+    elif isinstance(error, (MemoryError, OverflowError)):
+        words = f"{routine}: no memory has the size that is asked for"
+    elif isinstance(error, _ASTRAY):
+        pointers = (one for one, value in zip(prototype.parameters, raw, strict=True) if _is_null(one, value))
+        words = "".join(f"{routine}: {one.name} is NULL" for one in list(pointers)[:1])
+    if not words:
+        return error
+    made = BugCheck(words, code)
+    made.__cause__ = error
+    return made
+
+
+def _is_null(parameter: Parameter, value: CData) -> bool:
+    pointer = parameter.type.startswith(("P", "WDF")) and parameter.type != "PHYSICAL_ADDRESS"
+    return pointer and not isinstance(value, int) and not value
 
 
 # --- kernel --------------------------------------------------------------------------------------------------------
@@ -101,7 +134,7 @@ def nthal_print(session: Session, Text: CData) -> None:
 
 def nthal_assert(session: Session, Text: CData) -> None:
     """ASSERT that does not hold. Raises: BugCheck."""
-    raise BugCheck(f"ASSERT({session.ffi.string(Text).decode()}) at {session.place()}", _ASSERTION)
+    raise BugCheck(f"ASSERT({session.ffi.string(Text).decode(errors='replace')}) at {session.place()}", _ASSERTION)
 
 
 def nthal_at_most(session: Session, Highest: int, What: CData) -> None:
@@ -213,10 +246,19 @@ def IoAllocateMdl(
 
 
 def IoFreeMdl(session: Session, Mdl: Mdl) -> None:
-    """Free an MDL that the driver allocated."""
+    """Free an MDL that the driver allocated. Raises: BugCheck for NULL."""
+    if Mdl is None:
+        raise BugCheck("IoFreeMdl: Mdl is NULL", _PAGE_FAULT)
     address = session.show_mdl(Mdl)
     session.held.pop(address, None)
     session.hide(address)
+
+
+def WdfObjectDelete(session: Session, Object: WdfObject) -> None:
+    """Delete an object. Raises: BugCheck if that is under way, as in its own cleanup callback."""
+    if session.is_ending(live(Object, WdfObject)):
+        raise BugCheck("WdfObjectDelete of an object that is being deleted, in a callback of that", INVALID_HANDLE)
+    kmdf.WdfObjectDelete(Object)
 
 
 def WdfObjectGetTypedContextWorker(session: Session, Handle: WdfObject, TypeInfo: CData) -> int:

@@ -13,13 +13,16 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from nthal import kmdf
+from nthal.events import NullReason
 from nthal.framework import COMMON_BUFFER_CONFIG_SIZE, ObjectAttributes, WdfObject
+from nthal.machine import DeviceObject
 from nthal.records.adapter import DmaTransferContext, ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.types import MAX_ADDRESS, Address, La, Out, Va
 from nthal.verifier import BugCheck
 from nthal.wdm import DMA_ADAPTER
 from nthal.windows import AllocationAction, Caching, DeviceDescription, DmaAdapterInfo, DmaTransferInfo, NtStatus
+from nthal_c import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,11 +40,16 @@ _MAY_BE_NULL: Final = ("MapRegisterBase", "ScatterGatherList")
 """Results for which NULL asks for something else than a place for them does."""
 _UNSEEN: Final = ("OriginalMdl",)
 """Parameters that play no part, and that the façades have not."""
-_STRUCTURES: Final = ("PDEVICE_OBJECT", "PDMA_ADAPTER", "PSCATTER_GATHER_LIST")
 _WORDS: Final = re.compile(r"(?<=[a-z])(?=[A-Z0-9])")
 """Where a name of the headers is cut into words."""
 
 
+_SIZED: Final = ("PWDF_OBJECT_ATTRIBUTES", "PWDF_DRIVER_CONFIG", "PWDF_INTERRUPT_CONFIG", "PWDF_IO_QUEUE_CONFIG")
+"""Structures whose Size the framework holds to that of its version. Those for DMA are the façades' matter."""
+MOST_CONTEXT: Final = 64 << 20
+"""Bytes of context memory that an object can get."""
+_SHOWN: Final = {"PDEVICE_OBJECT": DeviceObject, "PDMA_ADAPTER": DMA_ADAPTER, "PSCATTER_GATHER_LIST": ScatterGatherList}
+"""What the structures stand for."""
 E = TypeVar("E", bound=IntEnum)
 _NOTHING: Final = object()
 """For a parameter that is not handed on."""
@@ -65,12 +73,32 @@ class Call:
 
 def call(session: Session, prototype: Prototype, target: Callable[..., object], raw: Sequence[CData]) -> object:
     """Call a Python routine with C arguments; give the result as C."""
+    reach.try_all(session, prototype, raw)
+    for one, value in zip(prototype.parameters, raw, strict=True):
+        refused = _refused(session, prototype, one, value)
+        if refused is not None:
+            return result(session, prototype.type, refused)
     now = Call(session, prototype.name)
     made = [_argument(now, one, value) for one, value in zip(prototype.parameters, raw, strict=True)]
     answer = target(*(one for one in made if one is not _NOTHING))
     for settle in now.results:
         settle()
     return result(session, prototype.type, answer)
+
+
+def _refused(session: Session, prototype: Prototype, parameter: Parameter, value: CData) -> NtStatus | None:
+    """Give the status of a structure that the framework refuses whatever the routine: one of another size."""
+    if prototype.type != "NTSTATUS" or parameter.type not in _SIZED or not value:
+        return None
+    kind, processor = parameter.type[1:], session.machine.processor
+    due, what = session.ffi.sizeof(kind), f"{prototype.name}: {parameter.name}"
+    if int(value.Size) != due:
+        processor.fail(NullReason.BAD_CALL, f"{what}->Size is {int(value.Size)}, {due} is due: call {kind}_INIT first")
+        return NtStatus.INFO_LENGTH_MISMATCH
+    if kind == "WDF_OBJECT_ATTRIBUTES" and session.context_size(value) > MOST_CONTEXT:
+        processor.fail(NullReason.NO_MEMORY, f"{what} ask for {session.context_size(value):#x} bytes of context")
+        return NtStatus.INSUFFICIENT_RESOURCES
+    return None
 
 
 def zero(session: Session, kind: str) -> object:
@@ -141,6 +169,10 @@ def elements(session: Session, value: ScatterGatherList) -> CData:
 
 def _list_in(session: Session, value: ScatterGatherList, address: int) -> int:
     """Write a list into memory of the driver's; give its address."""
+    length = session.ffi.sizeof("SCATTER_GATHER_LIST") + len(value.elements) * session.ffi.sizeof(
+        "SCATTER_GATHER_ELEMENT"
+    )
+    reach.try_one(session, address, length, "ScatterGatherBuffer", reach.WRITE)
     session.show_at(value, address)
     _fill(session.ffi.cast("SCATTER_GATHER_LIST *", address), value)
     return address
@@ -183,8 +215,8 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
     if name == "ScatterGatherBuffer":
         now.list_at = session.address(value)
         return _list_out(now, value)
-    if kind in _STRUCTURES:
-        return session.shown(session.address(value), kind[1:])
+    if kind in _SHOWN:
+        return session.shown(session.address(value), kind[1:], _SHOWN[kind])
     if kind in _CONVERTERS:
         return _CONVERTERS[kind](now, value)
     if kind == "HANDLE":
@@ -192,7 +224,7 @@ def _argument(now: Call, parameter: Parameter, value: CData) -> object:
     if kind.endswith("*") or kind in ("PPHYSICAL_ADDRESS", "PULONG", "PKIRQL"):
         return _out(now, kind, value, name)
     if kind in _HANDLES or (kind.startswith("WDF") and "_" not in kind):
-        return session.address(value) if kind == "WDFCONTEXT" else session.object_of(session.address(value))
+        return session.address(value) if kind == "WDFCONTEXT" else session.object_of(session.address(value), kind)
     if kind.startswith("P"):
         return value
     return int(value)
@@ -205,7 +237,7 @@ def _mdl(now: Call, value: CData) -> object:
     """
     session, address = now.session, now.session.address(value)
     alone = now.routine.startswith("Mm") or now.routine == "IoFreeMdl"
-    mdl = session.shown(address, "MDL") if alone else session.mdl_at(address)
+    mdl = session.shown(address, "MDL", Mdl) if alone else session.mdl_at(address)
     if isinstance(mdl, Mdl):
         now.results.append(lambda: session.is_shown(address) and session.show_mdl(mdl))
     return mdl
@@ -239,7 +271,8 @@ def _out(now: Call, kind: str, value: CData, name: str) -> object:
 
     def settle() -> None:
         got = out.value
-        number = session.adopt(got, now.attributes) if kind.startswith("WDF") and isinstance(got, WdfObject) else 0
+        adopted = kind.startswith("WDF") and isinstance(got, WdfObject)
+        number = session.adopt(cast("WdfObject", got), now.attributes, kind[:-2]) if adopted else 0
         if not value:
             return
         if kind == "PPHYSICAL_ADDRESS":
@@ -260,7 +293,7 @@ def _attributes(now: Call, value: CData) -> ObjectAttributes | None:
     if not value:
         return None
     now.attributes = value
-    parent = now.session.object_of(now.session.address(value.ParentObject))
+    parent = now.session.object_of(now.session.address(value.ParentObject), "WDFOBJECT")
     return ObjectAttributes(cast("WdfObject | None", parent))
 
 

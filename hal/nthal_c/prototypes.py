@@ -99,13 +99,14 @@ def for_cffi(routines: Iterable[Prototype]) -> str:
     return f"""{_plain("types.h")}
 {operations()}
 {_plain("wdf_types.h")}
-enum {{ NTHAL_RUNS, NTHAL_ERROR, NTHAL_FAULT }};
 extern const char *nthal_file, *nthal_function;
 extern int nthal_line;
 extern volatile int nthal_stopped;
+extern int nthal_signal, nthal_signal_code;
 extern uint64_t nthal_fault_address;
 extern DMA_OPERATIONS nthal_operations;
 uint64_t nthal_enter(void *function, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+int nthal_reach(uint64_t address, uint64_t length, int how);
 void *nthal_driver_entry(void);
 extern "Python+C" {{
 {callbacks}

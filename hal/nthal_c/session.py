@@ -8,13 +8,16 @@ the routine raised. Objects of the model are known to C by handles, or by the ad
 from __future__ import annotations
 
 import contextlib
+import signal
+import weakref
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 from nthal.objects import WdfObject
 from nthal.records.adapter import DmaTransferContext, MapRegisterFile, ScatterGatherList
 from nthal.records.mdl import Mdl
 from nthal.verifier import BugCheck, Misuse, called_from
+from nthal_c import rules
 from nthal_c.blocks import Pool
 
 if TYPE_CHECKING:
@@ -36,6 +39,19 @@ _FIRST_SWEEP: Final = 64
 _NULL_PAGES: Final = 0x1_0000
 _ERROR: Final = 1
 _FAULT: Final = 2
+_OVERFLOW: Final = 3
+_INTERRUPTED: Final = 4
+_KERNEL_SENT: Final = 0x80
+"""SI_KERNEL: the processor told of no address, as for one that is not canonical."""
+_KMODE_EXCEPTION: Final = 0x1E
+_DOUBLE_FAULT: Final = 0x7F
+_EXCEPTIONS: Final = {
+    signal.SIGFPE: "divides a whole number by zero, or the least one by -1",
+    signal.SIGILL: "runs an instruction that the processor does not have, as the compiler's trap is",
+    signal.SIGTRAP: "runs into a breakpoint",
+    signal.SIGABRT: "calls abort",
+}
+"""What ends a driver beside a wrong address."""
 _PAGE_FAULT: Final = 0x50
 _IRQL_UNEXPECTED: Final = 0xC8
 
@@ -119,6 +135,8 @@ class Session:
         self.pool: Final = Pool()
         self.handles: Final = Known()
         self.structures: Final = Known()
+        self._kinds: weakref.WeakKeyDictionary[WdfObject, str] = weakref.WeakKeyDictionary()
+        self._ending: list[WdfObject] = []
         self._contexts: dict[tuple[int, bytes], CData] = {}
         self._next_handle = FIRST_HANDLE
         self._error: BaseException | None = None
@@ -130,7 +148,9 @@ class Session:
         """Where the driver is: file, line and function of the last call that noted them."""
         if not self.lib.nthal_file:
             return f"{self._inside} of {self.name}"
-        file, function = (self.ffi.string(text).decode() for text in (self.lib.nthal_file, self.lib.nthal_function))
+        file, function = (
+            self.ffi.string(text).decode(errors="replace") for text in (self.lib.nthal_file, self.lib.nthal_function)
+        )
         return f"{PurePath(file).name}:{int(self.lib.nthal_line)} in {function}"
 
     def enter(self, function: object, *arguments: int, what: str, irql: Irql | None = None) -> int:
@@ -163,16 +183,42 @@ class Session:
     def _raise_what_stopped(self) -> None:
         stopped, self.lib.nthal_stopped = int(self.lib.nthal_stopped), 0
         error, self._error = self._error, None
-        if stopped == _FAULT:
-            address, failure = int(self.lib.nthal_fault_address), self.machine.last_failure
-            null = address < _NULL_PAGES
-            words = f"the driver's code faults at address {address:#x}"
-            words += f"; what gave NULL last: {failure}" if null and failure is not None else ""
+        if stopped == _INTERRUPTED:
+            handler = signal.getsignal(signal.SIGINT)
+            if callable(handler):
+                handler(signal.SIGINT, None)
+            raise KeyboardInterrupt(f"in {self.name}, at the code after {self.place()}")
+        if stopped in (_FAULT, _OVERFLOW):
             with called_from(f"the code after {self.place()}"):
-                self.machine.verifier.violate(Misuse.NULL_USED if null else Misuse.WILD_ADDRESS, words)
-            raise BugCheck(words, _PAGE_FAULT, address)
+                self._raise_fault(overflow=stopped == _OVERFLOW)
         if error is not None:
             raise error
+
+    def _raise_fault(self, *, overflow: bool) -> NoReturn:
+        number, code = int(self.lib.nthal_signal), int(self.lib.nthal_signal_code)
+        address = int(self.lib.nthal_fault_address)
+        if overflow:
+            raise BugCheck("the driver's code has used up the stack: a recursion without end?", _DOUBLE_FAULT)
+        if number in _EXCEPTIONS:
+            raise BugCheck(f"the driver's code {_EXCEPTIONS[signal.Signals(number)]}", _KMODE_EXCEPTION)
+        if code == _KERNEL_SENT and address == 0:
+            words = "the driver's code uses an address that is not canonical (its bits 63 to 47 are not all the same),"
+            words += " or an instruction that is the kernel's alone"
+            self.machine.verifier.violate(Misuse.WILD_ADDRESS, words)
+            raise BugCheck(words, _KMODE_EXCEPTION)
+        self.fault(address, f"the driver's code faults at address {address:#x}")
+
+    def fault(self, address: int, words: str, *, given: bool = False) -> NoReturn:
+        """Tell of an address that leads nowhere, `given` to a routine or followed. Raises: DmaViolation, BugCheck."""
+        null, failure = address < _NULL_PAGES, self.machine.last_failure
+        words += f"; what gave NULL last: {failure}" if null and failure is not None else ""
+        misuse = Misuse.NULL_USED if null else Misuse.WILD_ADDRESS
+        if given:
+            mistake = "a routine is given a pointer that leads nowhere"
+            rules.tell(self.machine, misuse, mistake, words, hint="give it the address of memory of the driver's")
+        else:
+            self.machine.verifier.violate(misuse, words)
+        raise BugCheck(words, _PAGE_FAULT, address)
 
     def callbacks_of(self, structure: CData) -> dict[str, int]:
         """The callbacks that a configuration names, by member."""
@@ -194,13 +240,21 @@ class Session:
             self.handles.add(number, thing)
         return number
 
-    def object_of(self, number: int) -> object:
-        """Object behind a handle, also one that was deleted lately. None for NULL. Raises: BugCheck."""
+    def object_of(self, number: int, kind: str = "") -> object:
+        """Object behind a handle, also one that was deleted lately. None for NULL.
+
+        `kind` is the handle's type, for one of the framework. Raises: BugCheck.
+        """
         if number and number not in self.handles:
             was = FIRST_HANDLE < number <= self._next_handle and number % _HANDLE_STEP == FIRST_HANDLE % _HANDLE_STEP
             words = f"the handle {number:#x} is invalid: its object is gone" if was else f"{number:#x} is no handle"
             raise BugCheck(words, INVALID_HANDLE)
-        return self.handles.thing(number)
+        thing = self.handles.thing(number)
+        if number and kind.startswith("WDF"):
+            made = self._kinds.get(thing, kind) if isinstance(thing, WdfObject) else "handle of something else"
+            if made != kind and (kind != "WDFOBJECT" or not isinstance(thing, WdfObject)):
+                raise BugCheck(f"{number:#x} is a {made}, where a {kind} is due", INVALID_HANDLE)
+        return thing
 
     def show(self, thing: object, made: Callable[[], CData]) -> int:
         """Address of the structure that shows an object to C, made at first."""
@@ -216,11 +270,14 @@ class Session:
         """Know an object by memory of the driver's own, whatever stood for it before."""
         self.structures.add(address, thing)
 
-    def shown(self, address: int, kind: str) -> object:
-        """Object that the structure at `address` shows; None for NULL. Raises: BugCheck."""
+    def shown(self, address: int, kind: str, of: type = object) -> object:
+        """Object that the structure at `address` shows; None for NULL. Raises: BugCheck for none `of` a type."""
         if address and address not in self.structures:
             raise BugCheck(f"no {kind} is at {address:#x}: it was freed, or never made", INVALID_HANDLE)
-        return self.structures.thing(address)
+        thing = self.structures.thing(address)
+        if address and not isinstance(thing, of):
+            raise BugCheck(f"no {kind} is at {address:#x}: it is another structure's address", INVALID_HANDLE)
+        return thing
 
     def is_shown(self, address: int) -> bool:
         """True if a structure of ours is there."""
@@ -238,14 +295,14 @@ class Session:
 
     def mdl_at(self, address: int) -> Mdl | None:
         """MDL that a structure shows, with what C chained to it. Raises: BugCheck."""
-        first = mdl = self.shown(address, "MDL")
+        first = mdl = self.shown(address, "MDL", Mdl)
         seen: set[int] = set()
         while isinstance(mdl, Mdl) and address not in seen:
             seen.add(address)
             structure = self.structures.structure(address)
             assert structure is not None  # MDLs are always ours
             address = self.address(structure.Next)
-            mdl.next = cast("Mdl | None", self.shown(address, "MDL"))
+            mdl.next = cast("Mdl | None", self.shown(address, "MDL", Mdl))
             mdl = mdl.next
         return cast("Mdl | None", first)
 
@@ -264,25 +321,48 @@ class Session:
         structure.MappedSystemVa = self.ffi.cast("void *", int(mdl.va) if mdl.resident else 0)
         return address
 
-    def adopt(self, thing: WdfObject, attributes: CData | None) -> int:
-        """Give a new object its handle, and what the driver's attributes ask for: context memory, cleanup."""
+    def adopt(self, thing: WdfObject, attributes: CData | None, kind: str) -> int:
+        """Give a new object its handle, of type `kind`, and what the driver's attributes ask for."""
         number = self.number(thing)
+        self._kinds[thing] = kind
         if not attributes:
             return number
         info = attributes.ContextTypeInfo
         if info:
-            size = max(int(info.ContextSize), int(attributes.ContextSizeOverride))
+            size = self.context_size(attributes)
             # Kept for good: what C writes through a pointer into a deleted object's context must not hurt the process.
             self._contexts[number, self.ffi.string(info.ContextName)] = self.ffi.new("char[]", size)
         for name in ("EvtDestroyCallback", "EvtCleanupCallback"):
             if getattr(attributes, name):
                 function = self.address(getattr(attributes, name))
-                _Cleanup(thing, lambda function=function, name=name: self.enter(function, number, what=name))  # type: ignore[misc]
+                _Cleanup(thing, lambda function=function, name=name: self._end(thing, function, name))  # type: ignore[misc]
         return number
+
+    def context_size(self, attributes: CData) -> int:
+        """Bytes of context memory that attributes ask for."""
+        info = attributes.ContextTypeInfo
+        return max(int(info.ContextSize), int(attributes.ContextSizeOverride)) if info else 0
+
+    def _end(self, thing: WdfObject, function: int, name: str) -> None:
+        self._ending.append(thing)
+        try:
+            self.enter(function, self.number(thing), what=name)
+        finally:
+            self._ending.pop()
+
+    def is_ending(self, thing: WdfObject) -> bool:
+        """True for an object whose deletion has got as far as a callback of the driver, its own or a child's."""
+        for one in self._ending:
+            at: WdfObject | None = one
+            while at is not None:
+                if at is thing:
+                    return True
+                at = at.parent
+        return False
 
     def context(self, number: int, info: CData) -> int:
         """Address of an object's context of a type. Raises: BugCheck."""
         name = self.ffi.string(info.ContextName)
         if (number, name) not in self._contexts:
-            raise BugCheck(f"the object {number:#x} has no context {name.decode()}", INVALID_HANDLE)
+            raise BugCheck(f"the object {number:#x} has no context {name.decode(errors='replace')}", INVALID_HANDLE)
         return self.address(self._contexts[number, name])

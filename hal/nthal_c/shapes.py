@@ -50,8 +50,11 @@ class Ffi(Protocol):
     def cast(self, kind: str, value: object) -> CData: ...  # noqa: D102
     def string(self, value: CData) -> bytes: ...  # noqa: D102
     def buffer(self, value: CData, size: int) -> memoryview: ...  # noqa: D102
-    def sizeof(self, kind: str) -> int: ...  # noqa: D102
-    def def_extern(self, *, name: str) -> Callable[[Callable[..., object]], object]: ...  # noqa: D102
+    def sizeof(self, kind: object) -> int: ...  # noqa: D102
+    def typeof(self, value: CData) -> CData: ...  # noqa: D102
+    def def_extern(  # noqa: D102
+        self, *, name: str, onerror: Callable[[object, BaseException, object], None]
+    ) -> Callable[[Callable[..., object]], object]: ...
 
 
 class Compiled(Protocol):

@@ -5,8 +5,13 @@ Drivers as a whole, with Plug and Play and requests, are tested where those are 
 Source: reference hal-contract 1.7 and 6.
 """
 
+import gc
 import inspect
+import os
 import re
+import resource
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +25,7 @@ from nthal.objects import WdfObject
 from nthal.platforms import FLAT, OFFSET, Platform
 from nthal.verifier import BugCheck, DmaViolation, Misuse
 from nthal.windows import NtStatus, WindowsVersion
-from nthal_c import calls, prototypes
+from nthal_c import builder, calls, prototypes
 from nthal_c.marshal import show_device
 from nthal_c.session import Known
 
@@ -444,3 +449,195 @@ def test_headers_are_ours_and_say_so() -> None:
     headers = [*prototypes.INCLUDE.rglob("*.h")]
     assert len(headers) > 8
     assert all("SPDX-License-Identifier: Apache-2.0" in h.read_text(encoding="utf-8").splitlines()[0] for h in headers)
+
+
+# --- pointers, signals and what else a driver's mistake must not end the process by ----------------------------------
+
+
+def entered(tmp_path: Path, body: str, platform: Platform = FLAT, before: str = "") -> native.Session:
+    session = opened(built_of(tmp_path, before + ENTRY % body), platform)
+    enter(session)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("KeAcquireSpinLockRaiseToDpc(NULL);", "KeAcquireSpinLockRaiseToDpc: SpinLock is NULL"),
+        ("KeAcquireSpinLockRaiseToDpc((PKSPIN_LOCK)0x1000);", "SpinLock is 0x1000, where the driver has no 8 bytes"),
+        ("static const KSPIN_LOCK l = 0; KeAcquireSpinLockRaiseToDpc((PKSPIN_LOCK)&l);", "bytes that can be written"),
+        ("ULONG n; IoGetDmaAdapter(NULL, NULL, &n);", "IoGetDmaAdapter: DeviceDescription is NULL"),
+        ("ULONG n; HalGetAdapter((PVOID)-4096, &n);", "HalGetAdapter: DeviceDescription is 0xfffffffffffff000"),
+        ("DEVICE_DESCRIPTION d = {0}; HalGetAdapter(&d, NULL);", "HalGetAdapter: NumberOfMapRegisters is NULL"),
+        ("WdfDmaEnablerCreate(NULL, NULL, NULL, NULL);", "WdfDmaEnablerCreate: Config is NULL"),
+        (
+            "WDF_DMA_ENABLER_CONFIG c; WDF_OBJECT_ATTRIBUTES a; WDFDMAENABLER e; WDF_OBJECT_ATTRIBUTES_INIT(&a);"
+            "WDF_DMA_ENABLER_CONFIG_INIT(&c, WdfDmaProfilePacket, 1); a.ContextTypeInfo = (PVOID)0x77;"
+            "WdfDmaEnablerCreate(NULL, &c, &a, &e);",
+            "Attributes->ContextTypeInfo is 0x77",
+        ),
+        (
+            "WDF_OBJECT_CONTEXT_TYPE_INFO i = {sizeof i, (PCSTR)0x123456789000, 4};"
+            "WdfObjectGetTypedContextWorker(NULL, &i);",
+            "TypeInfo->ContextName is 0x123456789000",
+        ),
+    ],
+)
+def test_a_pointer_that_leads_nowhere_is_a_finding_at_the_call(tmp_path: Path, body: str, words: str) -> None:
+    with pytest.raises(DmaViolation, match=re.escape(words)) as caught:
+        entered(tmp_path, body)
+    assert caught.value.misuse in (Misuse.NULL_USED, Misuse.WILD_ADDRESS)
+    placed = "ContextName" not in words  # accessors of contexts note no place
+    assert caught.value.finding.place == ("mydriver.c:3 in DriverEntry" if placed else "DriverEntry of mydriver")
+
+
+def test_a_list_is_not_written_where_the_driver_has_no_memory(tmp_path: Path) -> None:
+    body = """
+    Adapter->DmaOperations->BuildScatterGatherList(Adapter, device, Chain, MmGetMdlVirtualAddress(Chain), 160, OnList,
+        "wild", TRUE, (PVOID)0x77000, 400);
+    """
+    with pytest.raises(DmaViolation, match="ScatterGatherBuffer is 0x77000"):
+        moved(tmp_path, body, version=2)
+
+
+def test_an_adapter_s_place_takes_an_adapter_alone(tmp_path: Path) -> None:
+    with pytest.raises(BugCheck, match=r"PutDmaAdapter: DmaAdapter is NULL, at mydriver.c:\d+ in DriverEntry"):
+        moved(tmp_path, "Adapter->DmaOperations->PutDmaAdapter(NULL);")
+    with pytest.raises(BugCheck, match=r"no DMA_ADAPTER is at 0x.*another structure"):
+        moved(tmp_path, "Adapter->DmaOperations->PutDmaAdapter((PVOID)Chain);")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("volatile int z = 0; z = 50 / z;", "divides a whole number by zero"),
+        ("__builtin_trap();", "an instruction that the processor does not have"),
+        ("abort();", "calls abort"),
+        ("Down(1);", "has used up the stack"),
+        ("Loud(1);", "has used up the stack"),
+    ],
+)
+def test_what_else_ends_code_is_a_bug_check(tmp_path: Path, body: str, words: str) -> None:
+    before = """
+    void abort(void);
+    static volatile ULONG Depth;
+    static int Down(int n) { volatile char room[2000]; room[n % 2000] = 1; return Down(n + 1) + room[n % 7]; }
+    static int Loud(int n) { if (n % 100 == 0) DbgPrint("%d", n); return Loud(n + 1) + (int)Depth++; }
+    """
+    with pytest.raises(BugCheck, match=rf"the driver's code .*{words}.*, at the code after "):
+        entered(tmp_path, body, before=before)
+
+
+def test_an_address_that_is_not_canonical_is_no_null(tmp_path: Path) -> None:
+    with pytest.raises(DmaViolation, match=r"not canonical|0x8000000000000000") as caught:
+        entered(tmp_path, "*(volatile char *)0x8000000000000000 = 1;")
+    assert caught.value.misuse is Misuse.WILD_ADDRESS
+
+
+def test_a_signal_stack_and_handlers_are_there_while_the_driver_runs_alone(tmp_path: Path) -> None:
+    numbers = (signal.SIGSEGV, signal.SIGFPE, signal.SIGINT)
+    before = [signal.getsignal(one) for one in numbers]
+    status = Path("/proc/self/status")
+    caught = [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("SigCgt")]
+    entered(tmp_path, "")
+    assert [signal.getsignal(one) for one in numbers] == before
+    assert caught == [line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("SigCgt")]
+
+
+@pytest.mark.parametrize("body", ["for (;;) ;", "for (;;) KeGetCurrentIrql();"], ids=["in C", "in routines"])
+def test_ctrl_c_ends_a_driver_that_loops(tmp_path: Path, body: str) -> None:
+    session = opened(built_of(tmp_path, ENTRY % body))
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        enter(session)
+    timer.join()
+    entered(tmp_path, "KeGetCurrentIrql();")
+
+
+def test_a_fault_on_another_thread_s_stack_is_told_too(tmp_path: Path) -> None:
+    built = built_of(
+        tmp_path,
+        "static int Down(int n) { volatile char r[99]; r[n % 9] = 1; return Down(n + 1) + r[1]; }" + ENTRY % "Down(1);",
+    )
+    told: list[str] = []
+
+    def run() -> None:
+        with pytest.raises(BugCheck) as caught:
+            enter(opened(built))
+        told.append(str(caught.value))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert "used up the stack" in told[0]
+
+
+@pytest.mark.parametrize(("cc", "words"), [("'", "is no command"), ("true", "ended without an error and made no")])
+def test_a_cc_that_is_no_compiler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cc: str, words: str) -> None:
+    built_of(tmp_path, ENTRY % "")
+    monkeypatch.setenv("CC", cc)
+    with pytest.raises(native.NoCompiler, match=f"{words}.*; set CC to a C compiler"):
+        built_of(tmp_path, ENTRY % "")
+
+
+def test_names_that_are_none_are_refused_and_sources_are_no_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TypeError, match=re.escape("give a list, build(['good.c'])")):
+        native.build("good.c")
+    with pytest.raises(ValueError, match="a word without /"):
+        native.build(["good.c"], name="a/b")
+    for name in ("-o.c", "@good.c"):
+        Path(name).write_text("#include <ntddk.h>\n" + ENTRY % "", encoding="utf-8")
+        assert enter(opened(native.build([name], name="good"))) == NtStatus.SUCCESS
+
+
+def test_a_source_that_is_not_utf_8_is_compiled_and_quoted(tmp_path: Path) -> None:
+    source = tmp_path / "mydriver.c"
+    source.write_bytes(b"#include <ntddk.h>\n" + (ENTRY % "ASSERT(D == (PVOID)L'\xe9');").encode("latin-1"))
+    with pytest.raises(BugCheck, match="ASSERT"):
+        enter(opened(native.build([source], flags=["-finput-charset=latin1"])))
+    source.write_bytes(b"#warning \xe9\n#error \xe9\n")
+    with pytest.raises(native.DoesNotCompile, match="does not compile"):
+        native.build([source])
+
+
+def test_no_room_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = built_of(tmp_path, ENTRY % "")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(native.NativeError, match="ulimit -f"):
+            built.module()
+        with pytest.raises(native.NativeError):
+            built_of(tmp_path, ENTRY % "")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_was_built_goes_with_its_object_and_with_a_process_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = built_of(tmp_path, ENTRY % "")
+    folder = built.library.parent
+    assert folder.is_dir()
+    del built
+    gc.collect()
+    assert not folder.exists()
+    dead, alive = tmp_path / "nthal-dead", tmp_path / "nthal-other"
+    for one in (dead, alive):
+        one.mkdir()
+    (dead / "lock").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    mine = builder._scratch.__wrapped__()
+    assert not dead.exists()
+    assert alive.exists()
+    builder._scratch.__wrapped__()
+    assert mine.exists(), "its lock is held"
+
+
+def test_freeing_no_mdl_is_a_bug_check(tmp_path: Path) -> None:
+    with pytest.raises(BugCheck, match=r"IoFreeMdl: Mdl is NULL, at mydriver.c:3 in DriverEntry"):
+        entered(tmp_path, "IoFreeMdl(NULL);")

@@ -40,6 +40,8 @@ BARS: Final = 6
 BUDGET: Final = 64 * KIB
 STORM: Final = 100
 """Calls of the service routine in a row after which a line that stays up is a storm."""
+DPC_STORM: Final = 1000
+"""Runs of the DPC after which one that queues itself is a storm; between them the device works."""
 
 _COMMAND: Final = 0x04
 _COMMAND_ON: Final = 0x7
@@ -53,6 +55,10 @@ _REFUSALS: Final = (Misuse.OUTSIDE_BUFFER, Misuse.BEYOND_WIDTH)
 
 class InterruptStorm(RuntimeError):
     """The line stays up though the service routine ran: nobody's interrupt, or a cause that nobody clears."""
+
+
+class DpcStorm(RuntimeError):
+    """The DPC queues itself for ever, though no interrupt comes between."""
 
 
 class NobodyDecodes(MasterAbort):
@@ -174,12 +180,16 @@ class Registers:
 
 
 class Interrupt:
-    """A connected interrupt. The service routine calls `queue_dpc` for what may wait until DISPATCH_LEVEL."""
+    """A connected interrupt. The service routine calls `queue_dpc` for what may wait until DISPATCH_LEVEL.
+
+    `alone` counts the DPC's runs since the service routine's last one.
+    """
 
     def __init__(self, isr: Isr, dpc: Dpc) -> None:
         self.isr = isr
         self._dpc = dpc
         self.queued: deque[Dpc] = deque()
+        self.alone = 0
 
     def queue_dpc(self) -> bool:
         """Ask for the DPC; False if it is queued already, as for KeInsertQueueDpc."""
@@ -251,7 +261,7 @@ class NthalHost(Generic[DeviceT]):
         """Let the device work until it has nothing to do, with interrupts between its steps; give the steps used.
 
         A device that waits is given the time that it waits for, once in a row. Raises: RuntimeError if it still wants
-        to go on after `steps`, as a circular chain does; InterruptStorm.
+        to go on after `steps`, as a circular chain does; InterruptStorm, DpcStorm.
         """
         waited = False
         for used in range(1, steps + 1):
@@ -268,7 +278,7 @@ class NthalHost(Generic[DeviceT]):
         raise RuntimeError(f"the device still runs after {steps} steps: a circular chain?")
 
     def _interrupts(self) -> bool:
-        """Run service routine and DPC as long as there is cause; True if any ran."""
+        """Run the service routine as long as there is cause, and then the DPC if it is queued; True if any ran."""
         interrupt, machine = self._interrupt, self.machine
         if interrupt is None:
             return False
@@ -281,7 +291,12 @@ class NthalHost(Generic[DeviceT]):
             ran += 1
             if not mine and self.line.level:
                 raise InterruptStorm("INTA# is up, and the service routine says that it is not its device's")
-        while interrupt.queued:
+        if ran or not interrupt.queued:
+            interrupt.alone = 0
+        if interrupt.queued:
+            if interrupt.alone == DPC_STORM:
+                raise DpcStorm(f"the DPC queues itself: it ran {DPC_STORM} times in a row, and no interrupt came")
+            interrupt.alone += 1
             with machine.at_irql(Irql.DISPATCH_LEVEL):
                 interrupt.queued.popleft()()
             ran += 1

@@ -73,8 +73,11 @@ size_t nthal_request(WDFREQUEST Request, BOOLEAN Output, PVOID *Buffer, PMDL *Md
 void nthal_complete(WDFREQUEST Request, NTSTATUS Status);
 static inline NTSTATUS nthal_retrieve(WDFREQUEST Request, BOOLEAN Output, size_t Minimum, PVOID *Buffer, PMDL *Mdl, size_t *Length)
 {
-    size_t length = nthal_request(Request, Output, Buffer, Mdl);
+    size_t length;
 
+    if (Mdl == NULL)
+        *(PVOID volatile *)Buffer = NULL; /* one of the two is due */
+    length = nthal_request(Request, Output, Buffer, Mdl);
     if (Length != NULL)
         *Length = length;
     return length == 0 ? STATUS_INVALID_DEVICE_REQUEST : length < Minimum ? STATUS_BUFFER_TOO_SMALL : STATUS_SUCCESS;

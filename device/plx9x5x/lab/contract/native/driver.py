@@ -99,7 +99,7 @@ class Driver:
         if nt_success(status):
             if session.driver is None:
                 raise NativeError(f"DriverEntry of {session.name} succeeded without WdfDriverCreate: nothing to drive")
-            numbers = session.number(session.driver), session.number("WDFDEVICE_INIT")
+            numbers = session.number(session.driver), session.number(windows.INIT)
             status = self._call(session.driver.callbacks["EvtDriverDeviceAdd"], *numbers, what="EvtDriverDeviceAdd")
         if nt_success(status) and session.device is None:
             raise NativeError(f"EvtDriverDeviceAdd of {session.name} succeeded without WdfDeviceCreate")
@@ -235,7 +235,7 @@ class Driver:
         machine.flush_io_buffers(va, max(size, 1))
         request = self._make(queue, kind, va, data, length)
         request.offset, request.control_code = offset, code
-        number = session.adopt(request, None)
+        number = session.adopt(request, None, "WDFREQUEST")
         sizes = (length, len(data), code) if kind is Major.DEVICE_CONTROL else (size,)
         arguments = sizes if queue.callbacks[name] else ()
         session.enter(function, session.number(queue), number, *arguments, what=name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from nthal.events import NullReason
 from nthal.objects import Device, Major, Request, WdfObject, live
 from nthal.operations import packet
 from nthal.records.backing import Backing
@@ -36,6 +37,9 @@ PORTS_AT: Final = 0xC000
 """Where the bus driver puts the BARs of either kind, each at the next multiple of its size."""
 ANY: Final = -1
 """The default queue takes what no other queue was configured for."""
+INIT: Final = "WDFDEVICE_INIT"
+"""What stands for the one DeviceInit."""
+_DRIVER_INTERNAL_ERROR: Final = 0xC000_0183
 PATIENCE: Final = 1_000_000
 """Reads of registers in a row, with no write and no wait between, after which a driver is held to poll for good."""
 _WORKS_EVERY: Final = 64
@@ -266,15 +270,30 @@ def WdfDriverCreate(
     DriverAttributes: ObjectAttributes | None,
     DriverConfig: CData,
     Driver: Out[WdfObject],
-) -> NtStatus:
-    """Make the driver object."""
+) -> int:
+    """Make the driver object; a driver has one."""
+    if session.driver is not None:
+        session.machine.processor.fail(
+            NullReason.BAD_CALL, "WdfDriverCreate was called before: a driver has one object"
+        )
+        return _DRIVER_INTERNAL_ERROR
     session.driver = Driver.value = FxObject(None, session.callbacks_of(DriverConfig))
     return NtStatus.SUCCESS
 
 
 def WdfDeviceInitSetPnpPowerEventCallbacks(session: Loaded, DeviceInit: CData, PnpPowerEventCallbacks: CData) -> None:
-    """Take the device's callbacks."""
+    """Take the device's callbacks. Raises: BugCheck for what is no DeviceInit, or callbacks of another size."""
+    _look_at_init(session, session.address(DeviceInit))
+    due = session.ffi.sizeof("WDF_PNPPOWER_EVENT_CALLBACKS")
+    if int(PnpPowerEventCallbacks.Size) != due:
+        words = f"WdfDeviceInitSetPnpPowerEventCallbacks: Size is {int(PnpPowerEventCallbacks.Size)}, {due} is due"
+        raise BugCheck(f"{words}: call WDF_PNPPOWER_EVENT_CALLBACKS_INIT first")
     session.pnp = session.callbacks_of(PnpPowerEventCallbacks)
+
+
+def _look_at_init(session: Loaded, number: int) -> None:
+    if session.object_of(number) != INIT:
+        raise BugCheck(f"DeviceInit is {number:#x}, which is none", INVALID_HANDLE)
 
 
 def WdfDeviceCreate(
@@ -283,6 +302,7 @@ def WdfDeviceCreate(
     """Make the device object; the driver's DeviceInit is NULL from then on. Raises: BugCheck if it was already."""
     if not DeviceInit[0]:
         raise BugCheck("DeviceInit is NULL: its device is made already", INVALID_HANDLE)
+    _look_at_init(session, session.address(DeviceInit[0]))
     session.device = Device.value = _make_device(session.machine, driver=session.name, pdo=session.host.pdo)
     DeviceInit[0] = session.ffi.NULL
     return NtStatus.SUCCESS
@@ -309,6 +329,7 @@ def WdfInterruptCreate(
 
 def WdfInterruptQueueDpcForIsr(session: Loaded, Interrupt: FxObject) -> bool:
     """Ask for the DPC; FALSE if it is queued already."""
+    live(Interrupt, FxObject)
     return session.line is not None and session.line.queue_dpc()
 
 
@@ -374,7 +395,8 @@ def WdfDeviceConfigureRequestDispatching(
 
 def nthal_request(session: Loaded, Request: FxRequest, Output: bool, Buffer: Out[Va], Mdl: Out[Mdl]) -> int:
     """WdfRequestRetrieveInputBuffer and its kin: give one side of a request and its bytes, 0 for a side it has not."""
-    length = live(Request, FxRequest).output_length if Output else Request.input_length
+    live(Request, FxRequest)
+    length = Request.output_length if Output else Request.input_length
     if length:
         Buffer.value, Mdl.value = Request.memory.va, Request.memory
     return length

@@ -14,7 +14,7 @@ from nthal.windows import DeviceDescription, InterfaceType, Irql
 from plx9x5x.boards.pci_9080_401b import BOARD as OLD_BOARD
 from plx9x5x.boards.rdk_9656_lite import BOARD
 from plx9x5x.errors import MasterAbort, TargetAbort
-from plx9x5x.lab.contract.host import InterruptStorm, host_of
+from plx9x5x.lab.contract.host import DPC_STORM, DpcStorm, InterruptStorm, host_of
 from plx9x5x.units import BusAddr
 from tests.lab.contract.host.conftest import Faults
 from tests.lab.contract.host.wdk_driver import CSR, DAC, INTCSR, MODE
@@ -130,6 +130,25 @@ def test_a_line_that_nobody_clears_is_a_storm(mine, words):
     host.connect(lambda: mine, lambda: None)
     program(host, int(buffer.la))
     with pytest.raises(InterruptStorm, match=words):
+        host.run()
+
+
+def test_a_dpc_that_queues_itself_for_ever_is_a_storm_and_one_that_ends_is_none():
+    host, _ = made()
+    ran = 0
+
+    def dpc():
+        nonlocal ran
+        ran += 1
+        if ran != DPC_STORM:
+            line.queue_dpc()
+
+    line = host.connect(lambda: True, dpc)
+    line.queue_dpc()
+    host.run()
+    assert ran == DPC_STORM
+    line.queue_dpc()
+    with pytest.raises(DpcStorm, match="queues itself: it ran 1000 times"):
         host.run()
 
 
