@@ -71,7 +71,8 @@ class WdfObject:
         """WdfObjectDelete: children last to first, then the object itself."""
         self.check()
         for child in reversed(self.children):
-            child.delete()
+            if child.alive:  # a cleanup of another may have deleted it
+                child.delete()
         self.alive = False
         if self.parent is not None:
             self.parent.forget(self)

@@ -116,6 +116,28 @@ def test_a_missing_fact_is_unknown_never_a_pass():
     assert "la" in judged["CB-50"].why
 
 
+@pytest.mark.parametrize(
+    ("second", "overlaps"),
+    [
+        ({"la": 0x10800, "va": 1 << 50}, True),
+        ({"la": 1 << 40, "va": 0x20FFF}, True),
+        ({"la": 1 << 40, "va": 1 << 50, "pages": (9, 7)}, True),
+        ({"la": 0x11000, "va": 0x21000, "pages": (8,)}, False),
+    ],
+)
+def test_an_overlap_is_one_in_any_space_and_ends_with_the_free(second, overlaps):
+    made = Observation(1, length=4096, la=0x10000, va=0x20000, pages=(7,))
+    freed = replace(made, order=2, kind="free")
+
+    def told(*seen):
+        return [one.order for one in violations(check(seen)) if one.clause == "CB-31"]
+
+    later = Observation(3, length=4096, **second)
+    assert told(made, later) == ([3] if overlaps else [])
+    assert told(made, freed, later) == []
+    assert told(made, freed, later, replace(later, order=4)) == [4]
+
+
 def test_observations_come_from_json_lines():
     line = json.dumps(
         {

@@ -10,6 +10,7 @@ import pytest
 
 from nthal import kmdf
 from nthal.arguments import ForeignObject, WrongArgument
+from nthal.objects import WdfObject
 from nthal.platforms import FLAT, MAPREG
 from nthal.types import Out
 from nthal.verifier import BugCheck, DmaViolation, Misuse
@@ -237,6 +238,18 @@ def test_a_transaction_is_no_matter_for_an_isr(name, call):
     ):
         call(fx, ready, running)
     assert kmdf.WdfDmaTransactionDmaCompleted(running, fx.out)
+
+
+def test_a_child_whose_cleanup_deletes_a_sibling_does_so_once():
+    class Cleans(WdfObject):
+        def dispose(self):
+            older.delete()
+
+    parent = WdfObject(None)
+    older = WdfObject(parent)
+    Cleans(parent)
+    parent.delete()
+    assert (older.alive, parent.children) == (False, [])
 
 
 # --- drivers that never end ----------------------------------------------------------------------------------------

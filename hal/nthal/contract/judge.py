@@ -66,6 +66,7 @@ class _History:
         self.registers: Counter[str | int | None] = Counter()
         self._named: defaultdict[tuple[str, int], list[_Life]] = defaultdict(list)
         self._held: defaultdict[str, RunSet] = defaultdict(RunSet)
+        self._pages: set[int] = set()
 
     def add(self, made: Observation) -> None:
         life = _Life(made)
@@ -75,6 +76,7 @@ class _History:
             self._named[space, start].append(life)
             self._held[space].discard(start, count)
             self._held[space].give(start, count)
+        self._pages.update(made.pages or ())
 
     def free(self, life: _Life) -> None:
         life.frees += 1
@@ -83,23 +85,23 @@ class _History:
             self.registers[life.made.adapter] -= life.made.registers or 0
             for space, start, count in _places(life.made):
                 self._held[space].discard(start, count)
+            self._pages.difference_update(life.made.pages or ())
 
     def overlapping(self, new: Observation) -> bool:
-        return any(self._held[space].meets(start, count) for space, start, count in _places(new))
+        met = any(self._held[space].meets(start, count) for space, start, count in _places(new))
+        return met or not self._pages.isdisjoint(new.pages or ())
 
     def meant_by(self, free: Observation) -> _Life | None:
         """Latest buffer that the free names by either address; live ones first."""
-        same = [life for space, start, _ in _places(free) if space != "pages" for life in self._named[space, start]]
+        same = [life for space, start, _ in _places(free) for life in self._named[space, start]]
         return max(same, key=lambda life: (not life.frees, life.made.order), default=None)
 
 
 def _places(seen: Observation) -> Iterator[tuple[str, int, int]]:
-    """Where a buffer lies: address space, start and length of each run."""
+    """Where a buffer lies: address space, start and length."""
     for space, start in (("la", seen.la), ("va", seen.va)):
         if start is not None:
             yield space, start, max(seen.length, 1)
-    for page in set(seen.pages or ()):
-        yield "pages", page, 1
 
 
 def _known(facts: Mapping[str, Fact]) -> dict[str, Fact]:
