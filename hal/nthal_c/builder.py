@@ -63,8 +63,9 @@ def _scratch() -> Path:
     for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         _sweep(old)
     folder = _folder(Path(tempfile.gettempdir()), _PREFIX)
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # for as long as the process lives
+    made = folder / f"{_LOCK}.new"
+    fcntl.flock(os.open(made, os.O_CREAT | os.O_RDWR, 0o600), fcntl.LOCK_EX)  # for as long as the process lives
+    made.rename(folder / _LOCK)  # who sweeps meets it locked, or not at all
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
