@@ -109,7 +109,6 @@ class Transaction(WdfObject):
         size_t(length, "Length")
         if program is None or mdl is None:
             return self._refuse("EvtProgramDmaFunction or Mdl is NULL")
-        owned(self.enabler.machine, "WdfDmaTransactionInitialize", mdl)
         if length == 0:
             return self._refuse("Length is 0")
         if direction not in list(Direction):
@@ -153,6 +152,7 @@ class Transaction(WdfObject):
     def _initialize(self, program: ProgramDma, direction: Direction, start: Spot, length: int) -> NtStatus:
         if self.state not in (State.CREATED, State.RESERVED, State.RELEASED):
             raise self._wrong_state("Initialize")
+        owned(self.enabler.machine, "WdfDmaTransactionInitialize", start.mdl)
         self._adapter = self.enabler.adapter_for(direction)
         self.max_fragment = self.enabler.fragment_length(direction)
         self._direction, self._start, self._spot, self._program = direction, start, start, program

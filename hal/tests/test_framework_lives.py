@@ -10,7 +10,7 @@ import pytest
 
 from nthal import kmdf
 from nthal.arguments import ForeignObject, WrongArgument
-from nthal.objects import WdfObject
+from nthal.objects import Major, WdfObject
 from nthal.platforms import FLAT, MAPREG
 from nthal.types import Out
 from nthal.verifier import BugCheck, DmaViolation, Misuse
@@ -151,6 +151,9 @@ def test_another_machines_mdl_is_refused_at_initialize_and_nothing_happened():
     made, strange = fx.transaction(), other.mdl(PAGE)
     with pytest.raises(ForeignObject, match=r"WdfDmaTransactionInitialize.*another machine"):
         fx.initialize(made, strange)
+    request = kmdf.WDFREQUEST(fx.device, Major.WRITE, strange, PAGE)
+    with pytest.raises(ForeignObject, match="another machine"):
+        kmdf.WdfDmaTransactionInitializeUsingRequest(made, request, fx.program, WRITE)
     assert fx.initialize(made, fx.mdl(PAGE)) == 0
     assert kmdf.WdfDmaTransactionExecute(made, None) == 0
 
