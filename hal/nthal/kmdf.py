@@ -5,7 +5,7 @@
 Handles are objects; a handle that is none is a bug check. Source: reference hal-contract 1.7 and 2.10.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from nthal import enabler as _enabler
 from nthal import framework as _fx
@@ -35,6 +35,7 @@ WDF_DMA_SYSTEM_PROFILE_CONFIG = _enabler.SystemProfileConfig
 DmaResource = _enabler.DmaResource
 WDF_OBJECT_ATTRIBUTES = ObjectAttributes
 WDF_NO_OBJECT_ATTRIBUTES: Final = None
+T = TypeVar("T")
 FILE_OCTA_ALIGNMENT: Final = ALIGNMENT_MASKS["FILE_OCTA_ALIGNMENT"]
 
 
@@ -43,6 +44,13 @@ FILE_OCTA_ALIGNMENT: Final = ALIGNMENT_MASKS["FILE_OCTA_ALIGNMENT"]
     WdfDmaProfileScatterGatherDuplex, WdfDmaProfileScatterGather64Duplex, WdfDmaProfileSystem,
     WdfDmaProfileSystemDuplex) = WDF_DMA_PROFILE
 WdfDmaDirectionReadFromDevice, WdfDmaDirectionWriteToDevice = WDF_DMA_DIRECTION
+
+
+def _hand_over(handle: Out[T], made: T | NtStatus) -> NtStatus:
+    if isinstance(made, NtStatus):
+        return made
+    handle.value = made
+    return NtStatus.SUCCESS
 
 
 def WdfDeviceSetAlignmentRequirement(Device: Device, AlignmentRequirement: int) -> None:
@@ -55,10 +63,7 @@ def WdfDmaEnablerCreate(Device: Device, Config: WDF_DMA_ENABLER_CONFIG, Attribut
     """Make a DMA enabler; the handle is NULL unless the status is success."""
     handle = _objects.given(DmaEnablerHandle, "DmaEnablerHandle")
     made = _enabler.create_enabler(_objects.live(Device, _objects.Device), Config, Attributes, handle.clear)
-    if isinstance(made, NtStatus):
-        return made
-    handle.value = made
-    return NtStatus.SUCCESS
+    return _hand_over(handle, made)
 
 
 def WdfDmaEnablerConfigureSystemProfile(DmaEnabler: Enabler,
@@ -112,10 +117,7 @@ def _create(enabler: Enabler, length: int, attributes: ObjectAttributes | None,
         config: WDF_COMMON_BUFFER_CONFIG | None, handle: Out[CommonBuffer]) -> NtStatus:
     given = _objects.given(handle, "CommonBuffer")
     made = _fx.create_common_buffer(_objects.live(enabler, Enabler), length, attributes, config, given.clear)
-    if isinstance(made, NtStatus):
-        return made
-    given.value = made
-    return NtStatus.SUCCESS
+    return _hand_over(given, made)
 
 
 def WdfCommonBufferGetAlignedVirtualAddress(CommonBuffer: CommonBuffer) -> Va:
@@ -149,10 +151,7 @@ def WdfDmaTransactionCreate(
     handle = _objects.given(DmaTransaction, "DmaTransactionHandle")
     handle.clear()
     made = _packet.create_transaction(enabler, Attributes)
-    if isinstance(made, NtStatus):
-        return made
-    handle.value = made
-    return NtStatus.SUCCESS
+    return _hand_over(handle, made)
 
 
 def WdfDmaTransactionInitialize(DmaTransaction: Transaction, EvtProgramDmaFunction: ProgramDma | None,

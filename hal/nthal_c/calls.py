@@ -19,7 +19,7 @@ from nthal.routines import NOT_MODELLED
 from nthal.types import AddressKindError
 from nthal.verifier import BugCheck, called_from, driver_place
 from nthal.windows import Irql
-from nthal_c import marshal, pool, reach, rules
+from nthal_c import marshal, pool, rules
 from nthal_c.prototypes import PYTHON, TABLE
 from nthal_c.session import INVALID_HANDLE
 from nthal_c.shapes import NativeError
@@ -90,7 +90,7 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
     def answer(*raw: CData) -> object:
         try:
             with called_from(session.place()):
-                rules.look_at_level(session.machine, prototype.name)
+                rules.look_at_level(session.machine, prototype.name, prototype.called)
                 return marshal.call(session, prototype, _target(session, prototype), raw)
         except BaseException as error:  # noqa: BLE001  (no exception may pass C)
             with called_from(session.place()):
@@ -102,7 +102,7 @@ def _answer(session: Session, prototype: Prototype) -> Callable[..., object]:
 
 def _driver_s(prototype: Prototype, raw: tuple[CData, ...], error: BaseException) -> BaseException:
     """What a routine raised: a bug check if the driver's arguments are why, else itself, which is a mistake of ours."""
-    routine, words, code = reach.called(prototype), "", _PAGE_FAULT
+    routine, words, code = prototype.called, "", _PAGE_FAULT
     if isinstance(error, (WrongArgument, ForeignObject, AddressKindError)):
         words = str(error)
     elif isinstance(error, RecursionError):

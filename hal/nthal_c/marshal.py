@@ -53,8 +53,6 @@ _SHOWN: Final = {"PDEVICE_OBJECT": DeviceObject, "PDMA_ADAPTER": DMA_ADAPTER, "P
 E = TypeVar("E", bound=IntEnum)
 _NOTHING: Final = object()
 """For a parameter that is not handed on."""
-_CONTEXT_BYTES: Final = 128
-"""DMA_TRANSFER_CONTEXT_SIZE_V1."""
 
 
 @dataclass
@@ -137,7 +135,7 @@ def pointer(session: Session, value: object) -> int:
     if isinstance(value, ScatterGatherList):
         return session.show(value, lambda: elements(session, value))
     if isinstance(value, DmaTransferContext):
-        return session.show(value, lambda: session.ffi.new("char[]", _CONTEXT_BYTES))
+        return session.show(value, lambda: session.ffi.new("char[]", reach.CONTEXT_BYTES))
     return session.number(value)
 
 

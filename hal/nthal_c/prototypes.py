@@ -18,6 +18,8 @@ PYTHON: Final = "nthal_py_"
 TABLE: Final = "nthal_"
 """What stands before the name of a routine that is reached through a DMA_OPERATIONS table, and before our own."""
 
+_IN_C: Final = {"nthal_complete": "WdfRequestComplete", "nthal_request": "WdfRequestRetrieveInputBuffer or its kin"}
+"""Routines that the headers have as C over one of ours."""
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _PROTOTYPE: Final = re.compile(r"^(?P<type>\w+) (?P<name>\w+)\((?P<parameters>[^)]*)\);$", re.MULTILINE)
 _PARAMETER: Final = re.compile(r"^(?P<type>.*?)(?P<name>\w+)$")
@@ -40,6 +42,11 @@ class Prototype:
     type: str
     name: str
     parameters: tuple[Parameter, ...]
+
+    @property
+    def called(self) -> str:
+        """The routine's name as a driver has it."""
+        return _IN_C.get(self.name, self.name.removeprefix(TABLE))
 
     @property
     def in_table(self) -> bool:

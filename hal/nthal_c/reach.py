@@ -39,8 +39,10 @@ _MAY_BE_NULL: Final = (
     "PWDF_COMMON_BUFFER_CONFIG", "PDMA_ADAPTER_INFO", "PDMA_TRANSFER_INFO",  # the routine itself says what NULL is
 )  # fmt: skip
 """Types, names, and names of one routine for which NULL is a value."""
-_BYTES: Final = {"DmaTransferContext": 128, "ScatterGatherList": 8}
-"""Of a PVOID, by name: DMA_TRANSFER_CONTEXT_SIZE_V1, and a place for a pointer."""
+CONTEXT_BYTES: Final = 128
+"""DMA_TRANSFER_CONTEXT_SIZE_V1."""
+_BYTES: Final = {"DmaTransferContext": CONTEXT_BYTES, "ScatterGatherList": 8}
+"""Of a PVOID, by name; a list's is a place for a pointer."""
 
 
 @cache
@@ -63,20 +65,13 @@ def try_all(session: Session, prototype: Prototype, raw: Sequence[CData]) -> Non
         if how is None or (not value and _may_be_null(prototype, parameter)):
             continue
         length = _BYTES.get(parameter.name) if parameter.type == "PVOID" else None
-        what = f"{called(prototype)}: {parameter.name}"
+        what = f"{prototype.called}: {parameter.name}"
         length = length or session.ffi.sizeof(session.ffi.typeof(value).item)
         try_one(session, session.address(value), length, what, how)
         if parameter.type == "PWDF_OBJECT_ATTRIBUTES" and value.ContextTypeInfo:
             _try_type(session, value.ContextTypeInfo, f"{what}->ContextTypeInfo")
         elif parameter.type == "PCWDF_OBJECT_CONTEXT_TYPE_INFO":
             _try_type(session, value, what)
-
-
-def called(prototype: Prototype) -> str:
-    """A routine's name as the driver has it."""
-    return {"nthal_request": "WdfRequestRetrieveInputBuffer or its kin", "nthal_complete": "WdfRequestComplete"}.get(
-        prototype.name, prototype.name.removeprefix("nthal_")
-    )
 
 
 def _try_type(session: Session, info: CData, what: str) -> None:

@@ -71,7 +71,6 @@ HIGHEST: Final = {
     "nthal_request": Irql.DISPATCH_LEVEL,
 }
 """The highest IRQL at which a routine may be called, where nthal does not look at it itself."""
-_IN_C: Final = {"nthal_complete": "WdfRequestComplete", "nthal_request": "WdfRequestRetrieveInputBuffer or its kin"}
 
 
 def at_most(machine: Machine, highest: Irql, what: str) -> None:
@@ -93,8 +92,8 @@ def at_most(machine: Machine, highest: Irql, what: str) -> None:
         )
 
 
-def look_at_level(machine: Machine, routine: str) -> None:
-    """Hold a call to the routine's row of `HIGHEST`."""
+def look_at_level(machine: Machine, routine: str, called: str) -> None:
+    """Hold a call to the routine's row of `HIGHEST`; `called` is what the driver calls it."""
     highest = HIGHEST.get(routine)
     if highest is not None:
-        at_most(machine, highest, _IN_C.get(routine, routine))
+        at_most(machine, highest, called)

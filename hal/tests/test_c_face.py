@@ -2,7 +2,7 @@
 """The C face by itself: C that calls the DMA routines is compiled, entered, answered, and stopped.
 
 Drivers as a whole, with Plug and Play and requests, are tested where those are played (`lab/contract/native`).
-Source: reference hal-contract 1.7 and 6.
+Source: reference hal-contract 1.7 and 6. The module is long because each test has its driver's C beside it.
 """
 
 import gc

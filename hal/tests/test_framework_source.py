@@ -2,6 +2,7 @@
 """Where the framework's own source says what enablers and transactions do: each row with the file that says so.
 
 Sources: microsoft/Windows-Driver-Frameworks 2.33, src/framework/kmdf/src/dma/base; WDF:f in a docstring names the file.
+The module is long because each thing that the source says is a test.
 """
 
 from dataclasses import replace

@@ -3,6 +3,7 @@
 
 Source of each test: the DDI page of the routine that it calls (MicrosoftDocs windows-driver-docs-ddi, wdm,
 nc-wdm-p*.md), "Using the MapTransferEx Routine", and hal-contract 1.7 and 5.1.
+The module is long because the table has thirteen routines, each with what it does and what it refuses.
 """
 
 from dataclasses import replace

@@ -36,8 +36,7 @@ class WaitLock(FxObject):
 
 def WdfWaitLockCreate(session: Loaded, LockAttributes: ObjectAttributes | None, Lock: Out[WdfObject]) -> NtStatus:
     """Make a lock, under the parent that the attributes name or the driver."""
-    parent = LockAttributes.parent_object if LockAttributes is not None else None
-    Lock.value = WaitLock(parent or session.driver, {})
+    Lock.value = WaitLock(session.parent(LockAttributes), {})
     return NtStatus.SUCCESS
 
 

@@ -190,16 +190,13 @@ class Driver:
             session.enter(later, number, device, what="EvtInterruptDpc")
 
         session.line = session.host.connect(isr, dpc)
-        enable = interrupt.callbacks["EvtInterruptEnable"]
-        session.serve(interrupt, enable, number, device, what="EvtInterruptEnable")
+        basics.WdfInterruptEnable(session, interrupt)
 
     def _disconnect(self) -> None:
         session, interrupt = self.session, self.session.interrupt
         if interrupt is None or session.line is None:
             return
-        numbers = session.number(interrupt), session.number(session.device)
-        disable = interrupt.callbacks["EvtInterruptDisable"]
-        session.serve(interrupt, disable, *numbers, what="EvtInterruptDisable")
+        basics.WdfInterruptDisable(session, interrupt)
         session.host.disconnect()
         session.line = None
 

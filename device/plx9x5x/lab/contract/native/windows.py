@@ -166,6 +166,10 @@ class Loaded(Session):
         self.line: InterruptLine | None = None
         self.queues: dict[int, FxObject] = {}
 
+    def parent(self, attributes: ObjectAttributes | None) -> WdfObject | None:
+        """Parent of a new lock: what its attributes name, or the driver."""
+        return (None if attributes is None else attributes.parent_object) or self.driver
+
     def serve(self, interrupt: FxObject, function: object, *arguments: int, what: str) -> int:
         """Call a function of the driver at the interrupt's level, with its lock. Raises: BugCheck if that is held."""
         if interrupt.serving or interrupt.level is not None:
@@ -356,8 +360,7 @@ def WdfSpinLockCreate(
     session: Loaded, SpinLockAttributes: ObjectAttributes | None, SpinLock: Out[WdfObject]
 ) -> NtStatus:
     """Make a lock, under the parent that the attributes name or the driver."""
-    parent = SpinLockAttributes.parent_object if SpinLockAttributes is not None else None
-    SpinLock.value = FxObject(parent or session.driver, {})
+    SpinLock.value = FxObject(session.parent(SpinLockAttributes), {})
     return NtStatus.SUCCESS
 
 

@@ -2,6 +2,7 @@
 """A driver in C without a chip: what it may call, how it is stopped, and what is said of it.
 
 Source of the routines' behaviour: the driver documentation of each; of what stops: reference hal-contract 6.
+The module is long because each test has its driver's C beside it.
 """
 
 import re
